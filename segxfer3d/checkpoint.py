@@ -1,0 +1,162 @@
+"""The only reader and writer of this project's checkpoints.
+
+Two kinds of file, both plain tensors and Python values, so that ``torch.load(weights_only=True)`` reads them:
+
+* a *model* (``model.pt``): weights, how to build the network again, preprocessing, classes and provenance;
+* a *training state* (``checkpoints/epoch-0012.pt``): everything that a killed run needs to go on bit for bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segxfer3d.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+MODEL_FORMAT = "segxfer3d-model"
+STATE_FORMAT = "segxfer3d-training-state"
+VERSION = 1
+_STATE_NAME = re.compile(r"epoch-(\d+)\.pt$")
+
+
+def write(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write ``content`` so that ``path`` is at every moment either the old file or the whole new one.
+
+    Raises:
+        InputError: the file cannot be written (disk full, no permission); the old file is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(dict(content), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch wraps a failed write in a RuntimeError of its own
+        temporary.unlink(missing_ok=True)
+        kept = "; the file that was there before is kept" if path.exists() else ""
+        raise InputError(f"{path} could not be saved ({error}){kept}") from error
+
+
+def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a dictionary that ``torch.save`` wrote, without executing code from the file.
+
+    Raises:
+        InputError: no such file, damaged, not a dictionary, or a pickle with code in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise InputError(
+                f"checkpoint {path}: refused, the file is not plain tensors (it holds code or foreign objects, "
+                "or it is no checkpoint); expected a model.pt written by this package"
+            ) from error
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({error})") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({first_line})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"checkpoint {path}: expected a dictionary, found {type(content).__name__}")
+    return content
+
+
+def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a model file.
+
+    Returns:
+        dict with ``network`` (how to build it), ``state_dict``, ``preprocessing``, ``classes`` (label value to
+        name) and ``provenance``.
+
+    Raises:
+        InputError: the file is not a model written by this package.
+    """
+    content = read_file(path)
+    if content.get("format") != MODEL_FORMAT:
+        kind = content.get("format", "a foreign checkpoint")
+        raise InputError(f"checkpoint {path}: expected a {MODEL_FORMAT} file (model.pt of a run), found {kind}")
+    if content.get("version") != VERSION:
+        raise InputError(f"checkpoint {path}: format version {content.get('version')}, expected {VERSION}")
+    content["classes"] = {int(value): name for value, name in content["classes"].items()}
+    return content
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    state_dict: Mapping[str, Tensor],
+    network: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    classes: Mapping[int, str],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a model file; see :func:`read_model` for what is in it."""
+    write(
+        {
+            "format": MODEL_FORMAT,
+            "version": VERSION,
+            "network": dict(network),
+            "state_dict": {key: tensor.detach().cpu().contiguous() for key, tensor in state_dict.items()},
+            "preprocessing": dict(preprocessing),
+            "classes": {str(value): name for value, name in classes.items()},
+            "provenance": dict(provenance),
+        },
+        path,
+    )
+
+
+class StateFolder:
+    """The training states of one run: the last ``keep`` of them, newest first when read."""
+
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def files(self) -> list[tuple[int, Path]]:
+        """``(epoch, file)`` of every state, newest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _STATE_NAME.search(path.name))]
+        return sorted(found, reverse=True)
+
+    def write(self, epoch: int, content: Mapping[str, Any]) -> None:
+        """Write the state after ``epoch`` epochs, then drop the ones that are too old."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch}
+        write({**header, **content}, self.folder / f"epoch-{epoch:05d}.pt")
+        for _, path in self.files()[self.keep :]:
+            path.unlink(missing_ok=True)
+
+    def newest(self) -> dict[str, Any] | None:
+        """The newest state that can be read, or None where there is none.
+
+        A state that a crash left damaged is passed over with a warning: that is why more than one is kept.
+        """
+        damaged: InputError | None = None
+        for _, path in self.files():
+            try:
+                content = read_file(path)
+            except InputError as error:
+                logger.warning("%s; going back to the state before it", error)
+                damaged = error
+                continue
+            if content.get("format") == STATE_FORMAT:
+                return content
+        if damaged is not None:
+            raise InputError(f"no readable training state in {self.folder}: {damaged}")
+        return None

@@ -1,0 +1,128 @@
+"""The pretext trainer and evaluator, and the inferers that carry precision and memory layout.
+
+Fine-tuning runs on MONAI's ``SupervisedTrainer`` and ``SupervisedEvaluator`` unchanged: autocast and layout live in
+the inferer, clipping in the optimizer, freezing in the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.engines import Evaluator, Trainer
+from monai.engines.utils import IterationEvents
+from monai.inferers import Inferer, SlidingWindowInferer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from segxfer3d.pretexts.base import Pretext
+
+
+def plain(tensor: Tensor, channels_last: bool) -> Tensor:
+    """A plain tensor (no metadata, which slows every operation down) in the wanted memory layout."""
+    if isinstance(tensor, MetaTensor):
+        tensor = tensor.as_tensor()
+    if channels_last and tensor.ndim in (4, 5):
+        layout = torch.channels_last if tensor.ndim == 4 else torch.channels_last_3d
+        tensor = tensor.contiguous(memory_format=layout)
+    return tensor
+
+
+class TrainInferer(Inferer):
+    """Forward pass of a whole batch, under bf16 autocast where ``amp``; gives float32 so that losses are exact."""
+
+    def __init__(self, amp: bool = True, channels_last: bool = True) -> None:
+        super().__init__()
+        self.amp = amp
+        self.channels_last = channels_last
+
+    def __call__(self, inputs: Any, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """``inputs``: (N, C, *spatial), or a batch of such; what ``network`` makes of them."""
+        if isinstance(inputs, Mapping):
+            device = next(iter(inputs.values())).device
+            inputs = {key: plain(value, self.channels_last) for key, value in inputs.items()}
+        else:
+            device = inputs.device
+            inputs = plain(inputs, self.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.amp):
+            output = network(inputs, *args, **kwargs)
+        return output.float() if isinstance(output, Tensor) else output
+
+
+class WindowInferer(SlidingWindowInferer):
+    """Sliding windows over a volume of any size, forward passes as in :class:`TrainInferer`."""
+
+    def __init__(
+        self, patch_size: Sequence[int], overlap: float = 0.25, batch_size: int = 4, amp: bool = True,
+        channels_last: bool = True, progress: bool = False,
+    ) -> None:
+        super().__init__(tuple(patch_size), batch_size, overlap=overlap, mode="gaussian", progress=progress)
+        self.forward = TrainInferer(amp, channels_last)
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """``inputs``: (1, C, X, Y, Z); the logits (1, K, X, Y, Z)."""
+        forward = self.forward
+
+        def window(batch: Tensor) -> Tensor:
+            result: Tensor = forward(batch, network)
+            return result
+
+        return super().__call__(plain(inputs, False), window, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
+    """The tensors of a batch, on ``device``."""
+    return {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, Tensor)}
+
+
+class PretextTrainer(Trainer):
+    """Trains any :class:`~segxfer3d.pretexts.base.Pretext`.
+
+    ``engine.state.output`` is the dictionary of losses, detached, after each step.
+    """
+
+    def __init__(
+        self, device: torch.device, max_epochs: int, train_data_loader: DataLoader[Any], pretext: Pretext,
+        optimizer: torch.optim.Optimizer, inferer: Inferer, train_handlers: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(
+            device=device, max_epochs=max_epochs, data_loader=train_data_loader, handlers=train_handlers,
+            decollate=False,
+        )
+        self.network = pretext
+        self.optimizer = optimizer
+        self.inferer = inferer
+        self.optim_set_to_none = True
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
+        batch = to_device(batchdata, engine.state.device)
+        engine.network.train()
+        engine.optimizer.zero_grad()
+        losses = engine.inferer(batch, engine.network)
+        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+        losses["loss"].backward()
+        engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        engine.optimizer.step()
+        getattr(engine.network, "module", engine.network).after_step()
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return {name: value.detach() for name, value in losses.items()}
+
+
+class PretextEvaluator(Evaluator):
+    """Mean of the pretext's loss over a loader; ``engine.state.metrics["loss"]``."""
+
+    def __init__(
+        self, device: torch.device, val_data_loader: DataLoader[Any], pretext: Pretext, inferer: Inferer,
+        val_handlers: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        self.network = pretext
+        self.inferer = inferer
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
+        with engine.mode(engine.network):
+            losses = engine.inferer(to_device(batchdata, engine.state.device), engine.network)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return {name: value.detach() for name, value in losses.items()}

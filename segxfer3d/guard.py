@@ -1,0 +1,177 @@
+"""Command-line checks for ``python -m monai.bundle run``, and short errors.
+
+MONAI takes any ``--key value`` and ignores the ones that no config knows; here such a key is refused before any
+work starts. Everything in this module stays quiet when the process was not started by ``monai.bundle run`` (a
+test, a labelling server or a federated client may load the same config).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from segxfer3d.errors import InputError
+from segxfer3d.knobs import KNOBS
+
+RUN_ARGUMENTS = (
+    "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
+)  # fmt: skip
+
+
+def started_by_bundle_run(argv: Sequence[str] | None = None) -> bool:
+    """Whether this process is ``python -m monai.bundle run ...`` (torchrun's workers included)."""
+    argv = sys.argv if argv is None else argv
+    return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
+
+
+def config_files(argv: Sequence[str]) -> list[str]:
+    """The config files that the command line names."""
+    for index, word in enumerate(argv):
+        if word.startswith("--config"):
+            value = word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
+            if value.startswith("["):
+                return [str(item) for item in ast.literal_eval(value)]
+            return [value]
+    return []
+
+
+def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
+    """The top level of the configs, later ones winning, as MONAI merges them (only the keys matter here)."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged.update(json.loads(Path(file).read_text()))
+    return merged
+
+
+def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+    """Refuse overrides that would be ignored.
+
+    Returns:
+        the overrides as typed: key to value.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a value that MONAI would drop or rewrite.
+    """
+    overrides: dict[str, str] = {}
+    words = list(argv[2:])
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if not word.startswith("--"):
+            if overrides or index > 1:
+                raise InputError(f"{word!r}: expected --name value")
+            continue  # `run RUN_ID`
+        name, has_value, value = word[2:].partition("=")
+        if not has_value and index < len(words) and not words[index].startswith("--"):
+            value, has_value = words[index], "="
+            index += 1
+        name = name.replace("-", "_")
+        if name in RUN_ARGUMENTS or name == "help":
+            continue
+        _check_key(name, config)
+        if not has_value:
+            if isinstance(config.get(name), bool):
+                raise InputError(f"--{name}: expected --{name} True or --{name} False")
+            raise InputError(f"--{name}: a value is missing")
+        if value in ("None", "null"):
+            raise InputError(f"--{name} {value} would be ignored; to say none, write --{name} '$None'")
+        if "#" in value and not value.startswith(("$", "@", "%")):
+            raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
+        overrides[name] = value
+    return overrides
+
+
+def _check_key(name: str, config: Mapping[str, Any]) -> None:
+    parts = name.replace("#", "::").split("::")
+    if len(parts) == 1 and name not in config:
+        near = difflib.get_close_matches(name, [key for key in config if key in KNOBS], n=1, cutoff=0.6)
+        hint = f"did you mean --{near[0]}?" if near else "--help lists the knobs"
+        dotted = f" (write nested keys with ::, as in --{name.replace('.', '::')})" if "." in name else ""
+        raise InputError(f"--{name}: no such knob in this bundle; {hint}{dotted}")
+    node: Any = config
+    for depth, part in enumerate(parts):
+        known = isinstance(node, Mapping) and part in node
+        in_list = isinstance(node, list) and part.isdigit() and int(part) < len(node)
+        last_of_section = depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
+        if not (known or in_list or last_of_section):
+            raise InputError(f"--{name}: nothing called {'::'.join(parts[: depth + 1])!r} in this bundle")
+        if known:
+            node = node[part]
+        elif in_list:
+            node = node[int(part)]
+
+
+def help_text(config: Mapping[str, Any]) -> str:
+    """The knobs of a bundle, one a line, with their defaults."""
+    lines = [str(config.get("description", "")), "", "knobs (--name value):"]
+    for name, knob in KNOBS.items():
+        if name in config:
+            default = config[name]
+            shown = str(default).lstrip("$").replace("@", "") if default not in ("", None) else "none"
+            lines.append(f"  --{name:<22} {knob.help} [{shown}]")
+    return "\n".join(lines)
+
+
+def start(argv: Sequence[str] | None = None) -> dict[str, str]:
+    """Check the command line of this process and install the short error display; ``--help`` ends here.
+
+    Returns:
+        the overrides as typed, empty where the process was not started by ``monai.bundle run``.
+    """
+    argv = sys.argv if argv is None else argv
+    if not started_by_bundle_run(argv):
+        return {}
+    sys.excepthook = show_error
+    config = merged_config(config_files(argv))
+    if "--help" in argv or "-h" in argv:
+        print(help_text(config))
+        raise SystemExit(0)
+    return check_command_line(argv, config)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The InputError in a chain of exceptions, else the one that started the chain."""
+    seen = set()
+    current: BaseException | None = error
+    last = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, InputError):
+            return current
+        seen.add(id(current))
+        last = current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return last
+
+
+def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Three lines instead of a hundred: what is wrong, the kind of error, where the whole trace is."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped; --resume True goes on from the last training state", file=sys.stderr)
+        return
+    text = "".join(traceback.format_exception(kind, error, trace))
+    files = [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
+    if files:
+        log = files[0]
+        with Path(log).open("a") as file:
+            file.write(text)
+    else:
+        handle, log = tempfile.mkstemp(prefix="segxfer3d-error-", suffix=".log", text=True)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    cause = root_cause(error)
+    message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
+    sys.stdout.flush()
+    rank = os.environ.get("RANK", "0")
+    print(f"error: {message}" if rank == "0" else f"error (process {rank}): {message}", file=sys.stderr)
+    print(f"full trace: {log}", file=sys.stderr)

@@ -1,0 +1,204 @@
+"""The knobs of the bundles: every top-level value that a user may turn, with its meaning and its limits.
+
+A bundle names its knobs in its ``knobs`` section; :class:`Knobs` checks them all before any work starts. The
+same table answers ``--help``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from segxfer3d.errors import InputError
+from segxfer3d.transfer import INITIALIZATIONS
+
+SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One knob: what it expects in words, what it means, and a test that also turns the value into its type."""
+
+    expected: str
+    help: str
+    convert: Callable[[Any], Any]
+
+
+def _number(low: float, high: float, open_low: bool = False) -> Callable[[Any], float]:
+    def convert(value: Any) -> float:
+        if isinstance(value, (bool, str)):
+            raise ValueError
+        number = float(value)
+        if not math.isfinite(number) or number > high or number < low or (open_low and number == low):
+            raise ValueError
+        return number
+
+    return convert
+
+
+def _integer(low: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, (bool, str)) or int(value) != value or value < low:
+            raise ValueError
+        return int(value)
+
+    return convert
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+def _text(value: Any) -> str:
+    # Fire turns a folder named 2024 into a number
+    if value is None or isinstance(value, (bool, list, tuple, dict)):
+        raise ValueError
+    return str(value)
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value not in choices:
+            raise ValueError
+        return str(value)
+
+    return convert
+
+
+def _triple(convert_one: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def convert(value: Any) -> list[Any]:
+        if isinstance(value, str) or len(value) != 3:
+            raise ValueError
+        return [convert_one(item) for item in value]
+
+    return convert
+
+
+def _patch(value: Any) -> list[int]:
+    sizes = _triple(_integer(8))(value)
+    if any(size % 8 for size in sizes):
+        raise ValueError
+    return sizes
+
+
+def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+def _pattern(value: Any) -> str:
+    text = _text(value)
+    re.compile(text)  # re.error is handled as a bad value
+    return text
+
+
+def _one_of(choices: tuple[str, ...], help_text: str) -> Knob:
+    return Knob("one of " + ", ".join(choices), help_text, _choice(*choices))
+
+
+_YES_NO = "True or False"
+_WHOLE = "a whole number of at least "
+
+KNOBS: dict[str, Knob] = {
+    "dataset_dir": Knob("a folder", "the data; empty: chest-CT phantoms are made", _text),
+    "patient_pattern": Knob(
+        "a regular expression", "finds the patient in a file name (its first group); empty: see docs", _pattern
+    ),
+    "skip_bad_cases": Knob(_YES_NO, "go on without the cases that cannot be used, and record which", _boolean),
+    "checkpoint": Knob("a file", "model.pt of a run, or a published Models Genesis checkpoint", _text),
+    "init": _one_of(INITIALIZATIONS, "which parts start from the checkpoint, and which stay frozen"),
+    "label_fraction": Knob(
+        "a number above 0 and at most 1, or none", "share of the training patients whose labels are used",
+        _optional(_number(0, 1, open_low=True)),
+    ),
+    "label_count": Knob(
+        _WHOLE + "1, or none", "number of training patients whose labels are used", _optional(_integer(1))
+    ),
+    "pretrain_fraction": Knob(
+        "a number from 0 to below 1", "share of the patients set apart for pretraining; 0: the training part serves",
+        _number(0, 0.999),
+    ),
+    "validation_fraction": Knob("a number from 0 to below 1", "share of the patients for validation", _number(0, 0.999)),
+    "test_fraction": Knob("a number from 0 to below 1", "share of the patients for the final table", _number(0, 0.999)),
+    "split_seed": Knob(_WHOLE + "0", "seed of the split by patient; the same for every arm of a study", _integer(0)),
+    "part": _one_of(("test", "validation", "train", "all"), "which part of the split is evaluated"),
+    "seed": Knob(_WHOLE + "0", "seed of the labels drawn, the weights, the patches and the corruption", _integer(0)),
+    "max_epochs": Knob(_WHOLE + "1", "number of epochs", _integer(1)),
+    "steps_per_epoch": Knob(_WHOLE + "1", "training steps in an epoch", _integer(1)),
+    "validation_interval": Knob(_WHOLE + "1", "epochs from one validation to the next", _integer(1)),
+    "batch_size": Knob(_WHOLE + "1", "patches in a step, for each process", _integer(1)),
+    "patch_size": Knob("three multiples of 8", "voxels of a training patch and of an inference window", _patch),
+    "foreground_share": Knob("a number from 0 to 1", "share of the patches centered on foreground", _number(0, 1)),
+    "overlap": Knob("a number from 0 to below 1", "overlap of neighboring inference windows", _number(0, 0.99)),
+    "crop_rule": _one_of(
+        ("auto", "genesis", "uniform"), "how pretraining crops are drawn; auto: genesis where a CT is large enough"
+    ),
+    "spacing": Knob(
+        "three millimeters, or none", "voxel spacing to resample to; none: native", _optional(_triple(_number(0, 1e3, True)))
+    ),
+    "intensity": _one_of(
+        ("auto", "window", "percentile"), "how intensities become [0, 1]; auto: window for CT, percentile otherwise"
+    ),
+    "window_low": Knob("a number", "lower end of the HU window", _number(-1e6, 1e6)),
+    "window_high": Knob("a number", "upper end of the HU window", _number(-1e6, 1e6)),
+    "width": Knob(_WHOLE + "1", "channels of the first convolution; 32 is the published network", _integer(1)),
+    "batch_statistics": Knob(_YES_NO, "batch norm uses batch statistics in evaluation too", _boolean),
+    "optimizer_name": _one_of(OPTIMIZERS, "the optimizer"),
+    "lr": Knob("a number above 0", "peak learning rate", _number(0, 1e3, open_low=True)),
+    "weight_decay": Knob("a number of at least 0", "weight decay (not on biases and norms)", _number(0, 1e3)),
+    "schedule": _one_of(SCHEDULES, "course of the learning rate"),
+    "warmup_fraction": Knob("a number from 0 to 1", "share of the steps in which the rate rises", _number(0, 1)),
+    "patience": Knob("a number of at least 0", "validations without progress before the run stops; 0: never", _integer(0)),
+    "keep": _one_of(("last", "best"), "which weights become model.pt: the last, or the best on validation"),
+    "decoder_warmup_epochs": Knob(
+        _WHOLE + "0", "epochs in which only decoder and head train, before all does", _integer(0)
+    ),
+    "clip_norm": Knob("a number of at least 0", "largest gradient norm; 0: no clipping", _number(0, 1e6)),
+    "amp": Knob(_YES_NO, "bf16 autocast", _boolean),
+    "channels_last": Knob(_YES_NO, "channels-last memory layout", _boolean),
+    "compile": Knob(_YES_NO, "torch.compile the network", _boolean),
+    "device": Knob("cpu, cuda or cuda:<n>", "where the network runs", _text),
+    "num_workers": Knob(_WHOLE + "0", "loader processes", _integer(0)),
+    "output_dir": Knob("a folder", "where the run, or the masks, are written", _text),
+    "resume": Knob(_YES_NO, "go on with the run in output_dir", _boolean),
+    "save_interval": Knob(_WHOLE + "1", "epochs from one training state to the next", _integer(1)),
+    "progress": Knob(_YES_NO, "progress bars", _boolean),
+    "input": Knob("a volume, or a folder of volumes", "what to segment", _text),
+    "probabilities": Knob(_YES_NO, "write the probabilities beside the masks", _boolean),
+    "phantom_patients": Knob(_WHOLE + "4", "patients made where no data is given", _integer(4)),
+    "pretrain_config": Knob("a bundle", "run on the phantoms first, where no checkpoint is given", _text),
+}
+
+
+class Knobs(dict[str, Any]):
+    """The knobs of one job, checked; also readable as attributes.
+
+    Raises:
+        InputError: a value that its knob does not allow; all bad ones are listed at once.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        problems = []
+        for name, value in values.items():
+            knob = KNOBS[name]
+            try:
+                self[name] = knob.convert(value)
+            except (ValueError, TypeError, re.error):
+                problems.append(f"{name}: expected {knob.expected}, got {value!r}")
+        if self.get("label_fraction") is not None and self.get("label_count") is not None:
+            problems.append("label_fraction and label_count: expected one of them, got both")
+        if "window_low" in self and "window_high" in self and self["window_low"] >= self["window_high"]:
+            problems.append(f"window_low: expected less than window_high ({self['window_high']:g})")
+        if problems:
+            raise InputError("; ".join(problems))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
