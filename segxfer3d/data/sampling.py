@@ -1,0 +1,102 @@
+"""A dataset whose random items can be drawn again: by seed, epoch and index, by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable
+from torch.utils.data import Dataset
+
+from segxfer3d.errors import InputError
+
+# Separates the stream of orders from the streams of items: without it the order of pass p and the item (p, 0)
+# would start from the same state, because NumPy pads short seeds with zeros.
+_ORDER = (1,)
+
+
+class SeededDataset(Dataset):
+    """Random items from a sequence of dicts: item i of epoch e is a pure function of (seed, e, i).
+
+    The items of all epochs follow each other through `data`, pass after pass, each pass in a fresh random
+    order; item i of epoch e is number e * length + i of this row. So every entry is used equally often, also
+    where `length` is not a multiple of `len(data)`. Before every call the random state of the transform is
+    set from (seed, e, i). Neither the number of loader workers nor the number of processes changes an item:
+    give the indices in order (`shuffle=False`, or a DistributedSampler that does not shuffle), they are
+    shuffled here.
+
+    Call `set_epoch` before the loader's iterator of that epoch is made (on Ignite: at EPOCH_STARTED, with an
+    epoch as long as the loader). The epoch lies in shared memory, so that loader workers that live on see it.
+
+    Args:
+        data: what the items are made from, for example cached volumes, cases or a `CubeStore`.
+        transform: a MONAI transform (`Compose`, any `Randomizable`) or any callable; None gives the entry
+            itself. Random steps have to draw from `self.R`, as MONAI's do; a plain callable is not seeded.
+        seed: a whole number, at least 0.
+        length: items in an epoch; `len(data)` by default.
+
+    Raises:
+        InputError: there is no data, or seed or length are out of range.
+
+    Example:
+        >>> dataset = SeededDataset([{"image": 1}, {"image": 2}], None, seed=0, length=4)
+        >>> sorted(dataset[i]["image"] for i in range(4))
+        [1, 1, 2, 2]
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Any],
+        transform: Callable[[Any], Any] | None = None,
+        seed: int = 0,
+        length: int | None = None,
+    ) -> None:
+        if len(data) == 0:
+            raise InputError("There is nothing to sample from: the list of data is empty.")
+        if seed < 0:
+            raise InputError(f"seed is {seed}; expected a whole number of at least 0.")
+        if length is not None and length < 1:
+            raise InputError(f"length is {length}; expected at least one item an epoch.")
+        self.data = data
+        self.transform = transform
+        self.seed = int(seed)
+        self.length = len(data) if length is None else int(length)
+        # A tensor and not a multiprocessing.Value: it can be copied and pickled too.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose items are given now."""
+        return int(self._epoch[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give the items of this epoch (counted from 0) from now on, in running loader workers too."""
+        if epoch < 0:
+            raise InputError(f"epoch is {epoch}; expected at least 0.")
+        self._epoch[0] = epoch
+
+    def source_index(self, index: int, epoch: int) -> int:
+        """Which entry of `data` item `index` of `epoch` is made from."""
+        number, position = divmod(epoch * self.length + index, len(self.data))
+        if self._order[0] != number:
+            sequence = np.random.SeedSequence([self.seed, number], spawn_key=_ORDER)
+            self._order = (number, np.random.default_rng(sequence).permutation(len(self.data)))
+        return int(self._order[1][position])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        if not -self.length <= index < self.length:
+            raise IndexError(f"item {index} of a dataset of {self.length} items")
+        index, epoch = index % self.length, self.epoch
+        item = self.data[self.source_index(index, epoch)]
+        if self.transform is None:
+            return item
+        if isinstance(self.transform, Randomizable):
+            sequence = np.random.SeedSequence([self.seed, epoch, index])
+            self.transform.set_random_state(seed=int(sequence.generate_state(1)[0]))
+        return self.transform(item)
