@@ -1,161 +1,306 @@
-"""Dice and IoU for each case, and the two pooled figures that stand beside the paper's Table 3.
+"""Dice and IoU of each case, and the two pooled numbers that the Models Genesis tables call Dice and IoU.
 
-The two families are not comparable. ``dice`` and ``iou`` are the foreground's, at threshold 0.5, for one case;
-``genesis_dice`` and ``genesis_iou`` pool all voxels of the evaluation set: the soft dice of raw probabilities, and
-the two-class mean IoU averaged over ten thresholds.
+Two families, never mixed. `dice` and `iou` compare masks at threshold 0.5, case by case, and are averaged
+over cases: they answer how well one case is segmented. `genesis_dice` and `genesis_iou` pool all voxels of an
+evaluation set into one number each: they are what stands beside the published tables of Models Genesis.
+
+Shapes: probabilities and labels are (K, X, Y, Z), one channel per foreground class, no background channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
+from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
-from ignite.metrics.metric import reinit__is_reduced
-from torch import Tensor
+from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 
-THRESHOLD = 0.5
-GENESIS_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+from segxfer3d.errors import InputError
+
+__all__ = ["GenesisDice", "GenesisIoU", "case_row", "class_index", "dice", "iou", "summarize", "voxel_volume"]
+
+Row = dict[str, str | float | int]
+
+MASK_THRESHOLD = 0.5
+GENESIS_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+_NOT_AVERAGED = ("case", "patient", "empty_label")
+_CHUNK = 1 << 20  # voxels counted at once: bounds the memory of a whole CT and stays in the processor's cache
 
 
-def dice(prediction: Tensor, label: Tensor) -> float:
-    """Dice 2|P and L| / (|P| + |L|) of two boolean masks of one shape.
+def dice(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor) -> float:
+    """Dice 2 |P and L| / (|P| + |L|) of two boolean masks of the same shape, of one case and one class.
 
-    Both empty: 1.0, the case is right. One of them empty: 0.0.
+    Both masks empty: 1.0, because finding nothing where there is nothing is right. One of them empty: 0.0. So
+    an empty mask always has a number, and never turns a mean into NaN.
+
+    Raises:
+        InputError: the masks are not boolean or their shapes differ.
     """
-    total = int(prediction.sum()) + int(label.sum())
-    return 2.0 * int((prediction & label).sum()) / total if total else 1.0
+    return _dice(*_overlap(prediction, label))
 
 
-def iou(prediction: Tensor, label: Tensor) -> float:
-    """Foreground IoU |P and L| / |P or L| of two boolean masks; empty masks as in :func:`dice`."""
-    union = int((prediction | label).sum())
-    return int((prediction & label).sum()) / union if union else 1.0
+def iou(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor) -> float:
+    """Foreground intersection over union |P and L| / |P or L|; masks, empty masks and errors as in `dice`."""
+    return _iou(*_overlap(prediction, label))
+
+
+def class_index(probabilities: torch.Tensor) -> torch.Tensor:
+    """The class of each voxel: 0 is background, k + 1 is channel k.
+
+    A voxel gets the channel of its highest probability where that is at least 0.5, else background. Equal
+    probabilities go to the first channel. With one channel this is the threshold alone.
+
+    Args:
+        probabilities: (K, X, Y, Z) in [0, 1], one sigmoid channel per foreground class.
+
+    Returns:
+        (X, Y, Z) uint8, on the device of the probabilities.
+
+    Raises:
+        InputError: no channel, more than 255, or values that are no probabilities (NaN included).
+    """
+    channels = probabilities.as_subclass(torch.Tensor)
+    if channels.ndim < 2 or not 1 <= len(channels) <= 255:
+        raise InputError(
+            f"probabilities of shape {tuple(channels.shape)}: expected (K, X, Y, Z), 1 <= K <= 255"
+        )
+    _check_range(channels, "probabilities")
+    index = (channels[0] >= MASK_THRESHOLD).to(torch.uint8)
+    highest = channels[0]
+    for k in range(1, len(channels)):
+        index.masked_fill_((channels[k] > highest) & (channels[k] >= MASK_THRESHOLD), k + 1)
+        highest = torch.maximum(highest, channels[k])
+    return index
+
+
+def voxel_volume(affine: np.ndarray | torch.Tensor) -> float:
+    """Volume of a voxel in mm3, from the (4, 4) affine that maps voxel indices to world mm."""
+    return float(abs(np.linalg.det(np.asarray(affine, dtype=np.float64)[:3, :3])))
 
 
 def case_row(
-    case: str, patient: str, probabilities: Tensor, label: Tensor, classes: Mapping[int, str], voxel_mm3: float
-) -> dict[str, Any]:
-    """The row of one case in ``cases.csv``.
+    case: str,
+    patient: str,
+    probabilities: torch.Tensor,
+    label: torch.Tensor,
+    voxel_mm3: float,
+    class_names: Sequence[str] = (),
+) -> Row:
+    """One line of the table of cases, in plain Python numbers.
 
     Args:
-        case: its name.
-        patient: whose it is.
-        probabilities: (K, X, Y, Z), one channel for each foreground class.
-        label: (K, X, Y, Z), one-hot.
-        classes: label value to name, K of them, in the channels' order.
-        voxel_mm3: volume of a voxel.
+        case: name of the case.
+        patient: whose case it is.
+        probabilities: (K, X, Y, Z) in [0, 1]; turned into masks by `class_index`.
+        label: (K, X, Y, Z), 0 or 1, one channel per class; a voxel belongs to one class at most.
+        voxel_mm3: volume of a voxel of this grid.
+        class_names: K different names, in the order of the channels; needed for K > 1 only.
 
     Returns:
-        ``dice`` and ``iou`` (means over the classes, and of each class where there are several), the volumes of
-        label and prediction in cubic millimeters, and whether the label is empty.
+        case, patient, dice, iou (means over the classes), for K > 1 also dice_<name> and iou_<name> of each
+        class; label_mm3 and prediction_mm3 (volume of all foreground); empty_label, 1 where the label has no
+        foreground at all, else 0. A class that the label lacks counts like every empty mask: see `dice`.
+
+    Raises:
+        InputError: shapes or names that do not fit, values out of range; the message names the case.
     """
-    predicted = probabilities >= THRESHOLD
-    truth = label > 0.5
-    dices = [dice(p, t) for p, t in zip(predicted, truth, strict=True)]
-    ious = [iou(p, t) for p, t in zip(predicted, truth, strict=True)]
-    row: dict[str, Any] = {"case": case, "patient": patient, "dice": float(np.mean(dices)), "iou": float(np.mean(ious))}
-    if len(classes) > 1:
-        for name, one_dice, one_iou in zip(classes.values(), dices, ious, strict=True):
-            row[f"dice_{name}"], row[f"iou_{name}"] = one_dice, one_iou
-    row["label_mm3"] = int(truth.sum()) * voxel_mm3
-    row["prediction_mm3"] = int(predicted.sum()) * voxel_mm3
-    row["empty_label"] = int(not bool(truth.any()))
+    classes = len(probabilities)
+    if probabilities.shape != label.shape:
+        raise InputError(
+            f"case {case}: probabilities of shape {tuple(probabilities.shape)} "
+            f"but a label of shape {tuple(label.shape)}: expected one grid and one channel per class in both"
+        )
+    if classes > 1 and (len(class_names) != classes or len(set(class_names)) != classes):
+        raise InputError(f"case {case}: expected {classes} different class names, got {list(class_names)}")
+    try:
+        index = class_index(probabilities)
+        _check_range(label, "the label")
+    except InputError as error:
+        raise InputError(f"case {case}: {error}") from error
+    masks = label.as_subclass(torch.Tensor) > 0.5
+    overlaps = [_overlap(index == k + 1, masks[k]) for k in range(classes)]
+    scores = [(_dice(*overlap), _iou(*overlap)) for overlap in overlaps]
+    row: Row = {"case": case, "patient": patient}
+    row["dice"] = sum(score[0] for score in scores) / classes
+    row["iou"] = sum(score[1] for score in scores) / classes
+    if classes > 1:
+        for name, score in zip(class_names, scores, strict=True):
+            row[f"dice_{name}"], row[f"iou_{name}"] = score
+    labeled = sum(overlap[2] for overlap in overlaps)
+    row["label_mm3"] = labeled * float(voxel_mm3)
+    row["prediction_mm3"] = sum(overlap[1] for overlap in overlaps) * float(voxel_mm3)
+    row["empty_label"] = int(labeled == 0)
     return row
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means and sample standard deviations over cases of the columns ``dice*`` and ``iou*``.
+    """Mean and standard deviation over cases of every number that `case_row` gives.
 
-    The standard deviation of a single case is 0. No figure is NaN, because :func:`case_row` never gives one.
+    Args:
+        rows: rows with the same columns, at least one; every case weighs the same.
+
+    Returns:
+        {"cases": n, "patients": n, "empty_labels": n, "metrics": {name: {"mean": m, "std": s}}}; the standard
+        deviation is the sample's (n - 1), and 0.0 for a single case.
+
+    Raises:
+        InputError: no rows, rows with other columns than the first, or a number that is not finite.
     """
-    summary: dict[str, Any] = {
+    if not rows:
+        raise InputError("no cases to summarize: expected the row of at least one case")
+    for row in rows:
+        if row.keys() != rows[0].keys():
+            odd = sorted(row.keys() ^ rows[0].keys())
+            raise InputError(
+                f"case {row.get('case')}: its columns differ from those of the first case in {odd}"
+            )
+    metrics = {}
+    for name in rows[0]:
+        if name in _NOT_AVERAGED:
+            continue
+        values = np.array([row[name] for row in rows], dtype=np.float64)
+        if not np.isfinite(values).all():
+            worst = rows[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise InputError(f"case {worst['case']}: {name} is {worst[name]}, expected a finite number")
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        metrics[name] = {"mean": float(values.mean()), "std": spread}
+    return {
         "cases": len(rows),
         "patients": len({row["patient"] for row in rows}),
         "empty_labels": sum(int(row["empty_label"]) for row in rows),
+        "metrics": metrics,
     }
-    if rows:
-        for column in rows[0]:
-            if column.startswith(("dice", "iou")):
-                values = np.array([row[column] for row in rows], dtype=float)
-                summary[column] = float(values.mean())
-                summary[f"{column}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return summary
 
 
 class GenesisDice(Metric):
-    """Soft dice of raw probabilities with smoothing 1, all voxels (and classes) of the set pooled.
+    """Soft dice of the raw probabilities, pooled over the set: the Dice of the Models Genesis tables.
 
-    (2 sum(p l) + 1) / (sum(p) + sum(l) + 1), the figure in the Dice column of the paper's Table 3.
+    (2 sum(p y) + 1) / (sum(p) + sum(y) + 1) over every voxel p, y of every case; no threshold. The smoothing
+    of 1 makes it 1.0 where labels and probabilities are all zero. Large cases weigh more than small ones.
+    Several classes are pooled too: their channels count as further voxels (the source has one class). Sums
+    are kept in float64 and added up across processes.
+
+    `update` takes (probabilities, label) of any one shape; batches, lists of cases and single cases give the
+    same. Source: Zhou et al., Models Genesis, Medical Image Analysis 67 (2021) 101840, task NCS.
+
+    Raises:
+        InputError: shapes differ, probabilities outside [0, 1] (logits, NaN), labels other than 0 and 1.
+        NotComputableError: `compute` before the first `update`.
 
     Example:
         >>> metric = GenesisDice()
-        >>> metric.update((torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0])))
-        >>> metric.compute()
-        1.0
+        >>> metric.update((torch.tensor([[0.9, 0.2]]), torch.tensor([[1, 0]])))  # a batch of two voxels ...
+        >>> metric.update((torch.tensor([[0.4]]), torch.tensor([[1]])))  # ... and one of one
+        >>> round(metric.compute(), 4)  # (2 * 1.3 + 1) / (1.5 + 2 + 1)
+        0.8
     """
 
     @reinit__is_reduced
     def reset(self) -> None:
-        """Forget everything seen."""
-        self._sums = torch.zeros(2, dtype=torch.float64)
+        # sum(p y), sum(p), sum(y), number of voxels
+        self._sums = torch.zeros(4, dtype=torch.float64, device=self._device)
 
     @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        """``(probabilities, one-hot label)`` of one shape."""
-        probabilities, label = (t.detach().cpu().double() for t in output)
-        self._sums += torch.stack([(probabilities * label).sum(), probabilities.sum() + label.sum()])
+    def update(self, output: Sequence[torch.Tensor]) -> None:
+        for p, y in _chunks(*output):
+            both = torch.where(y, p, 0).sum(dtype=torch.float64)
+            numbers = (both, p.sum(dtype=torch.float64), torch.count_nonzero(y), torch.tensor(y.numel()))
+            self._sums += torch.stack([number.to(self._sums) for number in numbers])
 
+    @sync_all_reduce("_sums")
     def compute(self) -> float:
-        """The figure over everything seen, by all processes."""
-        overlap, total = idist.all_reduce(self._sums.clone()).tolist()
-        return (2.0 * overlap + 1.0) / (total + 1.0)
+        both, predicted, labeled, voxels = self._sums.tolist()
+        if not voxels:
+            raise NotComputableError("GenesisDice needs at least one case before it is computed")
+        return (2 * both + 1) / (predicted + labeled + 1)
 
 
 class GenesisIoU(Metric):
-    """Mean over the thresholds 0.50, 0.55, ..., 0.95 of the mean of foreground's and background's IoU.
+    """Two-class mean IoU over ten thresholds, pooled over the set: the IoU of the Models Genesis tables.
 
-    All voxels (and classes) of the set are pooled. A voxel counts as foreground where its probability is above the
-    threshold (the source does not say whether equality counts). A class that neither prediction nor label has
-    counts 1.
+    For each threshold t in 0.50, 0.55, ..., 0.95 the foreground is p >= t; the mean of the foreground's and
+    the background's IoU over every voxel of every case, averaged over the thresholds. The background's IoU,
+    close to 1 for small structures, lifts it: this is how the tables' IoU exceeds their Dice, which no
+    foreground IoU can. The source does not say whether p = t is foreground: it is here, as in the masks of
+    `dice` and `iou`. A class without a voxel in the labels and the predictions of the whole set has IoU
+    1.0. Several classes are pooled: their channels count as further voxels. Voxels are counted in int64 and
+    added up across processes, so the result is exact for probabilities of single precision (others are
+    rounded to it).
+
+    `update`, errors and source as in `GenesisDice`.
 
     Example:
         >>> metric = GenesisIoU()
-        >>> metric.update((torch.tensor([0.99, 0.01]), torch.tensor([1.0, 0.0])))
-        >>> metric.compute()
-        1.0
+        >>> metric.update((torch.tensor([0.99, 0.7, 0.1, 0.1]), torch.tensor([1, 1, 0, 0])))
+        >>> round(metric.compute(), 4)  # 1 for the thresholds up to 0.70, (1/2 + 2/3) / 2 for the other five
+        0.7917
     """
 
     @reinit__is_reduced
     def reset(self) -> None:
-        """Forget everything seen."""
-        # voxels by label (rows) and by how many thresholds their probability exceeds (columns)
-        self._counts = torch.zeros(2, len(GENESIS_THRESHOLDS) + 1, dtype=torch.int64)
+        # voxels by label (2) and by the number of thresholds that their probability reaches (11)
+        self._counts = torch.zeros(2, len(GENESIS_THRESHOLDS) + 1, dtype=torch.int64, device=self._device)
 
     @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        """``(probabilities, one-hot label)`` of one shape."""
-        probabilities, label = (t.detach().cpu().flatten() for t in output)
-        bins = len(GENESIS_THRESHOLDS) + 1
-        exceeded = torch.bucketize(probabilities.float(), torch.tensor(GENESIS_THRESHOLDS), right=False)
-        code = exceeded + bins * (label > 0.5).long()
-        self._counts += torch.bincount(code, minlength=2 * bins).view(2, bins)
+    def update(self, output: Sequence[torch.Tensor]) -> None:
+        levels = self._counts.shape[1]
+        for p, y in _chunks(*output):
+            thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=p.device)
+            reached = torch.bucketize(p, thresholds, out_int32=True, right=True)
+            counts = torch.bincount(reached + levels * y, minlength=2 * levels)
+            self._counts += counts.view(2, levels).to(self._counts.device)
 
+    @sync_all_reduce("_counts")
     def compute(self) -> float:
-        """The figure over everything seen, by all processes."""
-        counts = idist.all_reduce(self._counts.clone()).double()
-        # above[l, k]: voxels of label l whose probability exceeds threshold k
-        above = counts.flip(1).cumsum(1).flip(1)[:, 1:]
-        totals = counts.sum(1)
-        true_positive, false_positive = above[1], above[0]
-        false_negative, true_negative = totals[1] - true_positive, totals[0] - false_positive
-        wrong = false_positive + false_negative
-        both = [_ratio(right, right + wrong) for right in (true_positive, true_negative)]
-        return float(((both[0] + both[1]) / 2).mean())
+        counts = self._counts.cpu().numpy()
+        if not counts.any():
+            raise NotComputableError("GenesisIoU needs at least one case before it is computed")
+        totals = counts.sum(axis=1)
+        ious = []
+        for above in range(1, counts.shape[1]):
+            false, true = (int(number) for number in counts[:, above:].sum(axis=1))
+            foreground = _iou(true, true + false, int(totals[1]))
+            background = _iou(int(totals[0]) - false, int(totals.sum()) - true - false, int(totals[0]))
+            ious.append((foreground + background) / 2)
+        return sum(ious) / len(ious)
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    return torch.where(whole > 0, part / whole.clamp(min=1), torch.ones_like(whole))
+def _overlap(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor) -> tuple[int, int, int]:
+    """Voxels in both masks, in the prediction, in the label."""
+    p, y = (mask.cpu().numpy() if isinstance(mask, torch.Tensor) else mask for mask in (prediction, label))
+    if p.dtype != np.bool_ or y.dtype != np.bool_:
+        raise InputError(f"masks of type {p.dtype} and {y.dtype}: expected boolean masks")
+    if p.shape != y.shape:
+        raise InputError(f"masks of shape {p.shape} and {y.shape}: expected the same shape")
+    return int(np.count_nonzero(p & y)), int(np.count_nonzero(p)), int(np.count_nonzero(y))
+
+
+def _dice(both: int, predicted: int, labeled: int) -> float:
+    return 2 * both / (predicted + labeled) if predicted + labeled else 1.0
+
+
+def _iou(both: int, predicted: int, labeled: int) -> float:
+    union = predicted + labeled - both
+    return both / union if union else 1.0
+
+
+def _check_range(values: torch.Tensor, what: str) -> None:
+    low, high = (float(value) for value in torch.aminmax(values.as_subclass(torch.Tensor)))
+    if not (low >= 0 and high <= 1):  # NaN fails both comparisons
+        raise InputError(f"{what}: values from {low:g} to {high:g}, expected all of them in [0, 1]")
+
+
+def _chunks(probabilities: torch.Tensor, label: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Checked pieces of probabilities (float32) and label (bool), flat."""
+    if probabilities.shape != label.shape:
+        shapes = f"{tuple(probabilities.shape)} and {tuple(label.shape)}"
+        raise InputError(f"probabilities and label of shape {shapes}: expected the same shape")
+    flat = [tensor.detach().as_subclass(torch.Tensor).reshape(-1) for tensor in (probabilities, label)]
+    for p, y in zip(*(tensor.split(_CHUNK) for tensor in flat), strict=True):
+        _check_range(p, "probabilities")
+        if not bool(((y == 0) | (y == 1)).all()):
+            raise InputError("label with values other than 0 and 1: expected one channel per class")
+        yield p.float(), (y == 1).to(p.device)
