@@ -64,9 +64,7 @@ def class_index(probabilities: torch.Tensor) -> torch.Tensor:
     """
     channels = probabilities.as_subclass(torch.Tensor)
     if channels.ndim < 2 or not 1 <= len(channels) <= 255:
-        raise InputError(
-            f"probabilities of shape {tuple(channels.shape)}: expected (K, X, Y, Z), 1 <= K <= 255"
-        )
+        raise InputError(f"probabilities of shape {tuple(channels.shape)}: expected (K, X, Y, Z), 1 <= K <= 255")
     _check_range(channels, "probabilities")
     index = (channels[0] >= MASK_THRESHOLD).to(torch.uint8)
     highest = channels[0]
@@ -143,8 +141,8 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         rows: rows with the same columns, at least one; every case weighs the same.
 
     Returns:
-        {"cases": n, "patients": n, "empty_labels": n, "metrics": {name: {"mean": m, "std": s}}}; the standard
-        deviation is the sample's (n - 1), and 0.0 for a single case.
+        cases, patients and empty_labels (counts), then for each number its mean under its own name and its
+        standard deviation under <name>_std: the sample's (n - 1), and 0.0 for a single case.
 
     Raises:
         InputError: no rows, rows with other columns than the first, or a number that is not finite.
@@ -154,10 +152,12 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for row in rows:
         if row.keys() != rows[0].keys():
             odd = sorted(row.keys() ^ rows[0].keys())
-            raise InputError(
-                f"case {row.get('case')}: its columns differ from those of the first case in {odd}"
-            )
-    metrics = {}
+            raise InputError(f"case {row.get('case')}: its columns differ from those of the first case in {odd}")
+    summary: dict[str, Any] = {
+        "cases": len(rows),
+        "patients": len({row["patient"] for row in rows}),
+        "empty_labels": sum(int(row["empty_label"]) for row in rows),
+    }
     for name in rows[0]:
         if name in _NOT_AVERAGED:
             continue
@@ -165,14 +165,9 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if not np.isfinite(values).all():
             worst = rows[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise InputError(f"case {worst['case']}: {name} is {worst[name]}, expected a finite number")
-        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        metrics[name] = {"mean": float(values.mean()), "std": spread}
-    return {
-        "cases": len(rows),
-        "patients": len({row["patient"] for row in rows}),
-        "empty_labels": sum(int(row["empty_label"]) for row in rows),
-        "metrics": metrics,
-    }
+        summary[name] = float(values.mean())
+        summary[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return summary
 
 
 class GenesisDice(Metric):

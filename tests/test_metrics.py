@@ -184,16 +184,17 @@ def test_summary_equals_the_statistics_module() -> None:
     rows.append(case_row("c5", "p5", torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), 1.0))
     summary = summarize(rows)
     assert (summary["cases"], summary["patients"], summary["empty_labels"]) == (6, 4, 1)
-    assert list(summary["metrics"]) == ["dice", "iou", "label_mm3", "prediction_mm3"]
-    for name, numbers in summary["metrics"].items():
+    names = ["dice", "iou", "label_mm3", "prediction_mm3"]
+    assert list(summary)[3:] == [key for name in names for key in (name, f"{name}_std")]
+    for name in names:
         values = [float(row[name]) for row in rows]
-        assert numbers["mean"] == pytest.approx(statistics.mean(values))
-        assert numbers["std"] == pytest.approx(statistics.stdev(values))
+        assert summary[name] == pytest.approx(statistics.mean(values))
+        assert summary[f"{name}_std"] == pytest.approx(statistics.stdev(values))
 
 
 def test_summary_of_one_case_has_no_nan() -> None:
     summary = summarize([case_row("a", "p", *random_case(0), 1.0)])
-    assert summary["metrics"]["dice"]["std"] == 0.0
+    assert summary["dice_std"] == 0.0
 
 
 def test_summary_refuses_what_has_no_mean() -> None:
@@ -228,6 +229,15 @@ def test_genesis_metrics_pool_voxels_and_do_not_average_cases() -> None:
     metric.update(sure)
     metric.update(wrong)
     assert metric.compute() == pytest.approx((2 * 729 + 1) / (729 + 737 + 1))
+
+
+def test_genesis_iou_can_exceed_dice() -> None:
+    """Why the two families must not be mixed: the background's IoU lifts the mean."""
+    probabilities, label = torch.zeros(1, 10, 10, 10), torch.zeros(1, 10, 10, 10)
+    label[0, 0, :2], probabilities[0, 0, 1:3] = 1, 0.99
+    metric = GenesisIoU()
+    metric.update((probabilities, label))
+    assert metric.compute() > dice(probabilities >= 0.5, label == 1)
 
 
 def test_genesis_metrics_of_empty_sets_are_numbers() -> None:
