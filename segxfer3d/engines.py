@@ -55,8 +55,13 @@ class WindowInferer(SlidingWindowInferer):
     """Sliding windows over a volume of any size, forward passes as in :class:`TrainInferer`."""
 
     def __init__(
-        self, patch_size: Sequence[int], overlap: float = 0.25, batch_size: int = 4, amp: bool = True,
-        channels_last: bool = True, progress: bool = False,
+        self,
+        patch_size: Sequence[int],
+        overlap: float = 0.25,
+        batch_size: int = 4,
+        amp: bool = True,
+        channels_last: bool = True,
+        progress: bool = False,
     ) -> None:
         super().__init__(tuple(patch_size), batch_size, overlap=overlap, mode="gaussian", progress=progress)
         self.forward = TrainInferer(amp, channels_last)
@@ -84,11 +89,20 @@ class PretextTrainer(Trainer):
     """
 
     def __init__(
-        self, device: torch.device, max_epochs: int, train_data_loader: DataLoader[Any], pretext: Pretext,
-        optimizer: torch.optim.Optimizer, inferer: Inferer, train_handlers: Sequence[Any] | None = None,
+        self,
+        device: torch.device,
+        max_epochs: int,
+        train_data_loader: DataLoader[Any],
+        pretext: Pretext,
+        optimizer: torch.optim.Optimizer,
+        inferer: Inferer,
+        train_handlers: Sequence[Any] | None = None,
     ) -> None:
         super().__init__(
-            device=device, max_epochs=max_epochs, data_loader=train_data_loader, handlers=train_handlers,
+            device=device,
+            max_epochs=max_epochs,
+            data_loader=train_data_loader,
+            handlers=train_handlers,
             decollate=False,
         )
         self.network = pretext
@@ -114,10 +128,16 @@ class PretextEvaluator(Evaluator):
     """Mean of the pretext's loss over a loader; ``engine.state.metrics["loss"]``."""
 
     def __init__(
-        self, device: torch.device, val_data_loader: DataLoader[Any], pretext: Pretext, inferer: Inferer,
+        self,
+        device: torch.device,
+        val_data_loader: DataLoader[Any],
+        pretext: Pretext,
+        inferer: Inferer,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        super().__init__(
+            device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False
+        )
         self.network = pretext
         self.inferer = inferer
 

@@ -31,14 +31,18 @@ RUN_ARGUMENTS = (
 def started_by_bundle_run(argv: Sequence[str] | None = None) -> bool:
     """Whether this process is ``python -m monai.bundle run ...`` (torchrun's workers included)."""
     argv = sys.argv if argv is None else argv
-    return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
+    return (
+        len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
+    )
 
 
 def config_files(argv: Sequence[str]) -> list[str]:
     """The config files that the command line names."""
     for index, word in enumerate(argv):
         if word.startswith("--config"):
-            value = word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
+            value = (
+                word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
+            )
             if value.startswith("["):
                 return [str(item) for item in ast.literal_eval(value)]
             return [value]
@@ -79,7 +83,7 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[s
         name = name.replace("-", "_")
         if name in RUN_ARGUMENTS or name == "help":
             continue
-        _check_key(name, config)
+        check_key(name, config)
         if not has_value:
             if isinstance(config.get(name), bool):
                 raise InputError(f"--{name}: expected --{name} True or --{name} False")
@@ -92,7 +96,7 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[s
     return overrides
 
 
-def _check_key(name: str, config: Mapping[str, Any]) -> None:
+def check_key(name: str, config: Mapping[str, Any]) -> None:
     parts = name.replace("#", "::").split("::")
     if len(parts) == 1 and name not in config:
         near = difflib.get_close_matches(name, [key for key in config if key in KNOBS], n=1, cutoff=0.6)
@@ -103,7 +107,9 @@ def _check_key(name: str, config: Mapping[str, Any]) -> None:
     for depth, part in enumerate(parts):
         known = isinstance(node, Mapping) and part in node
         in_list = isinstance(node, list) and part.isdigit() and int(part) < len(node)
-        last_of_section = depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
+        last_of_section = (
+            depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
+        )
         if not (known or in_list or last_of_section):
             raise InputError(f"--{name}: nothing called {'::'.join(parts[: depth + 1])!r} in this bundle")
         if known:

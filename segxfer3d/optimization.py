@@ -37,7 +37,11 @@ def make_optimizer(
 
 
 def make_schedule(
-    optimizer: Optimizer, name: str, total_steps: int, steps_per_epoch: int = 1, warmup_fraction: float = 0.1,
+    optimizer: Optimizer,
+    name: str,
+    total_steps: int,
+    steps_per_epoch: int = 1,
+    warmup_fraction: float = 0.1,
     patience: int = 50,
 ) -> LRScheduler | ReduceLROnPlateau:
     """The course of the learning rate.

@@ -21,8 +21,8 @@ class Pretext(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Compute ``{"loss": scalar to minimize, ...}`` for a batch on the network's device; further entries are
-        parts of the loss, logged beside it."""
+        """Compute ``{"loss": scalar to minimize, ...}`` for a batch on the network's device; further entries
+        are parts of the loss, logged beside it."""
 
-    def after_step(self) -> None:  # noqa: B027  (most pretexts have nothing to do)
+    def after_step(self) -> None:
         """Called after each optimizer step: momentum encoders, queues."""

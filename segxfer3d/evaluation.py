@@ -1,0 +1,148 @@
+"""Evaluation of whole cases, in the geometry of their own files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from segxfer3d.data.cases import Case
+from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
+from segxfer3d.runs import Session
+
+CACHED_VOXELS = 500_000_000  # validation cases kept in memory: 2 GB of float32
+
+
+class CaseDataset(Dataset[dict[str, Any]]):
+    """Whole labeled cases: the image preprocessed, the label on its file's own grid.
+
+    Args:
+        cases: labeled.
+        preprocessing: of the images.
+        classes: label value to name; the label becomes one channel for each.
+    """
+
+    def __init__(self, cases: Sequence[Case], preprocessing: Preprocessing, classes: dict[int, str]) -> None:
+        self.cases = tuple(cases)
+        self.transform = preprocessing.image_transform()
+        self.label_transform = Compose([preprocessing.native_transform("label"), preprocessing.one_hot(classes)])
+        self._cache: dict[int, dict[str, Any]] = {}
+        self._cached_voxels = 0
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index in self._cache:
+            return self._cache[index]
+        case = self.cases[index]
+        item = {
+            "image": self.transform({"image": str(case.image)})["image"],
+            "label": self.label_transform({"label": str(case.label)})["label"],
+            "case": case.name,
+            "patient": case.patient,
+        }
+        self._cached_voxels += item["image"].numel() + item["label"].numel()
+        if self._cached_voxels < CACHED_VOXELS:
+            self._cache[index] = item
+        return item
+
+
+def prepare_case(
+    batch: dict[str, Any], device: torch.device | None = None, non_blocking: bool = False, **_: Any
+) -> tuple[Tensor, Tensor]:
+    """A case of :class:`CaseDataset` as a batch of one, for MONAI's evaluator; the label stays where it is."""
+    return batch["image"].as_tensor()[None].to(device, non_blocking=non_blocking), batch["label"][None]
+
+
+def to_native(probabilities: Tensor, image: MetaTensor, transform: Compose) -> MetaTensor:
+    """Bring a prediction back to the grid of the file that ``image`` came from.
+
+    Args:
+        probabilities: (K, X, Y, Z) on the grid of ``image``.
+        image: (1, X, Y, Z), what ``transform`` made of the file.
+        transform: the loading transform, with key ``image``; its orientation and spacing are undone.
+    """
+    prediction = MetaTensor(
+        probabilities.cpu(), meta=dict(image.meta), applied_operations=list(image.applied_operations)
+    )
+    inverse = Invertd("prediction", transform, orig_keys="image", nearest_interp=False, to_tensor=True)
+    restored: MetaTensor = inverse({"prediction": prediction, "image": image})["prediction"]
+    return restored
+
+
+class CaseTable:
+    """Measures every case: rows in ``.rows``, means and pooled figures in ``engine.state.metrics``.
+
+    Args:
+        session: the run; where ``file`` is given, the rows are written there.
+        dataset: the cases that the evaluator goes through.
+        classes: label value to name.
+        file: name of the CSV file in the run's folder, or empty.
+    """
+
+    def __init__(self, session: Session, dataset: CaseDataset, classes: dict[int, str], file: str = "") -> None:
+        self.session = session
+        self.dataset = dataset
+        self.classes = classes
+        self.file = file
+        self.rows: list[dict[str, Any]] = []
+        self.summary: dict[str, Any] = {}
+        self.pooled = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on an evaluator of whole cases."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._measure)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _start(self, _: Engine) -> None:
+        self.rows = []
+        for metric in self.pooled.values():
+            metric.reset()
+
+    def _measure(self, engine: Engine) -> None:
+        case = engine.state.batch
+        probabilities = torch.sigmoid(engine.state.output["pred"][0]).cpu()
+        native = to_native(probabilities, case["image"], self.dataset.transform)
+        label = case["label"]
+        affine = label.affine
+        restored, truth = native.as_tensor().clamp(0, 1), label.as_tensor()
+        names = list(self.classes.values())
+        self.rows.append(case_row(case["case"], case["patient"], restored, truth, voxel_volume(affine), names))
+        for metric in self.pooled.values():
+            metric.update((restored, truth))
+
+    def _finish(self, engine: Engine) -> None:
+        if idist.get_world_size() > 1:
+            gathered: list[Any] = [None] * idist.get_world_size()
+            torch.distributed.all_gather_object(gathered, self.rows)
+            self.rows = [row for rows in gathered for row in rows]
+        self.rows.sort(key=lambda row: row["case"])
+        self.summary = summarize(self.rows) | {name: metric.compute() for name, metric in self.pooled.items()}
+        engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
+        if self.file:
+            self.session.write_rows(self.file, self.rows)
+            self.session.write_json(self.file.removesuffix(".csv") + "_summary.json", self.summary)
+
+
+def format_table(title: str, summary: dict[str, Any]) -> str:
+    """A short table of a summary for the console."""
+    lines = [f"{title}: {summary['cases']} cases of {summary['patients']} patients"]
+    if summary["empty_labels"]:
+        lines[0] += f", {summary['empty_labels']} with an empty label"
+    lines.append(f"  {'measure':<24}{'mean':>8}{'std over cases':>18}")
+    for name, value in summary.items():
+        if name.startswith(("dice", "iou")) and not name.endswith("_std"):
+            lines.append(f"  {name:<24}{value:>8.3f}{summary[f'{name}_std']:>18.3f}")
+    for name in ("genesis_dice", "genesis_iou"):
+        lines.append(f"  {name:<24}{summary[name]:>8.3f}{'(voxels pooled)':>18}")
+    return "\n".join(lines)
