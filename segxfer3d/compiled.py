@@ -1,0 +1,24 @@
+"""Numba with the settings that all compiled loops of this package share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile a loop at its first call, keep the machine code in Numba's cache, release the GIL while it
+    runs.
+
+    Later processes load the code instead of compiling it (Numba caches beside the source file, or in the
+    user's cache folder where that is read-only; NUMBA_CACHE_DIR moves it). Numba notices a change of the
+    function's own file only, so compiled functions that call each other belong in one file.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # Numba found no folder that it may write to: each process compiles for itself
+        return numba.njit(nogil=True, error_model="numpy")(function)
