@@ -1,4 +1,4 @@
-"""Cases: what there is to learn from."""
+"""Cases: what there is to learn from, whatever the layout of the data set on disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Case:
     """One volume, with its label where there is one.
 
     Attributes:
-        name: unique in its data set.
-        image: the file, or a folder with one DICOM series.
-        label: the file, or None.
-        patient: whose it is; cases of one patient are never split.
-        fold: subset of LUNA16, where the data set has folds.
+        name: unique within its data set.
+        image: a volume file, or a folder with one DICOM series.
+        label: the segmentation, on the image's grid; None for an unlabeled case.
+        patient: whose it is, cases of one patient are never split; the case's name where nothing is known.
+        fold: number of the official fold, where the data set has folds.
     """
 
     name: str
@@ -29,16 +29,20 @@ class Case:
     patient: str = ""
     fold: int | None = None
 
+    def __post_init__(self) -> None:
+        if not self.patient:
+            object.__setattr__(self, "patient", self.name)
+
 
 @dataclass(frozen=True)
 class CaseSet:
-    """The cases of a data set.
+    """All cases of a data set.
 
     Attributes:
-        root: its folder.
+        root: the data set's folder.
         layout: ``decathlon``, ``luna16`` or ``folder``.
-        cases: all of them, sorted by name.
-        classes: foreground label value to name.
+        cases: sorted by name.
+        classes: label value -> name of every foreground class.
         modality: ``CT``, ``MR`` or ``unknown``.
     """
 
@@ -50,39 +54,35 @@ class CaseSet:
 
     @property
     def labeled(self) -> tuple[Case, ...]:
-        """The cases with a label."""
+        """The cases that have a label."""
         return tuple(case for case in self.cases if case.label is not None)
 
     @property
     def unlabeled(self) -> tuple[Case, ...]:
-        """The cases without a label."""
+        """The cases that have none."""
         return tuple(case for case in self.cases if case.label is None)
 
 
 def patient_of(name: str, pattern: str = "") -> str:
-    """The patient of a case, from its name.
+    """Read the patient from a case's name.
 
     Args:
-        name: of the case.
-        pattern: regular expression whose first group (or whole match) is the patient. Empty: the official LIDC-IDRI
-            patient number where the name has one, else the name, so that every case is a patient of its own.
+        name: of the case, e.g. ``LIDC-IDRI-0005_R_2``.
+        pattern: regular expression searched in the name; its first group is the patient, or the whole match where it
+            has no group. Empty: the official naming of LIDC-IDRI where the name has it, else the name, so that every
+            case is a patient of its own.
 
     Raises:
-        InputError: the pattern does not match.
+        InputError: the pattern is no regular expression, or finds no patient in the name.
     """
-    if pattern:
-        match = re.search(pattern, name)
-        if match is None:
-            raise InputError(f"patient_pattern {pattern!r} does not match the case {name!r}")
-        return match[1] if match.groups() else match[0]
-    match = _LIDC_PATIENT.search(name)
-    return match[0] if match else name
-
-
-def check_unique(root: Path, cases: list[Case]) -> None:
-    """Raise an InputError where two cases have one name."""
-    seen: dict[str, Case] = {}
-    for case in cases:
-        if case.name in seen:
-            raise InputError(f"{root}: two cases are called {case.name}: {seen[case.name].image} and {case.image}")
-        seen[case.name] = case
+    if not pattern:
+        found = _LIDC_PATIENT.search(name)
+        return found.group() if found else name
+    try:
+        found = re.search(pattern, name)
+    except re.error as error:
+        raise InputError(f"patient_pattern {pattern!r}: not a regular expression ({error})") from error
+    patient = found and found.group(1 if found.re.groups else 0)
+    if not patient:
+        raise InputError(f"patient_pattern {pattern!r}: finds no patient in the file name {name!r}")
+    return patient

@@ -1,7 +1,12 @@
-"""Reading volumes: NIfTI by nibabel; MHD, MHA, NRRD and DICOM folders by SimpleITK. Neither itk nor pydicom is needed."""
+"""Read volumes of every supported format into one convention: axes x, y, z and an affine to RAS+ millimeters.
+
+MONAI reads MetaImage and NRRD only with ``itk`` and DICOM only with ``pydicom``; here SimpleITK reads all three, and a
+DICOM folder that holds two series or lacks a slice is refused instead of being made into one wrong volume.
+"""
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,169 +19,247 @@ import SimpleITK as sitk
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
 
-NIFTI = (".nii", ".nii.gz")
+NIFTI = (".nii.gz", ".nii")
 ITK = (".mhd", ".mha", ".nrrd")
-SLICE_TOLERANCE = 0.1  # of a slice distance: how far DICOM slices may be from even
+FORMATS = (*NIFTI, *ITK)
 
+GRID_TOLERANCE = 0.1  # of the smallest voxel side, by which image and label may lie apart
+SLICE_TOLERANCE = 0.1  # of the usual distance, by which DICOM slices may be from even
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MET_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
+
+# What is wrong with a file arrives as an exception; the C++ warnings beside it would only litter the console.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume: ``array`` (X, Y, Z) and ``affine`` (4, 4), voxel index to world millimeters, RAS+."""
+    """A 3D image.
+
+    Attributes:
+        array: (X, Y, Z) in the file's own type; float32 where the file stores a scale for its values.
+        affine: (4, 4) float64, from voxel index to world millimeters, RAS+.
+    """
 
     array: NDArray[Any]
     affine: NDArray[np.float64]
 
-
-def is_volume(path: Path) -> bool:
-    """Whether the name is that of a volume file that can be read."""
-    return path.name.lower().endswith((*NIFTI, *ITK))
-
-
-def is_dicom_folder(path: Path) -> bool:
-    """Whether a folder holds at least one DICOM series directly."""
-    return path.is_dir() and bool(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(path)))
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance between neighboring voxels along each axis, in millimeters."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return x, y, z
 
 
-def stem(path: Path) -> str:
-    """The file's name without its endings."""
-    name = path.name
-    for suffix in sorted((*NIFTI, *ITK), key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+def volume_name(path: str | os.PathLike[str]) -> str:
+    """The name of a volume file without its ending, or of a folder; empty for any other file."""
+    path = Path(path)
+    for suffix in FORMATS:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name if path.is_dir() else ""
 
 
-def read_volume(path: str | Path) -> Volume:
-    """Read one volume in the data type its file gives.
+def read_volume(path: str | os.PathLike[str]) -> Volume:
+    """Read a NIfTI (by nibabel), MetaImage or NRRD file, or a folder with one DICOM series (by SimpleITK).
+
+    Trailing axes of length 1 are dropped. Labels are read the same way.
 
     Raises:
-        InputError: no such file, damaged, not three-dimensional, a header without its data, a DICOM folder with
-            several series or a missing slice.
+        InputError: no such file, unknown format, damaged or incomplete, not a volume of one channel and at least two
+            slices, or without a usable geometry. The message names the path.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
-        return _read_dicom(path)
+        return _checked(path, _read_dicom(path))
     if path.name.lower().endswith(NIFTI):
-        return _read_nifti(path)
+        return _checked(path, _read_nifti(path))
     if path.name.lower().endswith(ITK):
-        return _read_itk(path)
-    raise InputError(f"{path}: not a volume; expected {', '.join((*NIFTI, *ITK))} or a DICOM folder")
+        return _checked(path, _read_itk(path))
+    raise InputError(f"{path}: not a volume; expected {', '.join(FORMATS)} or a folder with a DICOM series")
+
+
+def grid_difference(image: Volume, label: Volume) -> str:
+    """Say how the grid of a label differs from its image's; empty where the two are the same.
+
+    Affines count as the same where every corner of the volume lands within :data:`GRID_TOLERANCE`: files that went
+    through different programs differ by rounding.
+    """
+    if image.array.shape != label.array.shape:
+        return f"the label's shape {_by(label.array.shape)} is not its image's {_by(image.array.shape)}"
+    ends = np.meshgrid(*[(0, n - 1) for n in image.array.shape])
+    corners = np.stack([*(end.ravel() for end in ends), np.ones(8)])
+    shift = np.linalg.norm(((label.affine - image.affine) @ corners)[:3], axis=0).max()
+    if shift > GRID_TOLERANCE * min(image.spacing):
+        return f"the label's affine is not its image's (corners lie up to {shift:.3g} mm apart)"
+    return ""
+
+
+class VolumeReader(ImageReader):
+    """:func:`read_volume` for MONAI: ``LoadImaged(keys, reader=VolumeReader)``.
+
+    :meth:`read` only takes the path: what it raised, MONAI would swallow and go on to its own readers, so that a
+    refused file would be read after all. What :meth:`get_data` raises arrives.
+    """
+
+    def verify_suffix(self, filename: Any) -> bool:
+        """Whether all names are of volumes that :func:`read_volume` knows."""
+        return all(volume_name(name) for name in _names(filename))
+
+    def read(self, data: Any, **_: Any) -> list[Path]:
+        """Take the path."""
+        return [Path(name) for name in _names(data)]
+
+    def get_data(self, img: list[Path]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Read the volume: array (X, Y, Z) and the metadata that MONAI wants.
+
+        Raises:
+            InputError: see :func:`read_volume`; or several paths given.
+        """
+        if len(img) != 1:
+            raise InputError(f"{img[0] if img else 'no file'}: expected one volume for an image, got {len(img)}")
+        volume = read_volume(img[0])
+        return volume.array, {
+            MetaKeys.AFFINE: volume.affine,
+            MetaKeys.ORIGINAL_AFFINE: volume.affine.copy(),
+            MetaKeys.SPATIAL_SHAPE: np.array(volume.array.shape),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's word for no channel axis
+        }
+
+
+def _names(given: Any) -> Sequence[Any]:
+    return [given] if isinstance(given, (str, os.PathLike)) else given
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _checked(path: Path, volume: Volume) -> Volume:
+    array, affine = volume.array, volume.affine
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or min(array.shape) < 2:
+        raise InputError(f"{path}: expected a 3D volume of one channel, got shape {_by(array.shape)}")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{path}: expected plain numbers, got voxels of type {array.dtype}")
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
+        raise InputError(f"{path}: no usable geometry, its affine is {affine.tolist()}")
+    return Volume(array.astype(array.dtype.newbyteorder("="), copy=False), affine)
 
 
 def _read_nifti(path: Path) -> Volume:
     try:
-        image = nibabel.load(path)
-        array = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read, damaged or truncated ({_first_line(error)})") from error
-    return _checked(path, array, np.asarray(image.affine, dtype=np.float64))
+        file = nibabel.load(path, mmap=False)
+        stored = file.dataobj
+        scaled = (stored.slope, stored.inter) != (1, 0)
+        # float32, not nibabel's float64: half the memory, and still more digits than a scanner gives
+        array = np.asarray(stored, np.float32 if scaled else None)
+        return Volume(array, np.array(file.affine, np.float64))
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        raise InputError(f"{path}: cannot be read, damaged or truncated ({_last_line(error)})") from error
 
 
 def _read_itk(path: Path) -> Volume:
     if path.suffix.lower() == ".mhd":
         _check_raw(path)
     try:
-        return _from_itk(path, sitk.ReadImage(str(path)))
+        return _from_itk(sitk.ReadImage(str(path)))
     except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read, damaged or truncated ({_first_line(error)})") from error
+        raise InputError(f"{path}: cannot be read, damaged or truncated ({_last_line(error)})") from error
 
 
 def _check_raw(path: Path) -> None:
-    """The data file that an .mhd header names has to be there."""
-    for line in path.read_text(errors="replace").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "ElementDataFile" and value.strip() not in ("LOCAL", "LIST"):
-            data = path.parent / value.strip()
-            if "%" not in value and not data.is_file():
-                raise InputError(f"{path}: its data file {data.name} is missing")
-
-
-def _read_dicom(path: Path) -> Volume:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(path))
-    if not series:
-        raise InputError(f"{path}: no DICOM series in this folder")
-    if len(series) > 1:
-        raise InputError(f"{path}: {len(series)} DICOM series in one folder, expected one: {', '.join(series)}")
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), series[0])
-    _check_slices(path, files)
-    try:
-        return _from_itk(path, sitk.ReadImage(files))
-    except RuntimeError as error:
-        raise InputError(f"{path}: DICOM series cannot be read ({_first_line(error)})") from error
-
-
-def _check_slices(path: Path, files: Sequence[str]) -> None:
-    reader = sitk.ImageFileReader()
-    positions = []
-    for file in files:
-        reader.SetFileName(file)
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise InputError(f"{file}: DICOM slice cannot be read ({_first_line(error)})") from error
-        direction = np.array(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, 2]
-        positions.append(float(np.dot(direction, reader.GetOrigin()[:3])))
-    gaps = np.abs(np.diff(np.sort(positions)))
-    if len(gaps) == 0:
+    """Find a missing or short data file of a MetaImage header; SimpleITK only says that it cannot read the header."""
+    lines = path.read_text(encoding="latin-1").splitlines()
+    header = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    name = header.get("ElementDataFile", "LOCAL")
+    if name in ("LOCAL", "LIST") or "%" in name:
         return
+    data = path.parent / name
+    if not data.is_file():
+        raise InputError(f"{path}: its data file {name} is missing")
+    size = _MET_BYTES.get(header.get("ElementType", "").removeprefix("MET_"))
+    if size is None or header.get("CompressedData", "False").lower() == "true":
+        return
+    for length in header.get("DimSize", "").split():
+        size *= int(length)
+    if data.stat().st_size < size:
+        raise InputError(f"{path}: its data file {name} is truncated ({data.stat().st_size} of {size} bytes)")
+
+
+def _from_itk(image: sitk.Image) -> Volume:
+    array = sitk.GetArrayFromImage(image)
+    channels = int(image.GetNumberOfComponentsPerPixel() > 1)
+    # SimpleITK gives z, y, x; channels, which are refused later, come last
+    array = array.transpose(*reversed(range(array.ndim - channels)), *[array.ndim - 1] * channels)
+    n = image.GetDimension()
+    affine = np.eye(n + 1)
+    affine[:n, :n] = np.array(image.GetDirection()).reshape(n, n) * image.GetSpacing()
+    affine[:n, n] = image.GetOrigin()
+    return Volume(array, _LPS_TO_RAS @ affine if n == 3 else affine)
+
+
+def _read_dicom(folder: Path) -> Volume:
+    """The one series of a folder, slices in the order of their positions."""
+    finder = sitk.ImageSeriesReader
+    series = {uid: finder.GetGDCMSeriesFileNames(str(folder), uid) for uid in finder.GetGDCMSeriesIDs(str(folder))}
+    if not series:
+        raise InputError(f"{folder}: no DICOM series in this folder")
+    if len(series) > 1:
+        found = ", ".join(f"{uid} ({len(files)} files)" for uid, files in series.items())
+        raise InputError(f"{folder}: {len(series)} DICOM series in one folder, expected one: {found}")
+    (files,) = series.values()
+    try:
+        if len(files) == 1:  # one file with many frames
+            return _from_itk(sitk.ReadImage(files[0]))
+        order, step = _order_slices(folder, [_read_header(file) for file in files])
+        volume = _from_itk(sitk.ReadImage([files[i] for i in order]))
+    except RuntimeError as error:
+        raise InputError(f"{folder}: DICOM series cannot be read ({_last_line(error)})") from error
+    # ITK takes the slice distance from two slices and their normal; this is right for a tilted gantry too
+    volume.affine[:3, 2] = _LPS_TO_RAS[:3, :3] @ step
+    return volume
+
+
+def _read_header(file: str) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    return reader
+
+
+def _order_slices(folder: Path, headers: Sequence[sitk.ImageFileReader]) -> tuple[list[int], NDArray[np.float64]]:
+    """The order of the slices along their normal, and the mean step (LPS, mm) from one to the next."""
+    if len({(header.GetSize()[:2], tuple(np.round(header.GetDirection(), 4))) for header in headers}) > 1:
+        raise InputError(f"{folder}: DICOM slices of different sizes or orientations in one series")
+    positions = np.array([header.GetOrigin() for header in headers])
+    normal = np.array(headers[0].GetDirection()).reshape(3, 3)[:, 2]
+    order = np.argsort(positions @ normal)
+    positions = positions[order]
+    gaps = np.diff(positions @ normal)
     usual = float(np.median(gaps))
     worst = int(np.argmax(np.abs(gaps - usual)))
+    after = f"{gaps[worst]:.4g} mm between the slices {worst + 1} and {worst + 2}, {usual:.4g} mm between others"
+    if min(usual, gaps[worst]) < 0.01:
+        raise InputError(f"{folder}: two DICOM slices at one position ({after})")
+    if gaps[worst] > 1.5 * usual:
+        raise InputError(f"{folder}: a DICOM slice is missing ({after})")
     if abs(gaps[worst] - usual) > SLICE_TOLERANCE * usual:
-        at = np.sort(positions)[worst]
-        raise InputError(
-            f"{path}: a slice is missing or doubled: slices are {usual:g} mm apart, but {gaps[worst]:g} mm after {at:g} mm"
-        )
+        raise InputError(f"{folder}: DICOM slices are unevenly spaced ({after})")
+    return order.tolist(), (positions[-1] - positions[0]) / (len(positions) - 1)
 
 
-def _from_itk(path: Path, image: sitk.Image) -> Volume:
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path}: expected a 3D volume of one channel, got size {image.GetSize()}")
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's world is LPS
-    return _checked(path, sitk.GetArrayFromImage(image).transpose(2, 1, 0), affine)
-
-
-def _checked(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> Volume:
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3 or min(array.shape) < 2:
-        raise InputError(f"{path}: expected a 3D volume, got shape {array.shape}")
-    return Volume(array, affine)
-
-
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
+    """Of a library's message, where the cause stands."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:150] if lines else type(error).__name__
-
-
-class VolumeReader(ImageReader):
-    """:func:`read_volume` for MONAI's ``LoadImage``."""
-
-    def verify_suffix(self, filename: Any) -> bool:
-        """Every file is tried: what cannot be read is refused with a message of ours."""
-        return True
-
-    def read(self, data: Any, **_: Any) -> Volume:
-        """Read one volume."""
-        return read_volume(data[0] if isinstance(data, (list, tuple)) else data)
-
-    def get_data(self, img: Volume) -> tuple[NDArray[Any], dict[str, Any]]:
-        """The array, and the metadata that MONAI wants."""
-        meta = {
-            MetaKeys.AFFINE: img.affine,
-            MetaKeys.ORIGINAL_AFFINE: img.affine.copy(),
-            MetaKeys.SPATIAL_SHAPE: np.asarray(img.array.shape),
-            MetaKeys.SPACE: SpaceKeys.RAS,
-            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),
-        }
-        return img.array, meta

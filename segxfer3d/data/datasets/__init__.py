@@ -1,27 +1,50 @@
-"""Public data sets and layouts, each to cases."""
+"""Data sets on disk: one file per layout, and :func:`find_cases`, which picks the layout."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from segxfer3d.data.cases import CaseSet
 from segxfer3d.data.datasets import decathlon, folder, luna16
+from segxfer3d.data.datasets.listing import some
 from segxfer3d.errors import InputError
 
+__all__ = ["find_cases"]
 
-def find_cases(dataset_dir: str | Path, patient_pattern: str = "") -> CaseSet:
-    """The cases of a folder in whatever layout it has: Decathlon, LUNA16, or a folder of volumes.
+
+def find_cases(dataset_dir: str | os.PathLike[str], patient_pattern: str = "") -> CaseSet:
+    """Find the cases of a data set; no volume is opened.
+
+    A folder with ``dataset.json`` is read as :mod:`~segxfer3d.data.datasets.decathlon`, one with ``subset0`` to
+    ``subset9`` as :mod:`~segxfer3d.data.datasets.luna16`, any other as :mod:`~segxfer3d.data.datasets.folder`.
+
+    Args:
+        dataset_dir: the data set's folder.
+        patient_pattern: finds the patient in a case's name, see :func:`~segxfer3d.data.cases.patient_of`; not used
+            where ``dataset.json`` names the patient.
+
+    Returns:
+        the cases, sorted by name.
 
     Raises:
-        InputError: the folder is missing, empty or holds nothing that can be used.
+        InputError: the folder is missing or has no volumes, images and labels do not fit each other, two cases have
+            one name, or a name does not fit the pattern.
     """
-    root = Path(dataset_dir)
+    root = Path(dataset_dir).expanduser()
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
-    if not any(root.iterdir()):
-        raise InputError(f"dataset_dir {root}: the folder is empty")
     if (root / "dataset.json").is_file():
-        return decathlon.read(root, patient_pattern)
-    if luna16.folds(root):
-        return luna16.read(root)
-    return folder.read(root, patient_pattern)
+        found = decathlon.read(root, patient_pattern)
+    elif luna16.folds(root):
+        found = luna16.read(root, patient_pattern)
+    else:
+        found = folder.read(root, patient_pattern)
+    if not found.cases:
+        raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {found.layout!r})")
+    twice = [name for name, count in Counter(case.name for case in found.cases).items() if count > 1]
+    if twice:
+        raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
+    return replace(found, cases=tuple(sorted(found.cases, key=lambda case: case.name)))

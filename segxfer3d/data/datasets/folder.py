@@ -1,57 +1,50 @@
-"""Any folder of volumes: images and labels in two folders, matched by name, or volumes alone."""
+"""Any folder of volumes: images and labels in two folders, matched by name, or volumes alone.
+
+Images lie in ``imagesTr``, ``images`` or ``image``, labels in ``labelsTr``, ``labels``, ``label``, ``masks`` or
+``mask``; volumes in ``imagesTs`` beside them have no labels. Where there are no such folders, every volume below the
+data set's folder is an unlabeled case. Nothing here says the modality; it is taken to be CT.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.cases import Case, CaseSet, check_unique, patient_of
-from segxfer3d.data.readers import is_dicom_folder, is_volume, stem
+from segxfer3d.data.cases import Case, CaseSet, patient_of
+from segxfer3d.data.datasets.listing import some, volumes_below
 from segxfer3d.errors import InputError
 
 IMAGE_FOLDERS = ("imagesTr", "images", "image")
 LABEL_FOLDERS = ("labelsTr", "labels", "label", "masks", "mask")
+UNLABELED_FOLDER = "imagesTs"
 
 
 def read(root: Path, patient_pattern: str = "") -> CaseSet:
-    """Cases of a folder.
-
-    Where it has an images and a labels folder, every image needs a label of the same name and the other way round
-    (nnU-Net's ``_0000`` at the end of an image's name is passed over). Otherwise every volume in it, and every
-    folder in it that holds a DICOM series, is an unlabeled case. The modality is taken to be CT.
+    """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after an image's is passed over.
 
     Raises:
-        InputError: nothing to read, images without labels or labels without images (all named, up to ten).
+        InputError: images without labels or labels without images (all named, up to ten), two volumes of one name, or
+            ``patient_pattern`` does not fit.
     """
-    images = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
-    labels = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
-    if images is None:
-        cases = [Case(name, path, None, patient_of(name, patient_pattern)) for name, path in _volumes(root)]
-        if not cases:
-            raise InputError(f"{root}: no volumes (.nii, .nii.gz, .mhd, .mha, .nrrd or DICOM folders)")
-        check_unique(root, cases)
-        return CaseSet(root, "folder", tuple(cases), {}, "CT")
-    found = _volumes(images)
-    if not found:
-        raise InputError(f"{images}: no volumes (.nii, .nii.gz, .mhd, .mha, .nrrd or DICOM folders)")
-    label_files = dict(_volumes(labels)) if labels is not None else {}
-    names = {name: (name if name in label_files else name.removesuffix("_0000")) for name, _ in found}
-    cases = [
-        Case(name, path, label_files.get(names[name]), patient_of(name, patient_pattern)) for name, path in found
-    ]
-    check_unique(root, cases)
-    if labels is not None:
-        problems = [f"{case.image.name} (image without label)" for case in cases if case.label is None]
-        problems += [f"{label_files[n].name} (label without image)" for n in label_files if n not in names.values()]
-        if problems:
-            more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-            raise InputError(f"{root}: images and labels do not match by name: {'; '.join(problems[:10])}{more}")
-    return CaseSet(root, "folder", tuple(cases), {1: "foreground"} if labels is not None else {}, "CT")
+    image_folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    label_folder = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
+    if label_folder is not None and image_folder is None:
+        raise InputError(f"{label_folder}: labels without images; expected {' or '.join(IMAGE_FOLDERS)} beside it")
+    images = volumes_below(image_folder or root)
+    labels = {} if label_folder is None else _match(root, images, volumes_below(label_folder))
+    if image_folder is not None:
+        for name, path in volumes_below(root / UNLABELED_FOLDER).items():
+            if images.setdefault(name, path) != path:
+                raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
+    cases = (Case(name, path, labels.get(name), patient_of(name, patient_pattern)) for name, path in images.items())
+    return CaseSet(root, "folder", tuple(cases), {1: "foreground"}, "CT")
 
 
-def _volumes(folder: Path) -> list[tuple[str, Path]]:
-    """``(name, path)`` of the volumes directly in a folder (or the folder itself, if it is a DICOM series)."""
-    found = [(stem(path), path) for path in sorted(folder.iterdir()) if path.is_file() and is_volume(path)]
-    found += [(path.name, path) for path in sorted(folder.iterdir()) if path.is_dir() and is_dicom_folder(path)]
-    if not found and is_dicom_folder(folder):
-        found = [(folder.name, folder)]
-    return found
+def _match(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> dict[str, Path]:
+    """The label of every image, by the image's name."""
+    label_names = {name: name if name in labels else name.removesuffix("_0000") for name in images}
+    problems = [f"{images[i]} (image without label)" for i, name in sorted(label_names.items()) if name not in labels]
+    lone = sorted(labels.keys() - set(label_names.values()))
+    problems += [f"{labels[name]} (label without image)" for name in lone]
+    if problems:
+        raise InputError(f"{root}: images and labels do not match by name: {some(problems)}")
+    return {image: labels[name] for image, name in label_names.items()}

@@ -1,34 +1,34 @@
-"""The official layout of LUNA16: ``subset0`` to ``subset9``, each with ``<series uid>.mhd`` and ``.raw``.
+"""The official layout of LUNA16: ``subset0`` to ``subset9``, each with ``<series uid>.mhd`` and ``.raw``, no labels.
 
-LUNA16 holds one series a patient, so the series stands for the patient.
+The subsets are the folds. LUNA16 holds one series a patient, so the series stands for the patient.
+Source: https://luna16.grand-challenge.org.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.cases import Case, CaseSet, check_unique
-from segxfer3d.data.readers import stem
+from segxfer3d.data.cases import Case, CaseSet, patient_of
+from segxfer3d.data.datasets.listing import volumes_below
 from segxfer3d.errors import InputError
 
 
-def folds(root: Path) -> list[tuple[int, Path]]:
-    """``(number, folder)`` of every subset folder that is there."""
-    return [(n, root / f"subset{n}") for n in range(10) if (root / f"subset{n}").is_dir()]
+def folds(root: Path) -> dict[int, Path]:
+    """The subset folders that are there, by their number."""
+    folders = {number: root / f"subset{number}" for number in range(10)}
+    return {number: folder for number, folder in folders.items() if folder.is_dir()}
 
 
-def read(root: Path) -> CaseSet:
+def read(root: Path, patient_pattern: str = "") -> CaseSet:
     """All volumes of the subsets that are there, unlabeled, each with its fold.
 
     Raises:
-        InputError: no volume in any subset.
+        InputError: a series in two subsets, or ``patient_pattern`` does not fit.
     """
-    cases = [
-        Case(stem(path), path, None, stem(path), number)
-        for number, folder in folds(root)
-        for path in sorted(folder.glob("*.mhd"))
-    ]
-    if not cases:
-        raise InputError(f"{root}: no *.mhd in its subset folders")
-    check_unique(root, cases)
-    return CaseSet(root, "luna16", tuple(sorted(cases, key=lambda c: c.name)), {}, "CT")
+    cases: dict[str, Case] = {}
+    for number, folder in folds(root).items():
+        for name, path in volumes_below(folder).items():
+            if name in cases:
+                raise InputError(f"{root}: one series in two subsets: {cases[name].image} and {path}")
+            cases[name] = Case(name, path, None, patient_of(name, patient_pattern), number)
+    return CaseSet(root, "luna16", tuple(cases.values()), {1: "foreground"}, "CT")
