@@ -32,7 +32,9 @@ def run_bundle(config_file: str | Path | Sequence[str], **overrides: Any) -> Con
     Raises:
         InputError: an override that the bundle does not know, or whatever its input lacks.
     """
-    files = [str(find_config(str(name))) for name in ([config_file] if isinstance(config_file, (str, Path)) else config_file)]
+    files = [
+        str(find_config(str(name))) for name in ([config_file] if isinstance(config_file, (str, Path)) else config_file)
+    ]
     config = guard.merged_config(files)
     for name in overrides:
         guard.check_key(name, config)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from ignite.metrics import Average
 from monai.data import MetaTensor
 from monai.engines import Evaluator, Trainer
 from monai.engines.utils import IterationEvents
@@ -140,6 +141,7 @@ class PretextEvaluator(Evaluator):
         )
         self.network = pretext
         self.inferer = inferer
+        Average(output_transform=lambda losses: losses["loss"]).attach(self, "loss")
 
     def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
         with engine.mode(engine.network):

@@ -12,6 +12,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
+from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
@@ -90,6 +91,25 @@ class DecoderWarmup:
             logger.info("epoch %d: encoder %s", engine.state.epoch, "frozen" if warming else "trains")
 
 
+class Validation:
+    """Runs the evaluator every ``interval`` epochs and after the last one; nothing where there is none."""
+
+    def __init__(self, validator: Evaluator | None, interval: int) -> None:
+        self.validator = validator
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer, before everything that looks at the validation's figures."""
+        if self.validator is not None:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """At an epoch's end."""
+        epoch = engine.state.epoch
+        if self.validator is not None and (epoch % self.interval == 0 or epoch == engine.state.max_epochs):
+            self.validator.run(epoch)
+
+
 class Schedule:
     """Steps the learning rate after each step, or on the validation figure for ``plateau``.
 
@@ -107,9 +127,7 @@ class Schedule:
             engine.add_event_handler(Events.ITERATION_COMPLETED, lambda _: self.schedule.step())
         elif self.validation is not None:
             validation = self.validation
-            validation.add_event_handler(
-                Events.COMPLETED, lambda e: self.schedule.step(e.state.metrics[self.metric])
-            )
+            validation.add_event_handler(Events.COMPLETED, lambda e: self.schedule.step(e.state.metrics[self.metric]))
 
 
 class EpochRecord:
@@ -121,9 +139,7 @@ class EpochRecord:
         validation: its metrics are added, where it ran in that epoch.
     """
 
-    def __init__(
-        self, session: Session, optimizer: torch.optim.Optimizer, validation: Engine | None = None
-    ) -> None:
+    def __init__(self, session: Session, optimizer: torch.optim.Optimizer, validation: Engine | None = None) -> None:
         self.session = session
         self.optimizer = optimizer
         self.validation = validation
@@ -266,9 +282,7 @@ class TrainingState:
         knobs = self.session.knobs
         last = engine.state.epoch >= engine.state.max_epochs
         if 0 < knobs.patience <= self.stale:
-            self.session.say(
-                f"stopped after epoch {engine.state.epoch}: no progress for {self.stale} validations"
-            )
+            self.session.say(f"stopped after epoch {engine.state.epoch}: no progress for {self.stale} validations")
             engine.terminate()
             last = True
         if self.session.main and (last or engine.state.epoch % knobs.save_interval == 0):
@@ -289,6 +303,4 @@ class TrainingState:
         """Put the best weights into the network, where ``keep`` is ``best`` and there was a validation."""
         if self.best_state is not None:
             unwrap(self.network).load_state_dict(self.best_state)
-            self.session.say(
-                f"keeping the weights of epoch {self.best_epoch} ({self.metric} {self.best:.4f})"
-            )
+            self.session.say(f"keeping the weights of epoch {self.best_epoch} ({self.metric} {self.best:.4f})")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
+from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer
 from monai.transforms import (
     Compose,
     RandCropByPosNegLabeld,
@@ -39,7 +40,7 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.sampling import SeededDataset
 from segxfer3d.data.splits import Split, split_by_patient, take_labels
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation import CaseDataset
+from segxfer3d.evaluation import CaseDataset, CaseTable, format_table, prepare_case
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.pretexts.corruption import GenesisCorruptiond
 from segxfer3d.runs import Session, names_hash
@@ -92,7 +93,9 @@ def find_source(session: Session, labeled: bool) -> Source:
         root = Path(knobs.dataset_dir)
     cases = find_cases(root, knobs.patient_pattern)
     if labeled and not cases.labeled:
-        raise InputError(f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)")
+        raise InputError(
+            f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
+        )
     report = check_cases(
         cases.labeled if labeled else cases.cases,
         cases.classes,
@@ -111,7 +114,9 @@ def find_source(session: Session, labeled: bool) -> Source:
     preprocessing = _preprocessing(session, cases)
     small = sum(any(s < p for s, p in zip(shape, knobs.patch_size, strict=True)) for shape in report.shapes.values())
     if small:
-        session.say(f"{small} of {len(report.shapes)} volumes are smaller than the patch {knobs.patch_size}: padded with 0")
+        session.say(
+            f"{small} of {len(report.shapes)} volumes are smaller than the patch {knobs.patch_size}: padded with 0"
+        )
     return Source(cases, split, preprocessing, phantoms, report.shapes)
 
 
@@ -164,7 +169,9 @@ def pretraining_data(session: Session) -> PretrainingData:
     if knobs.dataset_dir and is_cube_store(knobs.dataset_dir):
         store = CubeStore(knobs.dataset_dir)
         if tuple(store.size) != size:
-            raise InputError(f"patch_size: the cube store {knobs.dataset_dir} holds cubes of {list(store.size)}, not {list(size)}")
+            raise InputError(
+                f"patch_size: the cube store {knobs.dataset_dir} holds cubes of {list(store.size)}, not {list(size)}"
+            )
         provenance = {"data": Path(knobs.dataset_dir).name, **store.provenance()}
         preprocessing = Preprocessing.from_dict(store.preprocessing)
         corrupted = SeededDataset(store, GenesisCorruptiond(), knobs.seed, length)
@@ -181,10 +188,14 @@ def pretraining_data(session: Session) -> PretrainingData:
             large = [v for v in volumes if rule.starts(v["image"].shape[1:], size) is not None]
             if knobs.crop_rule == "genesis":
                 if part and not large:
-                    raise InputError(f"crop_rule genesis: no volume is large enough for its borders {rule.border}; --crop_rule uniform")
+                    raise InputError(
+                        f"crop_rule genesis: no volume is large enough for its borders {rule.border}; --crop_rule uniform"
+                    )
                 volumes = large
             elif part:
-                session.say(f"{len(large)} of {len(volumes)} volumes are cropped under the published rules, the others anywhere")
+                session.say(
+                    f"{len(large)} of {len(volumes)} volumes are cropped under the published rules, the others anywhere"
+                )
         steps = Compose([RandCubed(size, rule), GenesisCorruptiond()])
         count = length if part is source.split.pretrain else min(len(volumes) * 2, 32)
         sets.append(SeededDataset(volumes, steps, seed, count) if volumes else None)
@@ -218,6 +229,11 @@ class FinetuningData:
         """Label value to name of each foreground class."""
         return self.source.cases.classes
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the labels come from."""
+        return _provenance(self.source, self.labeled)
+
 
 def finetuning_data(session: Session) -> FinetuningData:
     """Draw the labels that the knobs allow from the training part, and set up patches and cases."""
@@ -225,12 +241,16 @@ def finetuning_data(session: Session) -> FinetuningData:
     source = find_source(session, labeled=True)
     labeled = take_labels(source.split.train, knobs.label_fraction, knobs.label_count, knobs.seed)
     if len(labeled) < session.world_size:
-        raise InputError(f"{len(labeled)} labeled cases for {session.world_size} processes: expected at least one for each")
+        raise InputError(
+            f"{len(labeled)} labeled cases for {session.world_size} processes: expected at least one for each"
+        )
     session.record("labels", {"cases": [c.name for c in labeled], "patients": sorted({c.patient for c in labeled})})
     size = knobs.patch_size
     classes = source.cases.classes
     items = _load(
-        session, labeled, Compose([source.preprocessing.training_transform(), source.preprocessing.one_hot(classes)]),
+        session,
+        labeled,
+        Compose([source.preprocessing.training_transform(), source.preprocessing.one_hot(classes)]),
         ["image", "label"],
     )
     share = knobs.foreground_share
@@ -244,7 +264,8 @@ def finetuning_data(session: Session) -> FinetuningData:
             RandScaleIntensityd("image", factors=0.1, prob=0.5),
             RandShiftIntensityd("image", offsets=0.05, prob=0.5),
             SelectItemsd(keys),
-        ]
+        ],
+        map_items=False,
     )
     length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
     train = SeededDataset(items, patches, knobs.seed, length)
@@ -269,8 +290,13 @@ def train_loader(session: Session, dataset: SeededDataset) -> DataLoader[Any]:
     if session.world_size > 1:
         sampler = DistributedSampler(dataset, session.world_size, session.rank, shuffle=False)
     return DataLoader(
-        dataset, batch_size=knobs.batch_size, sampler=sampler, num_workers=knobs.num_workers, drop_last=True,
-        pin_memory=session.device.type == "cuda", persistent_workers=knobs.num_workers > 0,
+        dataset,
+        batch_size=knobs.batch_size,
+        sampler=sampler,
+        num_workers=knobs.num_workers,
+        drop_last=True,
+        pin_memory=session.device.type == "cuda",
+        persistent_workers=knobs.num_workers > 0,
     )
 
 
@@ -283,15 +309,6 @@ def case_loader(session: Session, dataset: CaseDataset) -> DataLoader[Any]:
     """A loader of whole cases, one at a time, each process taking its share."""
     indices = range(session.rank, len(dataset), session.world_size)
     return DataLoader(dataset, batch_size=None, sampler=list(indices), num_workers=0)
-
-
-@dataclass
-class Start:
-    """What a network starts from."""
-
-    network: SegmentationNetwork
-    report: transfer.TransferReport
-    provenance: dict[str, Any]
 
 
 def start_network(session: Session, network: SegmentationNetwork, data: FinetuningData) -> SegmentationNetwork:
@@ -321,12 +338,16 @@ def start_network(session: Session, network: SegmentationNetwork, data: Finetuni
     return network
 
 
-def read_weights(session: Session, path: str, network: SegmentationNetwork, data: FinetuningData) -> dict[str, torch.Tensor]:
+def read_weights(
+    session: Session, path: str, network: SegmentationNetwork, data: FinetuningData
+) -> dict[str, torch.Tensor]:
     """The state dict of a model of ours or of a published Models Genesis checkpoint, checked against ``network``."""
     content = checkpoint.read_file(path)
     if "format" not in content:
         if not network.definition["arguments"].get("batch_statistics"):
-            session.say("published Models Genesis weights: they were trained with batch statistics, see --batch_statistics")
+            session.say(
+                "published Models Genesis weights: they were trained with batch statistics, see --batch_statistics"
+            )
         return genesis.read(path)
     model = checkpoint.read_model(path)
     theirs, ours = model["network"]["arguments"], network.definition["arguments"]
@@ -368,7 +389,6 @@ def to_training(session: Session, network: nn.Module) -> nn.Module:
     if knobs.channels_last:
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     if session.world_size > 1:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network) if session.device.type == "cuda" else network
         # a frozen encoder has no gradients in the first epochs of a decoder warm-up
         unused = knobs.get("decoder_warmup_epochs", 0) > 0
         devices = [session.device.index] if session.device.type == "cuda" else None
@@ -414,7 +434,25 @@ class ModelWriter:
         self.session.say(f"model: {path}")
         return path
 
-    @cached_property
-    def path(self) -> Path:
-        """Where the model is."""
-        return self.session.folder / "model.pt"
+
+def case_evaluator(session: Session, network: nn.Module, inferer: Inferer, table: CaseTable) -> SupervisedEvaluator:
+    """An evaluator that fills ``table``; gone through on demand, after training or alone."""
+    return SupervisedEvaluator(
+        device=session.device,
+        val_data_loader=case_loader(session, table.dataset),
+        network=network,
+        prepare_batch=prepare_case,
+        inferer=inferer,
+        val_handlers=[table],
+        decollate=False,
+    )
+
+
+def final_table(session: Session, evaluator: SupervisedEvaluator, table: CaseTable) -> None:
+    """Evaluate, and show the short table that a run ends with."""
+    if len(table.dataset) == 0:
+        session.say("no test patients (test_fraction 0): no table")
+        return
+    evaluator.run()
+    session.say(format_table(f"{session.job}, test part", table.summary))
+    session.say(f"every case: {session.folder / table.file}")

@@ -58,6 +58,12 @@ def next_folder(base: str, resume: bool = False) -> str:
     return _chosen[base, resume]
 
 
+def check_command_line() -> None:
+    """The first thing a bundle does: refuse overrides that would be ignored, and shorten errors from here on."""
+    _chosen.clear()
+    guard.start()
+
+
 def join_processes() -> None:
     """Join the process group when torchrun started this process (gloo without a GPU, nccl with one)."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and idist.backend() is None:
@@ -165,7 +171,6 @@ class Session:
 
     def begin(self) -> None:
         """Everything checked: make the folder, start its log, and write what the run is."""
-        _chosen.clear()
         if self.main:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
