@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
 
 import numpy as np
 
@@ -16,10 +17,11 @@ LUNA16_FOLDS = {"train": range(0, 5), "validation": range(5, 7), "test": range(7
 
 @dataclass(frozen=True)
 class Split:
-    """Cases of each part; no patient is in two of ``train``, ``validation`` and ``test``.
+    """Cases of each part, sorted by name; no patient is in two of ``train``, ``validation`` and ``test``.
 
-    ``pretrain`` is what self-supervised pretraining may see: patients of its own, or the training part, and in any
-    case the patients that have no labels at all.
+    ``pretrain`` is what self-supervised pretraining may see: patients of its own or the training part, with or without
+    labels, and in any case the patients that have no labels at all. The other parts hold labeled cases only, unless the
+    data set has no labels at all.
     """
 
     pretrain: tuple[Case, ...]
@@ -29,22 +31,25 @@ class Split:
 
     def as_dict(self) -> dict[str, list[str]]:
         """Patient ids of each part."""
-        return {part: sorted({case.patient for case in getattr(self, part)}) for part in self.__dataclass_fields__}
+        return {part.name: _patients(getattr(self, part.name)) for part in fields(self)}
 
     @staticmethod
-    def from_dict(parts: Mapping[str, Sequence[str]], cases: Sequence[Case]) -> Split:
-        """The split again, from patient ids and the cases."""
-        chosen = {part: set(patients) for part, patients in parts.items()}
-        return Split(**{part: tuple(c for c in cases if c.patient in chosen[part]) for part in Split.__dataclass_fields__})
+    def from_dict(parts: Mapping[str, Collection[str]], cases: Sequence[Case]) -> Split:
+        """The split again, from the patient ids of each part; patients that it does not name are in no part.
 
-
-def round_half_up(value: float) -> int:
-    """2.5 to 3, as the paper's label counts round."""
-    return math.floor(value + 0.5)
-
-
-def _patients(cases: Iterable[Case]) -> list[str]:
-    return sorted({case.patient for case in cases})
+        Raises:
+            InputError: a part is missing, or names a patient of whom there is no case.
+        """
+        names = [part.name for part in fields(Split)]
+        if missing := [name for name in names if name not in parts]:
+            raise InputError(f"split: expected the parts {', '.join(names)}; {', '.join(missing)} missing")
+        known = {case.patient for case in cases}
+        if lost := sorted({patient for name in names for patient in parts[name]} - known):
+            raise InputError(f"split: no case of {len(lost)} of its patients: {', '.join(lost[:10])}")
+        target = _target(cases)
+        return Split(
+            _of(parts["pretrain"], cases), *(_of(parts[name], target) for name in ("train", "validation", "test"))
+        )
 
 
 def split_by_patient(
@@ -56,56 +61,56 @@ def split_by_patient(
 ) -> Split:
     """Split cases so that a patient is in one part only; the same whatever the order of the files.
 
-    Counts are rounded half up, the training part gets the rest. Where every case has a fold (LUNA16) the published
-    rule holds instead: folds 0-4 train, 5-6 validate, 7-9 test. Where no case has a label all are for pretraining,
-    but for the validation part.
+    Fractions are of the patients who have labels; their numbers are rounded half up, at least one where the fraction is
+    above 0, and the training part gets the rest. Patients without any label are for pretraining. Where nobody has a
+    label everything is for pretraining but the validation part, which is left out for a single patient.
+
+    Where every case has a fold the published rule of LUNA16 holds instead: folds 0-4 train, 5-6 validate, 7-9 test. A
+    patient in several folds counts to the first of them.
+
+    Args:
+        cases: of one data set.
+        pretrain_fraction: of the patients, for pretraining alone; 0 pretrains on the training part.
+        validation_fraction: of the patients.
+        test_fraction: of the patients; the same patients whatever the other fractions.
+        seed: of the shuffle.
 
     Raises:
-        InputError: a part that is asked for would be empty, or the fractions leave nothing to train on.
+        InputError: fractions outside [0, 1) or that leave nothing to train on, or fewer patients than parts need.
     """
-    if cases and all(case.fold is not None for case in cases):
-        parts = {part: tuple(c for c in cases if c.fold in folds) for part, folds in LUNA16_FOLDS.items()}
-        return Split(parts["train"], **parts)
-    labeled = [case for case in cases if case.label is not None]
-    target = labeled or list(cases)
-    if not labeled:
-        pretrain_fraction, test_fraction = 0.0, 0.0
-    patients = _patients(target)
-    total = pretrain_fraction + validation_fraction + test_fraction
-    if total >= 1:
-        raise InputError(
-            f"pretrain_fraction + validation_fraction + test_fraction is {total:g}, expected less than 1: nothing is left to train on"
-        )
-    order = [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
     fractions = {"test": test_fraction, "validation": validation_fraction, "pretrain": pretrain_fraction}
-    counts = {part: round_half_up(fraction * len(order)) for part, fraction in fractions.items()}
-    needed = 1 + sum(fraction > 0 for fraction in fractions.values())
-    if len(order) < needed or sum(counts.values()) >= len(order) or any(f > 0 and not counts[p] for p, f in fractions.items()):
-        if len(order) < needed or not labeled:
-            if not labeled and order:  # pretraining alone can do without a validation part
-                return Split(tuple(cases), tuple(cases), (), ())
-            raise InputError(f"{len(order)} patients: the split needs at least {needed} (train and {_asked(fractions)})")
-        for part, fraction in fractions.items():  # few patients: one each for the small parts
-            counts[part] = max(counts[part], 1) if fraction > 0 else 0
-        if sum(counts.values()) >= len(order):
-            raise InputError(
-                f"{len(order)} patients are too few for {_asked(fractions)} at these fractions: expected more than {sum(counts.values())}"
-            )
+    for part, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise InputError(f"{part}_fraction: expected at least 0 and less than 1, got {fraction:g}")
+    if sum(fractions.values()) >= 1:
+        raise InputError(f"{_asked(fractions)}: expected less than 1 in all, so that something is left to train on")
+    target = _target(cases)
+    patients = _patients(target)
+    if target and all(case.fold is not None for case in cases):
+        return _split_by_fold(cases, target)
+    if not any(case.label for case in target):
+        fractions |= {"test": 0.0, "pretrain": 0.0}
+        if len(patients) == 1:
+            fractions["validation"] = 0.0
+    counts = _counts(fractions, len(patients))
+    if sum(counts.values()) >= len(patients):
+        needed = len(patients) + 1
+        while sum(_counts(fractions, needed).values()) >= needed:
+            needed += 1
+        asked = f" and {_asked(fractions)}" if any(fractions.values()) else ""
+        raise InputError(f"{len(patients)} patients are fewer than the split needs: at least {needed} for train{asked}")
+    order = [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
     chosen: dict[str, set[str]] = {}
-    start = 0
     for part, count in counts.items():
-        chosen[part] = set(order[start : start + count])
-        start += count
-    chosen["train"] = set(order[start:])
-    parts = {part: tuple(c for c in target if c.patient in patients_) for part, patients_ in chosen.items()}
-    known = set(patients)
-    extra = tuple(case for case in cases if case.patient not in known)
-    pretrain = parts["pretrain"] if pretrain_fraction > 0 else parts["train"]
-    return Split(pretrain + extra, parts["train"], parts["validation"], parts["test"])
-
-
-def _asked(fractions: Mapping[str, float]) -> str:
-    return ", ".join(f"{part} {fraction:g}" for part, fraction in fractions.items() if fraction > 0)
+        chosen[part], order = set(order[:count]), order[count:]
+    pretrain = chosen["pretrain"] or set(order)
+    without_labels = {case.patient for case in cases} - set(patients)
+    return Split(
+        _of(pretrain | without_labels, cases),
+        _of(set(order), target),
+        _of(chosen["validation"], target),
+        _of(chosen["test"], target),
+    )
 
 
 def take_labels(
@@ -123,19 +128,65 @@ def take_labels(
         InputError: both given, or a share or number that cannot be met.
     """
     patients = _patients(train)
+    count = len(patients)
     if label_fraction is not None and label_count is not None:
         raise InputError("label_fraction and label_count: expected one of them, got both")
-    count = len(patients)
     if label_fraction is not None:
         if not 0 < label_fraction <= 1:
             raise InputError(f"label_fraction: expected a number above 0 and at most 1, got {label_fraction:g}")
-        count = round_half_up(label_fraction * len(patients))
+        count = round_half_up(label_fraction, len(patients))
         if count < 1:
-            raise InputError(f"label_fraction {label_fraction:g} of {len(patients)} training patients is none; expected at least one")
+            raise InputError(
+                f"label_fraction {label_fraction:g} of {len(patients)} training patients is none; expected at least one"
+            )
     if label_count is not None:
         if not 1 <= label_count <= len(patients):
             raise InputError(f"label_count: expected 1 to {len(patients)} (the training patients), got {label_count}")
         count = label_count
     order = np.random.default_rng([seed, 1]).permutation(len(patients))
-    chosen = {patients[i] for i in order[:count]}
-    return tuple(case for case in train if case.patient in chosen)
+    return _of({patients[i] for i in order[:count]}, train)
+
+
+def round_half_up(fraction: float, number: int) -> int:
+    """``fraction`` of ``number``, 2.5 to 3; in decimals, so that 0.145 of 100 is 15."""
+    return math.floor(Decimal(str(fraction)) * number + Decimal("0.5"))
+
+
+def _split_by_fold(cases: Sequence[Case], target: Sequence[Case]) -> Split:
+    first: dict[str, int] = {}
+    for case in cases:
+        if case.fold is not None:
+            first[case.patient] = min(case.fold, first.get(case.patient, case.fold))
+    chosen = {part: {p for p, fold in first.items() if fold in folds} for part, folds in LUNA16_FOLDS.items()}
+    parts = {part: _of(patients, target) for part, patients in chosen.items()}
+    # without labels there is only pretraining, which can do with its training part
+    for part in LUNA16_FOLDS if any(case.label for case in target) else ("train",):
+        if not parts[part]:
+            folds = LUNA16_FOLDS[part]
+            raise InputError(
+                f"no cases in the folds {folds[0]}-{folds[-1]}, which are the {part} part; "
+                f"the cases have the folds {', '.join(map(str, sorted(set(first.values()))))}"
+            )
+    return Split(_of(chosen["train"], cases), **parts)
+
+
+def _counts(fractions: Mapping[str, float], patients: int) -> dict[str, int]:
+    return {part: max(1, round_half_up(share, patients)) if share > 0 else 0 for part, share in fractions.items()}
+
+
+def _target(cases: Sequence[Case]) -> list[Case]:
+    """What is split: the labeled cases, or all where none has a label."""
+    return [case for case in cases if case.label] or list(cases)
+
+
+def _patients(cases: Iterable[Case]) -> list[str]:
+    return sorted({case.patient for case in cases})
+
+
+def _of(patients: Collection[str], cases: Iterable[Case]) -> tuple[Case, ...]:
+    chosen = set(patients)
+    return tuple(sorted((case for case in cases if case.patient in chosen), key=lambda case: case.name))
+
+
+def _asked(fractions: Mapping[str, float]) -> str:
+    return ", ".join(f"{part}_fraction {fraction:g}" for part, fraction in fractions.items() if fraction > 0)
