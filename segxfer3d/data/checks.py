@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,22 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.cases import Case
-from segxfer3d.data.readers import read_volume
+from segxfer3d.data.readers import grid_difference, read_volume
 from segxfer3d.errors import InputError
 
-AFFINE_TOLERANCE = 1e-3  # of a voxel's size, and millimeters of the origin
-LISTED = 10
+_THREADS = 2  # decompression runs beside the comparisons; more would only hold more volumes in memory
 
 
 @dataclass
 class CheckReport:
-    """What a check found; ``bad`` is a case's name to what is wrong with it."""
+    """What a check found.
+
+    Attributes:
+        good: cases that can be used, in the order given.
+        bad: name -> what is wrong, of the others.
+        empty_labels: names of good cases whose label has no foreground, which is allowed.
+        shapes: name -> voxels (X, Y, Z) of the good cases.
+    """
 
     good: tuple[Case, ...] = ()
     bad: dict[str, str] = field(default_factory=dict)
@@ -29,14 +35,23 @@ class CheckReport:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for the run's folder."""
-        return {**asdict(self), "good": [case.name for case in self.good]}
+        """Plain values for the run's folder; ``good`` as names."""
+        return {
+            "good": [case.name for case in self.good],
+            "bad": self.bad,
+            "empty_labels": self.empty_labels,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+        }
 
 
 def check_cases(
-    cases: Sequence[Case], classes: Mapping[int, str], skip_bad: bool = False, progress: bool = True
+    cases: Sequence[Case], classes: Iterable[int], skip_bad: bool = False, progress: bool = True
 ) -> CheckReport:
     """Read every image and label once.
+
+    Bad are: files that :func:`~segxfer3d.data.readers.read_volume` refuses, NaN or infinite voxels, a label on another
+    grid than its image (:func:`~segxfer3d.data.readers.grid_difference`), label values other than 0 and the declared
+    ones. Labels stored as floats are fine where the values are.
 
     Args:
         cases: to check.
@@ -45,55 +60,52 @@ def check_cases(
         progress: show a bar.
 
     Raises:
-        InputError: bad cases (all listed, with what is wrong), or none left.
+        InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left.
     """
-    report = CheckReport()
-    with ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda case: _check(case, classes), cases)
+    allowed = [0, *sorted(classes)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        results = pool.map(lambda case: _check(case, allowed), cases)
         found = list(tqdm(results, "checking", total=len(cases), disable=not progress, leave=False))
-    good = []
-    for case, (problem, shape, empty) in zip(cases, found, strict=True):
-        if problem:
-            report.bad[case.name] = problem
+    report = CheckReport(tuple(case for case, result in zip(cases, found, strict=True) if not isinstance(result, str)))
+    for case, result in zip(cases, found, strict=True):
+        if isinstance(result, str):
+            report.bad[case.name] = result
             continue
-        good.append(case)
-        report.shapes[case.name] = shape
+        report.shapes[case.name], empty = result
         if empty:
             report.empty_labels.append(case.name)
-    report.good = tuple(good)
-    if report.bad and not (skip_bad and good):
-        listed = [f"  {problem}" for problem in list(report.bad.values())[:LISTED]]
-        if len(report.bad) > LISTED:
-            listed.append(f"  and {len(report.bad) - LISTED} more")
+    if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
-        raise InputError(f"{len(report.bad)} of {len(cases)} cases cannot be used{hint}:\n" + "\n".join(listed))
+        listed = "\n".join(f"  {problem}" for problem in report.bad.values())
+        raise InputError(f"{len(report.bad)} of {len(cases)} cases cannot be used{hint}:\n{listed}")
     return report
 
 
-def _check(case: Case, classes: Mapping[int, str]) -> tuple[str, tuple[int, ...], bool]:
-    """What is wrong with a case (or nothing), its shape, whether its label is empty."""
+def _check(case: Case, allowed: Sequence[int]) -> str | tuple[tuple[int, ...], bool]:
+    """What is wrong with a case; or its shape and whether it has a label without foreground."""
     try:
         image = read_volume(case.image)
         if not _finite(image.array):
-            return f"{case.image}: NaN or infinite voxels", (), False
+            return f"{case.image}: NaN or infinite voxels"
         if case.label is None:
-            return "", image.array.shape, False
+            return image.array.shape, False
         label = read_volume(case.label)
     except InputError as error:
-        return str(error), (), False
-    if label.array.shape != image.array.shape:
-        return f"{case.label}: shape {label.array.shape}, its image {image.array.shape}", (), False
-    if not np.allclose(label.affine, image.affine, rtol=AFFINE_TOLERANCE, atol=AFFINE_TOLERANCE):
-        return f"{case.label}: its affine differs from its image's {case.image.name}", (), False
+        return str(error)
+    if difference := grid_difference(image, label):
+        return f"{case.label}: {difference}"
     if not _finite(label.array):
-        return f"{case.label}: NaN or infinite voxels", (), False
-    values = np.unique(label.array)
-    strange = [f"{value:g}" for value in values.tolist() if value != 0 and value not in classes]
-    if strange:
-        expected = ", ".join(str(value) for value in (0, *classes))
-        return f"{case.label}: label values {', '.join(strange[:5])}, expected {expected}", (), False
-    return "", image.array.shape, bool((values == 0).all())
+        return f"{case.label}: NaN or infinite voxels"
+    background = label.array == 0
+    known = background.copy()
+    for value in allowed[1:]:
+        known |= label.array == value
+    if not known.all():
+        strange = np.unique(label.array[~known])
+        shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
+        return f"{case.label}: label values {shown}; expected {', '.join(map(str, allowed))}"
+    return image.array.shape, bool(background.all())
 
 
 def _finite(array: NDArray[Any]) -> bool:
-    return array.dtype.kind in "iub" or bool(np.isfinite(array).all())
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
