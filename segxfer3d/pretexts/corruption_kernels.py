@@ -9,6 +9,8 @@ All in one file, because Numba's cache would not notice a change in another one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from segxfer3d.compiled import compiled
@@ -47,7 +49,7 @@ def _uniform(state: np.ndarray) -> float:
 
 
 @compiled
-def _between(state: np.ndarray, low: int, high: int) -> np.signedinteger:
+def _between(state: np.ndarray, low: int, high: int) -> Any:
     """The next whole number from low to high, both included."""
     state[0] += STEP
     return low + np.int64(((mix(state[0]) >> _S32) * np.uint64(high - low + 1)) >> _S32)
