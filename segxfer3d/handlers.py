@@ -60,7 +60,7 @@ class StopOnNaN:
 
     def __call__(self, engine: Engine) -> None:
         """After a step."""
-        loss = float(engine.state.output["loss"])
+        loss = float(engine.state.output["loss"].detach())
         if not math.isfinite(loss):
             raise InputError(
                 f"the loss is {loss} at step {engine.state.iteration} (epoch {engine.state.epoch}): try a smaller --lr, "
@@ -159,7 +159,7 @@ class EpochRecord:
             bar = ProgressBar(desc=self.session.job)
             bar.attach(
                 engine,
-                output_transform=lambda o: {"loss": float(o["loss"])},
+                output_transform=lambda o: {"loss": float(o["loss"].detach())},
                 event_name=Events.EPOCH_COMPLETED,
                 closing_event_name=Events.COMPLETED,
             )
@@ -170,7 +170,7 @@ class EpochRecord:
     def _add(self, engine: Engine) -> None:
         for name, value in engine.state.output.items():
             if name.startswith("loss") and torch.is_tensor(value) and value.numel() == 1:
-                self._sums[name] = self._sums.get(name, 0.0) + float(value)
+                self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
 
     def _write(self, engine: Engine) -> None:
         if not self.session.main:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,14 @@ class Source:
         split: by patient.
         preprocessing: of every volume.
         phantoms: whether the data were made because none were given.
+        checked: the cases that can be used.
     """
 
     cases: CaseSet
     split: Split
     preprocessing: Preprocessing
     phantoms: bool
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    checked: tuple[Case, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,22 +112,25 @@ def find_source(session: Session, labeled: bool) -> Source:
         report.good, knobs.pretrain_fraction, knobs.validation_fraction, knobs.test_fraction, knobs.split_seed
     )
     session.record("split", split.as_dict())
-    preprocessing = _preprocessing(session, cases)
-    small = sum(any(s < p for s, p in zip(shape, knobs.patch_size, strict=True)) for shape in report.shapes.values())
+    _say_padding(session, report.shapes)
+    return Source(cases, split, _preprocessing(session, cases), phantoms, report.good)
+
+
+def _say_padding(session: Session, shapes: dict[str, tuple[int, ...]]) -> None:
+    patch = session.knobs.get("patch_size")
+    small = sum(any(s < p for s, p in zip(shape, patch, strict=True)) for shape in shapes.values()) if patch else 0
     if small:
-        session.say(
-            f"{small} of {len(report.shapes)} volumes are smaller than the patch {knobs.patch_size}: padded with 0"
-        )
-    return Source(cases, split, preprocessing, phantoms, report.shapes)
+        session.say(f"{small} of {len(shapes)} volumes are smaller than the patch {patch}: padded with 0")
 
 
 def _preprocessing(session: Session, cases: CaseSet) -> Preprocessing:
+    """What the knobs say; a job without these knobs (evaluation) takes the checkpoint's instead."""
     knobs = session.knobs
-    intensity = knobs.intensity
+    intensity = knobs.get("intensity", "auto")
     if intensity == "auto":
         intensity = "window" if cases.modality == "CT" else "percentile"
-    spacing = tuple(knobs.spacing) if knobs.spacing else None
-    return Preprocessing(spacing, intensity, knobs.window_low, knobs.window_high)
+    spacing = tuple(knobs.spacing) if knobs.get("spacing") else None
+    return Preprocessing(spacing, intensity, knobs.get("window_low", -1000), knobs.get("window_high", 1000))
 
 
 def _load(session: Session, cases: Sequence[Case], transform: Compose, keys: Sequence[str]) -> list[dict[str, Any]]:

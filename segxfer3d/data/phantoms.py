@@ -73,7 +73,7 @@ def chest(
     Args:
         shape: voxels.
         rng: source of everything random.
-        spacing: millimeters of a voxel side; nodule radii are 9 to 18 mm at least 1.8 voxels.
+        spacing: millimeters of a voxel side; nodule radii are 11 to 20 mm, at least 1.8 voxels.
         noise: standard deviation in HU.
     """
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape), indexing="ij", sparse=True)
@@ -103,7 +103,7 @@ def _draw_vessels(image: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.
     """Tubes that start at the hilum, wander outward and branch; drawn in the lungs only."""
     shape = np.array(image.shape)
     for side in (0.38, 0.62):
-        stack = [(shape * (side, 0.5, 0.5), rng.normal(size=3), 2.0) for _ in range(7)]
+        stack = [(shape * (side, 0.5, 0.5), rng.normal(size=3), 1.3) for _ in range(7)]
         while stack:
             point, direction, radius = stack.pop()
             for _ in range(int(rng.integers(8, 16))):
@@ -111,7 +111,7 @@ def _draw_vessels(image: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.
                 direction /= np.linalg.norm(direction)
                 point = point + direction
                 _ball(image, lungs, point, radius, TISSUE)
-            if radius > 0.9:
+            if radius > 0.8:
                 stack += [(point, direction + rng.normal(0, 0.8, 3), radius * 0.7) for _ in range(2)]
 
 
@@ -125,7 +125,7 @@ def _draw_nodules(
             inner &= np.roll(lungs, shift, axis)
     candidates = np.argwhere(inner)
     for center in candidates[rng.integers(len(candidates), size=int(rng.integers(1, 4)))]:
-        radius = max(1.8, rng.uniform(9.0, 18.0) / spacing)
+        radius = max(1.8, rng.uniform(11.0, 20.0) / spacing)
         _ball(image, lungs, center, radius, TISSUE + rng.uniform(-60, 60), label)
     return label
 

@@ -1,0 +1,150 @@
+"""Using a trained model: evaluating it on labeled cases, and getting masks for new volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+
+from segxfer3d import checkpoint, transfer
+from segxfer3d.data.cases import Case
+from segxfer3d.data.checks import check_cases
+from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.readers import is_dicom_folder, is_volume, stem
+from segxfer3d.errors import InputError
+from segxfer3d.evaluation import CaseDataset, to_native
+from segxfer3d.inference import components, to_label_map, write_components, write_volume
+from segxfer3d.jobs import find_source
+from segxfer3d.networks import SegmentationNetwork, build
+from segxfer3d.runs import Session
+
+
+@dataclass
+class Model:
+    """A trained network with what inference has to repeat."""
+
+    network: SegmentationNetwork
+    preprocessing: Preprocessing
+    classes: dict[int, str]
+    patch_size: tuple[int, ...]
+    provenance: dict[str, Any]
+    path: str
+
+
+def load_model(session: Session) -> Model:
+    """The model that the knob ``checkpoint`` names, every part loaded, on the session's device, in evaluation mode.
+
+    Raises:
+        InputError: no checkpoint given, or it is none of a fine-tuned model.
+    """
+    path = session.knobs.checkpoint
+    if not path:
+        raise InputError("checkpoint: expected model.pt of a fine-tuning run (--checkpoint runs/.../model.pt)")
+    content = checkpoint.read_model(path)
+    if not content["classes"]:
+        raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
+    network = build(content["network"])
+    report = transfer.load_all(network, content["state_dict"], str(path))
+    session.record("transfer", report.as_dict())
+    network.to(session.device).eval()
+    if session.knobs.channels_last:
+        network.to(memory_format=torch.channels_last_3d)
+    return Model(
+        network,
+        Preprocessing.from_dict(content["preprocessing"]),
+        content["classes"],
+        tuple(content["provenance"]["patch_size"]),
+        content["provenance"],
+        str(path),
+    )
+
+
+def evaluation_cases(session: Session, model: Model) -> CaseDataset:
+    """The cases of the knob ``part``, preprocessed as the model's checkpoint says.
+
+    Raises:
+        InputError: the data set's classes are not the model's, or the part is empty.
+    """
+    source = find_source(session, labeled=True)
+    if source.cases.classes.keys() != model.classes.keys():
+        raise InputError(
+            f"dataset_dir {source.cases.root}: label values {list(source.cases.classes)}, the model knows {list(model.classes)}"
+        )
+    part = session.knobs.part
+    cases = source.checked if part == "all" else getattr(source.split, part)
+    if not cases:
+        raise InputError(f"part {part}: no cases in it at these fractions")
+    seen = {case.patient for case in cases} & set(model.provenance.get("patients", []))
+    if seen and model.provenance.get("data") == source.name:
+        session.say(
+            f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure"
+        )
+    return CaseDataset(cases, model.preprocessing, model.classes)
+
+
+def find_inputs(path: str) -> list[Case]:
+    """The volumes to segment: a file, a DICOM folder, or every volume of a folder.
+
+    Raises:
+        InputError: nothing there.
+    """
+    target = Path(path)
+    if not path or not target.exists():
+        raise InputError(f"input {path or '(none)'}: no such file or folder; expected a volume or a folder of volumes")
+    if target.is_file():
+        if not is_volume(target):
+            raise InputError(f"input {target}: expected .nii, .nii.gz, .mhd, .mha, .nrrd or a DICOM folder")
+        return [Case(stem(target), target)]
+    if is_dicom_folder(target):
+        return [Case(target.name, target)]
+    return list(find_cases(target).cases)
+
+
+class Segmenter:
+    """Writes a mask for every input, and ``components.csv``.
+
+    Args:
+        session: the run; knobs ``input`` and ``probabilities``.
+        model: to use.
+        inferer: sliding windows.
+    """
+
+    def __init__(self, session: Session, model: Model, inferer: Inferer) -> None:
+        self.session = session
+        self.model = model
+        self.inferer = inferer
+        self.transform = model.preprocessing.image_transform()
+        report = check_cases(find_inputs(session.knobs.input), {}, session.knobs.skip_bad_cases, session.knobs.progress)
+        session.record("data_check", report.as_dict())
+        self.cases = report.good
+
+    def run(self) -> None:
+        """Segment every input in turn; a mask that is written stays, whatever happens to the next."""
+        rows: list[dict[str, Any]] = []
+        for number, case in enumerate(self.cases, 1):
+            mask, affine, probabilities = self.segment(case)
+            write_volume(self.session.folder / f"{case.name}_mask.nii.gz", mask, affine)
+            if self.session.knobs.probabilities:
+                for channel, name in zip(probabilities, self.model.classes.values(), strict=True):
+                    file = self.session.folder / f"{case.name}_{name}_probability.nii.gz"
+                    write_volume(file, channel.numpy(), affine)
+            found = components(mask, affine, case.name, self.model.classes)
+            rows += found
+            write_components(self.session.folder / "components.csv", rows)
+            self.session.say(
+                f"{number}/{len(self.cases)} {case.name}: {len(found)} components, {int((mask > 0).sum())} voxels"
+            )
+        self.session.say(f"masks and components.csv: {self.session.folder}")
+
+    def segment(self, case: Case) -> tuple[Any, Any, torch.Tensor]:
+        """Label map (X, Y, Z) uint8, affine, and probabilities (K, X, Y, Z), on the input's own grid."""
+        image = self.transform({"image": str(case.image)})["image"]
+        with torch.no_grad():
+            logits = self.inferer(image.as_tensor()[None].to(self.session.device), self.model.network)
+        native = to_native(torch.sigmoid(logits[0]).cpu(), image, self.transform)
+        probabilities = native.as_tensor().clamp(0, 1)
+        return to_label_map(probabilities, list(self.model.classes)), native.affine.numpy(), probabilities
