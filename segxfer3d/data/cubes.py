@@ -53,7 +53,10 @@ class CropRule:
             InputError: -150 HU is not inside the window, so that air and tissue cannot be told apart.
         """
         if not low < TISSUE_HU <= high:
-            raise InputError(f"window {low:g} to {high:g} HU: the published crop rule needs {TISSUE_HU:g} HU inside it")
+            raise InputError(
+                f"window {low:g} to {high:g} HU: the published crop rule needs {TISSUE_HU:g} HU inside; "
+                "use crop_rule uniform"
+            )
         return CropRule(tissue=(TISSUE_HU - low) / (high - low))
 
     def starts(self, shape: tuple[int, ...], size: tuple[int, ...]) -> list[tuple[int, int]] | None:
