@@ -12,9 +12,9 @@ from monai.inferers import Inferer
 from segxfer3d import checkpoint, transfer
 from segxfer3d.data.cases import Case
 from segxfer3d.data.checks import check_cases
-from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.datasets.listing import volumes_below
 from segxfer3d.data.preprocessing import Preprocessing
-from segxfer3d.data.readers import is_dicom_folder, is_volume, stem
+from segxfer3d.data.readers import volume_name
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import CaseDataset, to_native
 from segxfer3d.inference import components, to_label_map, write_components, write_volume
@@ -72,7 +72,8 @@ def evaluation_cases(session: Session, model: Model) -> CaseDataset:
     source = find_source(session, labeled=True)
     if source.cases.classes.keys() != model.classes.keys():
         raise InputError(
-            f"dataset_dir {source.cases.root}: label values {list(source.cases.classes)}, the model knows {list(model.classes)}"
+            f"dataset_dir {source.cases.root}: label values {list(source.cases.classes)}, "
+            f"the model knows {list(model.classes)}"
         )
     part = session.knobs.part
     cases = source.checked if part == "all" else getattr(source.split, part)
@@ -96,12 +97,14 @@ def find_inputs(path: str) -> list[Case]:
     if not path or not target.exists():
         raise InputError(f"input {path or '(none)'}: no such file or folder; expected a volume or a folder of volumes")
     if target.is_file():
-        if not is_volume(target):
+        name = volume_name(target)
+        if not name:
             raise InputError(f"input {target}: expected .nii, .nii.gz, .mhd, .mha, .nrrd or a DICOM folder")
-        return [Case(stem(target), target)]
-    if is_dicom_folder(target):
-        return [Case(target.name, target)]
-    return list(find_cases(target).cases)
+        return [Case(name, target)]
+    volumes = volumes_below(target)
+    if not volumes:
+        raise InputError(f"input {target}: no volumes in this folder")
+    return [Case(name or target.name, volume) for name, volume in volumes.items()]
 
 
 class Segmenter:

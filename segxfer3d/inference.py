@@ -10,13 +10,10 @@ from typing import Any
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-import torch
-from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segxfer3d.metrics import THRESHOLD
+from segxfer3d.metrics import class_index
 
 COMPONENT_COLUMNS = (
     "case", "component", "class", "voxels", "volume_mm3", "equivalent_diameter_mm",
@@ -24,25 +21,10 @@ COMPONENT_COLUMNS = (
 )  # fmt: skip
 
 
-def to_native(probabilities: Tensor, image: MetaTensor, transform: Compose) -> MetaTensor:
-    """Bring a prediction back to the grid of the file that ``image`` came from.
-
-    Args:
-        probabilities: (K, X, Y, Z) on the grid of ``image``.
-        image: (1, X, Y, Z), what ``transform`` made of the file.
-        transform: the loading transform with key ``image``; orientation and spacing are undone.
-    """
-    prediction = MetaTensor(probabilities.cpu(), meta=dict(image.meta), applied_operations=list(image.applied_operations))
-    inverse = Invertd("prediction", transform, orig_keys="image", nearest_interp=False, to_tensor=True)
-    restored: MetaTensor = inverse({"prediction": prediction, "image": image})["prediction"]
-    return restored
-
-
 def to_label_map(probabilities: Tensor, class_values: Sequence[int]) -> NDArray[np.uint8]:
     """(K, X, Y, Z) to (X, Y, Z): the class of the highest probability where that reaches 0.5, else 0."""
-    highest, index = probabilities.max(dim=0)
-    values = torch.tensor(list(class_values), dtype=torch.uint8)
-    label_map: NDArray[np.uint8] = torch.where(highest >= THRESHOLD, values[index], 0).to(torch.uint8).numpy()
+    values = np.array([0, *class_values], dtype=np.uint8)
+    label_map: NDArray[np.uint8] = values[class_index(probabilities).cpu().numpy()]
     return label_map
 
 
