@@ -304,3 +304,14 @@ class TrainingState:
         if self.best_state is not None:
             unwrap(self.network).load_state_dict(self.best_state)
             self.session.say(f"keeping the weights of epoch {self.best_epoch} ({self.metric} {self.best:.4f})")
+
+
+class Keep:
+    """Hangs a :class:`TrainingState` on a trainer: MONAI wants every handler of a list to be a component of its own."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer, behind validation, schedule and record."""
+        self.state.attach(engine)
