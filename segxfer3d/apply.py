@@ -52,7 +52,7 @@ def load_model(session: Session) -> Model:
     session.record("transfer", report.as_dict())
     network.to(session.device).eval()
     if session.knobs.channels_last:
-        network.to(memory_format=torch.channels_last_3d)
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return Model(
         network,
         Preprocessing.from_dict(content["preprocessing"]),

@@ -75,7 +75,7 @@ class WindowInferer(SlidingWindowInferer):
             result: Tensor = forward(batch, network)
             return result
 
-        return super().__call__(plain(inputs, False), window, *args, **kwargs)  # type: ignore[no-any-return]
+        return super().__call__(plain(inputs, False), window, *args, **kwargs)
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from ignite.metrics import Metric
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 from torch import Tensor
@@ -96,7 +97,7 @@ class CaseTable:
         self.file = file
         self.rows: list[dict[str, Any]] = []
         self.summary: dict[str, Any] = {}
-        self.pooled = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
+        self.pooled: dict[str, Metric] = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
 
     def attach(self, engine: Engine) -> None:
         """Hang on an evaluator of whole cases."""

@@ -63,8 +63,8 @@ class StopOnNaN:
         loss = float(engine.state.output["loss"].detach())
         if not math.isfinite(loss):
             raise InputError(
-                f"the loss is {loss} at step {engine.state.iteration} (epoch {engine.state.epoch}): try a smaller --lr, "
-                "or --clip_norm 1; the last training state is kept"
+                f"the loss is {loss} at step {engine.state.iteration} (epoch {engine.state.epoch}): "
+                "try a smaller --lr, or --clip_norm 1; the last training state is kept"
             )
 
 

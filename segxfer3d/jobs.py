@@ -145,8 +145,8 @@ def _load(session: Session, cases: Sequence[Case], transform: Compose, keys: Seq
         used += sum(tensor.numel() * tensor.element_size() for tensor in item.values())
         if used > limit:
             raise InputError(
-                f"the volumes do not fit in memory ({len(items)} of {len(cases)} take {used / 2**30:.0f} GiB); for pretraining "
-                "write a cube store with scripts/make_cube_store.py and give it as --dataset_dir"
+                f"the volumes do not fit in memory ({len(items)} of {len(cases)} take {used / 2**30:.0f} GiB); "
+                "for pretraining write a cube store with scripts/make_cube_store.py and give it as --dataset_dir"
             )
         items.append(item)
     return items
@@ -193,7 +193,7 @@ def pretraining_data(session: Session) -> PretrainingData:
             if knobs.crop_rule == "genesis":
                 if part and not large:
                     raise InputError(
-                        f"crop_rule genesis: no volume is large enough for its borders {rule.border}; --crop_rule uniform"
+                        f"crop_rule genesis: no volume is large enough for borders of {rule.border}; --crop_rule uniform"
                     )
                 volumes = large
             elif part:
@@ -290,7 +290,7 @@ class FirstPatch:
 def train_loader(session: Session, dataset: SeededDataset) -> DataLoader[Any]:
     """A loader that keeps the order of ``dataset`` (random already), each process taking its share."""
     knobs = session.knobs
-    sampler = None
+    sampler: DistributedSampler[Any] | None = None
     if session.world_size > 1:
         sampler = DistributedSampler(dataset, session.world_size, session.rank, shuffle=False)
     return DataLoader(

@@ -19,7 +19,7 @@ def make_optimizer(
     Every parameter is given to the optimizer, frozen ones too: a parameter without a gradient is passed over, and
     one that is thawed later is there.
     """
-    parameters = [p for p in network.parameters()]
+    parameters = list(network.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -32,8 +32,12 @@ def make_optimizer(
     else:
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
     if clip_norm > 0:
-        optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(parameters, clip_norm) and None)
+        optimizer.register_step_pre_hook(lambda *_: _clip(parameters, clip_norm))
     return optimizer
+
+
+def _clip(parameters: list[nn.Parameter], norm: float) -> None:
+    nn.utils.clip_grad_norm_(parameters, norm)
 
 
 def make_schedule(

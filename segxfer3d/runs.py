@@ -152,7 +152,8 @@ class Session:
             raise InputError(f"resume: {folder} holds no run to go on with")
         if not self.resume and (folder / "run.json").exists():
             raise InputError(
-                f"output_dir: {folder} holds a run already; --resume True goes on with it, another --output_dir starts one"
+                f"output_dir: {folder} holds a run already; --resume True goes on with it, "
+                "another --output_dir starts a new one"
             )
         nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):

@@ -76,7 +76,8 @@ def test_finetuning_leaves_a_row_for_every_test_case(finetuned, pretrained):
 
 def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_path):
     knobs = {"progress": False, "device": "cpu", "dataset_dir": str(phantoms)}
-    run_bundle(BUNDLES / "evaluate.json", output_dir=str(tmp_path / "e"), checkpoint=str(finetuned / "model.pt"), **knobs)
+    knobs |= {"output_dir": str(tmp_path / "e"), "checkpoint": str(finetuned / "model.pt")}
+    run_bundle(BUNDLES / "evaluate.json", **knobs)
     again = json.loads((tmp_path / "e" / "cases_summary.json").read_text())
     before = json.loads((finetuned / "cases_summary.json").read_text())
     assert again["dice"] == pytest.approx(before["dice"], abs=1e-6)

@@ -22,7 +22,8 @@ def test_components_in_world_millimeters():
     mask[17, 17, 17] = 2
     affine = np.array([[-0.5, 0, 0, 10], [0, 0.5, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1]])
     rows = components(mask, affine, "a", {1: "nodule", 2: "cyst"})
-    assert [(r["class"], r["component"], r["voxels"]) for r in rows] == [("nodule", 1, 32), ("nodule", 2, 9), ("cyst", 1, 1)]
+    found = [(row["class"], row["component"], row["voxels"]) for row in rows]
+    assert found == [("nodule", 1, 32), ("nodule", 2, 9), ("cyst", 1, 1)]
     big = rows[0]
     assert big["volume_mm3"] == 16.0
     assert big["equivalent_diameter_mm"] == round((6 * 16 / np.pi) ** (1 / 3), 3)

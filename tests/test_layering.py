@@ -36,7 +36,7 @@ def imported(path):
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("segxfer3d"):
-                    yield (alias.name.split(".") + [""])[1]
+                    yield [*alias.name.split("."), ""][1]
 
 
 def test_layers_look_down_only():
@@ -45,5 +45,6 @@ def test_layers_look_down_only():
         name = layer(path)
         if name in ALLOWED:
             allowed = ALLOWED[name] | {name}
-            wrong += [f"{path.relative_to(PACKAGE)} imports {other}" for other in imported(path) if other not in allowed]
+            place = path.relative_to(PACKAGE)
+            wrong += [f"{place} imports {other}" for other in imported(path) if other not in allowed]
     assert wrong == []

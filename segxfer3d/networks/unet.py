@@ -191,4 +191,5 @@ def build(definition: dict[str, Any]) -> SegmentationNetwork:
     try:
         return _BUILDERS[definition["name"]](**definition["arguments"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"network {definition!r}: expected one of {', '.join(_BUILDERS)} with its arguments") from error
+        known = ", ".join(_BUILDERS)
+        raise InputError(f"network {definition!r}: expected one of {known} with its arguments") from error

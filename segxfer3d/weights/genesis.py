@@ -25,7 +25,9 @@ _LAYERS = {"ops.0.conv1": "0", "ops.0.bn1": "1", "ops.1.conv1": "3", "ops.1.bn1"
 def module_map() -> dict[str, str]:
     """Published module name to the name in ``genesis_unet``."""
     blocks = {**_DOWN, **{name: f"decoder.stages.{i}" for name, i in _UP.items()}}
-    names = {f"{theirs}.{layer}": f"{ours}.{index}" for theirs, ours in blocks.items() for layer, index in _LAYERS.items()}
+    names = {
+        f"{theirs}.{layer}": f"{ours}.{index}" for theirs, ours in blocks.items() for layer, index in _LAYERS.items()
+    }
     names |= {f"{name}.up_conv": f"decoder.up.{i}" for name, i in _UP.items()}
     names["out_tr.final_conv"] = "head"
     return names
