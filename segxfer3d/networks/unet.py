@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -40,12 +40,19 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class ConvBlock(nn.Sequential):
-    """3x3(x3) convolutions, each followed by batch norm and ReLU; ``channels`` are their output channels."""
+    """Convolutions, each followed by batch norm and ReLU; ``channels`` are their output channels."""
 
-    def __init__(self, spatial_dims: int, in_channels: int, channels: Sequence[int], batch_statistics: bool) -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        channels: Sequence[int],
+        batch_statistics: bool,
+        kernel_size: int = 3,
+    ) -> None:
         layers: list[nn.Module] = []
         for out_channels in channels:
-            conv = _CONV[spatial_dims](in_channels, out_channels, kernel_size=3, padding=1)
+            conv = _CONV[spatial_dims](in_channels, out_channels, kernel_size, padding=kernel_size // 2)
             layers += [conv, BatchNorm(out_channels, batch_statistics), nn.ReLU(inplace=True)]
             in_channels = out_channels
         super().__init__(*layers)
@@ -81,33 +88,51 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Upsampling by transposed convolution, concatenation [upsampled, skip], then convolutions; stage by stage.
+    """Upsampling by 2, concatenation [upsampled, skip], then convolutions; stage by stage.
 
     Args:
         spatial_dims: 2 or 3.
         encoder_channels: output channels of the encoder's stages, the finest first.
         stages: output channels of each convolution of each stage, the coarsest first.
+        up: ``transposed`` (convolution that keeps the channel count) or ``nearest``.
+        skip: ``identity``, or ``conv``: a 1x1 convolution, batch norm and ReLU that keep the channel count.
         batch_statistics: see :class:`BatchNorm`.
     """
 
     def __init__(
-        self, spatial_dims: int, encoder_channels: Sequence[int], stages: Sequence[Sequence[int]],
+        self,
+        spatial_dims: int,
+        encoder_channels: Sequence[int],
+        stages: Sequence[Sequence[int]],
+        up: str = "transposed",
+        skip: str = "identity",
         batch_statistics: bool = False,
     ) -> None:
         super().__init__()
         channels = encoder_channels[-1]
         self.up = nn.ModuleList()
+        self.skips = nn.ModuleList()
         self.stages = nn.ModuleList()
-        for skip, stage in zip(reversed(encoder_channels[:-1]), stages, strict=True):
-            self.up.append(_UP[spatial_dims](channels, channels, kernel_size=2, stride=2))
-            self.stages.append(ConvBlock(spatial_dims, channels + skip, stage, batch_statistics))
+        for skipped, stage in zip(reversed(encoder_channels[:-1]), stages, strict=True):
+            self.up.append(
+                _UP[spatial_dims](channels, channels, kernel_size=2, stride=2)
+                if up == "transposed"
+                else nn.Upsample(scale_factor=2, mode="nearest")
+            )
+            self.skips.append(
+                ConvBlock(spatial_dims, skipped, [skipped], batch_statistics, kernel_size=1)
+                if skip == "conv"
+                else nn.Identity()
+            )
+            self.stages.append(ConvBlock(spatial_dims, channels + skipped, stage, batch_statistics))
             channels = stage[-1]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The encoder's features, the finest first, to (N, last stage's channels, *spatial)."""
         x = features[-1]
-        for up, stage, skip in zip(self.up, self.stages, reversed(features[:-1]), strict=True):
-            x = stage(torch.cat([up(x), skip], dim=1))
+        finer = reversed(features[:-1])
+        for up, skip, stage, feature in zip(self.up, self.skips, self.stages, finer, strict=True):
+            x = stage(torch.cat([up(x), skip(feature)], dim=1))
         return x
 
 
@@ -133,8 +158,15 @@ class SegmentationNetwork(nn.Module):
         return logits
 
     def freeze(self, parts: Iterable[str]) -> None:
-        """Freeze exactly ``parts``, batch-norm statistics included, and thaw the others."""
-        self.frozen = frozenset(parts)
+        """Freeze exactly ``parts``, batch-norm statistics included, and thaw the others.
+
+        Raises:
+            InputError: a part that is none of :data:`PARTS`.
+        """
+        chosen = frozenset(parts)
+        if unknown := sorted(chosen.difference(PARTS)):
+            raise InputError(f"freeze: expected parts among {', '.join(PARTS)}, got {', '.join(unknown)}")
+        self.frozen = chosen
         for part in PARTS:
             self.get_submodule(part).requires_grad_(part not in self.frozen)
         self.train(self.training)
@@ -147,9 +179,68 @@ class SegmentationNetwork(nn.Module):
         return self
 
 
-def genesis_unet(
-    in_channels: int = 1, out_channels: int = 1, width: int = 32, batch_statistics: bool = False
-) -> SegmentationNetwork:
+class UNet(SegmentationNetwork):
+    """A U-Net in 2D or 3D of :class:`Encoder`, :class:`Decoder` and a 1x1 convolution; see there.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: of the image.
+        out_channels: of the output; one for each foreground class.
+        encoder_stages: output channels of each convolution of each stage, the finest first.
+        decoder_stages: the same for the decoder, the coarsest first; one stage less than the encoder's.
+        up: ``transposed`` or ``nearest``.
+        skip: ``identity`` or ``conv``.
+        batch_statistics: normalize with batch statistics in evaluation too.
+
+    Input sides have to be divisible by 2 ** (encoder stages - 1).
+
+    Raises:
+        InputError: an unknown ``spatial_dims``, ``up`` or ``skip``, or numbers of stages that do not fit.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        encoder_stages: Sequence[Sequence[int]],
+        decoder_stages: Sequence[Sequence[int]],
+        up: str = "transposed",
+        skip: str = "identity",
+        batch_statistics: bool = False,
+    ) -> None:
+        choices = {"spatial_dims": (2, 3), "up": ("transposed", "nearest"), "skip": ("identity", "conv")}
+        for knob, value in {"spatial_dims": spatial_dims, "up": up, "skip": skip}.items():
+            if value not in choices[knob]:
+                raise InputError(f"{knob}: expected one of {choices[knob]}, got {value!r}")
+        if len(decoder_stages) != len(encoder_stages) - 1:
+            raise InputError(
+                f"decoder_stages: expected one stage less than the encoder's {len(encoder_stages)}, "
+                f"got {len(decoder_stages)}"
+            )
+        channels = [stage[-1] for stage in encoder_stages]
+        last = (decoder_stages or encoder_stages)[-1][-1]
+        super().__init__(
+            Encoder(spatial_dims, in_channels, encoder_stages, batch_statistics),
+            Decoder(spatial_dims, channels, decoder_stages, up, skip, batch_statistics),
+            _CONV[spatial_dims](last, out_channels, kernel_size=1),
+            {
+                "name": "unet",
+                "arguments": {
+                    "spatial_dims": spatial_dims,
+                    "in_channels": in_channels,
+                    "out_channels": out_channels,
+                    "encoder_stages": [list(stage) for stage in encoder_stages],
+                    "decoder_stages": [list(stage) for stage in decoder_stages],
+                    "up": up,
+                    "skip": skip,
+                    "batch_statistics": batch_statistics,
+                },
+            },
+        )
+
+
+def genesis_unet(in_channels: int = 1, out_channels: int = 1, width: int = 32, batch_statistics: bool = False) -> UNet:
     """The 3D U-Net of Models Genesis (Zhou et al. 2021), as a segmentation network that gives logits.
 
     Args:
@@ -163,23 +254,20 @@ def genesis_unet(
     w = width
     down = [[w, 2 * w], [2 * w, 4 * w], [4 * w, 8 * w], [8 * w, 16 * w]]
     up = [[8 * w, 8 * w], [4 * w, 4 * w], [2 * w, 2 * w]]
-    return SegmentationNetwork(
-        Encoder(3, in_channels, down, batch_statistics),
-        Decoder(3, [stage[-1] for stage in down], up, batch_statistics),
-        nn.Conv3d(2 * w, out_channels, kernel_size=1),
-        {
-            "name": "genesis_unet",
-            "arguments": {
-                "in_channels": in_channels,
-                "out_channels": out_channels,
-                "width": width,
-                "batch_statistics": batch_statistics,
-            },
+    network = UNet(3, in_channels, out_channels, down, up, batch_statistics=batch_statistics)
+    network.definition = {
+        "name": "genesis_unet",
+        "arguments": {
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "width": width,
+            "batch_statistics": batch_statistics,
         },
-    )
+    }
+    return network
 
 
-_BUILDERS = {"genesis_unet": genesis_unet}
+_BUILDERS: dict[str, Callable[..., SegmentationNetwork]] = {"genesis_unet": genesis_unet, "unet": UNet}
 
 
 def build(definition: dict[str, Any]) -> SegmentationNetwork:
