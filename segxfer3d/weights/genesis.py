@@ -41,11 +41,12 @@ def translate(state_dict: dict[str, Tensor], source: str = "checkpoint") -> dict
     """
     names = module_map()
     translated: dict[str, Tensor] = {}
-    extra = []
+    extra: list[str] = []
     for key, tensor in state_dict.items():
         module, _, leaf = key.removeprefix(PREFIX).rpartition(".")
-        if module in names:
-            translated[f"{names[module]}.{leaf}"] = tensor
+        ours = f"{names[module]}.{leaf}" if module in names else ""
+        if ours and ours not in translated:  # the same key with and without the prefix would be ambiguous
+            translated[ours] = tensor
         else:
             extra.append(key)
     theirs = {ours: name for name, ours in names.items()}

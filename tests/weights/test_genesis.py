@@ -61,7 +61,7 @@ def test_every_part_of_the_network_is_mapped(published):
     assert list(genesis.translate(published)) == list(genesis_unet().state_dict())
 
 
-@pytest.mark.parametrize("case", ["missing", "extra", "misshapen"])
+@pytest.mark.parametrize("case", ["missing", "extra", "twice", "misshapen"])
 def test_wrong_keys_are_named(tmp_path, published, case):
     state_dict = dict(published)
     key = "module.up_tr128.up_conv.weight"
@@ -70,6 +70,8 @@ def test_wrong_keys_are_named(tmp_path, published, case):
     elif case == "extra":
         key = "module.other.weight"
         state_dict[key] = torch.zeros(1)
+    elif case == "twice":
+        state_dict[key.removeprefix("module.")] = state_dict[key]
     else:
         state_dict[key] = torch.zeros(3)
     with pytest.raises(InputError, match=key.removeprefix("module.")):
