@@ -114,7 +114,11 @@ def _fits(network: SegmentationNetwork, part: str, given: Mapping[str, Tensor]) 
 
 
 def _load(
-    network: SegmentationNetwork, init: str, parts: tuple[str, ...], given: dict[str, Tensor], source: str,
+    network: SegmentationNetwork,
+    init: str,
+    parts: tuple[str, ...],
+    given: dict[str, Tensor],
+    source: str,
     frozen: tuple[str, ...],
 ) -> TransferReport:
     own = network.state_dict()
