@@ -93,9 +93,7 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
     content = read_file(path)
     if content.get("format") != MODEL_FORMAT:
         kind = content.get("format", "a foreign checkpoint")
-        raise InputError(
-            f"checkpoint {path}: expected a {MODEL_FORMAT} file (model.pt of a run), found {kind}"
-        )
+        raise InputError(f"checkpoint {path}: expected a {MODEL_FORMAT} file (model.pt of a run), found {kind}")
     if content.get("version") != VERSION:
         raise InputError(f"checkpoint {path}: format version {content.get('version')}, expected {VERSION}")
     content["classes"] = {int(value): name for value, name in content["classes"].items()}
@@ -136,11 +134,7 @@ class StateFolder:
         """``(epoch, file)`` of every state, newest first."""
         if not self.folder.is_dir():
             return []
-        found = [
-            (int(match[1]), path)
-            for path in self.folder.iterdir()
-            if (match := _STATE_NAME.search(path.name))
-        ]
+        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _STATE_NAME.search(path.name))]
         return sorted(found, reverse=True)
 
     def write(self, epoch: int, content: Mapping[str, Any]) -> None:

@@ -136,9 +136,7 @@ class PretextEvaluator(Evaluator):
         inferer: Inferer,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
-        super().__init__(
-            device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False
-        )
+        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
         self.network = pretext
         self.inferer = inferer
         Average(output_transform=lambda losses: losses["loss"]).attach(self, "loss")

@@ -31,18 +31,14 @@ RUN_ARGUMENTS = (
 def started_by_bundle_run(argv: Sequence[str] | None = None) -> bool:
     """Whether this process is ``python -m monai.bundle run ...`` (torchrun's workers included)."""
     argv = sys.argv if argv is None else argv
-    return (
-        len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
-    )
+    return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
 
 
 def config_files(argv: Sequence[str]) -> list[str]:
     """The config files that the command line names."""
     for index, word in enumerate(argv):
         if word.startswith("--config"):
-            value = (
-                word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
-            )
+            value = word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
             if value.startswith("["):
                 return [str(item) for item in ast.literal_eval(value)]
             return [value]
@@ -107,9 +103,7 @@ def check_key(name: str, config: Mapping[str, Any]) -> None:
     for depth, part in enumerate(parts):
         known = isinstance(node, Mapping) and part in node
         in_list = isinstance(node, list) and part.isdigit() and int(part) < len(node)
-        last_of_section = (
-            depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
-        )
+        last_of_section = depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
         if not (known or in_list or last_of_section):
             raise InputError(f"--{name}: nothing called {'::'.join(parts[: depth + 1])!r} in this bundle")
         if known:

@@ -193,7 +193,7 @@ def pretraining_data(session: Session) -> PretrainingData:
             if knobs.crop_rule == "genesis":
                 if part and not large:
                     raise InputError(
-                        f"crop_rule genesis: no volume is large enough for borders of {rule.border}; --crop_rule uniform"
+                        f"crop_rule genesis: no volume is large enough for borders {rule.border}; --crop_rule uniform"
                     )
                 volumes = large
             elif part:

@@ -111,9 +111,7 @@ KNOBS: dict[str, Knob] = {
         "finds the patient in a file name (its first group); empty: see docs",
         _pattern,
     ),
-    "skip_bad_cases": Knob(
-        _YES_NO, "go on without the cases that cannot be used, and record which", _boolean
-    ),
+    "skip_bad_cases": Knob(_YES_NO, "go on without the cases that cannot be used, and record which", _boolean),
     "checkpoint": Knob("a file", "model.pt of a run, or a published Models Genesis checkpoint", _text),
     "init": _one_of(INITIALIZATIONS, "which parts start from the checkpoint, and which stay frozen"),
     "label_fraction": Knob(
@@ -132,29 +130,17 @@ KNOBS: dict[str, Knob] = {
     "validation_fraction": Knob(
         "a number from 0 to below 1", "share of the patients for validation", _number(0, 0.999)
     ),
-    "test_fraction": Knob(
-        "a number from 0 to below 1", "share of the patients for the final table", _number(0, 0.999)
-    ),
-    "split_seed": Knob(
-        _WHOLE + "0", "seed of the split by patient; the same for every arm of a study", _integer(0)
-    ),
+    "test_fraction": Knob("a number from 0 to below 1", "share of the patients for the final table", _number(0, 0.999)),
+    "split_seed": Knob(_WHOLE + "0", "seed of the split by patient; the same for every arm of a study", _integer(0)),
     "part": _one_of(("test", "validation", "train", "all"), "which part of the split is evaluated"),
-    "seed": Knob(
-        _WHOLE + "0", "seed of the labels drawn, the weights, the patches and the corruption", _integer(0)
-    ),
+    "seed": Knob(_WHOLE + "0", "seed of the labels drawn, the weights, the patches and the corruption", _integer(0)),
     "max_epochs": Knob(_WHOLE + "1", "number of epochs", _integer(1)),
     "steps_per_epoch": Knob(_WHOLE + "1", "training steps in an epoch", _integer(1)),
     "validation_interval": Knob(_WHOLE + "1", "epochs from one validation to the next", _integer(1)),
     "batch_size": Knob(_WHOLE + "1", "patches in a step, for each process", _integer(1)),
-    "patch_size": Knob(
-        "three multiples of 8", "voxels of a training patch and of an inference window", _patch
-    ),
-    "foreground_share": Knob(
-        "a number from 0 to 1", "share of the patches centered on foreground", _number(0, 1)
-    ),
-    "overlap": Knob(
-        "a number from 0 to below 1", "overlap of neighboring inference windows", _number(0, 0.99)
-    ),
+    "patch_size": Knob("three multiples of 8", "voxels of a training patch and of an inference window", _patch),
+    "foreground_share": Knob("a number from 0 to 1", "share of the patches centered on foreground", _number(0, 1)),
+    "overlap": Knob("a number from 0 to below 1", "overlap of neighboring inference windows", _number(0, 0.99)),
     "crop_rule": _one_of(
         ("auto", "genesis", "uniform"),
         "how pretraining crops are drawn; auto: genesis where a CT is large enough",
@@ -170,17 +156,13 @@ KNOBS: dict[str, Knob] = {
     ),
     "window_low": Knob("a number", "lower end of the HU window", _number(-1e6, 1e6)),
     "window_high": Knob("a number", "upper end of the HU window", _number(-1e6, 1e6)),
-    "width": Knob(
-        _WHOLE + "1", "channels of the first convolution; 32 is the published network", _integer(1)
-    ),
+    "width": Knob(_WHOLE + "1", "channels of the first convolution; 32 is the published network", _integer(1)),
     "batch_statistics": Knob(_YES_NO, "batch norm uses batch statistics in evaluation too", _boolean),
     "optimizer_name": _one_of(OPTIMIZERS, "the optimizer"),
     "lr": Knob("a number above 0", "peak learning rate", _number(0, 1e3, open_low=True)),
     "weight_decay": Knob("a number of at least 0", "weight decay (not on biases and norms)", _number(0, 1e3)),
     "schedule": _one_of(SCHEDULES, "course of the learning rate"),
-    "warmup_fraction": Knob(
-        "a number from 0 to 1", "share of the steps in which the rate rises", _number(0, 1)
-    ),
+    "warmup_fraction": Knob("a number from 0 to 1", "share of the steps in which the rate rises", _number(0, 1)),
     "patience": Knob(
         "a number of at least 0", "validations without progress before the run stops; 0: never", _integer(0)
     ),

@@ -44,11 +44,7 @@ def next_folder(base: str, resume: bool = False) -> str:
     """
     join_processes()
     if (base, resume) not in _chosen:
-        taken = (
-            sorted(p.name for p in Path(base).glob("[0-9]*") if p.name.isdigit())
-            if Path(base).is_dir()
-            else []
-        )
+        taken = sorted(p.name for p in Path(base).glob("[0-9]*") if p.name.isdigit()) if Path(base).is_dir() else []
         if resume and not taken:
             raise InputError(f"resume: no run in {base} to go on with")
         number = int(taken[-1]) if resume else (int(taken[-1]) + 1 if taken else 1)

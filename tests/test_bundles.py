@@ -106,9 +106,7 @@ def test_standard_ids_are_all_there(name, phantoms, tmp_path):
     knobs = {**TINY, "dataset_dir": str(phantoms), "output_dir": str(tmp_path / "run")}
     if name == "genesis_finetune":
         knobs["init"] = "random"
-    workflow = ConfigWorkflow(
-        str(BUNDLES / f"{name}.json"), workflow_type="train", logging_file=False, **knobs
-    )
+    workflow = ConfigWorkflow(str(BUNDLES / f"{name}.json"), workflow_type="train", logging_file=False, **knobs)
     workflow.initialize()
     assert workflow.check_properties() == []
     workflow.finalize()
@@ -161,7 +159,7 @@ def weights(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["genesis_pretrain", "genesis_finetune"])
 def test_a_killed_run_resumes_bit_for_bit(name, phantoms, tmp_path):
-    knobs = {**TINY, "dataset_dir": str(phantoms), "max_epochs": 30}
+    knobs = {**TINY, "dataset_dir": str(phantoms), "max_epochs": 12}
     if name == "genesis_finetune":
         knobs |= {"init": "random", "validation_interval": 5}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -179,4 +177,4 @@ def test_a_killed_run_resumes_bit_for_bit(name, phantoms, tmp_path):
     expected, resumed = weights(whole), weights(killed)
     assert all(torch.equal(expected[key], resumed[key]) for key in expected)
     epochs = [json.loads(line)["epoch"] for line in (killed / "metrics.jsonl").read_text().splitlines()]
-    assert epochs == list(range(1, 31))
+    assert epochs == list(range(1, 13))

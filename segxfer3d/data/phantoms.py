@@ -131,7 +131,11 @@ def _draw_nodules(
 
 
 def _ball(
-    image: NDArray[np.float32], lungs: NDArray[np.bool_], center: NDArray[np.float64], radius: float, value: float,
+    image: NDArray[np.float32],
+    lungs: NDArray[np.bool_],
+    center: NDArray[np.float64],
+    radius: float,
+    value: float,
     label: NDArray[np.uint8] | None = None,
 ) -> None:
     """Fill a ball, in voxels, where there is lung; mark it in ``label``."""
