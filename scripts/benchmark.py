@@ -1,0 +1,188 @@
+"""Measure the speed of the parts, as ratios within one run, beside the machine's arithmetic limit.
+
+``python scripts/benchmark.py [corruption step engine inference] [--width 32] [--output results.json]``
+
+Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
+changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
+slow, obvious version of our own stands in for it here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+import slow_corruption
+
+from segxfer3d.bundle import run_bundle
+from segxfer3d.data.phantoms import synthetic_ct
+from segxfer3d.engines import WindowInferer
+from segxfer3d.networks import genesis_unet
+from segxfer3d.pretexts.corruption import corrupt
+from segxfer3d.runs import versions
+
+CUBE = (64, 64, 32)
+PUBLISHED_CUBES_PER_SECOND = 26.5
+GFLOP_STEP = 732.4  # forward and backward of one cube at width 32
+GFLOP_FORWARD = 244.2
+
+
+def median_seconds(*works: Callable[[], Any], repeats: int = 5) -> list[float]:
+    """Median seconds of each, taken in turn after one warm-up."""
+    for work in works:
+        work()
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(repeats):
+        for work, taken in zip(works, times, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in times]
+
+
+def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
+    """GFLOP/s of a square matrix product on all cores."""
+    a, b = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
+    (seconds,) = median_seconds(lambda: a @ b, repeats=5)
+    return 2 * size**3 / seconds / 1e9
+
+
+def corruption(_: argparse.Namespace) -> dict[str, float]:
+    """Cubes a second on one core: compiled, and slow and obvious."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cubes = np.random.default_rng(0).random((64, *CUBE), dtype=np.float32)
+    few = cubes[:4]
+    seeds = np.arange(64, dtype=np.uint64)
+    rng = np.random.default_rng(0)
+    fast, slow = median_seconds(
+        lambda: corrupt(cubes, seeds), lambda: [slow_corruption.corrupt(cube, rng) for cube in few], repeats=7
+    )
+    torch.set_num_threads(threads)
+    return {
+        "cubes_per_second": 64 / fast,
+        "slow_cubes_per_second": 4 / slow,
+        "ratio_to_slow": (64 / fast) / (4 / slow),
+        "ratio_to_published_on_a_quiet_machine": 64 / fast / PUBLISHED_CUBES_PER_SECOND,
+    }
+
+
+def train_step(width: int, amp: bool, channels_last: bool, batch: int = 2) -> Callable[[], None]:
+    """A bare training step of the reconstruction network."""
+    torch.manual_seed(0)
+    network = genesis_unet(width=width)
+    x = torch.rand(batch, 1, *CUBE)
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            output = network(x)
+        torch.nn.functional.mse_loss(torch.sigmoid(output.float()), x).backward()
+        optimizer.step()
+
+    return step
+
+
+def step(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds a cube of the training step in four settings, and the share of the machine's bf16 rate."""
+    batch = 2
+    names = {
+        "float32": (False, False), "bf16": (True, False), "float32_channels_last": (False, True),
+        "bf16_channels_last": (True, True),
+    }  # fmt: skip
+    seconds = median_seconds(*(train_step(options.width, *setting, batch) for setting in names.values()), repeats=3)
+    gflop = GFLOP_STEP * (options.width / 32) ** 2
+    rate = matrix_rate(torch.bfloat16)
+    result = {f"{name}_seconds_per_cube": s / batch for name, s in zip(names, seconds, strict=True)}
+    best = min(seconds) / batch
+    return result | {
+        "best_over_float32": seconds[0] / batch / best,
+        "matrix_gflops_float32": matrix_rate(torch.float32),
+        "matrix_gflops_bf16": rate,
+        "limit_seconds_per_cube": gflop / rate,
+        "share_of_bf16_rate": gflop / best / rate,
+    }
+
+
+def engine(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds of a step in the whole pretraining engine over a bare loop of the same steps, and the wait for data."""
+    amp = options.width >= 16
+    steps = options.steps
+    with tempfile.TemporaryDirectory() as folder:
+        run_bundle(
+            "bundles/genesis_pretrain.json", output_dir=f"{folder}/run/1", width=options.width, patch_size=list(CUBE),
+            batch_size=2, max_epochs=3, steps_per_epoch=steps, validation_fraction=0.0, amp=amp, progress=False,
+            device="cpu", keep="last", save_interval=100,
+        )  # fmt: skip
+        lines = [json.loads(line) for line in Path(f"{folder}/run/1/metrics.jsonl").read_text().splitlines()]
+    bare = train_step(options.width, amp, True)
+    (seconds,) = median_seconds(bare, repeats=steps)
+    # the first epoch compiles and warms up
+    whole = statistics.median(line["seconds"] for line in lines[1:]) / steps
+    return {"bare_seconds": seconds, "engine_seconds": whole, "overhead_percent": 100 * (whole / seconds - 1)}
+
+
+def inference(options: argparse.Namespace) -> dict[str, float]:
+    """Sliding windows over a synthetic CT: seconds per million voxels and peak memory of the process."""
+    shape = tuple(options.shape)
+    network = genesis_unet(width=options.width).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    volume = torch.from_numpy(synthetic_ct(shape).astype(np.float32))[None, None]
+    volume = ((volume + 1000) / 2000).clamp_(0, 1)
+    inferer = WindowInferer(CUBE, batch_size=2, amp=options.width >= 16, progress=True)
+    start = time.perf_counter()
+    with torch.no_grad():
+        inferer(volume, network)
+    seconds = time.perf_counter() - start
+    voxels = float(np.prod(shape))
+    return {
+        "seconds": seconds,
+        "seconds_per_million_voxels": seconds / voxels * 1e6,
+        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+    "corruption": corruption, "step": step, "engine": engine, "inference": inference,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=8, help="steps of the engine's epoch")
+    parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    options = parser.parse_args(arguments)
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; expected {', '.join(PARTS)}")
+    results: dict[str, Any] = {"versions": versions(), "width": options.width}
+    for name in options.parts:
+        results[name] = PARTS[name](options)
+        print(name)
+        for key, value in results[name].items():
+            print(f"  {key:<40}{value:>12.4g}")
+    if options.output:
+        options.output.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
