@@ -10,6 +10,7 @@ from segxfer3d.errors import InputError
 from .volumes import AFFINE, ct, write_nifti
 
 LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
+PERMUTED = np.array([[0, 0, 2.5, -70], [-0.8, 0, 0, 30], [0, 1.5, 0, 5], [0, 0, 0, 1]])
 
 
 @pytest.fixture
@@ -80,13 +81,19 @@ def test_native_transform_leaves_everything(pair):
     np.testing.assert_array_equal(label.affine.numpy(), LPS)
 
 
-def test_inversion_restores_the_files_grid(pair):
-    transform = Preprocessing((0.5, 0.5, 1.0)).image_transform()
-    image = transform(pair)["image"]
+@pytest.mark.parametrize("affine", [LPS, PERMUTED, AFFINE], ids=["LPS", "permuted", "rotated"])
+@pytest.mark.parametrize(("spacing", "error"), [(None, 1e-6), ((0.5, 0.5, 1.0), 0.03)])
+def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
+    x, y, z = np.meshgrid(np.arange(16), np.arange(14), np.arange(12), indexing="ij")
+    # smooth and different along each axis: a flipped or swapped axis would show, resampling hardly
+    array = (400 * np.sin(x / 5) + 300 * np.cos(y / 6) + 200 * np.sin(z / 4)).astype(np.int16)
+    transform = Preprocessing(spacing).image_transform()
+    image = transform({"image": write_nifti(tmp_path / "a.nii.gz", array, affine)})["image"]
     inverse = Invertd("prediction", transform, orig_keys="image", nearest_interp=False)
     restored = inverse({"prediction": image.clone(), "image": image})["prediction"]
-    assert restored.shape == (1, 9, 8, 7)
-    np.testing.assert_allclose(restored.affine.numpy(), LPS)
+    assert restored.shape == (1, 16, 14, 12)
+    np.testing.assert_allclose(restored.affine.numpy(), affine, atol=1e-5)
+    np.testing.assert_allclose(restored[0].numpy(), (array + 1000.0) / 2000, atol=error)
 
 
 def test_one_hot(pair):
