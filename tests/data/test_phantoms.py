@@ -1,50 +1,115 @@
-"""Phantoms: repeatable, in HU, with nodules that no threshold finds."""
-
-import json
-
 import nibabel
 import numpy as np
+import pytest
 
+from segxfer3d.data import phantoms
+from segxfer3d.data.checks import check_cases
 from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.phantoms import SPACING, chest, synthetic_ct, write_phantoms
+from segxfer3d.data.phantoms import write_phantoms
+from segxfer3d.data.readers import read_volume
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path):
-    first, second, other = (write_phantoms(tmp_path / name, 2, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
-    name = "imagesTr/phantom-001-0.nii"
-    assert (first / name).read_bytes() == (second / name).read_bytes()
-    assert (first / name).read_bytes() != (other / name).read_bytes()
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_phantoms(tmp_path_factory.mktemp("data"), patients=5)
 
 
-def test_layout_patients_and_units(tmp_path):
-    root = write_phantoms(tmp_path, 5)
-    cases = find_cases(root)
-    assert cases.modality == "CT"
-    assert cases.classes == {1: "nodule"}
-    assert len(cases.labeled) == 7  # the first and the fifth patient have two scans
-    assert len({case.patient for case in cases.cases}) == 5
-    image = nibabel.load(cases.cases[0].image)
-    assert np.allclose(image.header.get_zooms(), SPACING)
-    hu = np.asarray(image.dataobj)
-    assert hu.dtype == np.int16
-    assert hu.min() >= -1024
-    before = (root / "dataset.json").stat().st_mtime_ns
-    assert write_phantoms(tmp_path, 5) == root
-    assert (root / "dataset.json").stat().st_mtime_ns == before
-    assert json.loads((root / "dataset.json").read_text())["numTraining"] == 7
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_threshold_does_not_find_the_nodules():
-    for seed in range(3):
-        image, label = chest((64, 64, 40), np.random.default_rng(seed))
-        assert label.any()
-        for threshold in range(-800, 300, 100):
-            mask = image > threshold
-            assert 2 * (mask & (label > 0)).sum() / (mask.sum() + label.sum()) < 0.1
+def test_layout(root):
+    found = find_cases(root)
+    assert (found.layout, found.modality, found.classes) == ("decathlon", "CT", {1: "nodule"})
+    assert [case.patient[-1] for case in found.cases] == list("0012344")
+    report = check_cases(found.cases, found.classes, progress=False)
+    assert report.empty_labels == []
+    assert set(report.shapes.values()) == {phantoms.SHAPE}
+    assert nibabel.aff2axcodes(read_volume(found.cases[0].image).affine) == ("L", "P", "S")
 
 
-def test_a_large_ct_for_timing():
-    volume = synthetic_ct((100, 90, 50))
-    assert volume.shape == (100, 90, 50)
-    assert volume.dtype == np.int16
-    assert (volume < -700).mean() > 0.1
+def test_same_bytes_for_the_same_seed(root, tmp_path):
+    assert content(write_phantoms(tmp_path, patients=5)) == content(root)
+    other = content(write_phantoms(tmp_path, patients=5, seed=1))
+    assert not set(content(root).values()) & set(other.values())
+
+
+def test_patients_do_not_depend_on_their_number(root, tmp_path):
+    few = content(write_phantoms(tmp_path, patients=2))
+    assert all(content(root)[name] == data for name, data in few.items() if name != "dataset.json")
+
+
+def test_written_phantoms_are_used_again(tmp_path, monkeypatch):
+    first = write_phantoms(tmp_path / "new", patients=1)
+    assert first == tmp_path / "new" / "phantoms-v1-1-0"
+    monkeypatch.setattr(phantoms, "_write", None)
+    assert write_phantoms(tmp_path / "new", patients=1) == first
+    assert list((tmp_path / "new").iterdir()) == [first]
+
+
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(nibabel, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_phantoms(tmp_path, patients=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_may_be_faster(tmp_path, monkeypatch):
+    write = phantoms._write
+
+    def write_while_another_does(folder, patients, seed):
+        write(folder, patients, seed)
+        write(folder.parent / "phantoms-v1-1-0", patients, seed)
+
+    (tmp_path / "phantoms-v1-1-0").mkdir()
+    monkeypatch.setattr(phantoms, "_write", write_while_another_does)
+    assert len(find_cases(write_phantoms(tmp_path, patients=1)).cases) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["phantoms-v1-1-0"]
+
+
+def test_hu_are_those_of_a_chest(root):
+    for case in find_cases(root).cases:
+        hu = read_volume(case.image).array
+        nodules = read_volume(case.label).array > 0
+        middle = hu[:, :, hu.shape[2] // 2]
+        assert hu.dtype == np.int16
+        assert np.median(hu[0]) == pytest.approx(-1000, abs=40)  # air around the patient
+        assert 0.1 < np.mean((middle > -950) & (middle < -700)) < 0.5  # lung
+        assert 0.15 < np.mean((middle > -50) & (middle < 130)) < 0.6  # soft tissue
+        assert -100 < np.median(hu[nodules]) < 80
+        assert 20 < nodules.sum() < 1200
+
+
+def test_no_threshold_finds_the_nodules(root):
+    hu = np.stack([read_volume(case.image).array for case in find_cases(root).cases])
+    nodules = np.stack([read_volume(case.label).array for case in find_cases(root).cases]) > 0
+    edges = np.arange(-1000, 301, 50)
+    scores = []
+    for low in edges:
+        for high in edges[edges > low]:
+            found = (hu >= low) & (hu < high)
+            scores.append(2 * (found & nodules).sum() / (found.sum() + nodules.sum()))
+    assert max(scores) < 0.1
+
+
+def test_scans_of_a_patient_differ_in_place_and_noise_only(root):
+    first, second = (read_volume(case.label).array for case in find_cases(root).cases[:2])
+    boxes = [np.argwhere(label) for label in (first, second)]
+    assert len(boxes[0]) == len(boxes[1])
+    shift = boxes[1] - boxes[0]
+    assert (shift == shift[0]).all()
+    assert np.abs(shift[0]).max() <= phantoms.MARGIN
+    images = [read_volume(case.image).array for case in find_cases(root).cases[:2]]
+    assert np.abs(images[0].astype(int) - images[1]).mean() > 10
+
+
+def test_synthetic_ct():
+    image = phantoms.synthetic_ct((100, 90, 50), seed=1)
+    assert image.shape == (100, 90, 50)
+    assert image.dtype == np.int16
+    np.testing.assert_array_equal(image, phantoms.synthetic_ct((100, 90, 50), seed=1))
+    assert not np.array_equal(image, phantoms.synthetic_ct((100, 90, 50), seed=2))
+    assert np.median(image[0]) == pytest.approx(-1000, abs=40)
