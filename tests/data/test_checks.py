@@ -5,6 +5,7 @@ import pytest
 
 from segxfer3d.data.cases import Case
 from segxfer3d.data.checks import check_cases
+from segxfer3d.data.datasets import find_cases
 from segxfer3d.errors import InputError
 
 from .volumes import AFFINE, ct, write_nifti
@@ -94,3 +95,12 @@ def test_all_bad_cases_are_listed_at_once_or_left_out(make):
     assert list(report.shapes) == ["good"]
     with pytest.raises(InputError, match="12 of 12 cases cannot be used:"):
         check_cases(bad, [1], skip_bad=True, progress=False)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["LIDC_VOIs", "Task04_Hippocampus", "ct_volumes"])
+def test_real_data_is_good(real_data, name):
+    found = find_cases(real_data / name)
+    report = check_cases(found.cases, found.classes, progress=False)
+    assert report.good == found.cases
+    assert report.empty_labels == []

@@ -97,3 +97,14 @@ def test_two_cases_of_one_name(tmp_path):
     other = {"image": "other/a.nii.gz", "label": "other/l.nii.gz"}
     with pytest.raises(InputError, match=r"several cases of one name: a$"):
         find_cases(make(tmp_path, [pair("a"), other]))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "cases", "patients", "modality"), [("LIDC_VOIs", 818, 453, "CT"), ("Task04_Hippocampus", 260, 260, "MR")]
+)
+def test_real_data(real_data, name, cases, patients, modality):
+    found = find_cases(real_data / name)
+    assert len(found.labeled) == cases
+    assert len({case.patient for case in found.cases}) == patients
+    assert found.modality == modality
