@@ -92,7 +92,7 @@ def initialize(
     if parts and state_dict is None:
         raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
     given = dict(state_dict or {})
-    if init == "whole" and not _fits(network, "head", given):
+    if init == "whole" and not _shapes_fit(network, "head", given):
         parts = ("encoder", "decoder")
     report = _load(network, init, parts, given, source, frozen)
     network.freeze(frozen)
@@ -108,9 +108,10 @@ def load_all(network: SegmentationNetwork, state_dict: Mapping[str, Tensor], sou
     return _load(network, "whole", PARTS, dict(state_dict), source, ())
 
 
-def _fits(network: SegmentationNetwork, part: str, given: Mapping[str, Tensor]) -> bool:
+def _shapes_fit(network: SegmentationNetwork, part: str, given: Mapping[str, Tensor]) -> bool:
+    """Whether no tensor of ``part`` is misshapen; a missing one is no question of shape, loading refuses it."""
     own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(f"{part}.")}
-    return all(key in given and given[key].shape == tensor.shape for key, tensor in own.items())
+    return all(given[key].shape == tensor.shape for key, tensor in own.items() if key in given)
 
 
 def _load(

@@ -41,6 +41,13 @@ def test_whole_keeps_its_own_head_where_the_shape_differs():
     assert set(report.left) == {"head.weight", "head.bias"}
 
 
+def test_whole_wants_a_head():
+    source = network(0).state_dict()
+    del source["head.bias"]
+    with pytest.raises(InputError, match=r"head\.bias is missing"):
+        initialize(network(1), "whole", source)
+
+
 def test_refusals_load_nothing():
     target = network(1)
     before = target.state_dict()["encoder.stages.0.0.weight"].clone()

@@ -278,6 +278,6 @@ def build(definition: dict[str, Any]) -> SegmentationNetwork:
     """
     try:
         return _BUILDERS[definition["name"]](**definition["arguments"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:  # torch refuses a negative width with a RuntimeError
         known = ", ".join(_BUILDERS)
         raise InputError(f"network {definition!r}: expected one of {known} with its arguments") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from os import PathLike
 
+import torch
 from torch import Tensor
 
 from segxfer3d.checkpoint import read_file
@@ -43,14 +44,15 @@ def translate(state_dict: dict[str, Tensor], source: str = "checkpoint") -> dict
     translated: dict[str, Tensor] = {}
     extra: list[str] = []
     for key, tensor in state_dict.items():
-        module, _, leaf = key.removeprefix(PREFIX).rpartition(".")
+        module, _, leaf = str(key).removeprefix(PREFIX).rpartition(".")
         ours = f"{names[module]}.{leaf}" if module in names else ""
         if ours and ours not in translated:  # the same key with and without the prefix would be ambiguous
             translated[ours] = tensor
         else:
-            extra.append(key)
+            extra.append(str(key))
     theirs = {ours: name for name, ours in names.items()}
-    expected = genesis_unet(batch_statistics=True).state_dict()
+    with torch.device("meta"):  # names and shapes are all that is asked of it
+        expected = genesis_unet(batch_statistics=True).state_dict()
     problems = [f"extra key {key}" for key in extra]
     problems += [f"extra key {_published(key, theirs)}" for key in translated if key not in expected]
     for key, tensor in expected.items():

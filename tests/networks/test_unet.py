@@ -28,8 +28,22 @@ def test_build_makes_the_same_network():
     x = torch.rand(1, 1, 16, 16, 8)
     network.eval(), again.eval()
     assert torch.equal(network(x), again(x))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"name": "os.system", "arguments": {}},
+        {"name": "genesis_unet"},
+        {"name": "genesis_unet", "arguments": {"depth": 4}},
+        {"name": "genesis_unet", "arguments": {"width": -1}},
+        {"name": "genesis_unet", "arguments": {"width": "wide"}},
+        [],
+    ],
+)
+def test_build_makes_nothing_else(definition):
     with pytest.raises(InputError, match="genesis_unet"):
-        build({"name": "os.system", "arguments": {}})
+        build(definition)
 
 
 def test_batch_statistics_in_evaluation():

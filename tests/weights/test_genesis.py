@@ -1,6 +1,7 @@
 """The importer of published Models Genesis checkpoints, against a numeric fingerprint of that network."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,38 @@ def test_wrong_keys_are_named(tmp_path, published, case):
         genesis.read(save(tmp_path, state_dict))
 
 
-def test_a_file_without_state_dict(tmp_path):
-    torch.save({"weights": 1}, tmp_path / "a.pt")
+@pytest.mark.parametrize("content", [{"weights": 1}, {"state_dict": 1}, {"state_dict": {"a": 1}}])
+def test_a_file_without_state_dict(tmp_path, content):
+    torch.save(content, tmp_path / "a.pt")
     with pytest.raises(InputError, match="state_dict"):
+        genesis.read(tmp_path / "a.pt")
+
+
+class Code:
+    """Would create a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_code_in_the_file_is_refused_and_not_run(tmp_path, published, bare):
+    path = tmp_path / "a.pt"
+    content = {"state_dict": published, "optimizer_state_dict": Code(tmp_path / "ran")}
+    if bare:
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path)
+    with pytest.raises(InputError, match=r"a\.pt: refused"):
+        genesis.read(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_checkpoint(tmp_path, content):
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.pt"):
         genesis.read(tmp_path / "a.pt")
