@@ -171,7 +171,7 @@ KNOBS: dict[str, Knob] = {
         _WHOLE + "0", "epochs in which only decoder and head train, before all does", _integer(0)
     ),
     "clip_norm": Knob("a number of at least 0", "largest gradient norm; 0: no clipping", _number(0, 1e6)),
-    "amp": Knob(_YES_NO, "bf16 autocast", _boolean),
+    "amp": Knob(_YES_NO, "bf16 autocast; by default where the device multiplies bf16 in hardware", _boolean),
     "channels_last": Knob(_YES_NO, "channels-last memory layout", _boolean),
     "compile": Knob(_YES_NO, "torch.compile the network", _boolean),
     "device": Knob("cpu, cuda or cuda:<n>", "where the network runs", _text),

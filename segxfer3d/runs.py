@@ -74,6 +74,17 @@ def seed_everything(*numbers: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
+def has_fast_bf16(device: str) -> bool:
+    """Whether ``device`` multiplies bf16 in hardware; a CPU without that emulates it, many times slower than float32.
+
+    A name that is no device, or a GPU that is not there, gives False: the session refuses it with a better message.
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def versions() -> dict[str, str]:
     """What the run was made with."""
     return {
@@ -123,6 +134,8 @@ class Session:
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
         seed_everything(knobs.get("seed", 0))
+        if knobs.get("amp") and not has_fast_bf16(str(self.device)):
+            self.say(f"warning: bf16 is emulated on this {self.device.type} and slower than float32; --amp False")
 
     @property
     def main(self) -> bool:
