@@ -1,6 +1,6 @@
 """Compare every initialization on one data set: pretrain, tune the learning rate, fine-tune the grid, write the page.
 
-``python scripts/transfer_study.py --name lidc --dataset_dir D --output_dir runs/lidc --docs docs/results``
+``python scripts/transfer_study.py --name lidc --page lidc.md --dataset_dir D --output_dir runs/lidc``
 
 Every training is one ``monai.bundle run`` in a folder of its own; a finished one is not repeated, so the same command
 goes on after a stop. The learning rate of each initialization is tuned alike: on the validation part, with labels drawn
@@ -30,12 +30,20 @@ from segxfer3d.data.readers import read_volume
 from segxfer3d.runs import versions
 from segxfer3d.transfer import SCENARIOS, needs_checkpoint
 
-INITS = ("random", "encoder", "encoder+decoder", "frozen-encoder", "frozen-random")
+# an arm: how the network starts, and what else is done differently
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "random": ("random", {}),
+    "encoder": ("encoder", {}),
+    "encoder+decoder": ("encoder+decoder", {}),
+    "encoder, two steps": ("encoder", {"decoder_warmup_epochs": 2}),
+    "frozen-encoder": ("frozen-encoder", {}),
+    "frozen-random": ("frozen-random", {}),
+}
 TUNING_SEED = 100
-COLORS = {
-    "random": "0.4", "encoder": "tab:blue", "encoder+decoder": "tab:orange", "frozen-encoder": "tab:green",
-    "frozen-random": "tab:red",
-}  # fmt: skip
+STEPS_PER_EPOCH = 25
+COLORS = dict(zip(ARMS, ("0.4", "tab:blue", "tab:orange", "tab:cyan", "tab:green", "tab:red"), strict=True))
+
+Work = tuple[str, int, int, float]  # arm, labeled patients, seed, peak learning rate
 
 
 def view(source: Path, target: Path, min_slices: int, extra: Path | None) -> Path:
@@ -104,29 +112,25 @@ class Study:
         self.bundle("genesis_pretrain", folder, knobs)
         return folder / "model.pt"
 
-    def finetune(self, init: str, count: int, seed: int, lr: float) -> Path:
+    def finetune(self, arm: str, count: int, seed: int, lr: float) -> Path:
         """One fine-tuning; gives its folder."""
-        folder = self.root / "finetune" / f"{init}-n{count}-s{seed}-lr{lr:g}"
-        per_epoch = 25
+        init, extra = ARMS[arm]
+        folder = self.root / "finetune" / f"{arm.replace(', ', '-').replace(' ', '-')}-n{count}-s{seed}-lr{lr:g}"
         knobs: dict[str, Any] = {
-            "init": init, "label_count": count, "seed": seed, "lr": lr, "steps_per_epoch": per_epoch,
-            "max_epochs": self.options.steps // per_epoch, "validation_interval": 2,
+            "init": init, "label_count": count, "seed": seed, "lr": lr, "steps_per_epoch": STEPS_PER_EPOCH,
+            "max_epochs": self.options.steps // STEPS_PER_EPOCH, "validation_interval": 2,
+            "overlap": self.options.overlap, **extra,
         }  # fmt: skip
         if needs_checkpoint(init):
             knobs["checkpoint"] = self.root / "pretrain" / "model.pt"
         self.bundle("genesis_finetune", folder, knobs)
         return folder
 
-    def all(self, works: Sequence[tuple[str, int, int, float]], title: str) -> dict[tuple[str, int, int, float], Path]:
+    def all(self, works: Sequence[Work], title: str) -> dict[Work, Path]:
         """Many fine-tunings, ``jobs`` at a time."""
         with ThreadPoolExecutor(self.options.jobs) as pool:
             folders = list(tqdm(pool.map(lambda work: self.finetune(*work), works), title, total=len(works)))
         return dict(zip(works, folders, strict=True))
-
-
-def last_validation(folder: Path) -> float:
-    """Dice on the validation part at the end of a run."""
-    return curve(folder)[-1][1]
 
 
 def curve(folder: Path) -> list[tuple[int, float]]:
@@ -141,10 +145,10 @@ def summary(folder: Path) -> dict[str, float]:
     return content
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], sign: bool = False) -> str:
     """Mean and sample standard deviation, in percent."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f}"
+    return f"{100 * statistics.mean(values):{'+' if sign else ''}.1f} ± {100 * deviation:.1f}"
 
 
 def draw(path: Path, curves: dict[int, dict[str, list[list[tuple[int, float]]]]]) -> None:
@@ -172,7 +176,8 @@ def draw(path: Path, curves: dict[int, dict[str, list[list[tuple[int, float]]]]]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--name", required=True, help="of the page")
+    parser.add_argument("--name", required=True, help="of the data in the page")
+    parser.add_argument("--page", required=True, help="in --docs; its section of this name is written anew")
     parser.add_argument("--dataset_dir", required=True)
     parser.add_argument("--extra_dir", type=Path, help="more CT volumes for pretraining")
     parser.add_argument("--output_dir", required=True)
@@ -182,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--patch_size", type=int, nargs=3, default=[32, 32, 16])
     parser.add_argument("--pretrain_steps", type=int, default=3000)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--inits", nargs="+", default=list(INITS))
+    parser.add_argument("--overlap", type=float, default=0.0, help="of the windows in evaluation")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--label_counts", type=int, nargs="+", default=[5, 20])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--lrs", type=float, nargs="+", default=[0.001, 0.003, 0.01])
@@ -195,76 +201,109 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = Study(options)
     study.pretrain()
     count = options.label_counts[0]
-    tuning = study.all([(init, count, TUNING_SEED, lr) for lr in options.lrs for init in options.inits], "tuning")
+    tuning = study.all([(arm, count, TUNING_SEED, lr) for lr in options.lrs for arm in options.arms], "tuning")
     best = {}
-    for init in options.inits:
-        reached = {lr: last_validation(tuning[init, count, TUNING_SEED, lr]) for lr in options.lrs}
-        best[init] = max(reached, key=reached.__getitem__)
+    for arm in options.arms:
+        reached = {lr: curve(tuning[arm, count, TUNING_SEED, lr])[-1][1] for lr in options.lrs}
+        best[arm] = max(reached, key=reached.__getitem__)
+    # seed by seed: a study that is stopped has whole comparisons
     grid = study.all(
-        [(init, n, seed, best[init]) for seed in options.seeds for n in options.label_counts for init in options.inits],
+        [(arm, n, seed, best[arm]) for seed in options.seeds for n in options.label_counts for arm in options.arms],
         "fine-tuning",
     )
-    write_page(study, tuning, best, grid)
-
-
-Work = tuple[str, int, int, float]
-
-
-def write_page(study: Study, tuning: dict[Work, Path], best: dict[str, float], grid: dict[Work, Path]) -> None:
-    """Tables and figure of a finished study."""
-    options = study.options
     options.docs.mkdir(parents=True, exist_ok=True)
     folders = {
-        n: {i: [grid[i, n, s, best[i]] for s in options.seeds] for i in options.inits} for n in options.label_counts
+        n: {a: [grid[a, n, s, best[a]] for s in options.seeds] for a in options.arms} for n in options.label_counts
     }
     draw(
         options.docs / f"{options.name}_dice_over_steps.svg",
-        {n: {init: [curve(folder) for folder in runs] for init, runs in arms.items()} for n, arms in folders.items()},
+        {n: {arm: [curve(folder) for folder in runs] for arm, runs in arms.items()} for n, arms in folders.items()},
     )
+    lines = [*described(study), *tables(folders, best), *figure_and_tuning(options, tuning)]
+    replace_section(options.docs / options.page, options.name, "\n".join(lines))
+
+
+def described(study: Study) -> list[str]:
+    """What was run, on what."""
+    options = study.options
     split = json.loads((study.root / "pretrain" / "split.json").read_text())
-    seconds = [json.loads((f / "done.json").read_text())["seconds"] for f in (study.root).glob("*/*/done.json")]
+    done = [json.loads(path.read_text())["seconds"] for path in study.root.glob("finetune/*/done.json")]
     pretraining = json.loads((study.root / "pretrain" / "done.json").read_text())["seconds"]
     machine = versions()
-    lines = [
-        f"# {options.name}: what was worth transferring",
+    return [
+        f"## {options.name}",
         "",
         f"Made by `python scripts/transfer_study.py {' '.join(_shown(sys.argv[1:]))}` on {time.strftime('%Y-%m-%d')}.",
         "",
         f"Patients: {len(split['pretrain'])} for pretraining, {len(split['train'])} to draw labels from, "
-        f"{len(split['validation'])} for validation, {len(split['test'])} for the table; split by patient, the same "
-        "for every arm. "
-        f"Network: Genesis U-Net of width {options.width} ({'bf16' if options.amp else 'float32'}), patches "
-        f"{'x'.join(map(str, options.patch_size))}, batch 4; {options.pretrain_steps} pretraining and {options.steps} "
-        f"fine-tuning steps; {len(options.seeds)} seeds (labels drawn, weights, patches).",
-        f"Hardware: {machine['processor']}, {options.jobs} x {options.threads} threads, GPU {machine['gpu']}; torch "
-        f"{machine['torch']}. Pretraining {pretraining / 3600:.2f} h, all fine-tunings {sum(seconds) / 3600:.2f} h of "
-        "wall time, summed over trainings.",
+        f"{len(split['validation'])} for validation, {len(split['test'])} for the tables; split by patient, the same "
+        f"for every arm. Network: Genesis U-Net of width {options.width} ({'bf16' if options.amp else 'float32'}), "
+        f"patches {'x'.join(map(str, options.patch_size))}, batch 4, Adam with warm-up and cosine; "
+        f"{options.pretrain_steps} pretraining and {options.steps} fine-tuning steps; {len(options.seeds)} seeds "
+        "(labels drawn, weights, patches).",
         "",
-        "## Test part, mean ± standard deviation over seeds, in percent",
+        f"Hardware: {machine['processor']}, {options.jobs} trainings at a time with {options.threads} thread each, GPU "
+        f"{machine['gpu']}; torch {machine['torch']}. Pretraining {pretraining / 3600:.2f} h, {len(done)} fine-tunings "
+        f"{sum(done) / 3600:.2f} h, as wall time summed over trainings.",
+    ]
+
+
+def tables(folders: dict[int, dict[str, list[Path]]], best: dict[str, float]) -> list[str]:
+    """Figures of the test part for each arm, a table for each number of labeled patients."""
+    lines = [
         "",
-        "`dice` and `iou` are means over cases at threshold 0.5. `genesis_dice` and `genesis_iou` pool all voxels: "
-        "they are computed as the paper's Table 3 does, on other crops, so they do not compare with it.",
+        "Test part, in percent, mean ± standard deviation over seeds. `dice` and `iou` are means over cases at "
+        "threshold 0.5. `genesis_dice` and `genesis_iou` pool all voxels, as the paper's Table 3 does, on other crops: "
+        "they do not compare with it. The difference to random is of dice, seed by seed.",
     ]
     for n, arms in folders.items():
+        early = curve(next(iter(arms.values()))[0])[0][0]
         lines += ["", f"### {n} labeled patients", ""]
-        lines += ["| init | scenario | lr | dice | iou | genesis_dice | genesis_iou | dice of each seed |"]
-        lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-        for init, runs in arms.items():
+        lines += [
+            f"| arm | scenario | lr | dice | iou | genesis_dice | genesis_iou | difference to random | dice of each "
+            f"seed | validation dice after {early} steps |"
+        ]
+        lines += ["|" + " --- |" * 10]
+        for arm, runs in arms.items():
             figures = [summary(folder) for folder in runs]
             cells = [spread([f[name] for f in figures]) for name in ("dice", "iou", "genesis_dice", "genesis_iou")]
+            difference = "–"
+            if arm != "random" and "random" in arms:
+                pairs = zip(figures, (summary(folder) for folder in arms["random"]), strict=True)
+                difference = spread([own["dice"] - other["dice"] for own, other in pairs], sign=True)
             each = ", ".join(f"{100 * f['dice']:.1f}" for f in figures)
-            row = [init, SCENARIOS[init] or "–", f"{best[init]:g}", *cells, each]
+            first = spread([curve(folder)[0][1] for folder in runs])
+            row = [arm, SCENARIOS[ARMS[arm][0]] or "–", f"{best[arm]:g}", *cells, difference, each, first]
             lines.append("| " + " | ".join(row) + " |")
-    lines += ["", f"![dice over steps]({options.name}_dice_over_steps.svg)", "", "## Learning rates tried", ""]
+    return lines
+
+
+def figure_and_tuning(options: argparse.Namespace, tuning: dict[Work, Path]) -> list[str]:
+    """The figure, and what each learning rate reached."""
+    count = options.label_counts[0]
+    lines = ["", f"![dice over steps]({options.name}_dice_over_steps.svg)", ""]
     lines += [
-        f"Dice on the validation part after {options.steps} steps, {options.label_counts[0]} patients, one draw:",
+        f"Learning rates tried: dice on the validation part after {options.steps} steps, {count} patients, one draw of "
+        "its own.",
         "",
     ]
-    lines += ["| init | " + " | ".join(f"{lr:g}" for lr in options.lrs) + " |", "| --- |" + " --- |" * len(options.lrs)]
-    for init in options.inits:
-        values = [last_validation(tuning[init, options.label_counts[0], TUNING_SEED, lr]) for lr in options.lrs]
-        lines.append(f"| {init} | " + " | ".join(f"{100 * value:.1f}" for value in values) + " |")
-    (options.docs / f"{options.name}.md").write_text("\n".join(lines) + "\n")
+    lines += ["| arm | " + " | ".join(f"{lr:g}" for lr in options.lrs) + " |", "| --- |" + " --- |" * len(options.lrs)]
+    for arm in options.arms:
+        values = [curve(tuning[arm, count, TUNING_SEED, lr])[-1][1] for lr in options.lrs]
+        lines.append(f"| {arm} | " + " | ".join(f"{100 * value:.1f}" for value in values) + " |")
+    return lines
+
+
+def replace_section(page: Path, name: str, text: str) -> None:
+    """Write ``text`` between the marks of ``name``, behind everything where the page has no such marks yet."""
+    begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->\n"
+    old = page.read_text() if page.is_file() else f"# {page.stem}\n"
+    if begin in old:
+        head, rest = old.split(begin, 1)
+        new = head + begin + text + end + rest.split(end, 1)[1]
+    else:
+        new = f"{old}\n{begin}{text}{end}"
+    page.write_text(new)
 
 
 def _shown(arguments: Sequence[str]) -> list[str]:

@@ -85,6 +85,12 @@ def has_fast_bf16(device: str) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def _processor() -> str:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def versions() -> dict[str, str]:
     """What the run was made with."""
     return {
@@ -94,7 +100,7 @@ def versions() -> dict[str, str]:
         "monai": monai.__version__,
         "ignite": ignite.__version__,
         "numpy": np.__version__,
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "threads": str(torch.get_num_threads()),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
