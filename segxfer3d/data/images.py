@@ -141,7 +141,7 @@ def read_mask(path: Path, rule: MaskRule, size: tuple[int, int], official: bool 
         if rule.color is None:
             raise InputError(f"{path}: a color mask (RGB); expected one number a pixel: a gray or paletted file")
         mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
-        distance = np.linalg.norm(np.asarray(mask).astype(np.float32) - np.float32(rule.color), axis=-1)
+        distance = np.linalg.norm(np.asarray(mask) - np.array(rule.color, np.float32), axis=-1)
         label = (distance > rule.tolerance) == rule.color_is_background
         return _as_mask(label, np.ones_like(label))
     if mask.mode == "RGB":
@@ -203,8 +203,8 @@ def image_channels(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
-def mask_values(path: Path) -> set[int]:
-    """The values of a gray or paletted mask of 8 bits, without looking at their places.
+def read_values(path: Path) -> UInt8:
+    """The values of a gray or paletted mask of 8 bits, uint8 (H, W), as they are stored.
 
     Raises:
         InputError: damaged, or no such mask.
@@ -212,7 +212,14 @@ def mask_values(path: Path) -> set[int]:
     mask = _load(path)
     if mask.mode not in ("1", "L", "P"):
         raise InputError(f"{path}: a mask of mode {mask.mode}; expected one number of 8 bits a pixel")
-    return {value for value, count in enumerate(mask.histogram()) if count}
+    return np.asarray(mask).astype(np.uint8, copy=False)
+
+
+def values_in(mask: NDArray[Any]) -> set[int]:
+    """The different values of a mask."""
+    if mask.dtype == np.uint8:
+        return set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
+    return set(np.unique(mask).astype(int).tolist())
 
 
 def _load(path: Path) -> Image.Image:
@@ -262,17 +269,16 @@ def _check_size(path: Path, mask: Image.Image, rule: MaskRule, size: tuple[int, 
 
 
 def _by_value(path: Path, values: NDArray[Any], rule: MaskRule) -> ReadMask:
-    if values.dtype == np.uint8:
-        present = set(np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist())
-    else:
-        present = set(np.unique(values).astype(int).tolist())
+    present = values_in(values)
     if rule.background is not None:
         known = {*rule.foreground, *rule.background, *rule.ignore}
         if strange := sorted(present - known):
             shown = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
             raise InputError(f"{path}: mask values {shown}; expected {', '.join(map(str, sorted(known)))}")
     if rule.either and len(found := sorted(present & set(rule.foreground))) > 1:
-        raise InputError(f"{path}: mask values {' and '.join(map(str, found))}; expected one foreground value in a mask")
+        raise InputError(
+            f"{path}: mask values {' and '.join(map(str, found))}; expected one foreground value in a mask"
+        )
     return _as_mask(np.isin(values, rule.foreground), ~np.isin(values, rule.ignore))
 
 

@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tqdm import tqdm
 
 from segxfer3d.data.datasets.listing import some
 from segxfer3d.data.image_cases import THREADS, ImageCase
-from segxfer3d.data.images import ENDINGS, MaskRule
+from segxfer3d.data.images import ENDINGS, MaskRule, UInt8, read_values
 from segxfer3d.errors import InputError
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -32,16 +31,20 @@ class Request:
         target: what to segment or to tell apart, "" for the data set's own choice.
         task: one of :data:`TASKS`.
         border: what pixels are that the annotators left open, one of :data:`BORDERS`.
+        patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.cases.patient_of`.
         patch_size: pixels of a side of a patch cut from larger images.
         seed: of what is drawn.
+        skip_bad: where masks have to be opened, go on without those that cannot be used.
         progress: show a bar where masks have to be opened.
     """
 
     target: str = ""
     task: str = "segmentation"
     border: str = "ignore"
+    patient_pattern: str = ""
     patch_size: int = 256
     seed: int = 0
+    skip_bad: bool = False
     progress: bool = True
 
     def only(self, cases: Iterable[ImageCase]) -> tuple[ImageCase, ...]:
@@ -67,7 +70,11 @@ class Request:
 
     def with_border(self, rule: MaskRule, values: tuple[int, ...]) -> MaskRule:
         """The rule with the values that the annotators left open, as ``border`` says."""
-        return replace(rule, **{self.border: (*(getattr(rule, self.border) or ()), *values)})
+        if self.border == "foreground":
+            return replace(rule, foreground=(*rule.foreground, *values))
+        if self.border == "background":
+            return replace(rule, background=(*(rule.background or ()), *values))
+        return replace(rule, ignore=(*rule.ignore, *values))
 
 
 def one_of(name: str, given: str, known: Sequence[str]) -> str:
@@ -81,6 +88,11 @@ def one_of(name: str, given: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"{name} {given!r}: unknown; {hint}expected one of {', '.join(known)}")
+
+
+def folder_of(root: Path, marker: str, inner: Sequence[str]) -> Path:
+    """Where a data set lies: ``root``, or the folder in it that its archive makes; the one that has ``marker``."""
+    return next((root / place for place in ("", *inner) if (root / place / marker).exists()), root)
 
 
 def require(root: Path, places: Iterable[str], layout: str, source: str) -> None:
@@ -132,9 +144,35 @@ def count_note(what: str, found: int, published: int | None) -> tuple[str, ...]:
     return (f"{what}: {found} images; the paper had {published}",)
 
 
-def map_files(function: Callable[[Item], Result], items: Sequence[Item], progress: bool) -> list[Result]:
-    """``function`` of every item, in order, by a few threads, with a bar."""
+def read_masks(
+    cases: Sequence[ImageCase], look: Callable[[ImageCase, UInt8], Result], request: Request
+) -> tuple[list[tuple[ImageCase, Result]], tuple[str, ...]]:
+    """What ``look`` sees in the values of each mask, by a few threads.
+
+    Returns:
+        each case with what was seen, and a note on the cases that were left out.
+
+    Raises:
+        InputError: masks that cannot be read or that ``look`` refuses, all of them; with ``skip_bad`` these are left
+            out, and noted.
+    """
+
+    def read(case: ImageCase) -> tuple[Result | None, str]:
+        try:
+            if case.mask is None:
+                raise InputError(f"{case.image}: no mask")
+            return look(case, read_values(case.mask)), ""
+        except InputError as error:
+            return None, str(error)
+
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(
-            tqdm(pool.map(function, items), "reading masks", total=len(items), disable=not progress, leave=False)
+        bar = tqdm(pool.map(read, cases), "reading masks", total=len(cases), disable=not request.progress, leave=False)
+        found = list(zip(cases, bar, strict=True))
+    bad = [problem for _, (_, problem) in found if problem]
+    if bad and not request.skip_bad:
+        listed = "\n".join(f"  {problem}" for problem in bad)
+        raise InputError(
+            f"{len(bad)} of {len(cases)} masks cannot be used; --skip_bad_cases True goes on without them:\n{listed}"
         )
+    seen = [(case, cast(Result, result)) for case, (result, problem) in found if not problem]
+    return seen, ((f"left out {len(bad)} masks that cannot be used: {some(bad)}",) if bad else ())
