@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from segxfer3d.data.datasets import cityscapes
-from segxfer3d.data.datasets.request import Request, map_files
+from segxfer3d.data.datasets.request import Request, read_masks
 from segxfer3d.data.image_cases import ImageCase, ImageSet
-from segxfer3d.data.images import read_values
+from segxfer3d.data.images import UInt8
 from segxfer3d.data.splits import round_half_up
 from segxfer3d.errors import InputError
 
@@ -37,34 +37,28 @@ def read(root: Path, request: Request) -> ImageSet:
     """
     request.refuse_target("cityscapes_cars")
     cases = cityscapes.labeled(root)
-    patches = [
-        patch
-        for patch in map_files(lambda case: draw_patch(case, request.patch_size, request.seed), cases, request.progress)
-        if patch is not None
-    ]
+    drawn, bad = read_masks(cases, lambda case, mask: draw_patch(case, mask, request.patch_size, request.seed), request)
+    patches = [patch for _, patch in drawn if patch is not None]
     order = np.random.default_rng([request.seed, 1]).permutation(len(patches))
     training = set(order[: round_half_up(TRAIN_SHARE, len(patches))].tolist())
     split = [
         ImageCase(p.name, p.image, p.mask, p.category, part="train" if i in training else "val", box=p.box)
         for i, p in enumerate(patches)
     ]
-    lost = len(cases) - len(patches)
-    notes = (
-        (f"cityscapes_cars: {lost} of {len(cases)} images have no patch that fits and are left out",) if lost else ()
-    )
+    notes = bad
+    if lost := len(drawn) - len(patches):
+        notes += (f"cityscapes_cars: {lost} of {len(cases)} images have no patch that fits and are left out",)
     rule = cityscapes.rule(cityscapes.LABELS["car"])
     return ImageSet(root, "cityscapes_cars", request.only(split), CATEGORIES, rule, target="car", notes=notes)
 
 
-def draw_patch(case: ImageCase, size: int, seed: int) -> ImageCase | None:
-    """The patch of an image, or None where no draw will do.
+def draw_patch(case: ImageCase, mask: UInt8, size: int, seed: int) -> ImageCase | None:
+    """The patch of an image by the label ids of its mask (H, W), or None where no draw will do.
 
     Raises:
-        InputError: the mask is damaged or smaller than the patch.
+        InputError: the mask is smaller than the patch.
     """
-    if case.mask is None:
-        raise InputError(f"{case.image}: no mask to find cars in")
-    cars = read_values(case.mask) == cityscapes.LABELS["car"]
+    cars = mask == cityscapes.LABELS["car"]
     height, width = cars.shape
     if size < 1 or size > min(height, width):
         raise InputError(f"patch_size {size}: expected 1 to {min(height, width)}, the shorter side of {case.mask}")

@@ -43,6 +43,7 @@ def find_images(
     patient_pattern: str = "",
     patch_size: int = 256,
     seed: int = 0,
+    skip_bad: bool = False,
     progress: bool = True,
 ) -> ImageSet:
     """Find the images of a data set, in its official layout; images are not opened.
@@ -62,6 +63,7 @@ def find_images(
             :func:`~segxfer3d.data.cases.patient_of`.
         patch_size: pixels of a side of a patch (``cityscapes_cars``).
         seed: of the patches (``cityscapes_cars``).
+        skip_bad: where masks are opened, go on without those that cannot be used.
         progress: show a bar where masks are opened.
 
     Returns:
@@ -76,7 +78,7 @@ def find_images(
     root = Path(dataset_dir).expanduser()
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
-    found = reader(root, Request(target, task, border, patient_pattern, patch_size, seed, progress))
+    found = reader(root, Request(target, task, border, patient_pattern, patch_size, seed, skip_bad, progress))
     if not found.cases:
         raise InputError(
             f"dataset_dir {root}: no images for {task}{f' of {found.target}' if found.target else ''} in it"

@@ -1,4 +1,4 @@
-"""The official layout of Oxford-IIIT Pets: ``images/<Breed>_<n>.jpg``, ``annotations/trimaps``, ``annotations/list.txt``.
+"""The official layout of Oxford-IIIT Pets: ``images/<Breed>_<n>.jpg``, ``annotations/trimaps`` and ``list.txt``.
 
 A trimap holds 1 for the pet, 2 for the background and 3 for pixels along the outline that were "not classified". The
 paper does not say what it does with them; ``border`` does: they are ignored, or count as pet or as background.
