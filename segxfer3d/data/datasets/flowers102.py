@@ -63,12 +63,13 @@ def read(root: Path, request: Request) -> ImageSet:
 def _labels(path: Path) -> list[int]:
     """The classes of all images, counted from 0."""
     try:
-        from scipy.io import loadmat  # so that whoever does not classify these flowers can do without
+        from scipy.io import loadmat  # here, so that whoever does not classify these flowers can do without
+        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise InputError(f"{path}: reading MATLAB files needs SciPy: pip install 'segxfer3d[flowers]'") from error
     try:
         labels = [int(label) - 1 for label in loadmat(path)["labels"].ravel()]
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:
         raise InputError(f"{path}: not the labels of Oxford Flowers 102 ({type(error).__name__}: {error})") from error
     if not all(0 <= label < len(CATEGORIES) for label in labels):
         raise InputError(f"{path}: labels from {min(labels) + 1} to {max(labels) + 1}; expected 1 to {len(CATEGORIES)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from segxfer3d.data.datasets import (
@@ -79,6 +80,8 @@ def find_images(
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
     found = reader(root, Request(target, task, border, patient_pattern, patch_size, seed, skip_bad, progress))
+    if task != "classification":
+        found = replace(found, categories=())
     if not found.cases:
         raise InputError(
             f"dataset_dir {root}: no images for {task}{f' of {found.target}' if found.target else ''} in it"

@@ -52,7 +52,7 @@ class Request:
         chosen = []
         for case in cases:
             if self.task == "segmentation" and case.mask is not None:
-                chosen.append(case)
+                chosen.append(replace(case, category=None))
             elif self.task == "classification" and case.category is not None:
                 chosen.append(replace(case, mask=None))
             elif self.task == "images":
