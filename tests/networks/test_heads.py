@@ -89,11 +89,9 @@ def test_branches_share_all_but_their_own_stages(spatial_dims, own):
 def test_a_branch_with_the_same_weights_gives_the_same():
     network = conrec_unet(width=2).eval()
     branch = DecoderBranch(network.decoder, 2, out_channels=1).eval()
-    for own, original in (
-        (branch.decoder.stages, network.decoder.stages),
-        (branch.decoder.skips, network.decoder.skips),
-    ):
-        own.load_state_dict(original[1:].state_dict())
+    for name in ("stages", "skips"):
+        original = network.decoder.get_submodule(name)
+        branch.decoder.get_submodule(name).load_state_dict(original[1:].state_dict())
     branch.head.load_state_dict(network.head.state_dict())
     x = torch.rand(1, 3, 16, 16)
     features = network.encoder(x)

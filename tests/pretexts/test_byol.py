@@ -44,7 +44,7 @@ def test_the_momentum_network_stops_at_the_end():
     for i in range(3):
         before = pretext.momentum_projection[0].weight.clone()
         step(pretext, optimizer, i)
-        distance = (pretext.projection[0].weight - before).norm()
+        distance = (pretext.projection[0].weight.detach() - before).norm()
         moved = (pretext.momentum_projection[0].weight - before).norm()
         momenta.append(1 - float(moved / distance))
     assert momenta == pytest.approx([0.5, 0.75, 1.0], abs=1e-4)
