@@ -16,7 +16,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.transfer import INITIALIZATIONS
 
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,11 @@ from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLR
 def make_optimizer(
     network: nn.Module, name: str, lr: float, weight_decay: float = 0.0, clip_norm: float = 0.0
 ) -> Optimizer:
-    """``adam``, ``adamw`` or ``sgd`` (momentum 0.9), weight decay on weights only, gradients clipped before a step.
+    """``adam``, ``adamw``, ``sgd`` or ``lars``, weight decay on weights only, gradients clipped before a step.
+
+    ``sgd`` and ``lars`` have momentum 0.9. ``lars`` (You et al. 2017; pytorch-optimizer's) scales the step of each
+    weight tensor by 0.001 times the ratio of its norm to its gradient's; biases and batch norms take plain steps. Its
+    learning rate is another one than the others': see :func:`lars_rate`.
 
     Every parameter is given to the optimizer, frozen ones too: a parameter without a gradient is passed over, and
     one that is thawed later is there.
@@ -29,11 +33,26 @@ def make_optimizer(
         optimizer = torch.optim.Adam(groups, lr=lr)
     elif name == "adamw":
         optimizer = torch.optim.AdamW(groups, lr=lr)
+    elif name == "lars":
+        from pytorch_optimizer import LARS  # takes seconds to import
+
+        optimizer = LARS(groups, lr=lr, momentum=0.9)
     else:
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
     if clip_norm > 0:
         optimizer.register_step_pre_hook(lambda *_: _clip(parameters, clip_norm))
     return optimizer
+
+
+def lars_rate(batch_size: int) -> float:
+    """SimCLR's learning rate for LARS, as ConRec pretrains: 0.075 x sqrt(batch size).
+
+    Args:
+        batch_size: samples (not views) of a step, in all processes together.
+
+    Chen et al. 2020, appendix B.1, for small batches and long training; 0.3 for the 16 images of ConRec.
+    """
+    return float(0.075 * batch_size**0.5)
 
 
 def _clip(parameters: list[nn.Parameter], norm: float) -> None:

@@ -1,4 +1,4 @@
-"""Reconstruction: the network sees a corrupted volume and gives back the clean one (Zhou et al. 2021)."""
+"""Reconstruction: the network sees a corrupted image and gives back the clean one (Zhou et al. 2021)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,46 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork
-from segxfer3d.pretexts.base import Pretext
+from segxfer3d.pretexts.base import Corruption, Pretext, Views, unit_images
 
 
 class Reconstruction(Pretext):
     """Mean squared error between the sigmoid of the network's output and the clean target.
 
+    A batch either brings corrupted and clean images (Models Genesis: the loader corrupts) or images alone, which are
+    corrupted here, on the network's device.
+
     Args:
         network: one output channel for each image channel.
+        views: draws a view of a batch, for images alone; without it they are taken as they are.
+        corruption: of views, for images alone.
     """
 
-    def __init__(self, network: SegmentationNetwork) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(
+        self, network: SegmentationNetwork, views: Views | None = None, corruption: Corruption | None = None
+    ) -> None:
+        super().__init__(network)
+        self.views = views
+        self.corruption = corruption
+
+    def pair(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The corrupted and the clean images of a batch, (N, C, *spatial) in [0, 1].
+
+        Raises:
+            InputError: no ``target`` in the batch and no ``corruption``.
+        """
+        if "target" in batch:
+            return batch["image"], batch["target"]
+        if self.corruption is None:
+            raise InputError("reconstruction: the data bring no 'target', and no corruption is given to make images of")
+        clean = unit_images(batch) if self.views is None else self.views(batch).image
+        return self.corruption(clean).image, clean
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``batch``: ``image`` (N, C, *spatial), corrupted, and ``target``, clean, both in [0, 1]."""
-        output = torch.sigmoid(self.network(batch["image"]).float())
-        return {"loss": F.mse_loss(output, batch["target"])}
+        """``batch``: ``image`` (N, C, *spatial), corrupted, and ``target``, clean, both in [0, 1]; or images alone,
+        as ``views`` takes them. Gives ``loss``."""
+        image, target = self.pair(batch)
+        output = torch.sigmoid(self.network(image).float())
+        return {"loss": F.mse_loss(output, target)}

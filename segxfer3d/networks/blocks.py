@@ -1,0 +1,178 @@
+"""What the U-Nets are made of, in 2D and 3D: convolution blocks, the encoder, the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+_UP: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm in any dimension that can keep to batch statistics in evaluation.
+
+    The published Models Genesis network normalizes with batch statistics always; its running statistics are
+    updated but never used, so a checkpoint of it has to be evaluated the same way.
+    """
+
+    def __init__(self, channels: int, batch_statistics: bool = False) -> None:
+        super().__init__(channels)
+        self.batch_statistics = batch_statistics
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim not in (4, 5):
+            raise ValueError(f"expected (N, C, *spatial), got {tuple(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, *spatial) to the same shape."""
+        if self.batch_statistics and not self.training:
+            return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        return super().forward(input)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolutions, each followed by batch norm and ReLU; ``channels`` are their output channels."""
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        channels: Sequence[int],
+        batch_statistics: bool,
+        kernel_size: int = 3,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for out_channels in channels:
+            conv = CONV[spatial_dims](in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+            layers += [conv, BatchNorm(out_channels, batch_statistics), nn.ReLU(inplace=True)]
+            in_channels = out_channels
+        super().__init__(*layers)
+
+
+class FeatureEncoder(nn.Module):
+    """What an encoder of a :class:`~segxfer3d.networks.unet.SegmentationNetwork` is: images to features.
+
+    ``forward`` takes (N, in_channels, *spatial) and gives a list of features, the finest first, each at half the
+    resolution of the one before it; the first has the resolution of the image.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        in_channels: of the image.
+        channels: of each feature, the finest first.
+    """
+
+    def __init__(self, spatial_dims: int, in_channels: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.channels = tuple(channels)
+
+
+class Encoder(FeatureEncoder):
+    """Stages of convolutions with 2x max pooling between them.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: of the image.
+        stages: output channels of each convolution of each stage.
+        batch_statistics: see :class:`BatchNorm`.
+    """
+
+    def __init__(
+        self, spatial_dims: int, in_channels: int, stages: Sequence[Sequence[int]], batch_statistics: bool = False
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, [stage[-1] for stage in stages])
+        inputs = [in_channels, *(stage[-1] for stage in stages[:-1])]
+        self.stages = nn.ModuleList(
+            ConvBlock(spatial_dims, i, stage, batch_statistics) for i, stage in zip(inputs, stages, strict=True)
+        )
+        self.pool = _POOL[spatial_dims](2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, C, *spatial), sides divisible by 2 ** (stages - 1), to each stage's output, the finest first."""
+        features: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(self.pool(features[-1]) if features else x)
+            features.append(x)
+        return features
+
+
+class Decoder(nn.Module):
+    """Upsampling by 2, concatenation [upsampled, skip], then convolutions; stage by stage.
+
+    Args:
+        spatial_dims: 2 or 3.
+        encoder_channels: output channels of the encoder's stages, the finest first.
+        stages: output channels of each convolution of each stage, the coarsest first.
+        up: ``transposed`` (convolution that keeps the channel count) or ``nearest``.
+        skip: ``identity``, or ``conv``: a 1x1 convolution, batch norm and ReLU that keep the channel count.
+        batch_statistics: see :class:`BatchNorm`.
+
+    Attributes:
+        channels: of the output of each stage, behind those of the encoder's coarsest feature.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        encoder_channels: Sequence[int],
+        stages: Sequence[Sequence[int]],
+        up: str = "transposed",
+        skip: str = "identity",
+        batch_statistics: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spatial_dims = spatial_dims
+        self.encoder_channels = tuple(encoder_channels)
+        self.channels = (encoder_channels[-1], *(stage[-1] for stage in stages))
+        self._stages = [list(stage) for stage in stages]
+        self._options = (up, skip, batch_statistics)
+        channels = encoder_channels[-1]
+        self.up = nn.ModuleList()
+        self.skips = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for skipped, stage in zip(reversed(encoder_channels[:-1]), stages, strict=True):
+            self.up.append(
+                _UP[spatial_dims](channels, channels, kernel_size=2, stride=2)
+                if up == "transposed"
+                else nn.Upsample(scale_factor=2, mode="nearest")
+            )
+            self.skips.append(
+                ConvBlock(spatial_dims, skipped, [skipped], batch_statistics, kernel_size=1)
+                if skip == "conv"
+                else nn.Identity()
+            )
+            self.stages.append(ConvBlock(spatial_dims, channels + skipped, stage, batch_statistics))
+            channels = stage[-1]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """The encoder's features, the finest first, to (N, last stage's channels, *spatial)."""
+        return self.run(features[-1], features, 0, len(self.stages))
+
+    def run(self, x: Tensor, features: Sequence[Tensor], start: int, stop: int) -> Tensor:
+        """Only the stages from ``start`` up to ``stop``.
+
+        Args:
+            x: the output of stage ``start - 1``, or the coarsest feature for stage 0.
+            features: all of the encoder's features, the finest first.
+            start: first stage that runs, 0 being the coarsest.
+            stop: stage before which it stops.
+        """
+        for i in range(start, stop):
+            x = self.stages[i](torch.cat([self.up[i](x), self.skips[i](features[-2 - i])], dim=1))
+        return x
+
+    def last_stages(self, count: int) -> Decoder:
+        """A new, randomly initialized decoder like the last ``count`` stages of this one, skip convolutions included.
+
+        Its features are the ``count`` finest ones of the encoder and the output of this decoder's stage before.
+        """
+        first = len(self.stages) - count
+        channels = [*self.encoder_channels[:count], self.channels[first]]
+        up, skip, batch_statistics = self._options
+        return Decoder(self.spatial_dims, channels, self._stages[first:], up, skip, batch_statistics)

@@ -1,0 +1,57 @@
+"""Classification: the network says of which class an image is (the supervised pretext of arXiv 2207.14508)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from segxfer3d.errors import InputError
+from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.networks.heads import ClassificationHead
+from segxfer3d.pretexts.base import Pretext, Views, entry, unit_images
+
+
+class Classification(Pretext):
+    """Cross-entropy of a linear layer on the pooled features; trains the encoder.
+
+    Args:
+        network: whose encoder is trained.
+        classes: how many there are.
+        views: draws a view of a batch in training; images are taken as they are in evaluation, and without it.
+        pooling: ``average`` or ``attention``.
+
+    Raises:
+        InputError: fewer than two classes.
+    """
+
+    trained_parts = ("encoder",)
+
+    def __init__(
+        self, network: SegmentationNetwork, classes: int, views: Views | None = None, pooling: str = "average"
+    ) -> None:
+        super().__init__(network)
+        if classes < 2:
+            raise InputError(f"classes: expected at least 2 to tell apart, got {classes}")
+        self.views = views
+        encoder = network.encoder
+        self.classifier = ClassificationHead(encoder.channels[-1], classes, pooling, encoder.spatial_dims)
+
+    def pool(self, features: Tensor) -> Tensor:
+        """(N, C, *spatial) to (N, C), float32."""
+        pooled: Tensor = self.classifier.pooling(features)
+        return pooled
+
+    def classify(self, images: Tensor) -> Tensor:
+        """(N, C, *spatial) in [0, 1] to logits (N, classes)."""
+        logits: Tensor = self.classifier(self.network.encoder(images)[-1])
+        return logits
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``batch``: ``image`` and ``category`` (N,), 0 to classes - 1. Gives ``loss`` and ``accuracy``."""
+        categories = entry(batch, "category")
+        images = self.views(batch).image if self.views is not None and self.training else unit_images(batch)
+        logits = self.classify(images).float()
+        accuracy = (logits.argmax(dim=1) == categories).float().mean()
+        return {"loss": F.cross_entropy(logits, categories), "accuracy": accuracy}
