@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import torch
-from monai.losses import DiceLoss
 from torch import Tensor
 
+from segxfer3d.losses import LabeledDiceLoss, with_valid
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.pretexts.base import Pretext, entry, unit_images
 
@@ -17,8 +16,7 @@ Augmentation = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 class Segmentation(Pretext):
     """Dice loss on the masks that come with the pretext's images; trains every part.
 
-    One minus the dice of the sigmoid outputs, over all pixels of the batch that count, with 1 added to numerator and
-    denominator; the mean over channels. This is also what fine-tuning minimizes.
+    The loss is that of fine-tuning, :class:`~segxfer3d.losses.LabeledDiceLoss`.
 
     Args:
         network: one output channel for each channel of the masks.
@@ -28,7 +26,7 @@ class Segmentation(Pretext):
     def __init__(self, network: SegmentationNetwork, augment: Augmentation | None = None) -> None:
         super().__init__(network)
         self.augment = augment
-        self.dice_loss = DiceLoss(batch=True, smooth_nr=1.0, smooth_dr=1.0)
+        self.dice_loss = LabeledDiceLoss()
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give ``loss``.
@@ -39,9 +37,5 @@ class Segmentation(Pretext):
         """
         if self.augment is not None and self.training:
             batch = self.augment(batch)
-        label = entry(batch, "label").float()
-        output = torch.sigmoid(self.network(unit_images(batch)).float())
-        if "valid" in batch:
-            counts = (batch["valid"] != 0).float()
-            output, label = output * counts, label * counts
-        return {"loss": self.dice_loss(output, label)}
+        target = with_valid(entry(batch, "label"), batch.get("valid"))
+        return {"loss": self.dice_loss(self.network(unit_images(batch)), target)}
