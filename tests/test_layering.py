@@ -18,9 +18,11 @@ ALLOWED = {
     "weights": BELOW | {"networks", "checkpoint"},
     "pretexts": BELOW | {"networks", "compiled", "pretexts"},
     "engines": BELOW | {"pretexts"},
+    "files": BELOW,
+    "processes": BELOW,
     "knobs": BELOW | {"transfer"},
     "guard": BELOW | {"knobs"},
-    "runs": BELOW | {"guard", "knobs", ""},
+    "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
 }
 
 
