@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,6 +273,7 @@ def finetuning_data(session: Session) -> FinetuningData:
     )
     share = knobs.foreground_share
     keys = ["image", "label"]
+    warnings.filterwarnings("ignore", "Num foregrounds")  # of an empty label, which has been counted and said
     patches = Compose(
         [
             SpatialPadd(keys, size),
