@@ -117,6 +117,8 @@ class Segmenter:
     """
 
     def __init__(self, session: Session, model: Model, inferer: Inferer) -> None:
+        if session.world_size > 1:
+            raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
         self.session = session
         self.model = model
         self.inferer = inferer

@@ -11,23 +11,33 @@ from monai.bundle import ConfigWorkflow
 
 from segxfer3d import guard
 from segxfer3d.errors import InputError
+from segxfer3d.runs import open_sessions
+
+_folders: list[Path] = []  # of the bundles that run now, the innermost last
 
 
 def find_config(name: str) -> Path:
-    """A bundle by its path, or by its file name beside the config that this process was started with.
+    """A bundle by its path, or by its file name beside a bundle that runs already.
 
     Raises:
         InputError: there is no such file.
     """
-    beside = [Path(file).parent for file in guard.config_files(sys.argv)]
+    beside = [*reversed(_folders), *(Path(file).parent for file in guard.config_files(sys.argv))]
     for candidate in (Path(name), *(folder / Path(name).name for folder in beside)):
         if candidate.is_file():
             return candidate
     raise InputError(f"bundle {name}: no such file (run from the folder that holds bundles/, or give its path)")
 
 
-def run_bundle(config_file: str | Path | Sequence[str], **overrides: Any) -> ConfigWorkflow:
+def run_bundle(
+    config_file: str | Path | Sequence[str], tracking: str | None = None, **overrides: Any
+) -> ConfigWorkflow:
     """Initialize, run and finalize a bundle; gives the workflow, whose parts can be looked at.
+
+    Args:
+        config_file: a bundle, or several, of which the later ones win.
+        tracking: ``mlflow``, or the path of MONAI's tracking settings.
+        overrides: knobs, or any other key of the bundle.
 
     Raises:
         InputError: an override that the bundle does not know, or whatever its input lacks.
@@ -38,8 +48,12 @@ def run_bundle(config_file: str | Path | Sequence[str], **overrides: Any) -> Con
     config = guard.merged_config(files)
     for name in overrides:
         guard.check_key(name, config)
+    outer = open_sessions()
+    _folders.append(Path(files[0]).parent)
     try:
-        workflow = ConfigWorkflow(config_file=files, workflow_type=None, logging_file=False, **overrides)
+        workflow = ConfigWorkflow(
+            config_file=files, workflow_type=None, logging_file=False, tracking=tracking, **overrides
+        )
         workflow.initialize()
         workflow.run()
         workflow.finalize()
@@ -48,4 +62,9 @@ def run_bundle(config_file: str | Path | Sequence[str], **overrides: Any) -> Con
         if isinstance(cause, InputError) and cause is not error:
             raise cause from error
         raise
+    finally:
+        _folders.pop()
+        for session in open_sessions():
+            if session not in outer:
+                session.close()  # it failed; its log and its lock must not outlive it
     return workflow

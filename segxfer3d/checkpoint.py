@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 MODEL_FORMAT = "segxfer3d-model"
 STATE_FORMAT = "segxfer3d-training-state"
 VERSION = 1
+_MODEL_ENTRIES = ("network", "state_dict", "preprocessing", "classes", "provenance")
 _STATE_NAME = re.compile(r"epoch-(\d+)\.pt$")
 
 
@@ -96,6 +97,11 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"checkpoint {path}: expected a {MODEL_FORMAT} file (model.pt of a run), found {kind}")
     if content.get("version") != VERSION:
         raise InputError(f"checkpoint {path}: format version {content.get('version')}, expected {VERSION}")
+    missing = [name for name in _MODEL_ENTRIES if not isinstance(content.get(name), dict)]
+    if not missing and not isinstance(content["network"].get("arguments"), dict):
+        missing = ["network"]
+    if missing:
+        raise InputError(f"checkpoint {path}: incomplete, it lacks {', '.join(missing)}; expected model.pt of a run")
     content["classes"] = {int(value): name for value, name in content["classes"].items()}
     return content
 

@@ -86,7 +86,7 @@ def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tenso
 class PretextTrainer(Trainer):
     """Trains any :class:`~segxfer3d.pretexts.base.Pretext`.
 
-    ``engine.state.output`` is the dictionary of losses, detached, after each step.
+    ``engine.state.output`` is a list of one item, the dictionary of losses, detached, after each step.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class PretextTrainer(Trainer):
         self.inferer = inferer
         self.optim_set_to_none = True
 
-    def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         batch = to_device(batchdata, engine.state.device)
         engine.network.train()
         engine.optimizer.zero_grad()
@@ -122,7 +122,7 @@ class PretextTrainer(Trainer):
         engine.optimizer.step()
         getattr(engine.network, "module", engine.network).after_step()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return {name: value.detach() for name, value in losses.items()}
+        return [{name: value.detach() for name, value in losses.items()}]
 
 
 class PretextEvaluator(Evaluator):

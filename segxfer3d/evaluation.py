@@ -97,6 +97,7 @@ class CaseTable:
         self.file = file
         self.rows: list[dict[str, Any]] = []
         self.summary: dict[str, Any] = {}
+        self._share: set[str] = set()
         self.pooled: dict[str, Metric] = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
 
     def attach(self, engine: Engine) -> None:
@@ -107,11 +108,15 @@ class CaseTable:
 
     def _start(self, _: Engine) -> None:
         self.rows = []
+        cases = self.dataset.cases[idist.get_rank() :: idist.get_world_size()]
+        self._share = {case.name for case in cases}
         for metric in self.pooled.values():
             metric.reset()
 
     def _measure(self, engine: Engine) -> None:
         case = engine.state.batch
+        if case["case"] not in self._share:
+            return
         probabilities = torch.sigmoid(engine.state.output["pred"][0]).cpu()
         native = to_native(probabilities, case["image"], self.dataset.transform)
         label = case["label"]

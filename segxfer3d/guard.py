@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib.util
 import json
 import logging
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,28 +30,55 @@ RUN_ARGUMENTS = (
 )  # fmt: skip
 
 
+# a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
+# torchrun ends all others when one has failed
+SECONDS_BEHIND = 3.0
+
+_hint = ""
+
+
+def set_hint(text: str) -> None:
+    """What a user who stops the process with Ctrl-C should know; empty for nothing."""
+    global _hint
+    _hint = text
+
+
 def started_by_bundle_run(argv: Sequence[str] | None = None) -> bool:
     """Whether this process is ``python -m monai.bundle run ...`` (torchrun's workers included)."""
     argv = sys.argv if argv is None else argv
     return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
 
 
+def argument(argv: Sequence[str], name: str) -> str:
+    """What the command line says behind ``--name``; empty for nothing."""
+    for index, word in enumerate(argv):
+        if word == f"--{name}":
+            return argv[index + 1] if index + 1 < len(argv) else ""
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+    return ""
+
+
 def config_files(argv: Sequence[str]) -> list[str]:
     """The config files that the command line names."""
-    for index, word in enumerate(argv):
-        if word.startswith("--config"):
-            value = word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
-            if value.startswith("["):
-                return [str(item) for item in ast.literal_eval(value)]
-            return [value]
-    return []
+    value = argument(argv, "config_file") or argument(argv, "config-file")
+    if value.startswith("["):
+        return [str(item) for item in ast.literal_eval(value)]
+    return [value] if value else []
 
 
 def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
-    """The top level of the configs, later ones winning, as MONAI merges them (only the keys matter here)."""
+    """The top level of the configs, later ones winning, as MONAI merges them (only the keys matter here).
+
+    Raises:
+        InputError: a file is missing or no JSON.
+    """
     merged: dict[str, Any] = {}
     for file in files:
-        merged.update(json.loads(Path(file).read_text()))
+        try:
+            merged.update(json.loads(Path(file).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"bundle {file}: not a JSON config ({error})") from error
     return merged
 
 
@@ -88,11 +117,21 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[s
             raise InputError(f"--{name} {value} would be ignored; to say none, write --{name} '$None'")
         if "#" in value and not value.startswith(("$", "@", "%")):
             raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
+        if name in overrides:
+            raise InputError(f"--{name}: given twice ({overrides[name]} and {value}); expected once")
         overrides[name] = value
     return overrides
 
 
 def check_key(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a key that no config knows, or that stands there for MONAI's sake and follows another one.
+
+    Raises:
+        InputError: with the nearest known one.
+    """
+    alias = config.get(name)
+    if name in KNOBS and isinstance(alias, str) and alias.startswith("@"):
+        raise InputError(f"--{name}: this bundle takes --{alias[1:]} instead")
     parts = name.replace("#", "::").split("::")
     if len(parts) == 1 and name not in config:
         near = difflib.get_close_matches(name, [key for key in config if key in KNOBS], n=1, cutoff=0.6)
@@ -116,7 +155,7 @@ def help_text(config: Mapping[str, Any]) -> str:
     """The knobs of a bundle, one a line, with their defaults."""
     lines = [str(config.get("description", "")), "", "knobs (--name value):"]
     for name, knob in KNOBS.items():
-        if name in config:
+        if name in config and not str(config[name]).startswith("@"):
             default = config[name]
             shown = str(default).lstrip("$").replace("@", "") if default not in ("", None) else "none"
             lines.append(f"  --{name:<22} {knob.help} [{shown}]")
@@ -133,10 +172,16 @@ def start(argv: Sequence[str] | None = None) -> dict[str, str]:
     if not started_by_bundle_run(argv):
         return {}
     sys.excepthook = show_error
-    config = merged_config(config_files(argv))
+    logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own
+    files = config_files(argv)
+    if not files:
+        return {}  # --args_file names the configs: its overrides are for MONAI alone
+    config = merged_config(files)
     if "--help" in argv or "-h" in argv:
         print(help_text(config))
         raise SystemExit(0)
+    if argument(argv, "tracking") == "mlflow" and importlib.util.find_spec("mlflow") is None:
+        raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
     return check_command_line(argv, config)
 
 
@@ -155,23 +200,37 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Three lines instead of a hundred: what is wrong, the kind of error, where the whole trace is."""
+    """Two lines instead of a hundred: what is wrong, and where the whole trace is."""
     if issubclass(kind, KeyboardInterrupt):
-        print("stopped; --resume True goes on from the last training state", file=sys.stderr)
+        print(f"stopped{'; ' if _hint else ''}{_hint}", file=sys.stderr)
         return
-    text = "".join(traceback.format_exception(kind, error, trace))
-    files = [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
-    if files:
-        log = files[0]
-        with Path(log).open("a") as file:
-            file.write(text)
-    else:
-        handle, log = tempfile.mkstemp(prefix="segxfer3d-error-", suffix=".log", text=True)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+    log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
     cause = root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
-    sys.stdout.flush()
     rank = os.environ.get("RANK", "0")
-    print(f"error: {message}" if rank == "0" else f"error (process {rank}): {message}", file=sys.stderr)
-    print(f"full trace: {log}", file=sys.stderr)
+    if rank != "0":
+        time.sleep(SECONDS_BEHIND)
+        message = f"(process {rank}) {message}"
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    if log:
+        print(f"full trace: {log}", file=sys.stderr)
+
+
+def _keep_trace(text: str) -> str:
+    """Write a trace to the run's log, else to a file of its own; gives its name, empty where nothing can be written."""
+    logs = [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
+    try:
+        if logs:
+            with Path(logs[-1]).open("a", encoding="utf-8") as file:
+                file.write(text)
+            return logs[-1]
+    except OSError:
+        pass  # the disk is full: perhaps another one is not
+    try:
+        handle, log = tempfile.mkstemp(prefix="segxfer3d-error-", suffix=".log", text=True)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        return ""
+    return log

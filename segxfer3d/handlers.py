@@ -13,10 +13,12 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from monai.engines import Evaluator
+from monai.engines.utils import IterationEvents
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
+from segxfer3d import files, processes
 from segxfer3d.checkpoint import StateFolder
 from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork
@@ -51,6 +53,21 @@ class RepeatableEpochs:
         self.dataset.set_epoch(engine.state.epoch)
 
 
+class ItemOutput:
+    """Makes the output of MONAI's trainer a list of one item, as decollating would, without taking batches apart.
+
+    MONAI's own handlers (MLflow's among them) find the loss in the first item of a list.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer that does not decollate."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """After a step."""
+        engine.state.output = [engine.state.output]
+
+
 class StopOnNaN:
     """Stops the run at the first loss that is not a finite number; the last training state stays."""
 
@@ -60,7 +77,7 @@ class StopOnNaN:
 
     def __call__(self, engine: Engine) -> None:
         """After a step."""
-        loss = float(engine.state.output["loss"].detach())
+        loss = float(engine.state.output[0]["loss"].detach())
         if not math.isfinite(loss):
             raise InputError(
                 f"the loss is {loss} at step {engine.state.iteration} (epoch {engine.state.epoch}): "
@@ -69,25 +86,34 @@ class StopOnNaN:
 
 
 class DecoderWarmup:
-    """Two-step fine-tuning: the encoder is frozen for the first ``epochs``, then everything trains."""
+    """Two-step fine-tuning: the encoder is frozen for the first ``epochs``, then everything trains.
+
+    What the initialization froze stays frozen.
+    """
 
     def __init__(self, network: nn.Module, epochs: int) -> None:
         self.network = network
         self.epochs = epochs
+        self.frozen: list[str] = []
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer; nothing to do where there is no warm-up."""
         if self.epochs > 0:
+            self.frozen = list(self._segmentation_network().frozen)
             engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
-        """At an epoch's start."""
+    def _segmentation_network(self) -> SegmentationNetwork:
         network = unwrap(self.network)
         if not isinstance(network, SegmentationNetwork):
             raise TypeError("decoder warm-up needs a SegmentationNetwork")
+        return network
+
+    def __call__(self, engine: Engine) -> None:
+        """At an epoch's start."""
+        network = self._segmentation_network()
         warming = engine.state.epoch <= self.epochs
-        if warming != ("encoder" in network.frozen):
-            network.freeze(["encoder"] if warming else [])
+        if "encoder" not in self.frozen and warming != ("encoder" in network.frozen):
+            network.freeze([*self.frozen, "encoder"] if warming else self.frozen)
             logger.info("epoch %d: encoder %s", engine.state.epoch, "frozen" if warming else "trains")
 
 
@@ -107,6 +133,7 @@ class Validation:
         """At an epoch's end."""
         epoch = engine.state.epoch
         if self.validator is not None and (epoch % self.interval == 0 or epoch == engine.state.max_epochs):
+            processes.share_buffers(self.validator.network)
             self.validator.run(epoch)
 
 
@@ -159,7 +186,7 @@ class EpochRecord:
             bar = ProgressBar(desc=self.session.job)
             bar.attach(
                 engine,
-                output_transform=lambda o: {"loss": float(o["loss"].detach())},
+                output_transform=lambda o: {"loss": float(o[0]["loss"].detach())},
                 event_name=Events.EPOCH_COMPLETED,
                 closing_event_name=Events.COMPLETED,
             )
@@ -168,27 +195,32 @@ class EpochRecord:
         self._validated = engine.state.epoch
 
     def _add(self, engine: Engine) -> None:
-        for name, value in engine.state.output.items():
+        for name, value in engine.state.output[0].items():
             if name.startswith("loss") and torch.is_tensor(value) and value.numel() == 1:
                 self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
 
     def _write(self, engine: Engine) -> None:
+        losses = processes.mean({name: value / engine.state.epoch_length for name, value in self._sums.items()})
         if not self.session.main:
             return
         epoch = engine.state.epoch
-        line: dict[str, Any] = {"epoch": epoch, "step": engine.state.iteration}
-        line |= {name: value / engine.state.epoch_length for name, value in self._sums.items()}
+        line: dict[str, Any] = {"epoch": epoch, "step": engine.state.iteration, **losses}
         line["lr"] = self.optimizer.param_groups[0]["lr"]
         line["seconds"] = round(engine.state.times[Events.EPOCH_COMPLETED.name] or 0.0, 3)
         if self.validation is not None and self._validated == epoch:
             line |= {f"validation_{k}": v for k, v in self.validation.state.metrics.items()}
-        with (self.session.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        if self._writer is None:
-            self._writer = SummaryWriter(str(self.session.folder / "tensorboard"))
-        for name, value in line.items():
-            if name not in ("epoch", "step"):
-                self._writer.add_scalar(name, value, line["step"])
+        files.append_line(self.session.folder / "metrics.jsonl", json.dumps(line))
+        folder = self.session.folder / "tensorboard"
+        try:
+            if self._writer is None:
+                # a run that goes on hides what the killed one wrote after its last training state
+                self._writer = SummaryWriter(str(folder), purge_step=line["step"] if self.session.resume else None)
+            for name, value in line.items():
+                if name not in ("epoch", "step"):
+                    self._writer.add_scalar(name, value, line["step"])
+            self._writer.flush()
+        except OSError as error:
+            raise InputError(f"{folder} could not be written ({error}); the last training state is kept") from error
 
     def _close(self, _: Engine) -> None:
         if self._writer is not None:
@@ -205,7 +237,7 @@ def cut_record(path: Path, epoch: int) -> None:
                     kept.append(line + "\n")
             except (ValueError, KeyError):
                 break  # the half line of a killed run
-        path.write_text("".join(kept))
+        files.write_text(path, "".join(kept))
 
 
 class TrainingState:
@@ -255,7 +287,14 @@ class TrainingState:
             return
         state = self.folder.newest()
         if state is None:
+            if self.session.finished:
+                raise InputError(
+                    f"resume: the run in {self.session.folder} is finished and its training states are gone; "
+                    "use its model.pt, or start a new run"
+                )
             self.session.say("resume: no training state yet, starting from the beginning")
+            if self.session.main:
+                cut_record(self.session.folder / "metrics.jsonl", 0)
             return
         unwrap(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -266,7 +305,13 @@ class TrainingState:
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
         if self.session.main:
             cut_record(self.session.folder / "metrics.jsonl", state["epoch"])
-        self.session.say(f"resume: going on after epoch {state['epoch']}")
+        stale = 0 < self.session.knobs.patience <= self.stale
+        if stale or state["epoch"] >= engine.state.max_epochs:
+            self.session.say(f"resume: all {state['epoch']} epochs are trained already, nothing is trained again")
+        else:
+            self.session.say(f"resume: going on after epoch {state['epoch']}")
+        if stale:
+            engine.terminate()
 
     def _judge(self, engine: Engine) -> None:
         value = float(engine.state.metrics[self.metric])

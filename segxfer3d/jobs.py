@@ -6,6 +6,8 @@ Everything here takes a :class:`~segxfer3d.runs.Session` and reads its knobs.
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from tqdm import tqdm
 
-from segxfer3d import checkpoint, transfer
+from segxfer3d import checkpoint, processes, transfer
 from segxfer3d.data.cases import Case, CaseSet
 from segxfer3d.data.checks import check_cases
 from segxfer3d.data.cube_store import CubeStore, is_cube_store
@@ -69,8 +71,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Of the data set."""
-        return self.cases.root.name
+        """Of the data set: its folder's."""
+        return self.cases.root.resolve().name
 
 
 def find_source(session: Session, labeled: bool) -> Source:
@@ -86,9 +88,7 @@ def find_source(session: Session, labeled: bool) -> Source:
     knobs = session.knobs
     phantoms = not knobs.dataset_dir
     if phantoms:
-        folder = Path(knobs.output_dir).parent.parent / "phantoms"
-        with idist.one_rank_first():
-            root = write_phantoms(folder, knobs.get("phantom_patients", 16))
+        root = _phantoms(session)
         session.say(f"no --dataset_dir given: using chest-CT phantoms in {root}")
     else:
         root = Path(knobs.dataset_dir)
@@ -114,6 +114,20 @@ def find_source(session: Session, labeled: bool) -> Source:
     session.record("split", split.as_dict())
     _say_padding(session, report.shapes)
     return Source(cases, split, _preprocessing(session, cases), phantoms, report.good)
+
+
+def _phantoms(session: Session) -> Path:
+    """Phantoms beside the run; beside ``runs/<job>`` where the run has a number, so that all jobs share them."""
+    folder = session.folder.absolute().parent
+    if re.fullmatch(r"\d+(-pretraining)?", session.folder.name):
+        folder = folder.parent
+    try:
+        with idist.one_rank_first():
+            return write_phantoms(folder / "phantoms", session.knobs.get("phantom_patients", 16))
+    except OSError as error:
+        raise InputError(
+            f"no --dataset_dir given, and phantoms cannot be written in {folder} ({error}); another --output_dir?"
+        ) from error
 
 
 def _say_padding(session: Session, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -176,7 +190,7 @@ def pretraining_data(session: Session) -> PretrainingData:
             raise InputError(
                 f"patch_size: the cube store {knobs.dataset_dir} holds cubes of {list(store.size)}, not {list(size)}"
             )
-        provenance = {"data": Path(knobs.dataset_dir).name, **store.provenance()}
+        provenance = {"data": Path(knobs.dataset_dir).resolve().name, **store.provenance()}
         preprocessing = Preprocessing.from_dict(store.preprocessing)
         corrupted = SeededDataset(store, GenesisCorruptiond(), knobs.seed, length)
         return PretrainingData(corrupted, None, preprocessing, provenance)
@@ -259,6 +273,7 @@ def finetuning_data(session: Session) -> FinetuningData:
     )
     share = knobs.foreground_share
     keys = ["image", "label"]
+    warnings.filterwarnings("ignore", "Num foregrounds")  # of an empty label, which has been counted and said
     patches = Compose(
         [
             SpatialPadd(keys, size),
@@ -311,8 +326,9 @@ def loss_loader(session: Session, dataset: SeededDataset | None) -> DataLoader[A
 
 def case_loader(session: Session, dataset: CaseDataset) -> DataLoader[Any]:
     """A loader of whole cases, one at a time, each process taking its share."""
-    indices = range(session.rank, len(dataset), session.world_size)
-    return DataLoader(dataset, batch_size=None, sampler=list(indices), num_workers=0)
+    # an engine refuses an empty loader; the table passes over a case that is not its process's
+    indices = list(range(session.rank, len(dataset), session.world_size)) or [0]
+    return DataLoader(dataset, batch_size=None, sampler=indices, num_workers=0)
 
 
 def start_network(session: Session, network: SegmentationNetwork, data: FinetuningData) -> SegmentationNetwork:
@@ -376,13 +392,18 @@ def pretrain_on_phantoms(session: Session) -> str:
     knobs = session.knobs
     folder = Path(str(session.folder) + "-pretraining")
     path = folder / "model.pt"
-    if not path.is_file():
-        session.say("no --checkpoint given and the data are phantoms: pretraining briefly first")
-        shared = ("seed", "width", "device", "amp", "phantom_patients", "patch_size", "progress", "num_workers")
-        run_bundle(
-            knobs.pretrain_config, output_dir=str(folder), **{name: knobs[name] for name in shared if name in knobs}
+    if not (folder / "done.json").is_file():
+        begun = (folder / "run.json").is_file()
+        session.say(
+            "going on with the pretraining that was stopped"
+            if begun
+            else "no --checkpoint given and the data are phantoms: pretraining briefly first"
         )
+        shared = ("seed", "width", "device", "amp", "phantom_patients", "patch_size", "progress", "num_workers")
+        values = {name: knobs[name] for name in shared if name in knobs}
+        run_bundle(knobs.pretrain_config, output_dir=str(folder), resume=begun, **values)
         torch.manual_seed(knobs.seed)
+    idist.barrier()  # model.pt is written by the first process
     return str(path)
 
 
@@ -457,6 +478,7 @@ def final_table(session: Session, evaluator: SupervisedEvaluator, table: CaseTab
     if len(table.dataset) == 0:
         session.say("no test patients (test_fraction 0): no table")
         return
+    processes.share_buffers(evaluator.network)
     evaluator.run()
     session.say(format_table(f"{session.job}, test part", table.summary))
     session.say(f"every case: {session.folder / table.file}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
@@ -17,6 +18,9 @@ from segxfer3d.transfer import INITIALIZATIONS
 
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
+# what may change when a run goes on: none of these changes what is computed, but for rounding on another device
+_FREE = {"output_dir", "resume", "save_interval", "progress", "num_workers", "device", "compile", "pretrain_config"}
+_PATHS = ("dataset_dir", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,12 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _path(value: Any) -> str:
+    # a shell leaves the ~ of --name=~/x alone
+    text = _text(value)
+    return str(Path(text).expanduser()) if text.startswith("~") else text
+
+
 def _choice(*choices: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in choices:
@@ -105,14 +115,14 @@ _YES_NO = "True or False"
 _WHOLE = "a whole number of at least "
 
 KNOBS: dict[str, Knob] = {
-    "dataset_dir": Knob("a folder", "the data; empty: chest-CT phantoms are made", _text),
+    "dataset_dir": Knob("a folder", "the data; empty: chest-CT phantoms are made", _path),
     "patient_pattern": Knob(
         "a regular expression",
         "finds the patient in a file name (its first group); empty: see docs",
         _pattern,
     ),
     "skip_bad_cases": Knob(_YES_NO, "go on without the cases that cannot be used, and record which", _boolean),
-    "checkpoint": Knob("a file", "model.pt of a run, or a published Models Genesis checkpoint", _text),
+    "checkpoint": Knob("a file", "model.pt of a run, or a published Models Genesis checkpoint", _path),
     "init": _one_of(INITIALIZATIONS, "which parts start from the checkpoint, and which stay frozen"),
     "label_fraction": Knob(
         "a number above 0 and at most 1, or none",
@@ -176,14 +186,14 @@ KNOBS: dict[str, Knob] = {
     "compile": Knob(_YES_NO, "torch.compile the network", _boolean),
     "device": Knob("cpu, cuda or cuda:<n>", "where the network runs", _text),
     "num_workers": Knob(_WHOLE + "0", "loader processes", _integer(0)),
-    "output_dir": Knob("a folder", "where the run, or the masks, are written", _text),
+    "output_dir": Knob("a folder", "where the run, or the masks, are written", _path),
     "resume": Knob(_YES_NO, "go on with the run in output_dir", _boolean),
     "save_interval": Knob(_WHOLE + "1", "epochs from one training state to the next", _integer(1)),
     "progress": Knob(_YES_NO, "progress bars", _boolean),
-    "input": Knob("a volume, or a folder of volumes", "what to segment", _text),
+    "input": Knob("a volume, or a folder of volumes", "what to segment", _path),
     "probabilities": Knob(_YES_NO, "write the probabilities beside the masks", _boolean),
     "phantom_patients": Knob(_WHOLE + "4", "patients made where no data is given", _integer(4)),
-    "pretrain_config": Knob("a bundle", "run on the phantoms first, where no checkpoint is given", _text),
+    "pretrain_config": Knob("a bundle", "run on the phantoms first, where no checkpoint is given", _path),
 }
 
 
@@ -214,3 +224,18 @@ class Knobs(dict[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What makes two sets of knobs two different runs, in words; paths are compared from the working directory."""
+    changed = []
+    for name, value in now.items():
+        if name in before and name not in _FREE and before[name] != value:
+            if name in _PATHS and before[name] and value and Path(before[name]).resolve() == Path(value).resolve():
+                continue
+            changed.append(f"{name} {_shown(before[name])}, not {_shown(value)}")
+    return changed
+
+
+def _shown(value: Any) -> str:
+    return "none" if value in (None, "") else str(value)

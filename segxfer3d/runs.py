@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import os
@@ -27,13 +28,14 @@ import numpy as np
 import torch
 
 import segxfer3d
-from segxfer3d import guard
+from segxfer3d import files, guard, processes
 from segxfer3d.errors import InputError
-from segxfer3d.knobs import Knobs
+from segxfer3d.knobs import Knobs, differences
 
 logger = logging.getLogger("segxfer3d")
 
 _chosen: dict[tuple[str, bool], str] = {}
+_open: list[Session] = []  # a session may run another inside: fine-tuning on phantoms pretrains first
 
 
 def next_folder(base: str, resume: bool = False) -> str:
@@ -42,7 +44,7 @@ def next_folder(base: str, resume: bool = False) -> str:
     Asked again within one process, before the run began, it gives the same answer (a bundle may be parsed twice).
     With several processes the first one chooses.
     """
-    join_processes()
+    processes.join()
     if (base, resume) not in _chosen:
         taken = sorted(p.name for p in Path(base).glob("[0-9]*") if p.name.isdigit()) if Path(base).is_dir() else []
         if resume and not taken:
@@ -57,13 +59,23 @@ def next_folder(base: str, resume: bool = False) -> str:
 def check_command_line() -> None:
     """The first thing a bundle does: refuse overrides that would be ignored, and shorten errors from here on."""
     _chosen.clear()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is sent anywhere unless the user asks
     guard.start()
 
 
-def join_processes() -> None:
-    """Join the process group when torchrun started this process (gloo without a GPU, nccl with one)."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and idist.backend() is None:
-        idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
+def open_sessions() -> list[Session]:
+    """The sessions of this process that have not ended, the innermost last."""
+    return list(_open)
+
+
+def tracking_uri(session: Session) -> str:
+    """Where ``--tracking mlflow`` records, if nothing else is said: ``mlruns.db`` in the run's folder (made here)."""
+    if session.main:
+        try:
+            session.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"output_dir: {session.folder} cannot be written ({error})") from error
+    return f"sqlite:///{(session.folder / 'mlruns.db').absolute()}"
 
 
 def seed_everything(*numbers: int) -> None:
@@ -126,13 +138,14 @@ class Session:
         self.job = job
         self.knobs = knobs
         self.overrides = guard.start()
-        join_processes()
+        processes.join()
         self.rank = idist.get_rank()
         self.world_size = idist.get_world_size()
         self.device = self._device(knobs.device)
         self.resume = bool(knobs.get("resume", False))
         self.folder = Path(knobs.output_dir)
         self._check_folder()
+        self.finished = (self.folder / "done.json").is_file()
         self.records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
         self.started = time.time()
@@ -142,6 +155,7 @@ class Session:
         seed_everything(knobs.get("seed", 0))
         if knobs.get("amp") and not has_fast_bf16(str(self.device)):
             self.say(f"warning: bf16 is emulated on this {self.device.type} and slower than float32; --amp False")
+        _open.append(self)
 
     @property
     def main(self) -> bool:
@@ -173,6 +187,31 @@ class Session:
         nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(f"output_dir: {folder} cannot be written ({nearest} is no writable folder)")
+        if self.resume:
+            self._check_run()
+
+    def _check_run(self) -> None:
+        """Refuse to go on with a run that is another one than this command means, or that still runs."""
+        try:
+            before = json.loads((self.folder / "run.json").read_text())
+            job, knobs, count = before["job"], before["knobs"], before["processes"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"resume: {self.folder / 'run.json'} cannot be read ({error})") from error
+        if job != self.job:
+            raise InputError(f"resume: {self.folder} holds a run of {job}, not of {self.job}")
+        changed = differences(knobs, self.knobs)
+        if count != self.world_size:
+            changed.append(f"{count} processes, not {self.world_size}")
+        if changed:
+            more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+            raise InputError(
+                f"resume: {self.folder} was started with {'; '.join(changed[:4])}{more}. Repeat its command (it is in "
+                "run.json) with --resume True, or start a new run"
+            )
+        log = self.folder / "log.txt"
+        if self.main and log.exists():
+            with log.open("a") as file:
+                files.lock(file, self.folder)
 
     def say(self, text: str) -> None:
         """Tell the user, once whatever the number of processes."""
@@ -186,13 +225,21 @@ class Session:
             self.write_json(f"{name}.json", content)
 
     def begin(self) -> None:
-        """Everything checked: make the folder, start its log, and write what the run is."""
+        """Everything checked: make the folder, start its log, and write what the run is.
+
+        Raises:
+            InputError: the folder cannot be written, or another process writes to it.
+        """
         if self.main:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._log = logging.FileHandler(self.folder / "log.txt")
             except OSError as error:
                 raise InputError(f"output_dir: {self.folder} cannot be written ({error})") from error
+            if self._log.stream is not None:
+                files.lock(self._log.stream, self.folder)
+            if not self.resume and (self.folder / "run.json").exists():
+                raise InputError(f"output_dir: another run began in {self.folder} meanwhile; start this one again")
             self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
             for name in (None, "ignite"):  # ignite does not propagate, see logging.conf
                 logging.getLogger(name).addHandler(self._log)
@@ -200,6 +247,8 @@ class Session:
                 self.write_json("run.json", self.description())
             for name, content in self.records.items():
                 self.write_json(f"{name}.json", content)
+            if "resume" in self.knobs:
+                guard.set_hint(f"--output_dir {self.folder} --resume True goes on from the last training state")
         self.say(f"{self.job}: writing to {self.folder}")
 
     def description(self) -> dict[str, Any]:
@@ -217,30 +266,32 @@ class Session:
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON file of the run, atomically (main process only)."""
         if self.main:
-            path = self.folder / name
-            temporary = path.with_name(f".{name}.part")
-            temporary.write_text(json.dumps(content, indent=1, default=str) + "\n")
-            temporary.replace(path)
+            files.write_text(self.folder / name, json.dumps(content, indent=1, default=str) + "\n")
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write one CSV file of the run, atomically (main process only)."""
         if self.main:
-            path = self.folder / name
-            temporary = path.with_name(f".{name}.part")
-            columns = list(dict.fromkeys(key for row in rows for key in row))
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(rows)
-            temporary.replace(path)
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+            files.write_text(self.folder / name, text.getvalue())
 
     def end(self) -> None:
-        """Close the log, write how long it took, leave the process group."""
-        self.write_json("done.json", {"seconds": round(time.time() - self.started, 1)})
+        """The run is finished: write how long it took, and close."""
+        if not self.finished:
+            self.write_json("done.json", {"seconds": round(time.time() - self.started, 1)})
+        self.close()
+
+    def close(self) -> None:
+        """Close the log, and leave the process group when no other session is open; also after a failure."""
         if self._log is not None:
             for name in (None, "ignite"):
                 logging.getLogger(name).removeHandler(self._log)
             self._log.close()
             self._log = None
-        if self.world_size > 1:
-            idist.finalize()
+        if self in _open:
+            _open.remove(self)
+        guard.set_hint("")
+        if not _open:
+            processes.leave()

@@ -20,9 +20,11 @@ ALLOWED = {
     "monitors": BELOW,
     "pretexts": BELOW | {"networks", "losses", "compiled", "pretexts"},
     "engines": BELOW | {"pretexts"},
+    "files": BELOW,
+    "processes": BELOW,
     "knobs": BELOW | {"transfer"},
     "guard": BELOW | {"knobs"},
-    "runs": BELOW | {"guard", "knobs", ""},
+    "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
 }
 
 
