@@ -43,20 +43,18 @@ def read(root: Path, request: Request) -> ImageSet:
     images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
     masks = {}
     if request.task == "segmentation":
-        masks = {
-            name.removeprefix("segm").replace("im_", "image_"): p for name, p in images_below(root / "segmim").items()
-        }
+        masks = {name.replace("segmim", "image"): p for name, p in images_below(root / "segmim").items()}
         refuse_lone_masks(root, images, masks)
     labels = _labels(root / "imagelabels.mat") if request.task == "classification" else []
     cases = []
     for name, path in images.items():
         number = int(name.removeprefix("image_"))
-        if labels and number > len(labels):
+        if labels and not 1 <= number <= len(labels):
             raise InputError(f"{path}: imagelabels.mat has {len(labels)} labels, none for this image")
         cases.append(ImageCase(name, path, masks.get(name), labels[number - 1] if labels else None))
     chosen = request.only(cases)
     categories = CATEGORIES if labels else ()
-    notes = count_note("flowers102", len(chosen), IMAGES)
+    notes = count_note("flowers102", len(chosen), IMAGES, "the data set has")
     return ImageSet(root, "flowers102", chosen, categories, RULE, target="flower", notes=notes)
 
 

@@ -61,18 +61,12 @@ def read(root: Path, request: Request) -> ImageSet:
     refuse_lone_masks(root, images, masks)
     cases = [ImageCase(name, path, masks.get(name), _category(path)) for name, path in images.items()]
     chosen = request.only(cases)
-    published = TRIMAPS if segmenting else IMAGES
-    notes = count_note("flowers17" + (" with a trimap" if segmenting else ""), len(chosen), published)
-    return ImageSet(
-        root,
-        "flowers17",
-        chosen,
-        CATEGORIES,
-        RULE,
-        target="flower",
-        published=TRIMAPS if segmenting else None,
-        notes=notes,
-    )
+    if segmenting:
+        notes = count_note("flowers17 with a trimap", len(chosen), TRIMAPS)
+    else:
+        notes = count_note("flowers17", len(chosen), IMAGES, "the data set has")
+    published = TRIMAPS if segmenting else None
+    return ImageSet(root, "flowers17", chosen, CATEGORIES, RULE, target="flower", published=published, notes=notes)
 
 
 def _category(path: Path) -> int:

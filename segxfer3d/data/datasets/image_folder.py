@@ -2,8 +2,8 @@
 
 Images lie in ``images`` or ``image`` and masks in ``masks``, ``mask``, ``labels`` or ``label``, matched by name below
 their folders; without these folders every image below the data set's folder counts. Where all images lie in subfolders
-(of ``images``, or of the data set), the first of them is the class. All images are color or all are gray, as the first
-one is.
+(of ``images``, or of the data set), the first of them is the class. All images are color or all are gray, as the
+first one is.
 
 A mask is 0 for background and 1 or 255 for the target, or a gray JPEG that is foreground above 127; with a number as
 target it may hold any values, and that one is the target.
@@ -11,6 +11,7 @@ target it may hold any values, and that one is the target.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.cases import patient_of
@@ -64,7 +65,7 @@ def read(root: Path, request: Request) -> ImageSet:
         for name, path in images.items()
     ]
     chosen = request.only(cases)
-    channels = image_channels(chosen[0].image)
+    channels = _channels(chosen)
     return ImageSet(
         root,
         "folder",
@@ -81,6 +82,16 @@ def _classes(folder: Path, images: dict[str, Path]) -> dict[str, str]:
     """The class of every image by its name; none where images lie outside of subfolders."""
     parts = {name: path.relative_to(folder).parts for name, path in images.items()}
     return {name: part[0] for name, part in parts.items()} if all(len(part) > 1 for part in parts.values()) else {}
+
+
+def _channels(cases: Sequence[ImageCase]) -> int:
+    """Of the first image that can be opened; that others cannot is found when all are checked."""
+    for case in cases:
+        try:
+            return image_channels(case.image)
+        except InputError:
+            continue
+    return 3
 
 
 def _rule(target: str) -> MaskRule:

@@ -137,11 +137,11 @@ def refuse_lone_masks(root: Path, images: dict[str, Path], masks: dict[str, Path
         raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
 
 
-def count_note(what: str, found: int, published: int | None) -> tuple[str, ...]:
-    """What to say where a data set has not as many images as the paper's."""
-    if published is None or found == published:
+def count_note(what: str, found: int, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
+    """What to say where there are not as many images as in the paper or in the whole data set."""
+    if expected is None or found == expected:
         return ()
-    return (f"{what}: {found} images; the paper had {published}",)
+    return (f"{what}: {found} images; {whose} {expected}",)
 
 
 def read_masks(

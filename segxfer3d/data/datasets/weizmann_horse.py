@@ -35,4 +35,12 @@ def read(root: Path, request: Request) -> ImageSet:
     masks = images_below(root / "figure_ground") if request.task == "segmentation" else {}
     refuse_lone_masks(root, images, masks)
     chosen = request.only(ImageCase(name, path, masks.get(name)) for name, path in images.items())
-    return ImageSet(root, "horses", chosen, (), RULE, target="horse", notes=count_note("horses", len(chosen), IMAGES))
+    return ImageSet(
+        root,
+        "horses",
+        chosen,
+        (),
+        RULE,
+        target="horse",
+        notes=count_note("horses", len(chosen), IMAGES, "the data set has"),
+    )

@@ -58,7 +58,7 @@ def test_flowers17_other_tasks(flowers17):
     images = find_images("flowers17", flowers17, task="images")
     assert len(images.cases) == 6
     assert not images.has_categories
-    assert images.notes == ("flowers17: 6 images; the paper had 1360",)
+    assert images.notes == ("flowers17: 6 images; the data set has 1360",)
 
 
 def test_flowers17_refused(flowers17):
@@ -89,7 +89,7 @@ def flowers102(tmp_path):
 def test_flowers102_segmentation(flowers102):
     found = find_images("flowers102", flowers102)
     assert [case.name for case in found.cases] == ["image_00001", "image_00002", "image_00003"]
-    assert found.notes == ("flowers102: 3 images; the paper had 8189",)
+    assert found.notes == ("flowers102: 3 images; the data set has 8189",)
     assert (load_case(found.cases[0], found).mask.label[0] == square((40, 40))).mean() > 0.99
     save(flowers102 / "segmim" / "segmim_00009.jpg", noise())
     with pytest.raises(InputError, match=r"segmim_00009\.jpg \(mask without image\)"):

@@ -43,9 +43,13 @@ def test_a_folder_for_each_class_and_images_alone(tmp_path):
 def test_the_first_image_says_whether_all_are_gray(tmp_path):
     fill(tmp_path, ["a", "b"], channels=1)
     fill(tmp_path, ["c"])
+    (tmp_path / "0.png").write_bytes(b"broken")
     found = find_images("folder", tmp_path, task="images")
     assert found.channels == 1
-    with pytest.raises(InputError, match=r"1 of 3 images.*\n.*c\.png: a color image \(RGB\); expected a gray image"):
+    with pytest.raises(
+        InputError,
+        match=r"2 of 4 images.*\n.*0\.png: not an image, or damaged\n.*c\.png: a color image \(RGB\)",
+    ):
         check_images(found, progress=False)
 
 

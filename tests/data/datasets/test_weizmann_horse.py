@@ -22,7 +22,7 @@ def test_masks_are_enlarged_to_their_images(horses):
     for root in (horses, horses.parent):
         found = find_images("horses", root)
         assert [case.name for case in found.cases] == ["horse001", "horse002"]
-    assert found.notes == ("horses: 2 images; the paper had 328",)
+    assert found.notes == ("horses: 2 images; the data set has 328",)
     assert check_images(found, progress=False).good == found.cases
     label = load_case(found.cases[0], found).mask.label[0]
     assert (label == square().repeat(4, 0).repeat(4, 1)).mean() > 0.97
