@@ -30,7 +30,7 @@ def test_loss_and_accuracy():
 def test_the_loss_falls():
     pretext = Classification(network(), 2)
     optimizer = optimizer_of(pretext)
-    losses = [float(step(pretext, optimizer, 0)["loss"]) for _ in range(10)]
+    losses = [float(step(pretext, optimizer, 0)["loss"].detach()) for _ in range(10)]
     assert losses[-1] < 0.5 * losses[0]
 
 
