@@ -15,6 +15,7 @@ from segxfer3d.data.checks import check_cases
 from segxfer3d.data.datasets.listing import volumes_below
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.readers import volume_name
+from segxfer3d.engines import layout_of
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import CaseDataset, to_native
 from segxfer3d.inference import components, to_label_map, write_components, write_volume
@@ -52,7 +53,7 @@ def load_model(session: Session) -> Model:
     session.record("transfer", report.as_dict())
     network.to(session.device).eval()
     if session.knobs.channels_last:
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     return Model(
         network,
         Preprocessing.from_dict(content["preprocessing"]),

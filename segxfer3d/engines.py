@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from ignite.engine import Engine, Events
 from ignite.metrics import Average
 from monai.data import MetaTensor
 from monai.engines import Evaluator, Trainer
@@ -29,6 +30,12 @@ def plain(tensor: Tensor, channels_last: bool) -> Tensor:
         layout = torch.channels_last if tensor.ndim == 4 else torch.channels_last_3d
         tensor = tensor.contiguous(memory_format=layout)
     return tensor
+
+
+def layout_of(network: nn.Module) -> torch.memory_format:
+    """The channels-last layout of a network's dimensions."""
+    volumes = any(parameter.ndim == 5 for parameter in network.parameters())
+    return torch.channels_last_3d if volumes else torch.channels_last
 
 
 class TrainInferer(Inferer):
@@ -126,7 +133,11 @@ class PretextTrainer(Trainer):
 
 
 class PretextEvaluator(Evaluator):
-    """Mean of the pretext's loss over a loader; ``engine.state.metrics["loss"]``."""
+    """Means of what the pretext gives, over a loader, in ``engine.state.metrics``: ``loss`` and the signs beside it.
+
+    What a pretext draws (views, corruption) is drawn alike in every run of the evaluator, so that its figures can be
+    compared. The random numbers that follow are seeded too: the trainer seeds its own at each epoch's start.
+    """
 
     def __init__(
         self,
@@ -139,10 +150,23 @@ class PretextEvaluator(Evaluator):
         super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
         self.network = pretext
         self.inferer = inferer
+        self.sums: dict[str, float] = {}
         Average(output_transform=lambda losses: losses["loss"]).attach(self, "loss")
+        self.add_event_handler(Events.STARTED, self._begin)
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _begin(self, _: Engine) -> None:
+        torch.manual_seed(0)
+        self.sums = {}
 
     def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
         with engine.mode(engine.network):
             losses = engine.inferer(to_device(batchdata, engine.state.device), engine.network)
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return {name: value.detach() for name, value in losses.items()}
+
+    def _finish(self, engine: Engine) -> None:
+        signs = {name: total / engine.state.epoch_length for name, total in self.sums.items() if name != "loss"}
+        engine.state.metrics.update(signs)

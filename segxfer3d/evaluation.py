@@ -80,28 +80,28 @@ def to_native(probabilities: Tensor, image: MetaTensor, transform: Compose) -> M
     return restored
 
 
-class CaseTable:
+class Table:
     """Measures every case: rows in ``.rows``, means and pooled figures in ``engine.state.metrics``.
 
     Args:
         session: the run; where ``file`` is given, the rows are written there.
-        dataset: the cases that the evaluator goes through.
+        dataset: the cases that the evaluator goes through, process by process; its ``cases`` have names.
         classes: label value to name.
         file: name of the CSV file in the run's folder, or empty.
     """
 
-    def __init__(self, session: Session, dataset: CaseDataset, classes: dict[int, str], file: str = "") -> None:
+    def __init__(self, session: Session, dataset: Any, classes: dict[int, str], file: str = "") -> None:
         self.session = session
         self.dataset = dataset
         self.classes = classes
         self.file = file
         self.rows: list[dict[str, Any]] = []
         self.summary: dict[str, Any] = {}
-        self._share: set[str] = set()
         self.pooled: dict[str, Metric] = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
+        self._share: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
-        """Hang on an evaluator of whole cases."""
+        """Hang on an evaluator."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._measure)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
@@ -114,18 +114,17 @@ class CaseTable:
             metric.reset()
 
     def _measure(self, engine: Engine) -> None:
-        case = engine.state.batch
-        if case["case"] not in self._share:
-            return
-        probabilities = torch.sigmoid(engine.state.output["pred"][0]).cpu()
-        native = to_native(probabilities, case["image"], self.dataset.transform)
-        label = case["label"]
-        affine = label.affine
-        restored, truth = native.as_tensor().clamp(0, 1), label.as_tensor()
-        names = list(self.classes.values())
-        self.rows.append(case_row(case["case"], case["patient"], restored, truth, voxel_volume(affine), names))
+        raise NotImplementedError
+
+    def add(self, case: str, patient: str, probabilities: Tensor, label: Tensor, voxel: float) -> dict[str, Any] | None:
+        """Measure one case (K, *spatial); its row, or None where the case is another process's."""
+        if case not in self._share:
+            return None
+        row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()))
+        self.rows.append(row)
         for metric in self.pooled.values():
-            metric.update((restored, truth))
+            metric.update((probabilities, label))
+        return row
 
     def _finish(self, engine: Engine) -> None:
         if idist.get_world_size() > 1:
@@ -138,6 +137,19 @@ class CaseTable:
         if self.file:
             self.session.write_rows(self.file, self.rows)
             self.session.write_json(self.file.removesuffix(".csv") + "_summary.json", self.summary)
+
+
+class CaseTable(Table):
+    """A table of whole volumes (:class:`CaseDataset`), each measured on its file's own grid."""
+
+    def _measure(self, engine: Engine) -> None:
+        case = engine.state.batch
+        if case["case"] not in self._share:
+            return
+        probabilities = torch.sigmoid(engine.state.output["pred"][0]).cpu()
+        native = to_native(probabilities, case["image"], self.dataset.transform).as_tensor().clamp(0, 1)
+        label = case["label"]
+        self.add(case["case"], case["patient"], native, label.as_tensor(), voxel_volume(label.affine))
 
 
 def format_table(title: str, summary: dict[str, Any]) -> str:

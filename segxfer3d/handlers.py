@@ -196,7 +196,7 @@ class EpochRecord:
 
     def _add(self, engine: Engine) -> None:
         for name, value in engine.state.output[0].items():
-            if name.startswith("loss") and torch.is_tensor(value) and value.numel() == 1:
+            if torch.is_tensor(value) and value.ndim == 0:  # the loss, its parts, and signs of whether it teaches
                 self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
 
     def _write(self, engine: Engine) -> None:
@@ -207,6 +207,7 @@ class EpochRecord:
         line: dict[str, Any] = {"epoch": epoch, "step": engine.state.iteration, **losses}
         line["lr"] = self.optimizer.param_groups[0]["lr"]
         line["seconds"] = round(engine.state.times[Events.EPOCH_COMPLETED.name] or 0.0, 3)
+        line |= engine.state.metrics
         if self.validation is not None and self._validated == epoch:
             line |= {f"validation_{k}": v for k, v in self.validation.state.metrics.items()}
         files.append_line(self.session.folder / "metrics.jsonl", json.dumps(line))

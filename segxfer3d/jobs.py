@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ignite.distributed as idist
 import torch
@@ -37,16 +37,19 @@ from segxfer3d.data.checks import check_cases
 from segxfer3d.data.cube_store import CubeStore, is_cube_store
 from segxfer3d.data.cubes import CropRule, RandCubed
 from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.image_dataset import ImagePreprocessing
 from segxfer3d.data.phantoms import write_phantoms
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.sampling import SeededDataset
 from segxfer3d.data.splits import Split, split_by_patient, take_labels
+from segxfer3d.engines import layout_of
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import CaseDataset, CaseTable, format_table, prepare_case
-from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.networks import PARTS, SegmentationNetwork
+from segxfer3d.pretexts.base import Pretext
 from segxfer3d.pretexts.corruption import GenesisCorruptiond
 from segxfer3d.runs import Session, names_hash
-from segxfer3d.weights import genesis
+from segxfer3d.weights import genesis, imagenet
 
 MEMORY_SHARE = 0.6  # of the machine's memory that cached volumes may take
 
@@ -88,7 +91,7 @@ def find_source(session: Session, labeled: bool) -> Source:
     knobs = session.knobs
     phantoms = not knobs.dataset_dir
     if phantoms:
-        root = _phantoms(session)
+        root = generated_data(session, write_phantoms, knobs.get("phantom_patients", 16))
         session.say(f"no --dataset_dir given: using chest-CT phantoms in {root}")
     else:
         root = Path(knobs.dataset_dir)
@@ -116,17 +119,26 @@ def find_source(session: Session, labeled: bool) -> Source:
     return Source(cases, split, _preprocessing(session, cases), phantoms, report.good)
 
 
-def _phantoms(session: Session) -> Path:
-    """Phantoms beside the run; beside ``runs/<job>`` where the run has a number, so that all jobs share them."""
+def generated_data(session: Session, write: Callable[[Path, int], Path], count: int) -> Path:
+    """Have data generated beside the run; beside ``runs/<job>`` where the run has a number: all jobs share them.
+
+    Args:
+        session: the run.
+        write: writes ``count`` cases below a folder, or finds them there; gives their folder.
+        count: of cases.
+
+    Raises:
+        InputError: they cannot be written there.
+    """
     folder = session.folder.absolute().parent
     if re.fullmatch(r"\d+(-pretraining)?", session.folder.name):
         folder = folder.parent
     try:
         with idist.one_rank_first():
-            return write_phantoms(folder / "phantoms", session.knobs.get("phantom_patients", 16))
+            return write(folder / "generated", count)
     except OSError as error:
         raise InputError(
-            f"no --dataset_dir given, and phantoms cannot be written in {folder} ({error}); another --output_dir?"
+            f"no --dataset_dir given, and data cannot be generated in {folder} ({error}); another --output_dir?"
         ) from error
 
 
@@ -248,6 +260,26 @@ class FinetuningData:
         return self.source.cases.classes
 
     @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.source.name
+
+    @property
+    def generated(self) -> bool:
+        """Whether the data were made because none were given."""
+        return self.source.phantoms
+
+    @property
+    def test_patients(self) -> set[str]:
+        """The patients of the test part."""
+        return {case.patient for case in self.source.split.test}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of every volume."""
+        return self.source.preprocessing
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where the labels come from."""
         return _provenance(self.source, self.labeled)
@@ -321,7 +353,10 @@ def train_loader(session: Session, dataset: SeededDataset) -> DataLoader[Any]:
 
 def loss_loader(session: Session, dataset: SeededDataset | None) -> DataLoader[Any] | None:
     """A loader of fixed validation batches for a pretext's loss."""
-    return None if dataset is None else DataLoader(dataset, batch_size=session.knobs.batch_size)
+    if dataset is None:
+        return None
+    size = session.knobs.batch_size
+    return DataLoader(dataset, batch_size=size, drop_last=len(dataset) >= size)  # one sample has nothing to contrast
 
 
 def case_loader(session: Session, dataset: CaseDataset) -> DataLoader[Any]:
@@ -331,8 +366,24 @@ def case_loader(session: Session, dataset: CaseDataset) -> DataLoader[Any]:
     return DataLoader(dataset, batch_size=None, sampler=indices, num_workers=0)
 
 
-def start_network(session: Session, network: SegmentationNetwork, data: FinetuningData) -> SegmentationNetwork:
-    """Initialize ``network`` as the knob ``init`` says, from the knob ``checkpoint``; on the phantoms a missing
+class Target(Protocol):
+    """What a checkpoint is checked against: the data that a network will be fine-tuned on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def generated(self) -> bool: ...
+
+    @property
+    def test_patients(self) -> set[str]: ...
+
+    @property
+    def preprocessing(self) -> Any: ...
+
+
+def start_network(session: Session, network: SegmentationNetwork, data: Target) -> SegmentationNetwork:
+    """Initialize ``network`` as the knob ``init`` says, from the knob ``checkpoint``; on generated data a missing
     checkpoint is made by a short pretraining.
 
     Raises:
@@ -344,12 +395,12 @@ def start_network(session: Session, network: SegmentationNetwork, data: Finetuni
     if transfer.needs_checkpoint(knobs.init):
         path = knobs.checkpoint
         if not path:
-            if not data.source.phantoms:
+            if not data.generated:
                 raise InputError(
                     f"checkpoint: init {knobs.init} needs one; make it with python -m monai.bundle run --config_file "
                     f"{knobs.pretrain_config} --dataset_dir {knobs.dataset_dir}, or start with --init random"
                 )
-            path = pretrain_on_phantoms(session)
+            path = pretrain_on_generated(session)
         source = str(path)
         state_dict = read_weights(session, source, network, data)
     report = transfer.initialize(network, knobs.init, state_dict, source)
@@ -358,35 +409,56 @@ def start_network(session: Session, network: SegmentationNetwork, data: Finetuni
     return network
 
 
-def read_weights(
-    session: Session, path: str, network: SegmentationNetwork, data: FinetuningData
-) -> dict[str, torch.Tensor]:
-    """The state dict of a model of ours or of a published Models Genesis checkpoint, checked against ``network``."""
+def read_weights(session: Session, path: str, network: SegmentationNetwork, data: Target) -> dict[str, torch.Tensor]:
+    """The state dict of a model of ours, or of a published Models Genesis or ImageNet checkpoint, checked against
+    ``network``.
+
+    Raises:
+        InputError: it is of another network, or its pretext did not train what ``init`` would load.
+    """
+    ours = network.definition["arguments"]
+    is_resnet = network.definition["name"] == "imagenet_unet"
+    if is_resnet and str(path).endswith(".safetensors"):
+        return imagenet.read(path, ours["backbone"])
     content = checkpoint.read_file(path)
     if "format" not in content:
+        if is_resnet:
+            return imagenet.read(path, ours["backbone"])
         if not network.definition["arguments"].get("batch_statistics"):
             session.say(
                 "published Models Genesis weights: they were trained with batch statistics, see --batch_statistics"
             )
         return genesis.read(path)
     model = checkpoint.read_model(path)
-    theirs, ours = model["network"]["arguments"], network.definition["arguments"]
-    if theirs.get("width") != ours.get("width"):
+    theirs = model["network"]["arguments"]
+    if model["network"]["name"] != network.definition["name"]:
         raise InputError(
-            f"checkpoint {path}: its network has width {theirs.get('width')}, this one {ours.get('width')}; "
-            f"--width {theirs.get('width')}"
+            f"checkpoint {path}: its network is {model['network']['name']}, this one {network.definition['name']}"
         )
-    seen = set(model["provenance"].get("patients", [])) & {case.patient for case in data.source.split.test}
-    if seen and model["provenance"].get("data") == data.source.name:
-        session.say(f"warning: {len(seen)} of the test patients were in this checkpoint's training data")
-    if model["preprocessing"] != data.source.preprocessing.as_dict():
+    for name in ("width", "backbone", "in_channels"):
+        if theirs.get(name) != ours.get(name):
+            hint = f"; --{name} {theirs.get(name)}" if name in session.knobs else ""
+            raise InputError(
+                f"checkpoint {path}: its network has {name} {theirs.get(name)}, this one {ours.get(name)}{hint}"
+            )
+    trained = model["provenance"].get("trained_parts", PARTS)
+    if untrained := [part for part in transfer.loaded_parts(session.knobs.init) if part not in trained]:
+        raise InputError(
+            f"init {session.knobs.init}: the pretext of {path} ({model['provenance'].get('pretext')}) did not train "
+            f"the {' and '.join(untrained)}; expected --init encoder"
+        )
+    if model["provenance"].get("data") == data.name:
+        seen = set(model["provenance"].get("patients", [])) & data.test_patients
+        if seen:
+            session.say(f"warning: {len(seen)} of the test patients were in this checkpoint's training data")
+    if model["preprocessing"] != data.preprocessing.as_dict():
         session.say("warning: the checkpoint was trained with other preprocessing than this run uses")
     state_dict: dict[str, torch.Tensor] = model["state_dict"]
     return state_dict
 
 
-def pretrain_on_phantoms(session: Session) -> str:
-    """Run the pretraining bundle on the same phantoms, briefly; gives the path of its ``model.pt``."""
+def pretrain_on_generated(session: Session) -> str:
+    """Run the pretraining bundle on the same generated data, briefly; gives the path of its ``model.pt``."""
     from segxfer3d.bundle import run_bundle  # the bundle runner builds sessions of its own
 
     knobs = session.knobs
@@ -397,9 +469,12 @@ def pretrain_on_phantoms(session: Session) -> str:
         session.say(
             "going on with the pretraining that was stopped"
             if begun
-            else "no --checkpoint given and the data are phantoms: pretraining briefly first"
+            else "no --checkpoint given and the data are generated: pretraining briefly first"
         )
-        shared = ("seed", "width", "device", "amp", "phantom_patients", "patch_size", "progress", "num_workers")
+        shared = (
+            "seed", "split_seed", "width", "backbone", "device", "amp", "phantom_patients", "generated_images",
+            "patch_size", "image_size", "progress", "num_workers",
+        )  # fmt: skip
         values = {name: knobs[name] for name in shared if name in knobs}
         run_bundle(knobs.pretrain_config, output_dir=str(folder), resume=begun, **values)
         torch.manual_seed(knobs.seed)
@@ -410,9 +485,11 @@ def pretrain_on_phantoms(session: Session) -> str:
 def to_training(session: Session, network: nn.Module) -> nn.Module:
     """Bring a network (or pretext) to the device, in the wanted layout, compiled and distributed as asked."""
     knobs = session.knobs
+    if isinstance(network, Pretext):
+        network.check(knobs.batch_size)
     network = network.to(session.device)
     if knobs.channels_last:
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        network = network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     if session.world_size > 1:
         # a frozen encoder has no gradients in the first epochs of a decoder warm-up
         unused = knobs.get("decoder_warmup_epochs", 0) > 0
@@ -431,15 +508,24 @@ class ModelWriter:
         preprocessing: what inference has to repeat.
         classes: label value to name; empty for a pretext.
         provenance: data and cases it was trained on.
+        pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
     """
 
     def __init__(
-        self, session: Session, preprocessing: Preprocessing, classes: dict[int, str], provenance: dict[str, Any]
+        self,
+        session: Session,
+        preprocessing: Preprocessing | ImagePreprocessing,
+        classes: dict[int, str],
+        provenance: dict[str, Any],
+        pretext: Pretext | None = None,
     ) -> None:
         self.session = session
         self.preprocessing = preprocessing
         self.classes = classes
         self.provenance = provenance
+        if pretext is not None:
+            trained = {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
+            self.provenance = provenance | trained
 
     def write(self, network: SegmentationNetwork) -> Path:
         """Write the weights of ``network``; gives the file."""
@@ -447,7 +533,7 @@ class ModelWriter:
         path = self.session.folder / "model.pt"
         provenance = {
             "job": self.session.job,
-            "patch_size": list(knobs.patch_size),
+            "patch_size": list(knobs.patch_size) if "patch_size" in knobs else [knobs.image_size] * 2,
             "seed": knobs.seed,
             "init": knobs.get("init", ""),
             **self.provenance,

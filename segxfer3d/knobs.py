@@ -19,8 +19,11 @@ from segxfer3d.transfer import INITIALIZATIONS
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
 # what may change when a run goes on: none of these changes what is computed, but for rounding on another device
-_FREE = {"output_dir", "resume", "save_interval", "progress", "num_workers", "device", "compile", "pretrain_config"}
-_PATHS = ("dataset_dir", "checkpoint")
+_FREE = {
+    "output_dir", "resume", "save_interval", "progress", "num_workers",
+    "device", "monitor_interval", "compile", "pretrain_config",
+}  # fmt: skip
+_PATHS = ("dataset_dir", "extra_dataset_dir", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,13 @@ def _patch(value: Any) -> list[int]:
     return sizes
 
 
+def _side(value: Any) -> int:
+    side = _integer(8)(value)
+    if side % 8:
+        raise ValueError
+    return side
+
+
 def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else convert(value)
 
@@ -115,12 +125,24 @@ _YES_NO = "True or False"
 _WHOLE = "a whole number of at least "
 
 KNOBS: dict[str, Knob] = {
-    "dataset_dir": Knob("a folder", "the data; empty: chest-CT phantoms are made", _path),
+    "dataset_dir": Knob("a folder", "the data; empty: some are generated", _path),
     "patient_pattern": Knob(
         "a regular expression",
         "finds the patient in a file name (its first group); empty: see docs",
         _pattern,
     ),
+    "dataset": Knob(
+        "the name of a data set, or nothing",
+        "layout of dataset_dir: flowers17, flowers102, oxford_pets, voc, cityscapes, cityscapes_cars, horses or folder "
+        "(what is meant by nothing)",
+        _text,
+    ),
+    "target": Knob("a name", "what is segmented or told apart, where the data set has several", _text),
+    "border": _one_of(("ignore", "foreground", "background"), "what pixels are that annotators left open"),
+    "extra_dataset": Knob("the name of a data set, or nothing", "layout of extra_dataset_dir", _text),
+    "extra_dataset_dir": Knob("a folder, or nothing", "more images for pretraining, all of them", _path),
+    "official_split": Knob(_YES_NO, "keep to the data set's own training and validation part", _boolean),
+    "generated_images": Knob(_WHOLE + "20", "images made where no data is given", _integer(20)),
     "skip_bad_cases": Knob(_YES_NO, "go on without the cases that cannot be used, and record which", _boolean),
     "checkpoint": Knob("a file", "model.pt of a run, or a published Models Genesis checkpoint", _path),
     "init": _one_of(INITIALIZATIONS, "which parts start from the checkpoint, and which stay frozen"),
@@ -149,6 +171,8 @@ KNOBS: dict[str, Knob] = {
     "validation_interval": Knob(_WHOLE + "1", "epochs from one validation to the next", _integer(1)),
     "batch_size": Knob(_WHOLE + "1", "patches in a step, for each process", _integer(1)),
     "patch_size": Knob("three multiples of 8", "voxels of a training patch and of an inference window", _patch),
+    "image_size": Knob("a multiple of 8", "pixels of a side of what the network sees (of 32 for a ResNet)", _side),
+    "canvas_size": Knob(_WHOLE + "8", "pixels of a side of the stored images that views are cut from", _integer(8)),
     "foreground_share": Knob("a number from 0 to 1", "share of the patches centered on foreground", _number(0, 1)),
     "overlap": Knob("a number from 0 to below 1", "overlap of neighboring inference windows", _number(0, 0.99)),
     "crop_rule": _one_of(
@@ -167,7 +191,21 @@ KNOBS: dict[str, Knob] = {
     "window_low": Knob("a number", "lower end of the HU window", _number(-1e6, 1e6)),
     "window_high": Knob("a number", "upper end of the HU window", _number(-1e6, 1e6)),
     "width": Knob(_WHOLE + "1", "channels of the first convolution; 32 is the published network", _integer(1)),
+    "backbone": _one_of(
+        ("conrec", "resnet18", "resnet34", "resnet50"), "encoder: the paper's, or one that ImageNet weights exist for"
+    ),
     "batch_statistics": Knob(_YES_NO, "batch norm uses batch statistics in evaluation too", _boolean),
+    "jitter_strength": Knob("a number from 0 to 1.5", "of the color jitter of views", _number(0, 1.5)),
+    "temperature": Knob("a number above 0", "of the contrastive loss", _number(0, 1e3, open_low=True)),
+    "momentum": Knob("a number from 0 to 1", "of the momentum encoder, at the start", _number(0, 1)),
+    "queue_size": Knob(_WHOLE + "1", "keys that serve as negatives", _integer(1)),
+    "own_stages": Knob(_WHOLE + "0", "decoder stages that each reconstruction head has for itself", _integer(0)),
+    "reconstruction_weight": Knob("a number of at least 0", "of each reconstruction head's loss", _number(0, 1e6)),
+    "pooling": _one_of(("average", "attention"), "how the encoder's output becomes one vector"),
+    "probe": Knob(_YES_NO, "measure how well classes can be told from embeddings, where there are classes", _boolean),
+    "monitor_interval": Knob(
+        _WHOLE + "0", "epochs from one look at probes and pictures to the next; 0: never", _integer(0)
+    ),
     "optimizer_name": _one_of(OPTIMIZERS, "the optimizer"),
     "lr": Knob("a number above 0", "peak learning rate", _number(0, 1e3, open_low=True)),
     "weight_decay": Knob("a number of at least 0", "weight decay (not on biases and norms)", _number(0, 1e3)),

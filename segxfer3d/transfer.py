@@ -65,6 +65,15 @@ def needs_checkpoint(init: str) -> bool:
     return bool(_choice(init)[1])
 
 
+def loaded_parts(init: str) -> tuple[str, ...]:
+    """The parts that ``init`` loads.
+
+    Raises:
+        InputError: an unknown initialization.
+    """
+    return _choice(init)[1]
+
+
 def _choice(init: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     if init not in _CHOICES:
         raise InputError(f"init: expected one of {', '.join(INITIALIZATIONS)}, got {init!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,23 @@ from segxfer3d.data.images import resize_with_padding
 from segxfer3d.errors import InputError
 
 MEMORY_SHARE = 0.6  # of the machine's memory that images may take
+
+
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """What happens to an image before the network sees it: resized with padding, and scaled to [0, 1].
+
+    Attributes:
+        image_size: pixels of a side.
+        channels: 3 for color, 1 for gray.
+    """
+
+    image_size: int
+    channels: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for checkpoints."""
+        return asdict(self)
 
 
 class ImageDataset(Dataset, Sequence[dict[str, Tensor]]):

@@ -68,6 +68,25 @@ def conrec_unet(in_channels: int = 3, out_channels: int = 1, width: int = 64, sp
     return network
 
 
+def image_unet(
+    backbone: str = "conrec", in_channels: int = 3, out_channels: int = 1, width: int = 64
+) -> SegmentationNetwork:
+    """A 2D U-Net by the name of its encoder, as the bundles' knob ``backbone`` spells it.
+
+    Args:
+        backbone: ``conrec`` for :func:`conrec_unet`, or one of :func:`~segxfer3d.networks.imagenet.imagenet_unet`.
+        in_channels: of the image.
+        out_channels: of the output.
+        width: of ``conrec``; the others have one width only.
+
+    Raises:
+        InputError: an unknown ``backbone``.
+    """
+    if backbone == "conrec":
+        return conrec_unet(in_channels, out_channels, width)
+    return imagenet_unet(backbone, in_channels, out_channels)
+
+
 _BUILDERS: dict[str, Callable[..., SegmentationNetwork]] = {
     "conrec_unet": conrec_unet,
     "genesis_unet": genesis_unet,

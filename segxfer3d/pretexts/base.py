@@ -126,3 +126,13 @@ class Pretext(nn.Module, ABC):
     def pool(self, features: Tensor) -> Tensor:
         """(N, C, *spatial) to (N, C), float32; the mean unless the pretext trains a pooling of its own."""
         return features.float().flatten(2).mean(dim=2)
+
+    def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a person looks at to see whether the pretext works: columns of pictures, (N, 1 or 3, *size) in [0, 1].
+
+        Two views of each image where the pretext draws views, else the images. Call it as :meth:`embed`.
+        """
+        views: Views | None = getattr(self, "views", None)
+        if views is None:
+            return {"image": unit_images(batch)}
+        return {"view": views(batch).image, "another view": views(batch).image}

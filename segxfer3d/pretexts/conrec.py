@@ -12,7 +12,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.losses import embedding_std, nt_xent
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import AttentionPooling, DecoderBranch, ProjectionHead
-from segxfer3d.pretexts.base import Corruption, Pretext, Views
+from segxfer3d.pretexts.base import Corrupted, Corruption, Pretext, Views
 
 TASKS = ("clean", "plain", "where", "blacked")
 
@@ -101,6 +101,11 @@ class ConRec(Pretext):
         logits |= {task: branch(shared, features) for task, branch in self.branches.items()}
         return {task: torch.sigmoid(output.float()) for task, output in logits.items()}
 
+    @staticmethod
+    def targets(clean: Tensor, plain: Tensor, corrupted: Corrupted) -> dict[str, Tensor]:
+        """What each task should make of corrupted views, (N, channels, *spatial) in [0, 1]."""
+        return {"clean": clean, "plain": plain, "where": corrupted.where, "blacked": corrupted.blacked}
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``batch``: what ``views`` takes.
 
@@ -110,12 +115,7 @@ class ConRec(Pretext):
         views = [self.views(batch), self.views(batch)]
         clean = torch.cat([view.image for view in views])
         corrupted = self.corruption(clean)
-        targets = {
-            "clean": clean,
-            "plain": torch.cat([view.plain for view in views]),
-            "where": corrupted.where,
-            "blacked": corrupted.blacked,
-        }
+        targets = self.targets(clean, torch.cat([view.plain for view in views]), corrupted)
         features = self.network.encoder(corrupted.image)
         pooled = self.pool(features[-1])
         first, second = self.projection(pooled).chunk(2)
@@ -130,3 +130,13 @@ class ConRec(Pretext):
             "entropy": contrast.entropy,
             "embedding_std": embedding_std(pooled),
         }
+
+    def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A corrupted view, then output and target of each task."""
+        view = self.views(batch)
+        corrupted = self.corruption(view.image)
+        targets = self.targets(view.image, view.plain, corrupted)
+        columns = {"corrupted": corrupted.image}
+        for task, output in self.reconstruct(self.network.encoder(corrupted.image)).items():
+            columns |= {f"{task}, output": output, f"{task}, target": targets[task]}
+        return columns

@@ -51,3 +51,8 @@ class Reconstruction(Pretext):
         image, target = self.pair(batch)
         output = torch.sigmoid(self.network(image).float())
         return {"loss": F.mse_loss(output, target)}
+
+    def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the network sees, what it makes of it, what it should make."""
+        image, target = self.pair(batch)
+        return {"corrupted": image, "output": torch.sigmoid(self.network(image).float()), "target": target}

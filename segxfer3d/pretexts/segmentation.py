@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from segxfer3d.losses import LabeledDiceLoss, with_valid
@@ -39,3 +40,9 @@ class Segmentation(Pretext):
             batch = self.augment(batch)
         target = with_valid(entry(batch, "label"), batch.get("valid"))
         return {"loss": self.dice_loss(self.network(unit_images(batch)), target)}
+
+    def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Images, the first channel of what the network makes of them, and of their masks."""
+        images = unit_images(batch)
+        output = torch.sigmoid(self.network(images).float())
+        return {"image": images, "output": output[:, :1], "label": entry(batch, "label")[:, :1].float()}

@@ -1,0 +1,261 @@
+"""The data of the 2D jobs: images found, checked, split and held in memory, as the bundles compose them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils.data import ConcatDataset, DataLoader, Subset
+
+from segxfer3d.data.datasets.images import find_images
+from segxfer3d.data.generated_images import write_images
+from segxfer3d.data.image_cases import ImageCase, ImageSet, check_images
+from segxfer3d.data.image_dataset import ImageDataset, ImagePreprocessing
+from segxfer3d.data.image_splits import ImageSplit, hold_out, split_images
+from segxfer3d.data.sampling import SeededDataset
+from segxfer3d.errors import InputError
+from segxfer3d.jobs import generated_data
+from segxfer3d.runs import Session, names_hash
+
+EVALUATION_BATCH = 64
+PROBED = 500  # images at most of each side of a probe
+VALIDATED = 512  # images at most whose pretext loss is computed
+
+
+def find_source(session: Session, task: str) -> tuple[ImageSet, bool]:
+    """The images that the knobs name, checked; or generated ones, where they name none, and whether they are.
+
+    Raises:
+        InputError: anything wrong with them; all bad images at once.
+    """
+    knobs = session.knobs
+    if knobs.dataset and not knobs.dataset_dir:
+        raise InputError(f"dataset_dir: where is the data set {knobs.dataset}? Expected its folder")
+    generated = not knobs.dataset_dir
+    folder, name = knobs.dataset_dir, knobs.dataset or "folder"
+    if generated:
+        folder = str(generated_data(session, write_images, knobs.generated_images))
+        session.say(f"no --dataset_dir given: using generated images in {folder}")
+    found = _found(session, name, folder, knobs.target, task)
+    _refuse_few(found, knobs)
+    return found, generated
+
+
+def _found(session: Session, dataset: str, folder: str, target: str, task: str) -> ImageSet:
+    knobs = session.knobs
+    progress = knobs.progress and session.main
+    images = find_images(
+        dataset, folder, target, task, knobs.border, knobs.patient_pattern, seed=knobs.split_seed,
+        skip_bad=knobs.skip_bad_cases, progress=progress,
+    )  # fmt: skip
+    for note in images.notes:
+        session.say(f"note: {note}")
+    report = check_images(images, knobs.skip_bad_cases, progress)
+    session.record("data_check" if dataset == (knobs.dataset or "folder") else "extra_check", report.as_dict())
+    for name, why in report.bad.items():
+        session.say(f"left out: {name} ({why})")
+    if report.empty_masks:
+        session.say(f"warning: {len(report.empty_masks)} masks are empty: {', '.join(report.empty_masks[:5])}")
+    if report.converted:
+        session.say(f"note: {len(report.converted)} images of another color mode were converted (see data_check.json)")
+    return replace(images, cases=report.good)
+
+
+def _refuse_few(images: ImageSet, knobs: Any) -> None:
+    if knobs.backbone != "conrec" and knobs.image_size % 32:
+        raise InputError(f"image_size: a ResNet needs a multiple of 32, got {knobs.image_size}")
+    if len(images.cases) < 2:
+        raise InputError(f"{images.root}: one image only; expected at least two")
+
+
+@dataclass
+class ImagePretrainingData:
+    """Images to pretrain on.
+
+    Attributes:
+        train: random images, as many an epoch as the knobs say.
+        validation: of images that do not train; None where none were held out.
+        probe: images with classes to probe embeddings with, (to fit on, to test on); None where there are no classes.
+        images: the data set.
+    """
+
+    train: SeededDataset
+    validation: Subset[Any] | None
+    probe: tuple[ImageDataset, ImageDataset] | None
+    images: ImageSet
+    preprocessing: ImagePreprocessing
+    provenance: dict[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to tell apart."""
+        return len(self.images.categories)
+
+
+def pretraining_data(session: Session, task: str = "images") -> ImagePretrainingData:
+    """Images for a pretext: of the share that the knob ``pretrain_fraction`` sets apart, or all (0).
+
+    The share is drawn by ``split_seed`` as :func:`finetuning_data` draws it, so that what pretrains is never tested on.
+    With ``official_split`` the data set's own training part trains and its validation part validates.
+
+    Args:
+        session: its knobs say which.
+        task: ``images``, ``classification`` or ``segmentation``: what the pretext needs beside images.
+    """
+    knobs = session.knobs
+    images, _ = find_source(session, task)
+    cases: Sequence[ImageCase] = images.cases
+    if knobs.official_split:
+        split = split_images(cases, official=True)
+        cases, held = split.train, split.test
+    else:
+        if knobs.pretrain_fraction:
+            _, cases = hold_out(cases, knobs.pretrain_fraction, knobs.split_seed)
+        held = ()
+        if knobs.validation_fraction:
+            cases, held = hold_out(cases, knobs.validation_fraction, knobs.split_seed + 1)
+    progress = knobs.progress and session.main
+    own = ImageDataset(images, knobs.canvas_size, cases, progress)
+    data: Any = own
+    extra: tuple[ImageCase, ...] = ()
+    if knobs.extra_dataset_dir:
+        if task != "images":
+            raise InputError(f"extra_dataset_dir: expected none, the pretext needs {task} data of one data set")
+        more = _found(session, knobs.extra_dataset or "folder", knobs.extra_dataset_dir, "", "images")
+        if more.channels != images.channels:
+            raise InputError(
+                f"extra_dataset_dir {more.root}: {more.channels} channels, {images.root} {images.channels}"
+            )
+        data = ConcatDataset([own, ImageDataset(more, knobs.canvas_size, progress=progress)])
+        extra = more.cases
+    length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
+    validation = None
+    if held:
+        validated = ImageDataset(images, knobs.canvas_size, held, progress)
+        validation = Subset(validated, range(min(len(validated), VALIDATED)))
+    everyone = [*cases, *extra]
+    return ImagePretrainingData(
+        train=SeededDataset(data, None, knobs.seed, length),
+        validation=validation,
+        probe=_probe(session, images, cases),
+        images=images,
+        preprocessing=ImagePreprocessing(knobs.image_size, images.channels),
+        provenance=_provenance(images, everyone) | ({"extra_data": knobs.extra_dataset or "folder"} if extra else {}),
+    )
+
+
+def _probe(session: Session, images: ImageSet, cases: Sequence[ImageCase]) -> tuple[ImageDataset, ImageDataset] | None:
+    """Two samples of the pretraining images with their classes; nothing where a data set has no classes."""
+    knobs = session.knobs
+    if not knobs.probe:
+        return None
+    if not images.has_categories:
+        try:
+            images = find_images(
+                knobs.dataset or "folder", images.root, knobs.target, "classification", knobs.border, progress=False
+            )
+        except InputError:
+            return None
+    known = {case.name for case in cases}
+    labeled = [case for case in images.cases if case.name in known]
+    if len(labeled) < 20:
+        return None
+    fit, test = hold_out(labeled, 0.3, knobs.split_seed)
+    order = torch.Generator().manual_seed(knobs.split_seed)
+    sides = []
+    for side in (fit, test):
+        chosen = torch.randperm(len(side), generator=order)[:PROBED].tolist()
+        sides.append(ImageDataset(images, knobs.image_size, [side[i] for i in sorted(chosen)], progress=False))
+    return sides[0], sides[1]
+
+
+def _provenance(images: ImageSet, cases: Sequence[ImageCase]) -> dict[str, Any]:
+    return {
+        "data": images.layout if images.layout != "folder" else images.root.resolve().name,
+        "target": images.target,
+        "cases": len(cases),
+        "patients": sorted({case.group for case in cases}),
+        "cases_hash": names_hash(case.name for case in cases),
+    }
+
+
+@dataclass
+class ImageFinetuningData:
+    """Images with masks: a few to train on, the rest to be measured on.
+
+    Attributes:
+        generated: whether they were made because none were given.
+    """
+
+    images: ImageSet
+    split: ImageSplit
+    generated: bool
+    train: SeededDataset
+    validation: ImageDataset | None
+    test: ImageDataset
+    preprocessing: ImagePreprocessing
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """The one class that is segmented."""
+        return {1: self.images.target or "foreground"}
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return str(self.provenance["data"])
+
+    @property
+    def test_patients(self) -> set[str]:
+        """The groups of images (patients, where known) in the test part."""
+        return {case.group for case in self.split.test}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the labels come from."""
+        return _provenance(self.images, self.split.train)
+
+
+def finetuning_data(session: Session) -> ImageFinetuningData:
+    """A few images with masks to train on, all the others to evaluate on, as the paper does.
+
+    What ``pretrain_fraction`` sets apart for pretraining is in neither; the split_seed alone draws it.
+    """
+    knobs = session.knobs
+    images, generated = find_source(session, "segmentation")
+    cases: Sequence[ImageCase] = images.cases
+    pretrain: tuple[ImageCase, ...] = ()
+    if knobs.pretrain_fraction:
+        cases, pretrain = hold_out(cases, knobs.pretrain_fraction, knobs.split_seed)
+    split = split_images(
+        cases, knobs.label_fraction, knobs.label_count, 0.0, knobs.validation_fraction, knobs.seed, knobs.official_split
+    )
+    if len(split.train) < session.world_size:
+        raise InputError(f"{len(split.train)} labeled images for {session.world_size} processes: expected one for each")
+    split = replace(split, pretrain=pretrain)
+    session.record("split", split.as_dict())
+    session.record("labels", {"cases": [case.name for case in split.train]})
+    session.say(f"{len(split.train)} of {len(cases)} images are labeled for training, {len(split.test)} are measured")
+    progress = knobs.progress and session.main
+    length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
+    size = knobs.image_size
+    return ImageFinetuningData(
+        images=images,
+        split=split,
+        generated=generated,
+        train=SeededDataset(ImageDataset(images, size, split.train, progress), None, knobs.seed, length),
+        validation=ImageDataset(images, size, split.validation, progress) if split.validation else None,
+        test=ImageDataset(images, size, split.test, progress),
+        preprocessing=ImagePreprocessing(size, images.channels),
+    )
+
+
+def image_loader(session: Session, dataset: ImageDataset | None) -> DataLoader[Any] | None:
+    """A loader for evaluation, each process taking its share."""
+    if dataset is None:
+        return None
+    # an engine refuses an empty loader; the table passes over an image that is not its process's
+    indices = list(range(session.rank, len(dataset), session.world_size)) or [0]
+    return DataLoader(Subset(dataset, indices), batch_size=EVALUATION_BATCH)
