@@ -118,7 +118,7 @@ class Study:
         folder = self.root / "finetune" / f"{arm.replace(', ', '-').replace(' ', '-')}-n{count}-s{seed}-lr{lr:g}"
         knobs: dict[str, Any] = {
             "init": init, "label_count": count, "seed": seed, "lr": lr, "steps_per_epoch": STEPS_PER_EPOCH,
-            "max_epochs": self.options.steps // STEPS_PER_EPOCH, "validation_interval": 2,
+            "max_epochs": self.options.steps // STEPS_PER_EPOCH, "validation_interval": 1,
             "overlap": self.options.overlap, **extra,
         }  # fmt: skip
         if needs_checkpoint(init):
