@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
+from segxfer3d.pretexts import view_kernels as kernels
 
 ATTEMPTS = 10
 
@@ -91,8 +92,32 @@ def positions(boxes: Tensor, flips: Tensor, content: Tensor, size: Sequence[int]
 def resample(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> Tensor:
     """The image (N, C, *spatial), float, at the places that :func:`positions` gives; linear, or the nearest voxel.
 
-    Linear means between two neighbors, also where the image gets smaller: there is no smoothing first.
+    Linear means between two neighbors, also where the image gets smaller: there is no smoothing first. On a CPU by
+    compiled loops, elsewhere with whole tensors.
     """
+    if image.device.type == "cpu" and image.dtype == torch.float32 and not nearest:
+        return _resample_compiled(image.detach().contiguous(), places)
+    return resample_tensors(image, places, nearest)
+
+
+def _resample_compiled(image: Tensor, places: Sequence[Tensor]) -> Tensor:
+    """One axis after the other."""
+    for axis, place in enumerate(places):
+        before, length, after = image.shape[: 2 + axis], image.shape[2 + axis], image.shape[3 + axis :]
+        low = place.long()
+        high = (low + 1).clamp_(max=length - 1)
+        output = image.new_empty((*before, place.shape[1], *after))
+        sides = len(image), math.prod(before[1:])
+        kernels.resample(
+            image.view(*sides, length, -1).numpy(), low.numpy(), high.numpy(), (place - low).numpy(),
+            output.view(*sides, place.shape[1], -1).numpy(),
+        )  # fmt: skip
+        image = output
+    return image
+
+
+def resample_tensors(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> Tensor:
+    """:func:`resample` with whole tensors."""
     number, axes = len(image), image.ndim - 2
     grid = image.new_empty((number, *(place.shape[1] for place in places), axes))
     for axis, place in enumerate(places):
