@@ -83,7 +83,7 @@ def corruption(_: argparse.Namespace) -> dict[str, float]:
 
 
 def views(_: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of views and ConRec's corruption of 64 images on one core: the whole batch at once, and image by image
+    """Milliseconds of views and ConRec's corruption of 64 images on one core: the whole batch at once, and one by one
     with Pillow and NumPy; their ratio, and the growth from 64x64 to 256x256, which has 16 times the pixels."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -26,14 +26,15 @@ def _clamp(value: np.float32) -> np.float32:
 
 @compiled
 def _resample_axis(
-    source: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, output: np.ndarray
+    source: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, unit: np.float32, output: np.ndarray
 ) -> None:
-    """One image (A, L, B) along L, to (A, S, B)."""
+    """One image (A, L, B), times unit, along L, to (A, S, B)."""
     for a in range(len(source)):
         for j in range(len(low)):
-            before, after, much, line = source[a, low[j]], source[a, high[j]], share[j], output[a, j]
+            before, after, line = source[a, low[j]], source[a, high[j]], output[a, j]
+            near, far = unit * (_1 - share[j]), unit * share[j]
             for b in range(len(line)):
-                line[b] = before[b] + much * (after[b] - before[b])
+                line[b] = near * np.float32(before[b]) + far * np.float32(after[b])
 
 
 @compiled
@@ -49,22 +50,40 @@ def _resample_last(
 
 
 @compiled
-def resample(source: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, output: np.ndarray) -> None:
-    """Interpolate along one axis.
+def resample(
+    images: np.ndarray,
+    unit: np.float32,
+    low: tuple[np.ndarray, ...],
+    high: tuple[np.ndarray, ...],
+    share: tuple[np.ndarray, ...],
+    output: np.ndarray,
+) -> None:
+    """Interpolate along every axis.
 
     Args:
-        source: (N, A, L, B) float32, L along the axis.
-        low, high: (N, S) the two neighbors of each output voxel.
-        share: (N, S) float32, how much of ``high``.
-        output: (N, A, S, B) float32.
+        images: (N, C, X, Y, Z) uint8 or float32; Z is 1 where there are two axes.
+        unit: what the images are multiplied with.
+        low, high: for each axis (N, S), the two neighbors of each output voxel.
+        share: for each axis (N, S) float32, how much of ``high``.
+        output: (N, C, SX, SY, SZ) float32.
     """
-    for n in range(len(source)):
-        if source.shape[3] == 1:
-            line = source[n].reshape((source.shape[1], source.shape[2]))
-            result = output[n].reshape((output.shape[1], output.shape[2]))
-            _resample_last(line, low[n], high[n], share[n], result)
+    number, channels, x, y, z = images.shape
+    new_x, new_y, new_z = output.shape[2], output.shape[3], output.shape[4]
+    flat = z == 1 and new_z == 1
+    once = np.empty((channels, new_x, y * z), dtype=np.float32)
+    twice = np.empty((channels * new_x, new_y, 0 if flat else z), dtype=np.float32)
+    for n in range(number):
+        source = images[n].reshape((channels, x, y * z))
+        _resample_axis(source, low[0][n], high[0][n], share[0][n], unit, once)
+        if flat:
+            result = output[n].reshape((channels * new_x, new_y))
+            _resample_last(once.reshape((channels * new_x, y)), low[1][n], high[1][n], share[1][n], result)
         else:
-            _resample_axis(source[n], low[n], high[n], share[n], output[n])
+            columns = once.reshape((channels * new_x, y, z))
+            _resample_axis(columns, low[1][n], high[1][n], share[1][n], _1, twice)
+            lines = twice.reshape((channels * new_x * new_y, z))
+            result = output[n].reshape((channels * new_x * new_y, new_z))
+            _resample_last(lines, low[2][n], high[2][n], share[2][n], result)
 
 
 @compiled
