@@ -28,36 +28,47 @@ def _fill(image: np.ndarray, where: np.ndarray, box: np.ndarray, color: np.ndarr
 
 
 @compiled
-def _keep(source: np.ndarray, image: np.ndarray, where: np.ndarray, box: np.ndarray) -> None:
-    """The source again inside a box."""
-    for x in range(box[0], box[0] + box[3]):
-        for y in range(box[1], box[1] + box[4]):
-            for z in range(box[2], box[2] + box[5]):
-                where[x, y, z] = _0
-                for c in range(len(image)):
-                    image[c, x, y, z] = source[c, x, y, z]
-
-
-@compiled
-def _shuffle(source: np.ndarray, image: np.ndarray, where: np.ndarray, box: np.ndarray, keys: np.ndarray) -> None:
-    """The voxels of a window in the order of their keys."""
-    rows, columns = box[4], box[5]
-    count = box[3] * rows * columns
-    order = np.argsort(keys[:count], kind="mergesort")
-    for j in range(count):
-        x, y, z = box[0] + j // (rows * columns), box[1] + j // columns % rows, box[2] + j % columns
-        k = order[j]
-        u, v, w = box[0] + k // (rows * columns), box[1] + k // columns % rows, box[2] + k % columns
-        where[x, y, z] = _1
-        for c in range(len(image)):
-            image[c, x, y, z] = source[c, u, v, w]
-
-
-@compiled
 def _copy(source: np.ndarray, output: np.ndarray) -> None:
     """Voxel by voxel, both (V,): several times as fast as assigning arrays with more axes."""
     for i in range(len(source)):
         output[i] = source[i]
+
+
+@compiled
+def _keep(source: np.ndarray, image: np.ndarray, where: np.ndarray, box: np.ndarray) -> None:
+    """The source again inside a box."""
+    start, stop = box[2], box[2] + box[5]
+    for x in range(box[0], box[0] + box[3]):
+        for y in range(box[1], box[1] + box[4]):
+            where[x, y, start:stop] = _0
+            for c in range(len(image)):
+                _copy(source[c, x, y, start:stop], image[c, x, y, start:stop])
+
+
+@compiled
+def _shuffle(
+    source: np.ndarray,
+    image: np.ndarray,
+    where: np.ndarray,
+    shape: tuple[int, int, int],
+    box: np.ndarray,
+    keys: np.ndarray,
+    voxels: np.ndarray,
+) -> None:
+    """The voxels of a window in the order of their keys; source and image (C, V), where (V,)."""
+    count = 0
+    for x in range(box[0], box[0] + box[3]):
+        for y in range(box[1], box[1] + box[4]):
+            for z in range(box[2], box[2] + box[5]):
+                voxels[count] = (x * shape[1] + y) * shape[2] + z
+                count += 1
+    order = np.argsort(keys[:count], kind="mergesort")
+    for j in range(count):
+        where[voxels[j]] = _1
+    for c in range(len(image)):
+        line, shuffled = source[c], image[c]
+        for j in range(count):
+            shuffled[voxels[j]] = line[voxels[order[j]]]
 
 
 @compiled
@@ -95,6 +106,7 @@ def corrupt(
     flat = (len(images), channels, voxels)
     from_lines, to_lines, black_lines = images.reshape(flat), corrupted.reshape(flat), blacked.reshape(flat)
     masks = where.reshape((len(images), voxels))
+    places = np.empty(keys.shape[2], dtype=np.int64)
     for n in range(len(images)):
         source, image, mask = images[n], corrupted[n], where[n]
         if kinds[n] == OUT_PAINT:
@@ -106,7 +118,8 @@ def corrupt(
         masks[n, :] = _1 if kinds[n] >= OUT_PAINT else _0
         if kinds[n] == SHUFFLE:
             for i in range(windows.shape[1]):
-                _shuffle(source, image, mask, windows[n, i], keys[shuffled, i])
+                lines = from_lines[n], to_lines[n], masks[n]
+                _shuffle(*lines, mask.shape, windows[n, i], keys[shuffled, i], places)
             shuffled += 1
         elif kinds[n] == IN_PAINT:
             for i in range(in_boxes.shape[1]):

@@ -87,7 +87,7 @@ def grayscale_(image: Tensor, chosen: Tensor) -> Tensor:
     if not has_color(image):
         return image
     if image.device.type == "cpu":
-        kernels.grayscale(image.detach().flatten(2).numpy(), chosen.numpy())
+        kernels.grayscale(image.detach().view(*image.shape[:2], -1).numpy(), chosen.numpy())
         return image
     return grayscale_tensors_(image, chosen)
 
@@ -113,7 +113,7 @@ def jitter_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tensor) -> Te
         chosen: (N,) bool: the images that are changed at all.
     """
     if image.device.type == "cpu":
-        columns = image.detach().flatten(2).numpy()  # a view: image is contiguous
+        columns = image.detach().view(*image.shape[:2], -1).numpy()
         kernels.jitter(columns, order.numpy(), factors.numpy(), chosen.numpy(), has_color(image))
         return image
     return jitter_tensors_(image, order, factors, chosen)

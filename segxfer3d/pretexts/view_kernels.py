@@ -225,4 +225,6 @@ def blur(images: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> None:
             _blur_last(images[n].reshape(flat), weights[n], result.reshape(flat))
         else:
             _blur_axis(images[n], weights[n], result)
-        images[n] = result
+        blurred, lines = result.reshape(result.size), images[n].reshape(result.size)
+        for i in range(len(lines)):  # faster than assigning arrays with more axes
+            lines[i] = blurred[i]
