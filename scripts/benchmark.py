@@ -1,6 +1,6 @@
 """Measure the speed of the parts, as ratios within one run, beside the machine's arithmetic limit.
 
-``python scripts/benchmark.py [corruption step engine inference] [--width 32] [--output results.json]``
+``python scripts/benchmark.py [corruption views step engine inference] [--width 32] [--output results.json]``
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -25,12 +25,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 import slow_corruption
+import slow_views
 
 from segxfer3d.bundle import run_bundle
 from segxfer3d.data.phantoms import synthetic_ct
 from segxfer3d.engines import WindowInferer
 from segxfer3d.networks import genesis_unet
+from segxfer3d.pretexts.box_corruption import BoxCorruption
 from segxfer3d.pretexts.corruption import corrupt
+from segxfer3d.pretexts.views import RandomViews
 from segxfer3d.runs import has_fast_bf16, versions
 
 CUBE = (64, 64, 32)
@@ -76,6 +79,41 @@ def corruption(_: argparse.Namespace) -> dict[str, float]:
         "slow_cubes_per_second": 4 / slow,
         "ratio_to_slow": (64 / fast) / (4 / slow),
         "ratio_to_published_on_a_quiet_machine": 64 / fast / PUBLISHED_CUBES_PER_SECOND,
+    }
+
+
+def views(_: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of views and ConRec's corruption of 64 images on one core: the whole batch at once, and one by one
+    with Pillow and NumPy; their ratio, and the growth from 64x64 to 256x256, which has 16 times the pixels."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    # As in training, where tensors of this size come and go: glibc then keeps freed memory instead of giving it back
+    # to the system and fetching it again, page by page, at every call.
+    torch.ones(7_500_000)
+    make_views, corrupt_views = {side: RandomViews((side, side)) for side in (64, 256)}, BoxCorruption()
+    results = {}
+    for side, make in make_views.items():
+        pixels = np.random.default_rng(0).integers(0, 256, (64, side // 8, side // 8, 3), dtype=np.uint8)
+        pixels = pixels.repeat(8, 1).repeat(8, 2)
+        batch = {"image": torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()}
+
+        def whole(batch: dict[str, torch.Tensor] = batch, make: RandomViews = make) -> Any:
+            view = make(batch)
+            return view, corrupt_views(view.image)
+
+        def one_by_one(pixels: np.ndarray = pixels, side: int = side) -> Any:
+            made = [slow_views.view(image, side) for image in pixels]
+            corrupted = [slow_views.corrupt(image) for image, _ in made]
+            parts = [*zip(*made, strict=True), *zip(*corrupted, strict=True)]
+            return [torch.from_numpy(np.stack(part)) for part in parts]
+
+        seconds = median_seconds(whole, one_by_one, repeats=21 if side == 64 else 5)
+        results[f"milliseconds_{side}"], results[f"slow_milliseconds_{side}"] = (1000 * s for s in seconds)
+        results[f"ratio_to_slow_{side}"] = seconds[1] / seconds[0]
+    torch.set_num_threads(threads)
+    return results | {
+        "growth_64_to_256": results["milliseconds_256"] / results["milliseconds_64"],
+        "slow_growth_64_to_256": results["slow_milliseconds_256"] / results["slow_milliseconds_64"],
     }
 
 
@@ -164,7 +202,7 @@ def inference(options: argparse.Namespace) -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
-    "corruption": corruption, "step": step, "engine": engine, "inference": inference,
+    "corruption": corruption, "views": views, "step": step, "engine": engine, "inference": inference,
 }  # fmt: skip
 
 

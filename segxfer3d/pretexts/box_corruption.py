@@ -22,14 +22,16 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from segxfer3d.errors import InputError
+from segxfer3d.pretexts import box_kernels as kernels
+from segxfer3d.pretexts.box_kernels import IN_PAINT, MAP, OUT_PAINT, SHUFFLE
 
 __all__ = ["KINDS", "BoxCorruption", "BoxDraw", "Corrupted", "apply_corruption"]
 
-SHUFFLE, IN_PAINT, OUT_PAINT, MAP = range(4)
 KINDS = ("shuffle", "in_paint", "out_paint", "map")  # what a draw's kinds mean
 WINDOW_SIDES = (0.0, 0.2)
 IN_SIDES = (0.14, 0.2)
@@ -197,24 +199,63 @@ def apply_corruption(image: Tensor, drawn: BoxDraw) -> Corrupted:
     if len(drawn.kinds) != len(image) or drawn.windows.shape[2] != 2 * (image.ndim - 2):
         raise InputError(f"BoxCorruption: drawn for other images than of shape {tuple(image.shape)}.")
     with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-        counts = (drawn.kinds[:, None] == torch.arange(len(KINDS), device=image.device)).sum(0).tolist()
-        corrupted = image.clone()
-        where = torch.zeros_like(image[:, :1], dtype=torch.float32)
-        for kind, index in enumerate(drawn.kinds.argsort(stable=True).split(counts)):
-            if not len(index):
-                continue
-            part = image.index_select(0, index)
-            if kind == SHUFFLE:
-                part, mask = shuffle(part, drawn.windows[index], drawn.keys)
-            elif kind == IN_PAINT:
-                part, mask = in_paint(part, drawn.in_boxes[index], drawn.colors[index])
-            elif kind == OUT_PAINT:
-                part, mask = out_paint(part, drawn.out_boxes[index], drawn.colors[index, 0])
-            else:
-                part, mask = map_intensity(part, drawn.controls[index], drawn.rising[index])
-            corrupted.index_copy_(0, index, part)
-            where.index_copy_(0, index, mask.float())
-        return Corrupted(corrupted, where, image * (1 - where))
+        if image.device.type == "cpu" and image.dtype == torch.float32:
+            return corrupt_compiled(image.detach().contiguous(), drawn)
+        return corrupt_tensors(image, drawn)
+
+
+def corrupt_tensors(image: Tensor, drawn: BoxDraw) -> Corrupted:
+    """:func:`apply_corruption` with whole tensors, for any device."""
+    counts = (drawn.kinds[:, None] == torch.arange(len(KINDS), device=image.device)).sum(0).tolist()
+    corrupted = image.clone()
+    where = torch.zeros_like(image[:, :1], dtype=torch.float32)
+    for kind, index in enumerate(drawn.kinds.argsort(stable=True).split(counts)):
+        if not len(index):
+            continue
+        part = image.index_select(0, index)
+        if kind == SHUFFLE:
+            part, mask = shuffle(part, drawn.windows[index], drawn.keys)
+        elif kind == IN_PAINT:
+            part, mask = in_paint(part, drawn.in_boxes[index], drawn.colors[index])
+        elif kind == OUT_PAINT:
+            part, mask = out_paint(part, drawn.out_boxes[index], drawn.colors[index, 0])
+        else:
+            part, mask = map_intensity(part, drawn.controls[index], drawn.rising[index])
+        corrupted.index_copy_(0, index, part)
+        where.index_copy_(0, index, mask.float())
+    return Corrupted(corrupted, where, image * (1 - where))
+
+
+def corrupt_compiled(image: Tensor, drawn: BoxDraw) -> Corrupted:
+    """:func:`apply_corruption` with compiled loops, for contiguous float32 images on a CPU."""
+    axes = image.ndim - 2
+    result = Corrupted(torch.empty_like(image), torch.empty_like(image[:, :1]), torch.empty_like(image))
+    shape = image.shape[2:] if axes == 3 else (1, *image.shape[2:])
+
+    def volumes(boxes: Tensor) -> np.ndarray:
+        """The boxes with three axes."""
+        if axes == 3:
+            return boxes.numpy()
+        start, length = boxes[..., :2], boxes[..., 2:]
+        lead = torch.zeros_like(start[..., :1])
+        return torch.cat([lead, start, lead + 1, length], 2).numpy()
+
+    kernels.corrupt(
+        image.view(*image.shape[:2], *shape).numpy(),
+        drawn.kinds.numpy(),
+        volumes(drawn.windows),
+        drawn.keys.numpy(),
+        volumes(drawn.in_boxes),
+        volumes(drawn.out_boxes),
+        drawn.colors.numpy(),
+        result.image.view(*image.shape[:2], *shape).numpy(),
+        result.where.view(len(image), *shape).numpy(),
+        result.blacked.view(*image.shape[:2], *shape).numpy(),
+    )
+    mapped = (drawn.kinds == MAP).nonzero().flatten()
+    if len(mapped):
+        result.image[mapped] = map_intensity(image[mapped], drawn.controls[mapped], drawn.rising[mapped])[0]
+    return result
 
 
 class BoxCorruption:

@@ -12,8 +12,12 @@ Volumes, and images with other than three channels, have no color: their brightn
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from segxfer3d.pretexts import view_kernels as kernels
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 PARTS = ("brightness", "contrast", "saturation", "hue")
@@ -80,8 +84,18 @@ def hue_(image: Tensor, shift: Tensor) -> Tensor:
 
 def grayscale_(image: Tensor, chosen: Tensor) -> Tensor:
     """The chosen images (N,) bool turn gray, all three channels alike."""
+    if not has_color(image):
+        return image
+    if image.device.type == "cpu":
+        kernels.grayscale(image.detach().view(*image.shape[:2], -1).numpy(), chosen.numpy())
+        return image
+    return grayscale_tensors_(image, chosen)
+
+
+def grayscale_tensors_(image: Tensor, chosen: Tensor) -> Tensor:
+    """:func:`grayscale_` with whole tensors."""
     index = chosen.nonzero().flatten()
-    if has_color(image) and len(index):
+    if len(index):
         gray = gray_of(image.index_select(0, index))
         image.index_copy_(0, index, gray.expand(-1, 3, *gray.shape[2:]))
     return image
@@ -90,14 +104,26 @@ def grayscale_(image: Tensor, chosen: Tensor) -> Tensor:
 def jitter_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tensor) -> Tensor:
     """The four parts, in each image's own order.
 
-    Images that turn their hue at the same step are done together: then no step is a mixture that would have to be
-    computed twice.
+    On a CPU by compiled loops, elsewhere with whole tensors.
 
     Args:
         image: (N, C, *spatial).
         order: (N, 4), a permutation of the numbers of :data:`PARTS` an image.
         factors: (N, 4), for each of :data:`PARTS` what it takes.
         chosen: (N,) bool: the images that are changed at all.
+    """
+    if image.device.type == "cpu":
+        columns = image.detach().view(*image.shape[:2], -1).numpy()
+        kernels.jitter(columns, order.numpy(), factors.numpy(), chosen.numpy(), has_color(image))
+        return image
+    return jitter_tensors_(image, order, factors, chosen)
+
+
+def jitter_tensors_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tensor) -> Tensor:
+    """:func:`jitter_` with whole tensors.
+
+    Images that turn their hue at the same step are done together: then no step is a mixture that would have to be
+    computed twice.
     """
     if has_color(image):
         turned_at = (order == HUE).long().argmax(1)
@@ -133,17 +159,35 @@ def gaussian_kernel(sigma: Tensor, radius: int) -> Tensor:
 def blur_(image: Tensor, sigma: Tensor, radius: int, chosen: Tensor) -> Tensor:
     """A Gaussian blur along every spatial axis of the chosen images; the border is repeated outward.
 
+    On a CPU by compiled loops, elsewhere with whole tensors.
+
     Args:
         image: (N, C, *spatial).
         sigma: (N,) in pixels.
         radius: the kernel has 2 x radius + 1 weights.
         chosen: (N,) bool.
     """
-    index = chosen.nonzero().flatten()
-    if not len(index) or radius < 1:
+    if radius < 1:
         return image
-    weights = gaussian_kernel(sigma[index], radius)
+    weights = gaussian_kernel(sigma, radius)
+    if image.device.type == "cpu":
+        lines = image.detach()
+        for axis in range(2, image.ndim):
+            outer = math.prod(image.shape[1:axis])
+            columns = lines.view(len(image), outer, image.shape[axis], -1).numpy()
+            kernels.blur(columns, weights.numpy(), chosen.numpy())
+        return image
+    return blur_tensors_(image, weights, chosen)
+
+
+def blur_tensors_(image: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+    """:func:`blur_` with whole tensors, weights (N, radius + 1) from :func:`gaussian_kernel`."""
+    index = chosen.nonzero().flatten()
+    if not len(index):
+        return image
+    radius = weights.shape[1] - 1
     part = image.index_select(0, index)
+    weights = weights[index]
     columns = [_column(weights[:, distance], part) for distance in range(radius + 1)]
     for axis in range(2, image.ndim):
         length = part.shape[axis]

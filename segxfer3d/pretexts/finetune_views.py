@@ -90,8 +90,9 @@ class FinetuneViews:
 
     def _each(self, batch: Mapping[str, Tensor], change: Callable[[Tensor, bool], Tensor]) -> dict[str, Tensor]:
         result = {key: value for key, value in batch.items() if key != "content"}
+        geometry.check_image(batch["image"], len(self.size), "FinetuneViews")
         with torch.no_grad(), torch.autocast(batch["image"].device.type, enabled=False):
-            result["image"] = change(geometry.to_float(batch["image"], len(self.size), "FinetuneViews"), False)
+            result["image"] = change(batch["image"], False)
             for key in ("label", "valid"):
                 if key in batch:
                     if batch[key].shape[2:] != batch["image"].shape[2:]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
+from segxfer3d.pretexts import view_kernels as kernels
 
 ATTEMPTS = 10
 
@@ -89,10 +91,45 @@ def positions(boxes: Tensor, flips: Tensor, content: Tensor, size: Sequence[int]
 
 
 def resample(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> Tensor:
-    """The image (N, C, *spatial), float, at the places that :func:`positions` gives; linear, or the nearest voxel.
+    """The image at the places that :func:`positions` gives: linear, or the nearest voxel.
 
-    Linear means between two neighbors, also where the image gets smaller: there is no smoothing first.
+    Linear means between two neighbors, also where the image gets smaller: there is no smoothing first. On a CPU by
+    compiled loops, elsewhere with whole tensors.
+
+    Args:
+        image: (N, C, *spatial); uint8 becomes a 255th, as in :func:`as_float`, other types stay in their unit.
+        places: an (N, size) tensor for each axis.
+        nearest: take the nearest voxel.
+
+    Returns:
+        (N, C, *size) float32.
     """
+    if image.device.type == "cpu" and not nearest:
+        return _resample_compiled(image if image.dtype == torch.uint8 else image.float(), places)
+    return resample_tensors(as_float(image), places, nearest)
+
+
+def _resample_compiled(image: Tensor, places: Sequence[Tensor]) -> Tensor:
+    number, axes = image.shape[:2], len(places)
+    flat = [1] * (3 - axes)  # two-dimensional images have a third axis of length 1
+    source = image.detach().contiguous().view(*number, *image.shape[2:], *flat)
+    places = [*places, *(torch.zeros(len(image), 1) for _ in flat)]
+    low = [place.long() for place in places]
+    high = [(lower + 1).clamp_(max=side - 1) for lower, side in zip(low, source.shape[2:], strict=True)]
+    output = torch.empty((*number, *(place.shape[1] for place in places)))
+    kernels.resample(
+        source.numpy(),
+        np.float32(1 / 255 if image.dtype == torch.uint8 else 1),
+        tuple(lower.numpy() for lower in low),
+        tuple(upper.numpy() for upper in high),
+        tuple((place - lower).numpy() for place, lower in zip(places, low, strict=True)),
+        output.numpy(),
+    )
+    return output.view(*number, *output.shape[2 : 2 + axes])
+
+
+def resample_tensors(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> Tensor:
+    """:func:`resample` with whole tensors."""
     number, axes = len(image), image.ndim - 2
     grid = image.new_empty((number, *(place.shape[1] for place in places), axes))
     for axis, place in enumerate(places):
@@ -110,18 +147,16 @@ def check_axes(image: Tensor, axes: int, who: str) -> None:
         raise InputError(f"{who}: got images of shape {tuple(image.shape)}; expected (N, C) and {axes} spatial axes.")
 
 
-def to_float(image: Tensor, axes: int, who: str) -> Tensor:
-    """Images of uint8 from 0 to 255, or of a floating-point type in [0, 1], as float32 in [0, 1].
-
-    Raises:
-        InputError: another type, or not (N, C) and ``axes`` spatial axes.
-    """
+def check_image(image: Tensor, axes: int, who: str) -> None:
+    """Raise InputError unless the image is (N, C) and so many spatial axes, uint8 or floating-point."""
     check_axes(image, axes, who)
-    if image.dtype == torch.uint8:
-        return image.float().mul_(1 / 255)
-    if not image.is_floating_point():
+    if image.dtype != torch.uint8 and not image.is_floating_point():
         raise InputError(f"{who}: got images of type {image.dtype}; expected uint8, or floating-point in [0, 1].")
-    return image.float()
+
+
+def as_float(image: Tensor) -> Tensor:
+    """As float32: uint8 from 0 to 255 becomes 0 to 1, floating-point numbers stay."""
+    return image.float().mul_(1 / 255) if image.dtype == torch.uint8 else image.float()
 
 
 def whole(image: Tensor) -> Tensor:
@@ -147,9 +182,9 @@ def content_of(batch: Mapping[str, Tensor], image: Tensor, who: str) -> Tensor:
 
 
 def resized(image: Tensor, size: Sequence[int], nearest: bool = False) -> Tensor:
-    """The whole image (N, C, *spatial), float, at another size; the same tensor where it has the size."""
+    """The whole image (N, C, *spatial) as float32 at another size; a float32 image of the size is returned itself."""
     if image.shape[2:] == tuple(size):
-        return image
+        return as_float(image)
     box = whole(image)
     return resample(image, positions(box, torch.zeros_like(box[:, : len(size)], dtype=torch.bool), box, size), nearest)
 

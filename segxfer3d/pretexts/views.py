@@ -85,10 +85,11 @@ def apply_views(image: Tensor, drawn: ViewDraw, size: Sequence[int]) -> View:
         raise InputError(
             f"Views: crops were drawn as {tuple(drawn.boxes.shape)}; expected {expected} for these images."
         )
+    geometry.check_image(image, len(size), "Views")
     drawn = ViewDraw(*(part.to(image.device) for part in drawn))
     with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
         places = geometry.positions(drawn.boxes, drawn.flips, drawn.content, size)
-        plain = geometry.resample(geometry.to_float(image, len(size), "Views"), places)
+        plain = geometry.resample(image, places).clamp_(0, 1)
         view = color.jitter_(plain.clone(), drawn.order, drawn.factors, drawn.jittered)
         color.grayscale_(view, drawn.gray)
         # SimCLR's kernel: a tenth of the height, made odd
@@ -211,6 +212,7 @@ class CenterView:
 
     def __call__(self, batch: Mapping[str, Tensor]) -> View:
         """``batch``: ``image`` as in :class:`RandomViews`; both images of the view are the same tensor."""
+        geometry.check_image(batch["image"], len(self.size), "CenterView")
         with torch.no_grad(), torch.autocast(batch["image"].device.type, enabled=False):
-            image = geometry.resized(geometry.to_float(batch["image"], len(self.size), "CenterView"), self.size)
+            image = geometry.resized(batch["image"], self.size)
         return View(image, image)

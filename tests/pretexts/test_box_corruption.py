@@ -109,12 +109,13 @@ def test_doctest():
 
 
 @pytest.mark.parametrize(("channels", "shape"), SHAPES)
-def test_against_the_slow_version(channels, shape):
+@pytest.mark.parametrize("corrupt", [apply_corruption, module.corrupt_tensors])
+def test_against_the_slow_version(channels, shape, corrupt):
     n = 40
     image = torch.rand((n, channels, *shape), generator=generator(1))
     before = image.clone()
     drawn = draw(n, channels, shape, seed=2)
-    got = apply_corruption(image, drawn)
+    got = corrupt(image, drawn)
     assert torch.equal(image, before)
     assert set(drawn.kinds.tolist()) == set(range(4 if channels == 1 else 3))
     for i in range(n):

@@ -98,14 +98,17 @@ def test_doctests():
 
 
 @pytest.mark.parametrize(("shape", "size"), SIZES)
-@pytest.mark.parametrize("nearest", [False, True])
-def test_resample(shape, size, nearest):
+@pytest.mark.parametrize(
+    ("resample", "nearest"),
+    [(geometry.resample, False), (geometry.resample_tensors, False), (geometry.resample, True)],
+)
+def test_resample(shape, size, resample, nearest):
     axes, image = len(size), images(4, 2, shape)
     content = geometry.whole(image).clone()
     content[1] = torch.tensor([1] * axes + [2] * axes)
     boxes = geometry.draw_crops(content, size, (0.08, 1), (3 / 4, 4 / 3), generator())
     flips = torch.rand((4, axes), generator=generator(1)) < 0.5
-    got = geometry.resample(image, geometry.positions(boxes, flips, content, size), nearest)
+    got = resample(image, geometry.positions(boxes, flips, content, size), nearest)
     for i in range(4):
         expected = slow_resample(
             image[i].double().numpy(), boxes[i].tolist(), flips[i], content[i].tolist(), size, nearest
@@ -126,7 +129,8 @@ def test_whole_image_stays():
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(3, (6, 5)), (1, (6, 5)), (2, (4, 5)), (1, (4, 3, 5)), (3, (4, 3, 2))])
-def test_jitter(channels, shape):
+@pytest.mark.parametrize("jitter", [color.jitter_, color.jitter_tensors_])
+def test_jitter(channels, shape, jitter):
     orders = torch.tensor(list(itertools.permutations(range(4))))
     n = len(orders)
     image = images(n, channels, shape)
@@ -136,7 +140,7 @@ def test_jitter(channels, shape):
     factors[:, 3] = torch.linspace(-0.3, 0.3, n)
     chosen = torch.ones(n, dtype=torch.bool)
     chosen[5] = False
-    got = color.jitter_(image.clone(), orders, factors, chosen)
+    got = jitter(image.clone(), orders, factors, chosen)
     assert torch.equal(got[5], image[5])
     for i in range(n):
         expected = image[i].double().numpy()
@@ -158,6 +162,8 @@ def test_blur(shape):
     chosen = torch.tensor([True, False, True])
     got = color.blur_(image.clone(), sigma, 3, chosen)
     assert torch.equal(got[1], image[1])
+    again = color.blur_tensors_(image.clone(), color.gaussian_kernel(sigma, 3), chosen)
+    assert torch.allclose(got, again, atol=1e-6)
     for i in (0, 2):
         assert np.abs(got[i].numpy() - slow_blur(image[i].double().numpy(), sigma[i].item(), 3)).max() < 1e-5
     assert torch.equal(color.blur_(image.clone(), sigma, 0, chosen), image)
@@ -167,6 +173,7 @@ def test_gray():
     image = images(3, 3, (4, 5))
     chosen = torch.tensor([True, False, True])
     got = color.grayscale_(image.clone(), chosen)
+    assert torch.allclose(got, color.grayscale_tensors_(image.clone(), chosen), atol=1e-6)
     assert torch.equal(got[1], image[1])
     assert torch.allclose(got[0, 0], 0.299 * image[0, 0] + 0.587 * image[0, 1] + 0.114 * image[0, 2])
     assert torch.equal(got[2, 0], got[2, 1])
