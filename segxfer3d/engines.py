@@ -6,6 +6,7 @@ the inferer, clipping in the optimizer, freezing in the network.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -136,10 +137,16 @@ class PretextEvaluator(Evaluator):
         inferer: Inferer,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        super().__init__(
+            device=device,
+            val_data_loader=val_data_loader,
+            key_val_metric={"loss": Average(output_transform=lambda losses: losses["loss"])},
+            metric_cmp_fn=operator.lt,
+            val_handlers=val_handlers,  # they find the metric of their own epoch: it is attached before them
+            decollate=False,
+        )
         self.network = pretext
         self.inferer = inferer
-        Average(output_transform=lambda losses: losses["loss"]).attach(self, "loss")
 
     def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
         with engine.mode(engine.network):
