@@ -6,6 +6,7 @@ the inferer, clipping in the optimizer, freezing in the network.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,11 +148,17 @@ class PretextEvaluator(Evaluator):
         inferer: Inferer,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        super().__init__(
+            device=device,
+            val_data_loader=val_data_loader,
+            key_val_metric={"loss": Average(output_transform=lambda losses: losses["loss"])},
+            metric_cmp_fn=operator.lt,
+            val_handlers=val_handlers,  # they find the metric of their own epoch: it is attached before them
+            decollate=False,
+        )
         self.network = pretext
         self.inferer = inferer
         self.sums: dict[str, float] = {}
-        Average(output_transform=lambda losses: losses["loss"]).attach(self, "loss")
         self.add_event_handler(Events.STARTED, self._begin)
         self.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
 

@@ -493,6 +493,8 @@ def to_training(session: Session, network: nn.Module) -> nn.Module:
     if session.world_size > 1:
         # a frozen encoder has no gradients in the first epochs of a decoder warm-up
         unused = knobs.get("decoder_warmup_epochs", 0) > 0
+        # the head's 1x1x1 weights have no layout of their own: a note about speed that is of no use here
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         devices = [session.device.index] if session.device.type == "cuda" else None
         network = nn.parallel.DistributedDataParallel(network, devices, find_unused_parameters=unused)
     if knobs.compile:
