@@ -216,11 +216,11 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around a mask; empty where the mask is."""
+    """The smallest box around a mask; of an empty one the first voxel."""
     box = []
     for axis in range(mask.ndim):
         filled = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0))
+        box.append(slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 1))
     return tuple(box)
 
 
