@@ -160,7 +160,8 @@ def test_surface_dice_weighs_by_area():
     label, prediction = np.zeros((30, 60, 60), np.bool_), np.zeros((30, 60, 60), np.bool_)
     label[5:9], prediction[5:15] = True, True
     faces, sides = 4 * 60**2, 4 * 60 * (4 + 10)
-    # the common faces, the label's sides, the prediction's up to 2 mm beyond them, and the rim of its other face
+    # right are the common faces, the label's sides, the prediction's up to 2 mm beyond those, and a rim of 2 mm of the
+    # label's other face, near the prediction's sides
     right = 2 * 60**2 + 4 * 60 * 4 + 4 * 60 * (4 + 2) + 4 * 60 * 2
     assert surface_dice(prediction, label, (1, 1, 1), 2) == pytest.approx(right / (faces + sides), abs=0.015)
 

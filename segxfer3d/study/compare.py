@@ -7,9 +7,10 @@ patients *and* other trainings.
 
 The **p-value** is that of Wilcoxon's signed-rank test on one difference per patient: seeds are averaged first, then the
 cases of each patient. Seeds of one case, and cases of one patient, are no independent observations: pooled as rows they
-make the test reject far too often. The test speaks about other patients under *these* trainings: where the trainings of
-an arm differ as a whole, it rejects more often than it says, and only the interval sees it. So the verdict
-(:mod:`segxfer3d.study.verdict`) needs both.
+make the test reject far too often. The test speaks about other patients under *these* trainings: where a training moves
+all cases together, it rejects far more often than it says, and only the interval sees it. In simulated studies of two
+equal arms (40 patients, 10 seeds) it rejects in 5 to 6 of 100 where trainings do not differ as a whole, and in about 16
+where they differ much; rows pooled, in 30 to 50. So the verdict (:mod:`segxfer3d.study.verdict`) needs both.
 """
 
 from __future__ import annotations

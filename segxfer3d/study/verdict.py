@@ -5,6 +5,9 @@ the interval for other trainings, the test for many arms. It is **equivalent** w
 (-margin, margin), as two one-sided tests would find at 2.5 % each; this comes first, so a difference that is there but
 too small to matter is called equivalent, and the sentence says so. Anything else is **undecided**, which is not "no
 difference". Below 5 seeds, or below 6 patients, where the signed-rank test cannot reach 0.05, there is **no verdict**.
+
+Five seeds are few: where trainings differ much, two equal arms are called different in 7 to 9 of 100 of the tests'
+simulated studies with 5 seeds and 40 patients, and in 5 to 6 with 10 seeds (one comparison; several are corrected).
 """
 
 from __future__ import annotations
