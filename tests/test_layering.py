@@ -1,6 +1,8 @@
 """Who may import whom: each layer knows only what is below it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
@@ -10,6 +12,8 @@ ALLOWED = {
     "compiled": BELOW,
     "checkpoint": BELOW,
     "metrics": BELOW,
+    "lesions": BELOW,
+    "study": BELOW,
     "networks": BELOW,
     "data": BELOW | {"data", "compiled"},
     "inference": BELOW | {"metrics"},
@@ -52,3 +56,8 @@ def test_layers_look_down_only():
             place = path.relative_to(PACKAGE)
             wrong += [f"{place} imports {other}" for other in imported(path) if other not in allowed]
     assert wrong == []
+
+
+def test_statistics_need_neither_torch_nor_monai():
+    code = "import sys, segxfer3d.study; print([m for m in ('torch', 'monai') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
