@@ -19,6 +19,7 @@ ALLOWED = {
     "pretexts": BELOW | {"networks", "compiled", "pretexts"},
     "engines": BELOW | {"pretexts"},
     "knobs": BELOW | {"transfer"},
+    "analysis": BELOW | {"networks", "checkpoint", "transfer", "data"},
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"guard", "knobs", ""},
 }
