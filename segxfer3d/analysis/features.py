@@ -75,7 +75,7 @@ def layer_features(network: nn.Module, layer_name: str = DEFAULT_LAYER) -> Itera
         if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != len(images):
             what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise InputError(f"layer {layer_name!r}: expected an output (N, ...) for N = {len(images)}, got {what}")
-        return output.flatten(1).clone()
+        return output.flatten(1)
 
     handle = find_layer(network, layer_name).register_forward_hook(stop)
     try:

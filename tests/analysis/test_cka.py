@@ -1,5 +1,6 @@
 """CKA against the formulas written out, and what it must not depend on."""
 
+import itertools
 import math
 
 import numpy as np
@@ -15,13 +16,8 @@ from segxfer3d.networks import genesis_unet
 
 def slow_hsic_unbiased(k, l):  # noqa: E741
     """The U-statistic itself: the mean of its kernel over all ordered quadruples of different samples."""
-    n, total = len(k), 0.0
-    for i in range(n):
-        for j in range(n):
-            for q in range(n):
-                for r in range(n):
-                    if len({i, j, q, r}) == 4:
-                        total += k[i, j] * (l[i, j] + l[q, r] - 2 * l[i, q])
+    n, k, l = len(k), k.tolist(), l.tolist()  # noqa: E741
+    total = sum(k[i][j] * (l[i][j] + l[q][r] - 2 * l[i][q]) for i, j, q, r in itertools.permutations(range(n), 4))
     return total / math.perm(n, 4)
 
 
