@@ -95,8 +95,8 @@ def _compare(options: argparse.Namespace) -> None:
         "biased_estimate": result.biased_estimate,
     }
     _write(output, result, content)
-    save_title = f"linear CKA of {options.layer}, unbiased\n{result.samples} patches of {len(cases)} volumes"
-    figure = cka_heat_map(result.names, result.unbiased, save_title)
+    title = f"linear CKA of {options.layer}, unbiased\n{result.samples} patches of {len(cases)} volumes"
+    figure = cka_heat_map(result.names, result.unbiased, title)
     for suffix in (".png", ".svg"):
         save(figure, output / f"cka{suffix}")
     print(_table(result))
@@ -132,7 +132,7 @@ def _read(paths: Sequence[str], names: Sequence[str] | None) -> dict[str, dict[s
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """The fewest last parts of the checkpoints' paths that tell them apart; ``model.pt`` itself is left out.
+    """What tells the checkpoints' paths apart: the fewest last folders, less those that all share at the end.
 
     Raises:
         InputError: a path is given twice.
@@ -140,7 +140,9 @@ def short_names(paths: Sequence[str]) -> list[str]:
     full = [Path(path).absolute() for path in paths]
     if len(set(full)) < len(full):
         raise InputError("--checkpoints: one of them is given twice; tell them apart by --names")
-    parts = [path.parent.parts if path.name == "model.pt" else path.with_suffix("").parts for path in full]
+    parts = [path.with_suffix("").parts for path in full]
+    while len(parts) > 1 and len({part[-1] for part in parts}) == 1 and min(map(len, parts)) > 1:
+        parts = [part[:-1] for part in parts]
     longest = max(map(len, parts))
     choices = (["/".join(part[-depth:]) for part in parts] for depth in range(1, longest + 1))
     return next((names for names in choices if len(set(names)) == len(names)), list(paths))
