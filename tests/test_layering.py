@@ -27,6 +27,7 @@ ALLOWED = {
     "files": BELOW,
     "processes": BELOW,
     "knobs": BELOW | {"transfer"},
+    "analysis": BELOW | {"networks", "checkpoint", "transfer", "data"},
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
 }

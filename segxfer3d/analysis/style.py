@@ -1,0 +1,112 @@
+"""The look of every figure, in one place: colors, fonts, line styles, and files that repeat byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.errors import InputError
+
+try:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+except ImportError as error:
+    raise InputError("figures need matplotlib: pip install 'segxfer3d[report]'") from error
+
+# Okabe and Ito's palette (2008), told apart with any color vision, less what vanishes on white or on dark images
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+OVERLAYS = ("#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#D55E00")  # over images, which are rather dark
+TRUTH, PREDICTION = OVERLAYS[:2]
+# an initialization has one color and line in all figures; the control is gray, frozen ones are dashed
+INIT_LINES: dict[str, tuple[str, str]] = {
+    "random": ("#767676", "-"),
+    "encoder": ("#0072B2", "-"),
+    "encoder+decoder": ("#D55E00", "-"),
+    "whole": ("#009E73", "-"),
+    "frozen-encoder": ("#56B4E9", "--"),
+    "frozen-random": ("#CC79A7", "--"),
+}
+HEAT = "cividis"  # even in lightness, and the same for all color vision
+
+RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that the same bytes come out everywhere
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "savefig.bbox": "tight",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "segxfer3d",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+# what would differ from day to day or machine to machine
+_METADATA: dict[str, dict[str, None]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".svg": {"Date": None, "Creator": None},
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of this package, whatever the user's settings of matplotlib; they are back afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def new_figure(width: float, height: float, gap: float = 0.04) -> Figure:
+    """An empty figure of this size in inches; without pyplot, so nothing has to be closed and no window can open.
+
+    Args:
+        width: inches.
+        height: inches.
+        gap: inches around each panel.
+    """
+    layout = ConstrainedLayoutEngine(w_pad=gap, h_pad=gap, wspace=0.01, hspace=0.01)
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def lines(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Color and line style of each name: fixed for initializations, the next free of the palette for any other."""
+    found: dict[str, tuple[str, str]] = {}
+    styles = [(color, dash) for dash in ("-", "--", ":") for color in PALETTE]
+    names = list(names)
+    taken = {INIT_LINES[name] for name in names if name in INIT_LINES}
+    free = [style for style in styles if style not in taken]
+    for name in names:
+        found[name] = INIT_LINES[name] if name in INIT_LINES else free[len(found.keys() - INIT_LINES) % len(free)]
+    return found
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, PDF or SVG, chosen by the ending; the same figure gives the same bytes.
+
+    Raises:
+        InputError: another ending, or the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _METADATA:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(_METADATA)}")
+    try:
+        with styled():
+            figure.savefig(path, format=suffix[1:], metadata=_METADATA[suffix])
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error})") from error
+    return path
