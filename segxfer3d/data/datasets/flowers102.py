@@ -60,11 +60,9 @@ def read(root: Path, request: Request) -> ImageSet:
 
 def _labels(path: Path) -> list[int]:
     """The classes of all images, counted from 0."""
-    try:
-        from scipy.io import loadmat  # here, so that whoever does not classify these flowers can do without
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise InputError(f"{path}: reading MATLAB files needs SciPy: pip install 'segxfer3d[flowers]'") from error
+    from scipy.io import loadmat  # here, for few need it and it takes a while to import
+    from scipy.io.matlab import MatReadError
+
     try:
         labels = [int(label) - 1 for label in loadmat(path)["labels"].ravel()]
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:
