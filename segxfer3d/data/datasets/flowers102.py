@@ -3,7 +3,7 @@
 A segmented image shows the flower on a blue backdrop, (0, 0, 254). These are JPEGs, whose colors are off around edges,
 so everything within :data:`TOLERANCE` of that blue is background (our choice; nothing official says it). They are
 segmentations by a program, not by people. The classes lie in a MATLAB file, which only classification needs; SciPy
-reads it (``pip install 'segxfer3d[flowers]'``). The official names of the classes are not in the archives: they are
+reads it. The official names of the classes are not in the archives: they are
 numbers here, ``001`` to ``102``.
 
 Source: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ (102flowers.tgz, 102segmentations.tgz, imagelabels.mat).
