@@ -32,7 +32,7 @@ RUN_ARGUMENTS = (
 
 # a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
 # torchrun ends all others when one has failed
-SECONDS_BEHIND = 3.0
+SECONDS_BEHIND = 10.0
 
 _hint = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import ignite.distributed as idist
@@ -15,10 +16,14 @@ def join() -> None:
         idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
 
 
-def leave() -> None:
-    """Leave the process group, where there is one."""
+def leave_at_exit() -> None:
+    """Leave the process group, where there is one, when this process ends without an error.
+
+    Not before: the next run in these processes uses the group again, joining anew can hang.
+    """
     if idist.get_world_size() > 1:
-        idist.finalize()
+        atexit.unregister(idist.finalize)
+        atexit.register(idist.finalize)
 
 
 def share_buffers(network: nn.Module | None) -> None:

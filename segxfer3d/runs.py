@@ -282,9 +282,10 @@ class Session:
         if not self.finished:
             self.write_json("done.json", {"seconds": round(time.time() - self.started, 1)})
         self.close()
+        processes.leave_at_exit()
 
     def close(self) -> None:
-        """Close the log, and leave the process group when no other session is open; also after a failure."""
+        """Close the log, and with it the lock; also after a failure."""
         if self._log is not None:
             for name in (None, "ignite"):
                 logging.getLogger(name).removeHandler(self._log)
@@ -293,5 +294,3 @@ class Session:
         if self in _open:
             _open.remove(self)
         guard.set_hint("")
-        if not _open:
-            processes.leave()

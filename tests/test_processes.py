@@ -30,10 +30,41 @@ def command(name, knobs, processes=2):
     return words + [word for key, value in knobs.items() for word in (f"--{key}", str(value))]
 
 
+def family(pid):
+    """A process and all that it started; torchrun puts its workers into sessions of their own."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def kill(process):
+    """Kill a process and all that it started, as ``kill -9`` does."""
+    for pid in family(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def finish(words, code=0):
+    """Run a command that has to end with ``code``; gives what it printed on stdout and stderr."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        stdout, stderr = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        raise
+    assert process.returncode == code, stderr[-3000:]
+    return stdout, stderr
+
+
 def launch(name, knobs, processes=2, code=0):
-    result = subprocess.run(command(name, knobs, processes), capture_output=True, text=True, timeout=300)
-    assert result.returncode == code, result.stderr[-3000:]
-    return result
+    return finish(command(name, knobs, processes), code)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +91,6 @@ def whole(knobs, tmp_path_factory):
     return get
 
 
-def family(pid):
-    """A process and all that it started; torchrun puts its workers into sessions of their own."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("name", ["genesis_pretrain", "genesis_finetune"])
@@ -85,9 +102,7 @@ def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, knobs, whole
     deadline = time.time() + 200
     while not (folder / "checkpoints" / "epoch-00003.pt").exists() and time.time() < deadline:
         time.sleep(0.01)
-    for pid in family(process.pid):
-        os.kill(pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     assert not (folder / "model.pt").exists(), "the run ended before it could be killed"
     newest = max((folder / "checkpoints").glob("epoch-*.pt"))
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -119,11 +134,11 @@ def test_two_processes_make_one_run_whose_table_is_its_models(knobs, whole, tmp_
 def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
     # four patients: one for validation and one for the test, so that a process has none
     values = {**TINY, "phantom_patients": 4, "output_dir": tmp_path / "runs" / "f" / "001"}
-    result = launch("genesis_finetune", values)
-    assert result.stdout.count("pretraining briefly first") == 1
-    assert result.stdout.count("init encoder: encoder 56/56 tensors loaded") == 1
-    assert result.stdout.count("test part: 1 cases of 1 patients") == 1
-    assert "Warning" not in result.stderr
+    stdout, stderr = launch("genesis_finetune", values)
+    assert stdout.count("pretraining briefly first") == 1
+    assert stdout.count("init encoder: encoder 56/56 tensors loaded") == 1
+    assert stdout.count("test part: 1 cases of 1 patients") == 1
+    assert "Warning" not in stderr
     assert [p.name for p in (tmp_path / "runs" / "phantoms").iterdir()] == ["phantoms-v1-4-0"]
     with (tmp_path / "runs" / "f" / "001" / "cases.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 1
@@ -132,19 +147,19 @@ def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
 
 def test_two_processes_say_what_is_wrong_once(knobs, tmp_path):
     values = {**knobs, "init": "random", "label_count": 99, "output_dir": tmp_path / "run"}
-    result = launch("genesis_finetune", values, code=1)
-    assert result.stderr.count("label_count: expected 1 to 3") == 1
+    _, stderr = launch("genesis_finetune", values, code=1)
+    assert stderr.count("label_count: expected 1 to 3") == 1
     assert list(tmp_path.iterdir()) == []
     values = {**with_init("genesis_finetune", knobs), "label_count": 1, "output_dir": tmp_path / "run"}
-    result = launch("genesis_finetune", values, code=1)
-    assert result.stderr.count("1 labeled cases for 2 processes: expected at least one for each") == 1
+    _, stderr = launch("genesis_finetune", values, code=1)
+    assert stderr.count("1 labeled cases for 2 processes: expected at least one for each") == 1
     values = {"checkpoint": "x.pt", "input": "x.nii", "output_dir": tmp_path / "run", "device": "cpu"}
-    assert launch("infer", values, code=1).stderr.count("error: ") == 1
+    assert launch("infer", values, code=1)[1].count("error: ") == 1
 
 
 def test_a_run_of_two_processes_is_not_gone_on_with_in_one(knobs, whole):
     values = {**with_init("genesis_finetune", knobs), "output_dir": whole("genesis_finetune", 2), "resume": True}
-    assert "started with 2 processes, not 1" in launch("genesis_finetune", values, 1, code=1).stderr
+    assert "started with 2 processes, not 1" in launch("genesis_finetune", values, 1, code=1)[1]
 
 
 MANY = """
@@ -169,7 +184,7 @@ def test_frozen_parts_and_decoder_warmup(knobs, tmp_path):
     values = {**knobs, "max_epochs": 2, "checkpoint": str(pretrained / "model.pt")}
     listed = {str(tmp_path / name): {"init": name, **more} for name, more in runs.items()}
     given = json.dumps([str(BUNDLES / "genesis_finetune.json"), values, listed])
-    subprocess.run([*TORCHRUN, *PYTHON, "-c", MANY, given], check=True, capture_output=True, timeout=300)
+    finish([*TORCHRUN, *PYTHON, "-c", MANY, given])
     before = checkpoint.read_model(pretrained / "model.pt")["state_dict"]
     moved = {}
     for name in runs:
