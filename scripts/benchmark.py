@@ -68,7 +68,7 @@ def corruption(_: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     volume = ((synthetic_ct((256, 256, 128)).astype(np.float32) + 1000) / 2000).clip(0, 1)
-    starts = rng.integers(0, np.array(volume.shape) - CUBE, size=(64, 3))
+    starts = np.stack([rng.integers(0, side - n, 64) for side, n in zip(volume.shape, CUBE, strict=True)], axis=1)
     cubes = np.stack([volume[tuple(slice(s, s + n) for s, n in zip(start, CUBE, strict=True))] for start in starts])
     few = cubes[:4]
     seeds = np.arange(64, dtype=np.uint64)
