@@ -35,12 +35,12 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("random", {}),
     "encoder": ("encoder", {}),
     "encoder+decoder": ("encoder+decoder", {}),
-    "encoder, two steps": ("encoder", {"decoder_warmup_epochs": 2}),
+    "encoder, two steps": ("encoder", {"decoder_warmup_epochs": 1}),
     "frozen-encoder": ("frozen-encoder", {}),
     "frozen-random": ("frozen-random", {}),
 }
 TUNING_SEED = 100
-STEPS_PER_EPOCH = 25
+VALIDATIONS = 4  # of a fine-tuning: an epoch is a quarter of its steps
 COLORS = dict(zip(ARMS, ("0.4", "tab:blue", "tab:orange", "tab:cyan", "tab:green", "tab:red"), strict=True))
 
 Work = tuple[str, int, int, float]  # arm, labeled patients, seed, peak learning rate
@@ -117,8 +117,8 @@ class Study:
         init, extra = ARMS[arm]
         folder = self.root / "finetune" / f"{arm.replace(', ', '-').replace(' ', '-')}-n{count}-s{seed}-lr{lr:g}"
         knobs: dict[str, Any] = {
-            "init": init, "label_count": count, "seed": seed, "lr": lr, "steps_per_epoch": STEPS_PER_EPOCH,
-            "max_epochs": self.options.steps // STEPS_PER_EPOCH, "validation_interval": 1,
+            "init": init, "label_count": count, "seed": seed, "lr": lr, "max_epochs": VALIDATIONS,
+            "steps_per_epoch": self.options.steps // VALIDATIONS, "validation_interval": 1,
             "overlap": self.options.overlap, **extra,
         }  # fmt: skip
         if needs_checkpoint(init):
