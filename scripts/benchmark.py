@@ -1,6 +1,6 @@
 """Measure the speed of the parts, as ratios within one run, beside the machine's arithmetic limit.
 
-``python scripts/benchmark.py [corruption views step engine inference] [--width 32] [--output results.json]``
+``python scripts/benchmark.py [corruption views step engine inference] [--width 32] [--page docs/results/speed.md]``
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -181,7 +181,13 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
     (seconds,) = median_seconds(bare, repeats=steps)
     # the first epoch compiles and warms up
     whole = statistics.median(line["seconds"] for line in lines[1:]) / steps
-    return {"bare_seconds": seconds, "engine_seconds": whole, "overhead_percent": 100 * (whole / seconds - 1)}
+    rate = max(matrix_rate(torch.float32), matrix_rate(torch.bfloat16, 4096) if amp else 0.0)
+    return {
+        "bare_seconds": seconds,
+        "engine_seconds": whole,
+        "overhead_percent": 100 * (whole / seconds - 1),
+        "limit_seconds": 2 * GFLOP_STEP * (options.width / 32) ** 2 / rate,
+    }
 
 
 def inference(options: argparse.Namespace) -> dict[str, float]:
@@ -191,14 +197,23 @@ def inference(options: argparse.Namespace) -> dict[str, float]:
     volume = torch.from_numpy(synthetic_ct(shape).astype(np.float32))[None, None]
     volume = ((volume + 1000) / 2000).clamp_(0, 1)
     inferer = WindowInferer(CUBE, batch_size=2, amp=options.width >= 16 and has_fast_bf16("cpu"), progress=True)
+    windows = 0
+
+    def count(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        nonlocal windows
+        windows += len(inputs[0])
+
+    network.register_forward_pre_hook(count)
     start = time.perf_counter()
     with torch.no_grad():
         inferer(volume, network)
     seconds = time.perf_counter() - start
     voxels = float(np.prod(shape))
+    rate = max(matrix_rate(torch.float32), matrix_rate(torch.bfloat16, 4096) if has_fast_bf16("cpu") else 0.0)
     return {
         "seconds": seconds,
         "seconds_per_million_voxels": seconds / voxels * 1e6,
+        "limit_seconds": windows * GFLOP_FORWARD * (options.width / 32) ** 2 / rate,
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
@@ -209,25 +224,45 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print, and write the files asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--steps", type=int, default=8, help="steps of the engine's epoch")
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
-    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")
     options = parser.parse_args(arguments)
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; expected {', '.join(PARTS)}")
-    results: dict[str, Any] = {"versions": versions(), "width": options.width}
+    results: dict[str, Any] = {}
     for name in options.parts:
-        results[name] = PARTS[name](options)
+        figures = PARTS[name](options)
+        results[name] = {"width": options.width, "machine": versions(), "figures": figures}
         print(name)
-        for key, value in results[name].items():
+        for key, value in figures.items():
             print(f"  {key:<40}{value:>12.4g}")
-    if options.output:
-        options.output.write_text(json.dumps(results, indent=1) + "\n")
+        if options.page:
+            write_page(options.page, results)
+
+
+def write_page(page: Path, results: dict[str, Any]) -> None:
+    """Write the figures; parts that were measured by an earlier call stay."""
+    record = page.with_suffix(".json")
+    known = json.loads(record.read_text()) if record.is_file() else {}
+    known |= results
+    page.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(known, indent=1) + "\n")
+    lines = ["# Speed", "", "Written by `python scripts/benchmark.py PART --width W --page docs/results/speed.md`."]
+    for name, part in known.items():
+        machine = part["machine"]
+        lines += ["", f"## {name}", "", (PARTS[name].__doc__ or "").split("\n")[0], ""]
+        lines += [
+            f"Width {part['width']}; {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}."
+        ]
+        lines += ["", "| figure | value |", "| --- | --- |"]
+        lines += [f"| {key.replace('_', ' ')} | {value:.4g} |" for key, value in part["figures"].items()]
+    page.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
