@@ -208,13 +208,14 @@ def inference(options: argparse.Namespace) -> dict[str, float]:
     with torch.no_grad():
         inferer(volume, network)
     seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     voxels = float(np.prod(shape))
     rate = max(matrix_rate(torch.float32), matrix_rate(torch.bfloat16, 4096) if has_fast_bf16("cpu") else 0.0)
     return {
         "seconds": seconds,
         "seconds_per_million_voxels": seconds / voxels * 1e6,
         "limit_seconds": windows * GFLOP_FORWARD * (options.width / 32) ** 2 / rate,
-        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_memory_gib": peak,
     }
 
 
