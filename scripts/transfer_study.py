@@ -201,11 +201,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = Study(options)
     study.pretrain()
     count = options.label_counts[0]
-    tuning = study.all([(arm, count, TUNING_SEED, lr) for lr in options.lrs for arm in options.arms], "tuning")
-    best = {}
-    for arm in options.arms:
-        reached = {lr: curve(tuning[arm, count, TUNING_SEED, lr])[-1][1] for lr in options.lrs}
-        best[arm] = max(reached, key=reached.__getitem__)
+    tuning: dict[Work, Path] = {}
+    best = dict.fromkeys(options.arms, options.lrs[0])
+    if len(options.lrs) > 1:
+        tuning = study.all([(arm, count, TUNING_SEED, lr) for lr in options.lrs for arm in options.arms], "tuning")
+        for arm in options.arms:
+            reached = {lr: curve(tuning[arm, count, TUNING_SEED, lr])[-1][1] for lr in options.lrs}
+            best[arm] = max(reached, key=reached.__getitem__)
     # seed by seed: a study that is stopped has whole comparisons
     grid = study.all(
         [(arm, n, seed, best[arm]) for seed in options.seeds for n in options.label_counts for arm in options.arms],
@@ -281,8 +283,11 @@ def tables(folders: dict[int, dict[str, list[Path]]], best: dict[str, float]) ->
 def figure_and_tuning(options: argparse.Namespace, tuning: dict[Work, Path]) -> list[str]:
     """The figure, and what each learning rate reached."""
     count = options.label_counts[0]
-    lines = ["", f"![dice over steps]({options.name}_dice_over_steps.svg)", ""]
+    lines = ["", f"![dice over steps]({options.name}_dice_over_steps.svg)"]
+    if not tuning:
+        return lines
     lines += [
+        "",
         f"Learning rates tried: dice on the validation part after {options.steps} steps, {count} patients, one draw of "
         "its own.",
         "",
