@@ -45,9 +45,7 @@ def find_source(session: Session, task: str) -> tuple[ImageSet, bool]:
     return found, generated
 
 
-def _found(
-    session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check"
-) -> ImageSet:
+def _found(session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check") -> ImageSet:
     knobs = session.knobs
     progress = knobs.progress and session.main
     images = find_images(

@@ -425,7 +425,9 @@ def read_weights(session: Session, path: str, network: SegmentationNetwork, data
         if is_resnet:
             return imagenet.read(path, ours["backbone"])
         if network.definition["name"] != "genesis_unet":
-            hint = "; --backbone resnet18, resnet34 or resnet50 takes ImageNet's" if imagenet.is_imagenet(content) else ""
+            hint = (
+                "; --backbone resnet18, resnet34 or resnet50 takes ImageNet's" if imagenet.is_imagenet(content) else ""
+            )
             raise InputError(f"checkpoint {path}: a foreign one; expected model.pt of a run{hint}")
         if not network.definition["arguments"].get("batch_statistics"):
             session.say(

@@ -103,7 +103,7 @@ def test_pretraining_leaves_a_model_its_signs_and_pictures(name, pretrained):
 def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path):
     knobs = {"dataset_dir": str(shapes), "init": init, "checkpoint": str(pretrained / name / "model.pt")}
     if "decoder" not in PRETEXTS[name][0] and init == "encoder+decoder":
-        with pytest.raises(InputError, match=r"init encoder\+decoder: .*did not train the decoder; expected --init enc"):
+        with pytest.raises(InputError, match=r"init encoder\+decoder: .*did not train the decoder; expected --init"):
             finetune(tmp_path / "run", **knobs)
         assert list(tmp_path.iterdir()) == []
         return
@@ -151,8 +151,8 @@ def test_what_pretraining_bundles_share_is_the_same_in_all():
     first = configs["simclr"]
     # what a pretext's bundle says for itself: what it is, and knobs with other defaults
     own = {"description", "imports", "output_dir", "session", "data", "network_def", "pretext", "knobs"}
-    own |= {"views", "whole_view", "corruption", "augment", "canvas_size"}
-    own |= {"jitter_strength", "temperature", "momentum", "queue_size", "own_stages", "reconstruction_weight", "pooling"}
+    own |= {"views", "whole_view", "corruption", "augment", "canvas_size", "jitter_strength", "temperature", "momentum"}
+    own |= {"queue_size", "own_stages", "reconstruction_weight", "pooling"}
     own |= {"batch_size", "optimizer_name", "lr", "weight_decay", "clip_norm"}
     for name, config in configs.items():
         assert config.keys() - own == first.keys() - own, name
@@ -202,7 +202,7 @@ def test_published_imagenet_weights(shapes, tmp_path):
     assert all(torch.equal(weights[f"encoder.resnet.{key}"], tensor) for key, tensor in encoder.items())
     assert read(tmp_path / "run", "transfer.json")["unused"] == ["fc.weight", "fc.bias"]
     assert len(rows(tmp_path / "run")) == 26
-    with pytest.raises(InputError, match="a foreign one; expected model.pt of a run; --backbone resnet18"):
+    with pytest.raises(InputError, match=r"a foreign one; expected model\.pt of a run; --backbone resnet18"):
         finetune(tmp_path / "other", **{**knobs, "backbone": "conrec"})
 
 
@@ -272,16 +272,14 @@ def test_the_official_split_of_a_named_data_set(voc, tmp_path):
     assert set(split["train"]) < set(provenance["patients"])
     assert checkpoint.read_model(tmp_path / "f" / "model.pt")["classes"] == {1: "cat"}
     run("classification_pretrain", tmp_path / "c", **{**knobs, "target": "cat,person"})
-    with pytest.raises(InputError, match="target 'car': .*; expected one class|no images for segmentation of car"):
+    with pytest.raises(InputError, match="no images for segmentation of car"):
         finetune(tmp_path / "none", **{**knobs, "target": "car"})
 
 
 def test_gray_images(tmp_path):
     root = write_images(tmp_path / "gray", 24, size=24, channels=1)
     run("conrec_pretrain", tmp_path / "p", dataset_dir=str(root), max_epochs=1)
-    finetune(
-        tmp_path / "f", dataset_dir=str(root), init="encoder+decoder", checkpoint=str(tmp_path / "p" / "model.pt")
-    )
+    finetune(tmp_path / "f", dataset_dir=str(root), init="encoder+decoder", checkpoint=str(tmp_path / "p" / "model.pt"))
     for name in ("p", "f"):
         model = checkpoint.read_model(tmp_path / name / "model.pt")
         assert (model["network"]["arguments"]["in_channels"], model["preprocessing"]["channels"]) == (1, 1)
@@ -289,7 +287,7 @@ def test_gray_images(tmp_path):
 
 
 def test_without_data_images_are_generated_and_pretrained_on(tmp_path, caplog):
-    knobs = {"init": "encoder", "generated_images": 20, "label_count": None, "max_epochs": 1}
+    knobs = {"init": "encoder", "generated_images": 20, "max_epochs": 1}
     with caplog.at_level("INFO", "segxfer3d"):
         finetune(tmp_path / "unet2d_finetune" / "001", **knobs)
     (root,) = (tmp_path / "generated").iterdir()
