@@ -48,6 +48,8 @@ def load_model(session: Session) -> Model:
     content = checkpoint.read_model(path)
     if not content["classes"]:
         raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
+    if "image_size" in content["preprocessing"]:
+        raise InputError(f"checkpoint {path}: a model of 2D images; this job takes volumes only")
     network = build(content["network"])
     report = transfer.load_all(network, content["state_dict"], str(path))
     session.record("transfer", report.as_dict())

@@ -69,20 +69,33 @@ class ItemOutput:
 
 
 class StopOnNaN:
-    """Stops the run at the first loss that is not a finite number; the last training state stays."""
+    """Stops the run at the first loss that is not a finite number; the last training state stays.
+
+    At an epoch's end the weights are looked at too, so that no training state holds what the next loss would show.
+    """
 
     def attach(self, engine: Engine) -> None:
-        """Hang on a trainer."""
+        """Hang on a trainer, before everything that keeps its weights."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_weights)
 
     def __call__(self, engine: Engine) -> None:
         """After a step."""
         loss = float(engine.state.output[0]["loss"].detach())
         if not math.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss} at step {engine.state.iteration} (epoch {engine.state.epoch}): "
-                "try a smaller --lr, or --clip_norm 1; the last training state is kept"
-            )
+            self._stop(engine, f"the loss is {loss} at")
+
+    def _look_at_weights(self, engine: Engine) -> None:
+        for name, tensor in unwrap(engine.network).state_dict().items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                self._stop(engine, f"{name} is not finite after")
+
+    @staticmethod
+    def _stop(engine: Engine, what: str) -> None:
+        raise InputError(
+            f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}): "
+            "try a smaller --lr, or --clip_norm 1; the last training state is kept"
+        )
 
 
 class DecoderWarmup:

@@ -33,17 +33,19 @@ def find_source(session: Session, task: str) -> tuple[ImageSet, bool]:
     knobs = session.knobs
     if knobs.dataset and not knobs.dataset_dir:
         raise InputError(f"dataset_dir: where is the data set {knobs.dataset}? Expected its folder")
+    _refuse_sizes(knobs)
     generated = not knobs.dataset_dir
     folder, name = knobs.dataset_dir, knobs.dataset or "folder"
     if generated:
         folder = str(generated_data(session, write_images, knobs.generated_images))
         session.say(f"no --dataset_dir given: using generated images in {folder}")
     found = _found(session, name, folder, knobs.target, task)
-    _refuse_few(found, knobs)
+    if len(found.cases) < 2:
+        raise InputError(f"{found.root}: one image only; expected at least two")
     return found, generated
 
 
-def _found(session: Session, dataset: str, folder: str, target: str, task: str) -> ImageSet:
+def _found(session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check") -> ImageSet:
     knobs = session.knobs
     progress = knobs.progress and session.main
     images = find_images(
@@ -53,21 +55,27 @@ def _found(session: Session, dataset: str, folder: str, target: str, task: str) 
     for note in images.notes:
         session.say(f"note: {note}")
     report = check_images(images, knobs.skip_bad_cases, progress)
-    session.record("data_check" if dataset == (knobs.dataset or "folder") else "extra_check", report.as_dict())
+    session.record(record, report.as_dict())
     for name, why in report.bad.items():
         session.say(f"left out: {name} ({why})")
     if report.empty_masks:
         session.say(f"warning: {len(report.empty_masks)} masks are empty: {', '.join(report.empty_masks[:5])}")
     if report.converted:
-        session.say(f"note: {len(report.converted)} images of another color mode were converted (see data_check.json)")
+        session.say(f"note: {len(report.converted)} images of another color mode were converted (see {record}.json)")
     return replace(images, cases=report.good)
 
 
-def _refuse_few(images: ImageSet, knobs: Any) -> None:
-    if knobs.backbone != "conrec" and knobs.image_size % 32:
-        raise InputError(f"image_size: a ResNet needs a multiple of 32, got {knobs.image_size}")
-    if len(images.cases) < 2:
-        raise InputError(f"{images.root}: one image only; expected at least two")
+def _refuse_sizes(knobs: Any) -> None:
+    smallest = 8 if knobs.backbone == "conrec" else 32  # its coarsest feature is one pixel
+    if knobs.image_size % smallest:
+        raise InputError(f"image_size: a ResNet needs a multiple of {smallest}, got {knobs.image_size}")
+    if knobs.batch_size == 1 and knobs.image_size == smallest:
+        raise InputError(
+            f"batch_size: one image of image_size {smallest} leaves batch norm a single value a channel; "
+            "expected at least 2, or larger images"
+        )
+    if knobs.official_split and knobs.pretrain_fraction:
+        raise InputError("official_split and pretrain_fraction: expected one of them, got both")
 
 
 @dataclass
@@ -105,6 +113,10 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
         task: ``images``, ``classification`` or ``segmentation``: what the pretext needs beside images.
     """
     knobs = session.knobs
+    if knobs.extra_dataset and not knobs.extra_dataset_dir:
+        raise InputError(f"extra_dataset_dir: where is the data set {knobs.extra_dataset}? Expected its folder")
+    if knobs.extra_dataset_dir and task != "images":
+        raise InputError(f"extra_dataset_dir: expected none, this pretext needs {task} data of one data set")
     images, _ = find_source(session, task)
     cases: Sequence[ImageCase] = images.cases
     if knobs.official_split:
@@ -121,9 +133,7 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
     data: Any = own
     extra: tuple[ImageCase, ...] = ()
     if knobs.extra_dataset_dir:
-        if task != "images":
-            raise InputError(f"extra_dataset_dir: expected none, the pretext needs {task} data of one data set")
-        more = _found(session, knobs.extra_dataset or "folder", knobs.extra_dataset_dir, "", "images")
+        more = _found(session, knobs.extra_dataset or "folder", knobs.extra_dataset_dir, "", "images", "extra_check")
         if more.channels != images.channels:
             raise InputError(
                 f"extra_dataset_dir {more.root}: {more.channels} channels, {images.root} {images.channels}"
@@ -160,7 +170,7 @@ def _probe(session: Session, images: ImageSet, cases: Sequence[ImageCase]) -> tu
             return None
     known = {case.name for case in cases}
     labeled = [case for case in images.cases if case.name in known]
-    if len(labeled) < 20:
+    if len(labeled) < 20 or len({case.category for case in labeled}) < 2:
         return None
     fit, test = hold_out(labeled, 0.3, knobs.split_seed)
     order = torch.Generator().manual_seed(knobs.split_seed)

@@ -424,6 +424,11 @@ def read_weights(session: Session, path: str, network: SegmentationNetwork, data
     if "format" not in content:
         if is_resnet:
             return imagenet.read(path, ours["backbone"])
+        if network.definition["name"] != "genesis_unet":
+            hint = (
+                "; --backbone resnet18, resnet34 or resnet50 takes ImageNet's" if imagenet.is_imagenet(content) else ""
+            )
+            raise InputError(f"checkpoint {path}: a foreign one; expected model.pt of a run{hint}")
         if not network.definition["arguments"].get("batch_statistics"):
             session.say(
                 "published Models Genesis weights: they were trained with batch statistics, see --batch_statistics"

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from segxfer3d.engines import to_device
+from segxfer3d.errors import InputError
 from segxfer3d.handlers import unwrap
 from segxfer3d.image_jobs import EVALUATION_BATCH, ImagePretrainingData
 from segxfer3d.monitors import image_grid, linear_accuracy, neighbor_accuracy
@@ -57,11 +58,14 @@ class PretextMonitor:
         devices = [device] if device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(0)
-            folder = self.session.folder / "pictures"
-            folder.mkdir(exist_ok=True)
             items = [self.data.train.data[i] for i in range(min(PICTURES, len(self.data.train.data)))]
             columns = pretext.pictures(to_device(default_collate(items), device))
-            image_grid(columns, folder / f"epoch-{epoch:05d}.png", PICTURES)
+            folder = self.session.folder / "pictures"
+            try:
+                folder.mkdir(exist_ok=True)
+                image_grid(columns, folder / f"epoch-{epoch:05d}.png", PICTURES)
+            except OSError as error:
+                raise InputError(f"{folder} could not be written ({error}); the last training state is kept") from error
             if self.data.probe is not None:
                 engine.state.metrics.update(self.probe(pretext, *self.data.probe))
 

@@ -1,10 +1,11 @@
-"""What the tests share: small phantoms, and where real data are."""
+"""What the tests share: small phantoms, generated pictures, and where real data are."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from segxfer3d.data.generated_images import write_images
 from segxfer3d.data.phantoms import write_phantoms
 
 
@@ -12,6 +13,12 @@ from segxfer3d.data.phantoms import write_phantoms
 def phantoms(tmp_path_factory) -> Path:
     """Phantom CTs of eight patients."""
     return write_phantoms(tmp_path_factory.mktemp("data"), patients=8, seed=3)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """Thirty generated pictures of five classes, with masks."""
+    return write_images(tmp_path_factory.mktemp("data"), 30, size=24)
 
 
 @pytest.fixture

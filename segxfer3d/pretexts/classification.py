@@ -19,8 +19,9 @@ class Classification(Pretext):
     Args:
         network: whose encoder is trained.
         classes: how many there are.
-        views: draws a view of a batch in training; images are taken as they are in evaluation, and without it.
+        views: draws a view of a batch in training; images are taken as they are without it.
         pooling: ``average`` or ``attention``.
+        whole: makes the view for evaluation, which draws nothing; images are taken as they are without it.
 
     Raises:
         InputError: fewer than two classes.
@@ -29,12 +30,18 @@ class Classification(Pretext):
     trained_parts = ("encoder",)
 
     def __init__(
-        self, network: SegmentationNetwork, classes: int, views: Views | None = None, pooling: str = "average"
+        self,
+        network: SegmentationNetwork,
+        classes: int,
+        views: Views | None = None,
+        pooling: str = "average",
+        whole: Views | None = None,
     ) -> None:
         super().__init__(network)
         if classes < 2:
             raise InputError(f"classes: expected at least 2 to tell apart, got {classes}")
         self.views = views
+        self.whole = whole
         encoder = network.encoder
         self.classifier = ClassificationHead(encoder.channels[-1], classes, pooling, encoder.spatial_dims)
 
@@ -51,7 +58,8 @@ class Classification(Pretext):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``batch``: ``image`` and ``category`` (N,), 0 to classes - 1. Gives ``loss`` and ``accuracy``."""
         categories = entry(batch, "category")
-        images = self.views(batch).image if self.views is not None and self.training else unit_images(batch)
+        views = self.views if self.training else self.whole
+        images = unit_images(batch) if views is None else views(batch).image
         logits = self.classify(images).float()
         accuracy = (logits.argmax(dim=1) == categories).float().mean()
         return {"loss": F.cross_entropy(logits, categories), "accuracy": accuracy}

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
 from segxfer3d.pretexts.classification import Classification
-from tests.pretexts.stand_ins import batch, check_contract, network, optimizer_of, step, views
+from tests.pretexts.stand_ins import View, batch, check_contract, network, optimizer_of, step, views
 
 
 @pytest.mark.parametrize("pooling", ["average", "attention"])
@@ -25,6 +25,16 @@ def test_loss_and_accuracy():
     losses = pretext(items)
     torch.testing.assert_close(losses["loss"], F.cross_entropy(logits, items["category"]))
     assert float(losses["accuracy"]) == float((logits.argmax(dim=1) == items["category"]).float().mean())
+
+
+def test_evaluation_has_a_view_of_its_own():
+    def half(items):
+        return View(*[items["image"].float()[..., :8] / 255] * 2)
+
+    pretext = Classification(network(), 3, views, whole=half).eval()
+    items = batch()
+    logits = pretext.classify(half(items).image)
+    torch.testing.assert_close(pretext(items)["loss"], F.cross_entropy(logits, items["category"]))
 
 
 def test_the_loss_falls():

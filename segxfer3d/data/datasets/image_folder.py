@@ -51,8 +51,10 @@ def read(root: Path, request: Request) -> ImageSet:
             raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
         refuse_lone_masks(root, images, masks)
     classes = _classes(image_folder or root, images)
-    if request.task == "classification" and len(set(classes.values())) < 2:
-        raise InputError(f"{root}: no classes to tell apart; expected a folder of images for each of at least two")
+    if request.task == "classification":
+        if len(set(classes.values())) < 2:
+            raise InputError(f"{root}: no classes to tell apart; expected a folder of images for each of at least two")
+        _refuse_empty_classes(image_folder or root, set(classes.values()))
     categories = tuple(sorted(set(classes.values())))
     cases = [
         ImageCase(
@@ -82,6 +84,12 @@ def _classes(folder: Path, images: dict[str, Path]) -> dict[str, str]:
     """The class of every image by its name; none where images lie outside of subfolders."""
     parts = {name: path.relative_to(folder).parts for name, path in images.items()}
     return {name: part[0] for name, part in parts.items()} if all(len(part) > 1 for part in parts.values()) else {}
+
+
+def _refuse_empty_classes(folder: Path, classes: set[str]) -> None:
+    names = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    if empty := sorted(names - classes):
+        raise InputError(f"{folder}: no image of {len(empty)} of its classes: {some(empty)}")
 
 
 def _channels(cases: Sequence[ImageCase]) -> int:

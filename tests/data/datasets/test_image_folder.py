@@ -31,6 +31,9 @@ def test_a_folder_for_each_class_and_images_alone(tmp_path):
     (tmp_path / "cat" / "notes.txt").write_text("no image")
     found = find_images("folder", tmp_path, task="classification")
     assert [(case.name, case.category) for case in found.cases] == [("cat_1", 0), ("cat_2", 0), ("dog_1", 1)]
+    (tmp_path / "emu").mkdir()
+    with pytest.raises(InputError, match="no image of 1 of its classes: emu"):
+        find_images("folder", tmp_path, task="classification")
     images = find_images("folder", tmp_path, task="images")
     assert (len(images.cases), images.has_categories, images.categories) == (3, False, ())
     fill(tmp_path, ["loose"])
