@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.transfer import INITIALIZATIONS
+from segxfer3d.initializations import INITIALIZATIONS
 
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
