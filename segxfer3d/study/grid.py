@@ -45,11 +45,12 @@ A study's folder::
     budget        float: number of labels, or share of them at most 1 (1.0: all); null for a pretraining
     budget_name   "n5", "f0.05" or "all"; null for a pretraining
     seed          int; null for a pretraining
+    parts         what the identity was made of: {"config", "knobs", "data", "code_version", "before"}
 
 A trial's folder has, beside what the run leaves (``run.json``, ``metrics.jsonl``, ``cases.csv``, ``model.pt``,
-``done.json``): ``trial.json`` (its entry of ``trials.json``, with ``code_version``), ``output.txt`` (what the training
-printed), ``trial.lock``, and after a failure ``failed.json`` (``{"error", "returncode", "seconds", "time"}``). How a
-trial stands is read from these files alone: :func:`segxfer3d.study.states.state_of`.
+``done.json``): ``trial.json`` (its entry of ``trials.json``), ``output.txt`` (what the training printed),
+``trial.lock``, and after a failure ``failed.json`` (``{"error", "returncode", "seconds", "time"}``). How a trial stands
+is read from these files alone: :func:`segxfer3d.study.states.states`.
 """
 
 from __future__ import annotations
@@ -71,11 +72,7 @@ MODEL = "model.pt"
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a study; the fields are those of ``trials.json``.
-
-    Attributes:
-        parts: what went into ``identity``, kept in ``trial.json``.
-    """
+    """One training of a study; the fields are those of ``trials.json``."""
 
     id: str
     kind: str
@@ -94,9 +91,7 @@ class Trial:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in ``trials.json``."""
-        content = asdict(self)
-        del content["parts"]
-        return {**content, "depends": list(self.depends)}
+        return {**asdict(self), "depends": list(self.depends)}
 
     def start_knobs(self, root: Path, trials: Mapping[str, Trial]) -> dict[str, Any]:
         """The knobs with paths into the study's folder put in: where to write, and what to start from.
@@ -133,9 +128,7 @@ def expand(study: Study) -> list[Trial]:
                     trials.append(_finetuning(study, data, budget, seed, name, arm, source))
     ids = [trial.id for trial in trials]
     if twice := sorted({found for found in ids if ids.count(found) > 1}):
-        raise InputError(
-            f"study {study.file}: two trials would be called {twice[0]}; expected other names with fewer -"
-        )
+        raise InputError(f"study {study.file}: two trials are called {twice[0]}; expected names with fewer -")
     return trials
 
 

@@ -47,7 +47,7 @@ def states(root: Path, trials: Sequence[Trial]) -> dict[str, State]:
 
 def blocked(trial: Trial, found: dict[str, State]) -> State | None:
     """The state of a trial whose dependencies are bad; None where they are not."""
-    bad = [name for name in trial.depends if name in found and found[name].name in BAD]
+    bad = [name for name in trial.depends if found[name].name in BAD]
     return State(BLOCKED, f"needs {bad[0]}, which {_is(found[bad[0]])}") if bad else None
 
 
