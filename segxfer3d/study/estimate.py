@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -123,7 +124,7 @@ def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_
         if code != 0 or len(lines) < EPOCHS:
             return Cost(None, f"no estimate: {error_of(folder / OUTPUT) or f'exit status {code}'}")
     step = mean(line["seconds"] for _, line in lines[1:]) / min(STEPS, steps)
-    gaps = [after - before - line["seconds"] for (before, _), (after, line) in zip(lines, lines[1:], strict=False)]
+    gaps = [after - before - line["seconds"] for (before, _), (after, line) in pairwise(lines)]
     between = max(0.0, mean(gaps))
     once = max(0.0, seconds - (lines[-1][0] - lines[0][0]) - step * min(STEPS, steps) - between)
     validations = epochs // interval if isinstance(interval, int) else epochs
