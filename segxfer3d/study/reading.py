@@ -187,7 +187,8 @@ def _read(reader: _Reader, content: Mapping[str, Any]) -> Study | None:
     known = {where: bundle for where, bundle in bundles.items() if bundle is not None}
     finetune, pretrainers = known["finetune"], [known[f"pretrain.{n}"] for n in stages]
     arms = _arms(reader, content.get("arms"), list(stages), finetune)
-    published = content.get("published")
+    data = _data(reader, content.get("data", {"data": {}}), pretrainers, finetune)
+    budgets = _budgets(reader, content.get("budgets"), finetune)
     return Study(
         name=str(name),
         description=str(content.get("description", "")),
@@ -197,10 +198,10 @@ def _read(reader: _Reader, content: Mapping[str, Any]) -> Study | None:
         pretrain={n: _stage(reader, e, f"pretrain.{n}", known[f"pretrain.{n}"]) for n, e in stages.items()},
         finetune=_stage(reader, content["finetune"], "finetune", finetune),
         arms=arms,
-        data=_data(reader, content.get("data", {"data": {}}), pretrainers, finetune),
-        budgets=_budgets(reader, content.get("budgets"), finetune),
+        data=data,
+        budgets=budgets,
         seeds=_seeds(reader, content.get("seeds")),
-        published=reader.section(published, "published") if published is not None else None,
+        published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
     )
 
 
@@ -310,3 +311,18 @@ def _seeds(reader: _Reader, content: Any) -> list[int]:
     elif len(set(seeds)) < len(seeds):
         reader.problems.append(f"seeds: one is there twice: {seeds!r}")
     return list(seeds)
+
+
+def _published(
+    reader: _Reader, content: Any, arms: Sequence[str], data: Sequence[str], budgets: Sequence[str]
+) -> dict[str, Any] | None:
+    """Figures to show beside; each belongs to an arm, a data set and a budget of the study."""
+    if content is None:
+        return None
+    section: dict[str, Any] = reader.section(content, "published")
+    for entry in reader.section(section.get("values", []), "published.values", list):
+        for what, known in (("arm", arms), ("data", data), ("budget_name", budgets)):
+            name = entry.get(what) if isinstance(entry, dict) else entry
+            if name not in known:
+                reader.problems.append(f"published: no {what} {name!r}{nearest(str(name), known)}")
+    return section
