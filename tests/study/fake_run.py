@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,14 @@ folder.mkdir(parents=True, exist_ok=True)
 with (folder / "starts.txt").open("a") as file:
     file.write(f"resume {resume}\n")
 (folder / "run.json").write_text(json.dumps({"job": "fake", "knobs": {}}))
+
+
+def begin():
+    """Say that it runs, and as which process."""
+    (folder / ".begun").write_text(str(os.getpid()))
+    (folder / ".begun").rename(folder / "begun")
+
+
 if mode == "fail":
     print("noise\nerror: loss is NaN in epoch 3\nfull trace: log.txt")
     raise SystemExit(1)
@@ -20,10 +29,10 @@ if mode == "full":
     print(f"error: {folder}/checkpoints/epoch-00002.pt could not be saved ([Errno 28] No space left on device)")
     raise SystemExit(1)
 if mode == "slow":
-    (folder / "begun").touch()
+    begin()
     time.sleep(60)
 if mode == "brief":
-    (folder / "begun").touch()
+    begin()
     time.sleep(1.5)
 lines = [{"epoch": epoch, "step": epoch * 5, "loss": 1.0, "seconds": 0.05} for epoch in (1, 2, 3)]
 for line in lines:
