@@ -166,7 +166,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> [duration(s) for s in (8, 95, 4000, 200000)]
-        ['8 s', '1 min 35 s', '1 h 7 min', '2 d 8 h']
+        ['8 s', '1 min 35 s', '1 h 6 min', '2 d 7 h']
     """
     whole = round(seconds)
     for size, name, smaller, inner in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
