@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.transfer import INITIALIZATIONS
+from segxfer3d.initializations import INITIALIZATIONS
 
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
 # what may change when a run goes on: none of these changes what is computed, but for rounding on another device
-_FREE = {
+FREE = {
     "output_dir", "resume", "save_interval", "progress", "num_workers",
     "device", "monitor_interval", "compile", "pretrain_config",
 }  # fmt: skip
@@ -268,7 +268,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What makes two sets of knobs two different runs, in words; paths are compared from the working directory."""
     changed = []
     for name, value in now.items():
-        if name in before and name not in _FREE and before[name] != value:
+        if name in before and name not in FREE and before[name] != value:
             if name in _PATHS and before[name] and value and Path(before[name]).resolve() == Path(value).resolve():
                 continue
             changed.append(f"{name} {_shown(before[name])}, not {_shown(value)}")

@@ -13,19 +13,18 @@ import torch
 from torch import Tensor
 
 from segxfer3d.errors import InputError
+from segxfer3d.initializations import INITIALIZATIONS, SCENARIOS, frozen_parts, loaded_parts, needs_checkpoint
 from segxfer3d.networks import PARTS, SegmentationNetwork
 
-# name of the initialization -> the paper's scenario, parts that are loaded, parts that stay frozen
-_CHOICES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "random": ("1", (), ()),
-    "encoder": ("2 or 4", ("encoder",), ()),
-    "encoder+decoder": ("3", ("encoder", "decoder"), ()),
-    "whole": ("", ("encoder", "decoder", "head"), ()),
-    "frozen-encoder": ("", ("encoder",), ("encoder",)),
-    "frozen-random": ("", (), ("encoder",)),
-}
-INITIALIZATIONS = tuple(_CHOICES)
-SCENARIOS = {init: scenario for init, (scenario, _, _) in _CHOICES.items()}
+__all__ = [
+    "INITIALIZATIONS",
+    "SCENARIOS",
+    "TransferReport",
+    "initialize",
+    "load_all",
+    "loaded_parts",
+    "needs_checkpoint",
+]
 
 
 @dataclass(frozen=True)
@@ -56,30 +55,6 @@ class TransferReport:
         return f"init {self.init}: {'; '.join(words)}{origin}"
 
 
-def needs_checkpoint(init: str) -> bool:
-    """Whether ``init`` loads anything.
-
-    Raises:
-        InputError: an unknown initialization.
-    """
-    return bool(_choice(init)[1])
-
-
-def loaded_parts(init: str) -> tuple[str, ...]:
-    """The parts that ``init`` loads.
-
-    Raises:
-        InputError: an unknown initialization.
-    """
-    return _choice(init)[1]
-
-
-def _choice(init: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    if init not in _CHOICES:
-        raise InputError(f"init: expected one of {', '.join(INITIALIZATIONS)}, got {init!r}")
-    return _CHOICES[init]
-
-
 def initialize(
     network: SegmentationNetwork, init: str, state_dict: Mapping[str, Tensor] | None = None, source: str = ""
 ) -> TransferReport:
@@ -97,7 +72,7 @@ def initialize(
         InputError: an unknown ``init``, no ``state_dict`` where one is needed, or a missing or misshapen tensor of a
             requested part; nothing is loaded then.
     """
-    _, parts, frozen = _choice(init)
+    parts, frozen = loaded_parts(init), frozen_parts(init)
     if parts and state_dict is None:
         raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
     given = dict(state_dict or {})

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from segxfer3d.errors import InputError
 from segxfer3d.study.bootstrap import RESAMPLES, Interval, bootstrap_means, can_resample, percentile_interval
@@ -127,6 +126,8 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
     Args:
         differences: (n,) independent ones.
     """
+    from scipy import stats  # a second to import, and what runs a study needs none of it
+
     rounded = np.round(differences, 12)
     return float(stats.wilcoxon(rounded).pvalue) if rounded.any() else 1.0
 

@@ -70,13 +70,18 @@ def read(path: str | PathLike[str], backbone: str) -> dict[str, Tensor]:
         InputError: not such a file, or its keys or shapes are not the backbone's.
     """
     source = f"checkpoint {path}"
-    content = _read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else read_file(path)
+    content = read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else read_file(path)
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
         raise InputError(f"{source}: expected a plain dictionary of tensors, as torchvision and timm publish")
     return translate(content, backbone, source)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a ``.safetensors`` file.
+
+    Raises:
+        InputError: no such file, or damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -1,0 +1,257 @@
+"""The command ``segxfer3d``; each of its commands imports what it needs when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segxfer3d.errors import InputError
+
+if TYPE_CHECKING:
+    from segxfer3d.study.grid import Trial
+    from segxfer3d.study.runner import Resources
+    from segxfer3d.study.states import State
+
+_STOPPED = 130  # exit status of a command that Ctrl-C ended
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def main() -> None:
+    """The entry point: bad input is one line and exit status 1, never a trace."""
+    try:
+        cli()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="segxfer3d")
+def cli() -> None:
+    """What to pretrain and what to transfer, to segment your own volumes from few labels.
+
+    Single trainings are run with: python -m monai.bundle run --config_file bundles/NAME.json
+    """
+
+
+@cli.group()
+def study() -> None:
+    """Run many trainings, and see how they stand."""
+
+
+def _resources(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--per-gpu", type=click.IntRange(1), help="Trainings at a time on a GPU [jobs / GPUs]."),
+        click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [cores / jobs]."),
+        click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Trainings at a time."),
+    ):
+        command = option(command)
+    return command
+
+
+_settings = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the study; may be repeated."
+)
+_output = click.option("--output", "-o", type=FOLDER, required=True, help="The study's folder.")
+
+
+@study.command("run")
+@click.argument("file", type=FILE)
+@_output
+@_settings
+@_resources
+@click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; run none of them.")
+@click.option("--no-timing", is_flag=True, help="With --dry-run: time no steps, only list.")
+def study_run(
+    file: Path,
+    output: Path,
+    settings: tuple[str, ...],
+    jobs: int,
+    threads: int | None,
+    per_gpu: int | None,
+    dry_run: bool,
+    no_timing: bool,
+) -> None:
+    """Run the trials of a study FILE that are not done yet.
+
+    The same command goes on after a stop. Trials that failed are tried again.
+    """
+    from segxfer3d.study import grid, runner
+    from segxfer3d.study.reading import read_study
+
+    plan = read_study(file, _parsed(settings))
+    trials = grid.expand(plan)
+    left = grid.check_folder(plan, trials, output)
+    resources = _made_resources(jobs, threads, per_gpu)
+    for place in left:
+        click.echo(f"note: {output / place} is no trial of this study any more, it is left as it is")
+    if dry_run:
+        _list(trials, output, resources, timing=not no_timing)
+        return
+    with runner.study_lock(output):
+        grid.write(plan, trials, output)
+        try:
+            found = runner.run(trials, output, resources, click.echo)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on", err=True)
+            raise SystemExit(_STOPPED) from None
+    _close(trials, found)
+
+
+@study.command("status")
+@click.argument("folder", type=FOLDER)
+@click.option("--all", "show_all", is_flag=True, help="A line for each trial, also for those that are done.")
+def study_status(folder: Path, show_all: bool) -> None:
+    """How the trials of a study's FOLDER stand, and why some failed."""
+    from segxfer3d.study import grid, states
+
+    trials = grid.read_trials(folder)
+    found = states.states(folder, trials)
+    for trial in trials:
+        if show_all or found[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
+            click.echo(f"{found[trial.id].name:8} {trial.id}")
+    _close(trials, found)
+
+
+@study.command("prepare", hidden=True)
+@click.argument("file", type=FILE)
+@_output
+@_settings
+def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+    """Write trials.json and run nothing: for workflow managers that run `study trial` themselves."""
+    from segxfer3d.study import grid, runner
+    from segxfer3d.study.reading import read_study
+
+    plan = read_study(file, _parsed(settings))
+    trials = grid.expand(plan)
+    grid.check_folder(plan, trials, output)
+    with runner.study_lock(output):
+        grid.write(plan, trials, output)
+    click.echo(f"{len(trials)} trials in {output / 'trials.json'}")
+
+
+@study.command("trial", hidden=True)
+@click.argument("folder", type=FOLDER)
+@click.argument("trial")
+@_resources
+def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gpu: int | None) -> None:
+    """Run one TRIAL of a study's FOLDER, unless it is done."""
+    from segxfer3d.study import grid, runner, states
+
+    trials = grid.read_trials(folder)
+    with runner.study_lock(folder, shared=True):
+        try:
+            state = runner.run_one(trial, trials, folder, _made_resources(jobs, threads, per_gpu))
+        except KeyboardInterrupt:
+            raise SystemExit(_STOPPED) from None
+    if state.name != states.DONE:
+        raise InputError(f"{trial} {state.name}: {state.error}")
+    click.echo(f"{trial}: done")
+
+
+@cli.command()
+@click.argument("data", type=FOLDER)
+@click.option("--dataset", default="", help="Layout of a data set of images, such as oxford_pets or voc.")
+@click.option("--target", default="", help="What is segmented, where a data set of images has several.")
+@click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
+    """Look over a data set: cases, patients, spacing, intensities, foreground, problems.
+
+    Exit status 1 where a case cannot be used.
+    """
+    from segxfer3d.data.inspection import inspect
+
+    found = inspect(data, dataset, target, patient_pattern, progress=sys.stderr.isatty())
+    click.echo(found.text())
+    if found.problems:
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+def weights(file: Path) -> None:
+    """What a checkpoint holds: its parts, and where it comes from."""
+    from segxfer3d.weights.summary import summarize
+
+    click.echo("\n".join(summarize(file)))
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--output", "-o", type=FILE, required=True, help="The page (HTML).")
+def report(folder: Path, output: Path) -> None:
+    """Write a page on the study in FOLDER, from the files of its runs."""
+    page = importlib.import_module("segxfer3d.report.page")
+    page.write_report(folder, output)
+    click.echo(f"report: {output}")
+
+
+def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set {text}: expected NAME=VALUE")
+        values[name] = value
+    return values
+
+
+def _made_resources(jobs: int, threads: int | None, per_gpu: int | None) -> Resources:
+    from segxfer3d.study.runner import Resources
+    from segxfer3d.study.slots import Slots, visible_gpus
+
+    gpus = visible_gpus()
+    share = per_gpu or -(-jobs // max(1, len(gpus)))
+    return Resources(jobs, threads or max(1, (os.cpu_count() or 1) // jobs), Slots(gpus, share))
+
+
+def _list(trials: list[Trial], folder: Path, resources: Resources, timing: bool) -> None:
+    """What a run would do."""
+    from segxfer3d.study import estimate, states
+
+    found = states.states(folder, trials)
+    for trial in trials:
+        users = sum(trial.id in other.depends for other in trials)
+        shared = f", shared by {users} fine-tunings" if users else ""
+        click.echo(f"{found[trial.id].name:8} {trial.id}{shared}")
+    click.echo(f"{len(trials)} trials: {_counted(found)}")
+    if timing:
+        costs = estimate.costs(trials, found, resources.environment(), click.echo)
+        for kind, cost in costs.items():
+            alike = [trial for trial in trials if estimate.kind_of(trial) == kind]
+            length = "unknown" if cost.seconds is None else estimate.duration(cost.seconds)
+            more = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
+            click.echo(f"{alike[0].id}{more}: {length} each ({cost.source})")
+        whole = estimate.total(trials, found, costs, resources.jobs)
+        if whole is not None:
+            at_a_time = f"with {resources.jobs} at a time, if they do not slow each other down"
+            click.echo(f"estimated time: {estimate.duration(whole)}{f' ({at_a_time})' if resources.jobs > 1 else ''}")
+
+
+def _counted(found: dict[str, State]) -> str:
+    from segxfer3d.study.runner import counts
+
+    return ", ".join(f"{number} {name}" for name, number in counts(found).items())
+
+
+def _close(trials: list[Trial], found: dict[str, State]) -> None:
+    """The last lines, and exit status 1 where something is bad."""
+    from segxfer3d.study.states import BAD
+
+    click.echo(f"{len(trials)} trials: {_counted(found)}")
+    bad = [trial for trial in trials if found[trial.id].name in BAD]
+    for trial in bad:
+        click.echo(f"{found[trial.id].name} {trial.id}: {found[trial.id].error}", err=True)
+    if bad:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Looking over a data set before anything is trained on it: what there is, how it is scaled, what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segxfer3d.data.cases import Case, CaseSet
+from segxfer3d.data.checks import check_cases
+from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.datasets.images import find_images
+from segxfer3d.data.datasets.listing import volumes_below
+from segxfer3d.data.datasets.request import images_below
+from segxfer3d.data.image_cases import ImageCase, ImageSet, check_images, load_case
+from segxfer3d.data.readers import read_volume
+from segxfer3d.errors import InputError
+
+_THREADS = 2
+_SHOWN = 20
+_LOW, _HIGH = 0.5, 99.5  # percentiles of intensities: a few stray voxels say nothing
+
+Item = TypeVar("Item")
+Row = tuple[float, ...]
+
+
+@dataclass
+class Inspection:
+    """What was found.
+
+    Attributes:
+        lines: a line on each property.
+        notes: what is allowed and worth knowing.
+        problems: one line on each case that cannot be used.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """All of it, to print."""
+        lines = [*self.lines, *(f"note: {note}" for note in self.notes)]
+        if self.problems:
+            lines.append(f"{len(self.problems)} cannot be used:")
+            lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
+            lines += [f"  and {len(self.problems) - _SHOWN} more"] if len(self.problems) > _SHOWN else []
+        else:
+            lines.append("no problems found")
+        return "\n".join(lines)
+
+
+def inspect(
+    root: Path, dataset: str = "", target: str = "", patient_pattern: str = "", progress: bool = True
+) -> Inspection:
+    """Look over a folder of volumes or of images.
+
+    Args:
+        root: the data set's folder.
+        dataset: layout of a data set of images, see :func:`~segxfer3d.data.datasets.images.find_images`; empty: volumes
+            where there are some, else a folder of images.
+        target: what is segmented, where a data set of images has several.
+        patient_pattern: finds the patient in a file's name.
+        progress: show bars.
+
+    Raises:
+        InputError: no data set, or one whose files do not belong together.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
+    if not dataset and (not images_below(root) or volumes_below(root)):
+        return _volumes(find_cases(root, patient_pattern), progress)
+    layout = dataset or "folder"
+    try:
+        images = find_images(layout, root, target, "segmentation", "ignore", patient_pattern, progress=progress)
+    except InputError as error:
+        if dataset or target or "no masks" not in str(error):
+            raise
+        images = find_images(layout, root, target, "images", "ignore", patient_pattern, progress=progress)
+    return _images(images, progress)
+
+
+def _volumes(found: CaseSet, progress: bool) -> Inspection:
+    made = Inspection()
+    good: tuple[Case, ...] = ()
+    try:
+        report = check_cases(found.cases, found.classes, skip_bad=True, progress=progress)
+        good, made.problems = report.good, list(report.bad.values())
+        if report.empty_labels:
+            made.notes.append(f"{len(report.empty_labels)} labels are empty: {_some(report.empty_labels)}")
+    except InputError as error:
+        made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    patients = {case.patient for case in found.cases}
+    made.lines = [
+        f"{found.root}: volumes, layout {found.layout}, modality {found.modality}",
+        f"cases: {len(found.cases)} of {len(patients)} patients, {len(found.labeled)} labeled",
+    ]
+    if len(patients) == len(found.cases) > 1:
+        made.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
+    if not good:
+        return made
+    rows = _over(good, lambda case: _volume_row(case, sorted(found.classes)), progress)
+    table = np.array([row[:8] for row in rows])
+    made.lines += [
+        f"voxels: {_axes(table[:, 0:3], '{:.0f}')}",
+        f"spacing in mm: {_axes(table[:, 3:6], '{:.3g}')}",
+        f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 6])} to {_range(table[:, 7])}",
+    ]
+    labeled = np.array([row[8:] for row in rows if len(row) > 8])
+    for index, value in enumerate(sorted(found.classes)):
+        if labeled.size:
+            made.lines.append(
+                f"foreground share of {found.classes[value]} ({value}): {_range(labeled[:, index], 100)} %"
+            )
+    return made
+
+
+def _volume_row(case: Case, classes: Sequence[int]) -> Row:
+    """Shape, spacing, low and high intensity, and the share of each class where there is a label."""
+    volume = read_volume(case.image)
+    low, high = np.percentile(volume.array, [_LOW, _HIGH])
+    row = (*volume.array.shape, *volume.spacing, float(low), float(high))
+    if case.label is None:
+        return row
+    label = read_volume(case.label).array
+    return (*row, *(float((label == value).mean()) for value in classes))
+
+
+def _images(found: ImageSet, progress: bool) -> Inspection:
+    made = Inspection(notes=list(found.notes))
+    good: tuple[ImageCase, ...] = ()
+    try:
+        report = check_images(found, skip_bad=True, progress=progress)
+        good, made.problems = report.good, list(report.bad.values())
+        if report.empty_masks:
+            made.notes.append(f"{len(report.empty_masks)} masks are empty: {_some(report.empty_masks)}")
+        if report.converted:
+            made.notes.append(f"{len(report.converted)} images of another color mode are converted")
+    except InputError as error:
+        made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    groups = {case.group for case in found.cases}
+    made.lines = [
+        f"{found.root}: images, layout {found.layout}, {'color' if found.channels == 3 else 'gray'}",
+        f"cases: {len(found.cases)} of {len(groups)} patients or scenes, "
+        f"{sum(case.mask is not None for case in found.cases)} with a mask"
+        + (f" of {found.target}" if found.target else ""),
+    ]
+    if not good:
+        return made
+    rows = _over(good, lambda case: _image_row(case, found), progress)
+    table = np.array([row[:4] for row in rows])
+    made.lines += [
+        f"height and width in pixels: {_axes(table[:, 0:2], '{:.0f}')}",
+        f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 2])} to {_range(table[:, 3])}",
+    ]
+    shares = np.array([row[4] for row in rows if len(row) > 4])
+    if shares.size:
+        made.lines.append(f"foreground share: {_range(shares, 100)} %")
+    return made
+
+
+def _image_row(case: ImageCase, images: ImageSet) -> Row:
+    """Height, width, low and high intensity, and the mask's share of the pixels that count."""
+    image, mask, _ = load_case(case, images)
+    low, high = np.percentile(image, [_LOW, _HIGH])
+    row = (image.shape[1], image.shape[2], float(low), float(high))
+    if mask is None:
+        return row
+    return (*row, float(mask.label.sum() / max(1, mask.valid.sum())))
+
+
+def _over(items: Sequence[Item], look: Callable[[Item], Row], progress: bool) -> list[Row]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(tqdm(pool.map(look, items), "measuring", total=len(items), disable=not progress, leave=False))
+
+
+def _axes(values: NDArray[Any], form: str) -> str:
+    """Median, and least and most, of each axis."""
+    middle = " x ".join(form.format(v) for v in np.median(values, 0))
+    low, high = (" x ".join(form.format(v) for v in side) for side in (values.min(0), values.max(0)))
+    return f"median {middle}" + (f" ({low} to {high})" if low != high else "")
+
+
+def _range(values: NDArray[Any], factor: float = 1) -> str:
+    low, middle, high = (factor * float(v) for v in (values.min(), np.median(values), values.max()))
+    return f"{middle:.4g}" + (f" ({low:.4g} to {high:.4g})" if low != high else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,92 @@
+"""A study file: what is pretrained, what is transferred, on how many labels, how often; checked before anything runs.
+
+A JSON object; all names are made of letters, digits and ``._+-``::
+
+    {
+     "name": "pets",
+     "description": "What is learned from unlabeled pets?",
+     "parameters": {"pets_dir": "the folder of Oxford-IIIT Pets", "epochs": {"help": "of pretraining", "default": 100}},
+     "common": {"dataset": "oxford_pets", "dataset_dir": "{pets_dir}", "width": 64},
+     "pretrain": {"simclr": {"config": "simclr_pretrain", "knobs": {"max_epochs": "{epochs}"}}},
+     "finetune": {"config": "unet2d_finetune", "knobs": {"max_epochs": 100}},
+     "arms": {"random": {"init": "random"}, "simclr": {"init": "encoder", "pretrain": "simclr", "scenario": "2"}},
+     "data": {"pets": {"pretrain": {}, "finetune": {}}},
+     "budgets": [{"label_fraction": 0.01}, {"label_count": 200}, {}],
+     "seeds": [0, 1, 2]
+    }
+
+``config`` is the name of a bundle beside the study file or in the folder above it, or a path from the study file.
+Knobs are the bundle's top-level ones; later ones win: ``common`` (of every training, so every bundle has to know them),
+``data`` (may be left out), the pretraining or fine-tuning, the arm (``"knobs"`` in it), the budget, the seed. A budget
+is a number of labels, a share of them, or (neither) all; other knobs may stand beside it. An arm that loads something
+has a ``pretrain``, or a ``checkpoint`` from elsewhere. A value ``"{x}"`` is the parameter x; a parameter without a
+default has to be given. ``published`` may hold a list of ``{"arm", "data", "budget_name", "mean", "std"}`` below
+``"values"``, with whatever else explains it, for the report to show beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A config of the bundles: its top level, and the knobs that may be set."""
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+    knobs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pretraining, or the fine-tuning: a bundle and the knobs that are set."""
+
+    bundle: Bundle
+    knobs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How the network starts, and what else is done differently."""
+
+    init: str
+    pretrain: str | None
+    checkpoint: str | None
+    scenario: str
+    knobs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many labels: the name is part of folders' names, the value is what statistics sort by (1.0: all labels)."""
+
+    name: str
+    value: float
+    knobs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file, checked; knobs are converted and paths absolute.
+
+    Attributes:
+        data: name -> knobs of pretraining and of fine-tuning.
+    """
+
+    name: str
+    description: str
+    file: Path
+    parameters: Mapping[str, Any]
+    common: Mapping[str, Any]
+    pretrain: Mapping[str, Stage]
+    finetune: Stage
+    arms: Mapping[str, Arm]
+    data: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+    budgets: Sequence[Budget]
+    seeds: Sequence[int]
+    published: Mapping[str, Any] | None = None

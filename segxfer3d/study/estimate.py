@@ -1,0 +1,175 @@
+"""How long a study will take: from trials that are done, and from a few timed steps where none is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, error_of
+from segxfer3d.study.grid import Trial
+from segxfer3d.study.identity import digest
+from segxfer3d.study.states import DAMAGED, DONE, State
+
+EPOCHS = 3
+STEPS = 5
+_SECONDS_BETWEEN_LOOKS = 0.02
+# what makes no difference to how long a training takes, or too little to time it again
+_FREE = {"seed", "init", "checkpoint", "label_count", "label_fraction", "lr", "decoder_warmup_epochs", "output_dir"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How long one training of a kind takes.
+
+    Attributes:
+        seconds: from start to end; None where it could not be found out.
+        source: how it was found out, or why not.
+    """
+
+    seconds: float | None
+    source: str
+
+
+def kind_of(trial: Trial) -> str:
+    """Trials of one kind take as long as each other."""
+    knobs = {name: value for name, value in trial.knobs.items() if name not in _FREE}
+    return digest([trial.config, knobs])
+
+
+def costs(
+    trials: Sequence[Trial],
+    found: Mapping[str, State],
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+    launch: Launch = bundle_command,
+) -> dict[str, Cost]:
+    """What trials that are still to be run cost, by kind.
+
+    Args:
+        trials: of the study.
+        found: how they stand.
+        environment: of trainings.
+        say: told what is being timed.
+        launch: makes the command of a trial.
+    """
+    made: dict[str, Cost] = {}
+    for trial in trials:
+        kind = kind_of(trial)
+        if kind in made or not _to_run(found[trial.id]):
+            continue
+        times = [found[t.id].seconds for t in trials if kind_of(t) == kind and found[t.id].name == DONE]
+        known = [seconds for seconds in times if seconds is not None]
+        if known:
+            made[kind] = Cost(mean(known), f"mean of {len(known)} that are done")
+        else:
+            say(f"timing a few steps of {trial.id} ...")
+            made[kind] = timed(trial, environment, launch)
+    return made
+
+
+def total(trials: Sequence[Trial], found: Mapping[str, State], cost: Mapping[str, Cost], jobs: int) -> float | None:
+    """Seconds until everything is done, as if ``jobs`` trainings at a time did not slow each other down.
+
+    None where some kind's cost is unknown.
+    """
+    ends = dict.fromkeys(found, 0.0)
+    free = [0.0] * jobs
+    for trial in trials:
+        if not _to_run(found[trial.id]):
+            continue
+        seconds = cost[kind_of(trial)].seconds
+        if seconds is None:
+            return None
+        free.sort()
+        start = max(free[0], *(ends[name] for name in trial.depends), 0.0)
+        free[0] = ends[trial.id] = start + seconds
+    return max(free)
+
+
+def _to_run(state: State) -> bool:
+    return state.name not in (DONE, DAMAGED)
+
+
+def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_command) -> Cost:
+    """Run :data:`EPOCHS` epochs of :data:`STEPS` steps in a temporary folder, and scale that up.
+
+    The first epoch warms up; the steps of the others are timed by the run itself, what comes between its lines in
+    ``metrics.jsonl`` beyond them is validation and saving, and the rest, start and final table, comes once.
+    """
+    knobs = dict(trial.knobs)
+    epochs, steps = knobs.get("max_epochs"), knobs.get("steps_per_epoch")
+    if not isinstance(epochs, int) or not isinstance(steps, int):
+        return Cost(None, "no estimate: the study does not say max_epochs and steps_per_epoch in numbers")
+    interval = knobs.get("validation_interval", 1)
+    knobs |= {"max_epochs": EPOCHS, "steps_per_epoch": min(STEPS, steps), "validation_interval": 1}
+    if trial.kind == "finetune":
+        knobs |= {"init": "random"}
+        knobs.pop("checkpoint", None)
+    with tempfile.TemporaryDirectory(prefix="segxfer3d-timing-") as place:
+        folder = Path(place) / "run" / "timing"
+        folder.mkdir(parents=True)
+        lines, seconds, code = _watched(
+            launch(replace(trial, knobs=knobs), {**knobs, "output_dir": str(folder), "resume": False}),
+            folder,
+            environment,
+        )
+        if code != 0 or len(lines) < EPOCHS:
+            return Cost(None, f"no estimate: {error_of(folder / OUTPUT) or f'exit status {code}'}")
+    step = mean(line["seconds"] for _, line in lines[1:]) / min(STEPS, steps)
+    gaps = [after - before - line["seconds"] for (before, _), (after, line) in pairwise(lines)]
+    between = max(0.0, mean(gaps))
+    once = max(0.0, seconds - (lines[-1][0] - lines[0][0]) - step * min(STEPS, steps) - between)
+    validations = epochs // interval if isinstance(interval, int) else epochs
+    whole = once + epochs * steps * step + validations * between
+    return Cost(whole, f"{1000 * step:.0f} ms a step, {between:.1f} s a validation, {once:.0f} s for start and end")
+
+
+def _watched(
+    command: list[str], folder: Path, environment: Mapping[str, str]
+) -> tuple[list[tuple[float, dict[str, Any]]], float, int]:
+    """Run a training; when each line of ``metrics.jsonl`` came, how long all took, and the exit status."""
+    lines: list[tuple[float, dict[str, Any]]] = []
+    metrics = folder / "metrics.jsonl"
+    begun = time.monotonic()
+    with (folder / OUTPUT).open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=dict(environment)
+        )
+        try:
+            while (code := process.poll()) is None:
+                _note(metrics, lines, time.monotonic() - begun)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        finally:
+            process.kill()
+            process.wait()
+    seconds = time.monotonic() - begun
+    _note(metrics, lines, seconds)
+    return lines, seconds, code
+
+
+def _note(metrics: Path, lines: list[tuple[float, dict[str, Any]]], now: float) -> None:
+    if metrics.is_file():
+        whole = metrics.read_text().split("\n")[:-1]
+        lines += [(now, json.loads(line)) for line in whole[len(lines) :]]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, to two units.
+
+    Example:
+        >>> [duration(s) for s in (8, 95, 4000, 200000)]
+        ['8 s', '1 min 35 s', '1 h 6 min', '2 d 7 h']
+    """
+    whole = round(seconds)
+    for size, name, smaller, inner in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // smaller} {inner}"
+    return f"{whole} s"

@@ -1,0 +1,233 @@
+"""Running the trials of a study: several at a time, each once, whatever fails or is killed in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from segxfer3d.errors import InputError
+from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
+from segxfer3d.study.grid import Trial
+from segxfer3d.study.identity import code_version
+from segxfer3d.study.locks import Lock
+from segxfer3d.study.slots import Slots
+from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
+
+STUDY_LOCK = "study.lock"
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+@dataclass
+class Resources:
+    """What trainings may use.
+
+    Attributes:
+        jobs: trainings at a time.
+        threads: of each (``OMP_NUM_THREADS``).
+        slots: of GPUs; a trial whose knob ``device`` is ``cpu`` takes none.
+    """
+
+    jobs: int = 1
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    slots: Slots = field(default_factory=lambda: Slots([]))
+
+    def environment(self) -> dict[str, str]:
+        """Of every training; one that finds no GPU among its own is not to take another's."""
+        threads = str(self.threads)
+        return {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+
+
+@contextmanager
+def study_lock(folder: Path, shared: bool = False) -> Iterator[None]:
+    """Keep other studies out of a folder.
+
+    Args:
+        folder: the study's; made where missing.
+        shared: single trials run side by side, started by something else than :func:`run`.
+
+    Raises:
+        InputError: it is held, or cannot be written.
+    """
+    lock = Lock.take(folder / STUDY_LOCK, shared)
+    if lock is None:
+        raise InputError(f"{folder}: another study is being run in it; wait for it, or give another folder")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run(
+    trials: Sequence[Trial],
+    folder: Path,
+    resources: Resources,
+    say: Callable[[str], None],
+    launch: Launch = bundle_command,
+    only: Collection[str] | None = None,
+) -> dict[str, State]:
+    """Run what is not done; the caller holds :func:`study_lock`.
+
+    Trials that failed before are tried again, going on from their last state. A failure stops nothing but the trials
+    that need what failed.
+
+    Args:
+        trials: of the study, those that others depend on first.
+        folder: the study's.
+        resources: what may be used.
+        say: told of every start and end, in a line.
+        launch: makes the command of a trial.
+        only: ids of those to run; None for all.
+
+    Returns:
+        how every trial stands at the end, by id.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after the trainings were stopped.
+    """
+    return _Run(trials, folder.absolute(), resources, say, launch, only).run()
+
+
+def run_one(
+    trial_id: str, trials: Sequence[Trial], folder: Path, resources: Resources, launch: Launch = bundle_command
+) -> State:
+    """Run a single trial to its end; nothing where it is done.
+
+    Raises:
+        InputError: no such trial, or what it needs is not done.
+    """
+    by_id = {trial.id: trial for trial in trials}
+    if trial_id not in by_id:
+        raise InputError(f"{folder}: no trial {trial_id!r}; `segxfer3d study status` lists them")
+    found = states(folder, trials)
+    if lacking := [name for name in by_id[trial_id].depends if found[name].name != DONE]:
+        raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {found[lacking[0]].name}")
+    version = by_id[trial_id].parts["code_version"]
+    if version != code_version():
+        raise InputError(f"trial {trial_id}: was planned with code version {version}, not {code_version()}")
+    return run(trials, folder, resources, lambda _: None, launch, [trial_id])[trial_id]
+
+
+class _Run:
+    """The loop of :func:`run`."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        folder: Path,
+        resources: Resources,
+        say: Callable[[str], None],
+        launch: Launch,
+        only: Collection[str] | None,
+    ) -> None:
+        self.trials = {trial.id: trial for trial in trials}
+        self.folder = folder
+        self.resources = resources
+        self.say = say
+        self.launch = launch
+        self.found = states(folder, trials)
+        wanted = [trial for trial in trials if only is None or trial.id in only]
+        self.pending = [trial for trial in wanted if self.found[trial.id].name not in (DONE, DAMAGED)]
+        # what failed or was blocked before gets another chance
+        for trial in self.pending:
+            self.found[trial.id] = State(WAITING)
+        self.active: list[Attempt] = []
+
+    def run(self) -> dict[str, State]:
+        """Until nothing is left to do."""
+        with _interruptible():
+            try:
+                while self.pending or self.active:
+                    self._reap()
+                    self._start()
+                    if self.active:
+                        time.sleep(_SECONDS_BETWEEN_LOOKS)
+            except BaseException:
+                for attempt in self.active:
+                    attempt.stop()
+                raise
+        return self.found
+
+    def _reap(self) -> None:
+        for attempt in [attempt for attempt in self.active if attempt.ended()]:
+            self.active.remove(attempt)
+            state = attempt.finish()
+            if attempt.process is None and state.name not in (DONE, DAMAGED):
+                self.pending.insert(0, attempt.trial)  # whoever ran it did not finish: go on with it
+            else:
+                self._note(attempt.trial, state)
+
+    def _note(self, trial: Trial, state: State) -> None:
+        self.found[trial.id] = state
+        count = f"[{sum(s.name == DONE or s.name in BAD for s in self.found.values())}/{len(self.found)}]"
+        if state.name == DONE:
+            self.say(f"{count} {trial.id}: done in {state.seconds or 0:.0f} s")
+        else:
+            self.say(f"{count} {trial.id}: {state.name}: {state.error.splitlines()[0] if state.error else ''}")
+
+    def _start(self) -> None:
+        for trial in list(self.pending):
+            if state := blocked(trial, self.found):
+                self.pending.remove(trial)
+                self._note(trial, state)
+            elif len(self.active) >= self.resources.jobs:
+                continue
+            elif all(self.found[name].name == DONE for name in trial.depends):
+                self._try(trial)
+
+    def _try(self, trial: Trial) -> None:
+        slots = self.resources.slots
+        slot = None
+        if slots.gpus and trial.knobs.get("device") != "cpu":
+            slot = slots.take()
+            if slot is None:
+                if not self.active:
+                    time.sleep(_SECONDS_BETWEEN_LOOKS)  # another study has them all
+                return
+        self.pending.remove(trial)
+        resumed = (self.folder / trial.folder / "run.json").exists()
+        made = start(trial, self.folder, self.trials, self.launch, self.resources.environment(), slot)
+        if isinstance(made, State):
+            self._note(trial, made)
+            return
+        self.active.append(made)
+        self.found[trial.id] = State(RUNNING)
+        if made.process is None:
+            self.say(f"{trial.id}: still running from an earlier start, waiting for it")
+        else:
+            self.say(f"{trial.id}: {'goes on' if resumed else 'started'}{f' on GPU {slot.gpu}' if slot else ''}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP stop as Ctrl-C does; only a process's main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def counts(found: Mapping[str, State]) -> dict[str, int]:
+    """How many trials stand how, in the order of the states' list."""
+    names = [state.name for state in found.values()]
+    return {name: names.count(name) for name in dict.fromkeys(names)}
+
+
+def failed(found: Mapping[str, State]) -> bool:
+    """Whether any trial is bad."""
+    return any(state.name in BAD for state in found.values())

@@ -1,0 +1,111 @@
+"""How the trials of a study stand, read from their folders alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.study.grid import MODEL, Trial
+from segxfer3d.study.locks import held
+
+DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = STATES = (
+    "done", "running", "stopped", "failed", "damaged", "blocked", "waiting",
+)  # fmt: skip
+BAD = (FAILED, DAMAGED, BLOCKED)
+LOCK = "trial.lock"
+
+
+@dataclass(frozen=True)
+class State:
+    """How a trial stands.
+
+    Attributes:
+        name: ``done``; ``running`` (a process holds its lock); ``stopped`` (it began, and goes on when the study is
+            started again); ``failed``; ``damaged`` (it is done, but what it left cannot be read); ``blocked`` (what it
+            needs is bad); ``waiting``.
+        error: why, of the bad ones.
+        seconds: how long it took, of those that are done.
+    """
+
+    name: str
+    error: str = ""
+    seconds: float | None = None
+
+
+def states(root: Path, trials: Sequence[Trial]) -> dict[str, State]:
+    """How all trials stand, by id."""
+    found: dict[str, State] = {}
+    for trial in trials:  # what a trial needs comes before it
+        state = state_of(root / trial.folder, trial.kind)
+        found[trial.id] = blocked(trial, found) or state if state.name in (WAITING, STOPPED) else state
+    return found
+
+
+def blocked(trial: Trial, found: dict[str, State]) -> State | None:
+    """The state of a trial whose dependencies are bad; None where they are not."""
+    bad = [name for name in trial.depends if found[name].name in BAD]
+    return State(BLOCKED, f"needs {bad[0]}, which {_is(found[bad[0]])}") if bad else None
+
+
+def _is(state: State) -> str:
+    return state.name if state.name == FAILED else f"is {state.name}"
+
+
+def state_of(folder: Path, kind: str) -> State:
+    """How one trial stands, dependencies aside.
+
+    Args:
+        folder: the trial's.
+        kind: ``pretrain`` or ``finetune``.
+    """
+    return State(RUNNING) if held(folder / LOCK) else state_at_rest(folder, kind)
+
+
+def state_at_rest(folder: Path, kind: str) -> State:
+    """How a trial stands that nobody runs."""
+    if (folder / "done.json").exists():
+        return _finished(folder, kind)
+    if (folder / "failed.json").exists():
+        try:
+            return State(FAILED, str(json.loads((folder / "failed.json").read_text())["error"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return State(FAILED, f"{folder / 'failed.json'} cannot be read; {folder / 'output.txt'} may say why")
+    return State(STOPPED if (folder / "run.json").exists() else WAITING)
+
+
+def _finished(folder: Path, kind: str) -> State:
+    """Done, unless a file that the report reads is damaged."""
+    path = folder / "done.json"
+    try:
+        seconds = float(_json(path)["seconds"])
+        path = folder / "run.json"
+        _json(path)
+        path = folder / "metrics.jsonl"
+        for line in path.read_text().splitlines():
+            if not isinstance(json.loads(line), dict):
+                raise ValueError("a line that is no object")
+        if kind == "pretrain":
+            path = folder / MODEL
+            if path.stat().st_size == 0:
+                raise ValueError("it is empty")
+        else:
+            path = folder / "cases.csv"
+            with path.open(newline="") as file:
+                row = next(csv.DictReader(file), None)
+            if row is None or not {"case", "patient"} <= row.keys():
+                raise ValueError("no row with case and patient")
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return State(DAMAGED, f"{path}: damaged ({reason}); delete {folder} to have this trial run again")
+    return State(DONE, seconds=seconds)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError("no object")
+    return content

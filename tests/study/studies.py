@@ -1,0 +1,63 @@
+"""What the tests of the study runner share: small studies, and a launcher of fake trainings."""
+
+import json
+import sys
+from pathlib import Path
+
+from segxfer3d.study.grid import expand
+from segxfer3d.study.reading import read_study
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = ROOT / "bundles"
+FAKE = Path(__file__).with_name("fake_run.py")
+
+
+def content(**changes):
+    """A study of two arms, two seeds and one budget on generated data."""
+    return {
+        "name": "small",
+        "pretrain": {
+            "genesis": {
+                "config": str(BUNDLES / "genesis_pretrain.json"),
+                "knobs": {"max_epochs": 2, "steps_per_epoch": 2, "validation_interval": 1},
+            }
+        },
+        "finetune": {
+            "config": str(BUNDLES / "genesis_finetune.json"),
+            "knobs": {"max_epochs": 2, "steps_per_epoch": 2, "validation_interval": 1},
+        },
+        "arms": {"random": {"init": "random"}, "encoder": {"init": "encoder", "pretrain": "genesis"}},
+        "budgets": [{"label_count": 2}],
+        "seeds": [0, 1],
+        **changes,
+    }
+
+
+def write(folder, **changes):
+    """A study file."""
+    path = Path(folder) / "study.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content(**changes)))
+    return path
+
+
+def plan(folder, **changes):
+    """The study, and its trials."""
+    study = read_study(write(folder, **changes))
+    return study, expand(study)
+
+
+def fake(**modes):
+    """A launcher; ``modes`` are by a part of the trial's id."""
+
+    def launch(trial, knobs):
+        mode = next((mode for part, mode in modes.items() if part in trial.id), "")
+        return [sys.executable, "-I", "-S", str(FAKE), knobs["output_dir"], str(knobs["resume"]), mode]
+
+    return launch
+
+
+def starts(folder, trial):
+    """How often a trial was started, and whether to go on."""
+    path = Path(folder) / trial.folder / "starts.txt"
+    return path.read_text().splitlines() if path.is_file() else []

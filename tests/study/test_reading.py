@@ -1,0 +1,94 @@
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.study.reading import read_study
+from tests.study.studies import BUNDLES, write
+
+GENESIS = str(BUNDLES / "genesis_finetune.json")
+
+
+def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "genesis_finetune.json").write_text((BUNDLES / "genesis_finetune.json").read_text())
+    (tmp_path / "data").mkdir()
+    path = write(
+        tmp_path / "studies",
+        parameters={"dataset_dir": "the scans", "width": {"help": "channels", "default": 8}},
+        common={"dataset_dir": "{dataset_dir}", "width": "{width}"},
+        finetune={"config": "genesis_finetune", "knobs": {"lr": 1}},
+        budgets=[{"label_count": 5}, {"label_fraction": 0.5}, {}],
+    )
+    study = read_study(path, {"dataset_dir": str(tmp_path / "data"), "width": "4"})
+    assert study.common == {"dataset_dir": str(tmp_path / "data"), "width": 4}
+    assert study.finetune.knobs == {"lr": 1.0}
+    assert [(b.name, b.value) for b in study.budgets] == [("n5", 5.0), ("f0.5", 0.5), ("all", 1.0)]
+    assert study.budgets[0].knobs == {"label_count": 5, "label_fraction": None}
+    assert study.arms["encoder"].scenario == "2 or 4"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finetune": {"config": "genesis_fintune"}}, "no bundle 'genesis_fintune'"),
+        ({"finetune": {"config": GENESIS, "knobs": {"lerning_rate": 1}}}, "no such knob in genesis_finetune"),
+        ({"finetune": {"config": GENESIS, "knobs": {"max_epoch": 1}}}, "did you mean max_epochs?"),
+        ({"finetune": {"config": GENESIS, "knobs": {"lr": "fast"}}}, "lr: expected a number above 0"),
+        ({"finetune": {"config": GENESIS, "knobs": {"output_dir": "x"}}}, "the study's folder decides"),
+        ({"finetune": {"config": GENESIS, "knobs": {"seed": 1}}}, "seeds has the seeds"),
+        ({"finetune": {"config": GENESIS, "knobs": {"label_count": 1}}}, "budgets say how many labels"),
+        ({"common": {"foreground_share": 0.5}}, "common.foreground_share: no such knob in genesis_pretrain"),
+        ({"common": {"dataset_dir": "nowhere"}}, "no such folder: nowhere"),
+        ({"common": {"width": "{breadth}"}}, "{breadth}: no such parameter"),
+        ({"arms": {"random": {"init": "random"}}}, "expected at least two to compare, got 1"),
+        ({"arms": {}}, "expected at least two to compare, got 0"),
+        ({"arms": {"a": {"init": "random"}, "b": {"init": "encodr"}}}, "did you mean encoder?"),
+        (
+            {"arms": {"a": {"init": "random"}, "b": {"init": "encoder", "pretrain": "genisis"}}},
+            "no pretraining 'genisis'; did you mean genesis?",
+        ),
+        ({"arms": {"a": {"init": "random"}, "b": {"init": "encoder"}}}, 'either "pretrain" or "checkpoint"'),
+        ({"arms": {"a": {"init": "random", "pretrain": "genesis"}, "b": {"init": "random"}}}, "expects none"),
+        ({"arms": {"a/b": {"init": "random"}, "b": {"init": "random"}}}, "'a/b' is no name"),
+        ({"budgets": []}, "the grid is empty"),
+        ({"seeds": []}, "seeds: the grid is empty"),
+        ({"seeds": [1, 1]}, "one is there twice"),
+        ({"seeds": ["1"]}, "expected whole numbers"),
+        ({"budgets": [{"label_count": 1}, {}]}, "two of one value"),
+        ({"budgets": [{"label_count": 1, "label_fraction": 0.5}]}, "got both"),
+        ({"arm": {}}, "did you mean arms?"),
+        ({"name": "a b"}, "name: expected letters"),
+        ({"seeds": 3}, "seeds: expected a list"),
+        ({"published": {"values": [{"arm": "simclr"}]}}, "published: no arm 'simclr'"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_runs(tmp_path, changes, message):
+    with pytest.raises(InputError) as caught:
+        read_study(write(tmp_path, **changes))
+    assert message in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path):
+    with pytest.raises(InputError, match="2 things are wrong") as caught:
+        read_study(write(tmp_path, seeds=[], budgets=[]))
+    assert "seeds" in str(caught.value)
+    assert "budgets" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({}, "--set dataset_dir=..."), ({"dataset_dir": ".", "widht": "3"}, "did you mean width?")],
+)
+def test_parameters_are_asked_for(tmp_path, given, message):
+    path = write(tmp_path, parameters={"dataset_dir": "the scans", "width": {"default": 8}})
+    with pytest.raises(InputError) as caught:
+        read_study(path, given)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_study_is_refused(tmp_path):
+    for text in ("{", "[]"):
+        (tmp_path / "study.json").write_text(text)
+        with pytest.raises(InputError, match="study"):
+            read_study(tmp_path / "study.json")
+    with pytest.raises(InputError, match="not a JSON file"):
+        read_study(tmp_path / "nothing.json")

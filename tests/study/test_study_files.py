@@ -1,0 +1,66 @@
+"""Every study file of the bundles is read, its knobs are checked, and its trials are listed."""
+
+import json
+
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.study.grid import expand
+from segxfer3d.study.reading import read_study
+from tests.study.studies import BUNDLES
+
+FILES = sorted((BUNDLES / "studies").glob("*.json"))
+# pretrainings, arms, data sets, budgets, seeds
+SIZES = {
+    "demo": (1, 3, 1, 1, 5),
+    "horses": (3, 6, 1, 2, 5),
+    "lidc": (1, 5, 1, 2, 5),
+    "table2": (6, 6, 2, 3, 5),
+    "table3": (0, 3, 1, 1, 5),
+    "table4": (5, 9, 2, 1, 5),
+    "table5": (2, 4, 2, 1, 5),
+}
+
+
+def read(file, folder):
+    """The study, with every parameter that has no default as an empty folder or file."""
+    given = {}
+    for name, what in json.loads(file.read_text()).get("parameters", {}).items():
+        if not isinstance(what, dict):
+            (folder / name).touch() if name.endswith("checkpoint") else (folder / name).mkdir(exist_ok=True)
+            given[name] = str(folder / name)
+    return read_study(file, given)
+
+
+def test_every_study_file_is_known_here():
+    assert [file.stem for file in FILES] == list(SIZES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_study_file_makes_the_grid_that_it_means(tmp_path, file):
+    study = read(file, tmp_path)
+    trials = expand(study)
+    pretrainings, *sizes = SIZES[file.stem]
+    assert (len(study.arms), len(study.data), len(study.budgets), len(study.seeds)) == tuple(sizes)
+    fine = [trial for trial in trials if trial.kind == "finetune"]
+    assert len(trials) - len(fine) == pretrainings
+    assert len(fine) == sizes[0] * sizes[1] * sizes[2] * sizes[3]
+    assert study.name == file.stem
+    assert all({"max_epochs", "steps_per_epoch"} <= set(trial.knobs) for trial in trials)
+    for trial in fine:
+        assert bool(trial.depends) == (trial.pretrain is not None)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem.startswith("table")], ids=lambda file: file.stem)
+def test_published_figures_stand_beside_their_arms(tmp_path, file):
+    study = read(file, tmp_path)
+    values = study.published["values"]
+    expected = len(study.arms) * len(study.data) * len(study.budgets)
+    assert len({(v["arm"], v["data"], v["budget_name"]) for v in values}) == len(values) == expected
+    scenarios = {name: arm.scenario for name, arm in study.arms.items()}
+    assert set(scenarios.values()) <= {"1", "2", "3", "4"}
+
+
+def test_parameters_of_official_data_are_asked_for():
+    with pytest.raises(InputError, match="--set voc_dir=...  the folder of Pascal VOC 2012"):
+        read_study(BUNDLES / "studies" / "table5.json")
