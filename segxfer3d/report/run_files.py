@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,49 +96,44 @@ class Run:
 
 
 def read_run(run: Run) -> tuple[Run, list[Problem]]:
-    """Fill in what a run's folder holds, and list what is wrong with it.
+    """How a run stands and what it says of itself; :func:`read_results` reads what it found.
 
     Args:
-        run: its folder, and what is known from elsewhere (kind, arm, budget, seed).
+        run: its folder, and what is known from elsewhere.
     """
     problems: list[Problem] = []
-
-    def read(name: str, needed: bool = False) -> dict[str, Any]:
-        path = run.folder / name
-        if not path.is_file():
-            if needed:
-                problems.append(Problem(run.name, f"{name} is missing"))
-            return {}
-        try:
-            content = json.loads(path.read_text())
-            if not isinstance(content, dict):
-                raise ValueError("no JSON object")
-        except (OSError, ValueError) as error:
-            problems.append(Problem(run.name, f"{name} cannot be read ({error})"))
-            return {}
-        return content
-
     done, failed = (run.folder / "done.json").is_file(), (run.folder / "failed.json").is_file()
     begun = (run.folder / "run.json").is_file()
     state = DONE if done else FAILED if failed else STOPPED if begun else WAITING
-    found = replace(run, state=state, description=read("run.json", needed=done))
-    ended = read("done.json") if done else read("failed.json") if failed else {}
+    ended = _read(run, f"{state}.json", problems) if done or failed else {}
+    if done and not begun:
+        problems.append(Problem(run.name, "run.json is missing"))
     found = replace(
-        found,
+        run,
+        state=state,
+        description=_read(run, "run.json", problems),
         seconds=_number(ended.get("seconds")),
-        error=str(ended.get("error", "failed.json does not say why")) if state == FAILED else "",
-        **{name: read(f"{name}.json") for name in ("split", "labels", "data_check", "transfer")},
+        split=_read(run, "split.json", problems),
+        labels=_read(run, "labels.json", problems),
+        data_check=_read(run, "data_check.json", problems),
+        transfer=_read(run, "transfer.json", problems),
+        error=str(ended.get("error", "failed.json does not say why")) if failed and not done else "",
     )
-    found = replace(found, curve=_read(problems, found, read_curve))
-    return (_with_scores(found, problems, read) if found.kind == "finetune" and done else found), problems
+    return found, problems
 
 
-def _with_scores(run: Run, problems: list[Problem], read: Callable[..., dict[str, Any]]) -> Run:
-    """The cases of a fine-tuning that is done; without them it is damaged."""
-    if run.budget is None or run.seed is None:
-        problems.append(Problem(run.name, "left out of the tables: run.json does not tell its seed or labels"))
-        return replace(run, state=DAMAGED)
+def read_results(run: Run) -> tuple[Run, list[Problem]]:
+    """A run with its curve, and a fine-tuning that is done with its scores; where those are damaged, so is the run."""
+    problems: list[Problem] = []
     try:
+        run = replace(run, curve=read_curve(run, problems))
+    except OSError as error:
+        problems.append(Problem(run.name, f"metrics.jsonl cannot be read ({error})"))
+    if run.kind != "finetune" or run.state != DONE:
+        return run, problems
+    try:
+        if run.budget is None or run.seed is None:
+            raise InputError("run.json does not tell its seed")
         scores = {
             measure: [
                 replace(score, value=PERCENT * score.value)
@@ -148,12 +143,11 @@ def _with_scores(run: Run, problems: list[Problem], read: Callable[..., dict[str
         }
         for score in (score for of_measure in scores.values() for score in of_measure):
             if not math.isfinite(score.value):
-                raise InputError(f"{run.folder / 'cases.csv'}: a score of case {score.case} is not finite")
-    except (InputError, UnicodeDecodeError) as error:
-        text = str(error).replace(f"{run.folder}/", "")
-        problems.append(Problem(run.name, f"left out of the tables: {text}"))
-        return replace(run, state=DAMAGED)
-    return replace(run, scores=scores, summary=read("cases_summary.json", needed=True))
+                raise InputError(f"cases.csv: a score of case {score.case} is not finite")
+    except (InputError, UnicodeDecodeError, csv.Error) as error:
+        problems.append(Problem(run.name, f"left out of the tables: {error}".replace(f"{run.folder}/", "")))
+        return replace(run, state=DAMAGED), problems
+    return replace(run, scores=scores, summary=_read(run, "cases_summary.json", problems)), problems
 
 
 def read_curve(run: Run, problems: list[Problem]) -> Curve:
@@ -188,12 +182,19 @@ def read_curve(run: Run, problems: list[Problem]) -> Curve:
     return tuple(points)
 
 
-def _read(problems: list[Problem], run: Run, read: Callable[[Run, list[Problem]], Curve]) -> Curve:
+def _read(run: Run, name: str, problems: list[Problem]) -> dict[str, Any]:
+    """A JSON object; an empty one where the file is missing, or damaged, which is a problem."""
+    path = run.folder / name
+    if not path.is_file():
+        return {}
     try:
-        return read(run, problems)
-    except OSError as error:
-        problems.append(Problem(run.name, f"metrics.jsonl cannot be read ({error})"))
-        return ()
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError) as error:
+        problems.append(Problem(run.name, f"{name} cannot be read ({error})"))
+        return {}
+    return content
 
 
 def _number(value: Any) -> float | None:
