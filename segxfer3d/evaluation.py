@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import ignite.distributed as idist
@@ -10,13 +11,18 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Invertd
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from segxfer3d import previews
+from segxfer3d.analysis.slices import to_ras
 from segxfer3d.data.cases import Case
 from segxfer3d.data.preprocessing import Preprocessing
-from segxfer3d.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
+from segxfer3d.handlers import unwrap
+from segxfer3d.metrics import GenesisDice, GenesisIoU, case_row, class_index, summarize, voxel_volume
+from segxfer3d.previews import SHARED, Preview
 from segxfer3d.runs import Session
 
 CACHED_VOXELS = 500_000_000  # validation cases kept in memory: 2 GB of float32
@@ -33,6 +39,7 @@ class CaseDataset(Dataset[dict[str, Any]]):
 
     def __init__(self, cases: Sequence[Case], preprocessing: Preprocessing, classes: dict[int, str]) -> None:
         self.cases = tuple(cases)
+        self.preprocessing = preprocessing
         self.transform = preprocessing.image_transform()
         self.label_transform = Compose([preprocessing.native_transform("label"), preprocessing.one_hot(classes)])
         self._cache: dict[int, dict[str, Any]] = {}
@@ -116,6 +123,10 @@ class Table:
     def _measure(self, engine: Engine) -> None:
         raise NotImplementedError
 
+    def predict(self, evaluator: SupervisedEvaluator, index: int) -> Preview:
+        """The case of this index as it is shown, whole and without roles."""
+        raise NotImplementedError
+
     def add(self, case: str, patient: str, probabilities: Tensor, label: Tensor, voxel: float) -> dict[str, Any] | None:
         """Measure one case (K, *spatial); its row, or None where the case is another process's."""
         if case not in self._share:
@@ -150,6 +161,49 @@ class CaseTable(Table):
         native = to_native(probabilities, case["image"], self.dataset.transform).as_tensor().clamp(0, 1)
         label = case["label"]
         self.add(case["case"], case["patient"], native, label.as_tensor(), voxel_volume(label.affine))
+
+    def predict(self, evaluator: SupervisedEvaluator, index: int) -> Preview:
+        """The volume of this index on its file's own grid, in RAS."""
+        item = self.dataset[index]
+        inputs, _ = prepare_case(item, evaluator.state.device)
+        logits = evaluator.inferer(inputs, unwrap(evaluator.network))[0]
+        transform, image, label = self.dataset.transform, item["image"], item["label"]
+        mask = class_index(to_native(torch.sigmoid(logits).cpu(), image, transform).as_tensor().clamp(0, 1))
+        native = to_native(image.as_tensor(), image, transform).numpy()[0]
+        truth = class_index(label.as_tensor())
+        preprocessing = self.dataset.preprocessing
+        hu = (preprocessing.window_low, preprocessing.window_high) if preprocessing.intensity == "window" else None
+        affine = label.affine.numpy()
+        turned = [to_ras(array, affine) for array in (previews.in_window(native, hu), truth.numpy(), mask.numpy())]
+        (shown, spacing), (labeled, _), (predicted, _) = turned
+        return Preview(item["case"], (), 0.0, shown[None], labeled, predicted, spacing)
+
+
+def save_previews(session: Session, evaluator: SupervisedEvaluator, table: Table) -> None:
+    """Keep a few of the cases that ``table`` measured as ``previews.npz``, see :mod:`segxfer3d.previews`.
+
+    Which they are is known only after all are measured, so the network sees them once more: six cases at most.
+    """
+    if not session.main:
+        return
+    dice = {row["case"]: row["dice"] for row in table.rows}
+    kept: list[Preview] = []
+    network = unwrap(evaluator.network)
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        index_of = {case.name: index for index, case in enumerate(table.dataset.cases)}
+        for case, roles in previews.choose(table.rows).items():
+            whole = table.predict(evaluator, index_of[case])
+            own = tuple(role for role in roles if role != SHARED)
+            volume = whole.label.ndim == 3
+            if own:
+                kept.append(replace(whole.cropped() if volume else whole, roles=own, dice=dice[case]))
+            if SHARED in roles:
+                cropped = whole.cropped().sliced() if volume else whole
+                kept.append(replace(cropped, roles=(SHARED,), dice=dice[case]))
+    network.train(training)
+    previews.write_previews(session.folder, kept)
 
 
 def format_table(title: str, summary: dict[str, Any]) -> str:

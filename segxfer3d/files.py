@@ -15,10 +15,18 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: the file cannot be written (disk full, no permission); the old file is untouched.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As :func:`write_text`, of bytes.
+
+    Raises:
+        InputError: as there.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            file.write(text)
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

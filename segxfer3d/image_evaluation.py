@@ -7,12 +7,17 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
+from monai.engines import SupervisedEvaluator
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from segxfer3d.engines import to_device
 from segxfer3d.evaluation import Table
+from segxfer3d.handlers import unwrap
 from segxfer3d.losses import with_valid
+from segxfer3d.metrics import class_index
 from segxfer3d.pretexts.finetune_views import FinetuneViews
+from segxfer3d.previews import Preview, in_window
 
 
 class ImagePreparation:
@@ -57,3 +62,13 @@ class ImageTable(Table):
             if row is not None:
                 for name in ("label", "prediction"):
                     row[f"{name}_pixels"] = row.pop(f"{name}_mm3")
+
+    def predict(self, evaluator: SupervisedEvaluator, index: int) -> Preview:
+        """The picture of this index, at the size that the network sees."""
+        images, target = evaluator.prepare_batch(default_collate([self.dataset[index]]), evaluator.state.device)
+        logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
+        counted = target[0, -1:].cpu() != 0
+        mask = class_index(torch.sigmoid(logits.float()).cpu() * counted)
+        truth = class_index(target[0, :-1].cpu() * counted)
+        shown = in_window(images[0].float().cpu().numpy(), None)
+        return Preview(self.dataset.cases[index].name, (), 0.0, shown, truth.numpy(), mask.numpy(), (1.0, 1.0))

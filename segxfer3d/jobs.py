@@ -44,7 +44,7 @@ from segxfer3d.data.sampling import SeededDataset
 from segxfer3d.data.splits import Split, split_by_patient, take_labels
 from segxfer3d.engines import layout_of
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation import CaseDataset, CaseTable, format_table, prepare_case
+from segxfer3d.evaluation import CaseDataset, CaseTable, format_table, prepare_case, save_previews
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.pretexts.corruption import GenesisCorruptiond
@@ -575,3 +575,4 @@ def final_table(session: Session, evaluator: SupervisedEvaluator, table: CaseTab
     evaluator.run()
     session.say(format_table(f"{session.job}, test part", table.summary))
     session.say(f"every case: {session.folder / table.file}")
+    save_previews(session, evaluator, table)

@@ -14,8 +14,10 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from segxfer3d import checkpoint
+from segxfer3d.analysis.slices import to_ras
 from segxfer3d.bundle import run_bundle
 from segxfer3d.errors import InputError
+from segxfer3d.previews import in_window, read_previews
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 TINY = {
@@ -72,6 +74,27 @@ def test_finetuning_leaves_a_row_for_every_test_case(finetuned, pretrained):
     labels = json.loads((finetuned / "labels.json").read_text())
     assert len(labels["patients"]) == 2
     assert set(labels["patients"]) <= set(split["train"])
+
+
+def test_finetuning_keeps_pictures_of_the_cases_that_it_measured(finetuned, phantoms):
+    rows = {row["case"]: row for row in csv.DictReader((finetuned / "cases.csv").read_text().splitlines())}
+    found = read_previews(finetuned)
+    assert {role for kept in found for role in kept.roles} == {"best", "median", "worst", "shared"}
+    for kept in found:
+        assert kept.dice == float(rows[kept.case]["dice"])
+        file = nibabel.load(next(phantoms.glob(f"labelsTr/{kept.case}*")))
+        label, spacing = to_ras(np.asarray(file.dataobj), file.affine)
+        assert kept.spacing == pytest.approx(spacing)
+        if kept.roles == ("shared",):
+            assert kept.label.shape[2] == 1
+            continue
+        assert label.shape == kept.label.shape  # smaller than what is kept
+        np.testing.assert_array_equal(kept.label > 0, label > 0)
+        assert kept.prediction.sum() * np.prod(spacing) == pytest.approx(float(rows[kept.case]["prediction_mm3"]))
+        image, _ = to_ras(np.asarray(nibabel.load(next(phantoms.glob(f"imagesTr/{kept.case}*"))).dataobj), file.affine)
+        np.testing.assert_allclose(
+            kept.image[0], in_window((image.clip(-1000, 1000) + 1000) / 2000, (-1000, 1000)), atol=1
+        )
 
 
 def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_path):

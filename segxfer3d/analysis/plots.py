@@ -1,8 +1,9 @@
-"""Plots of numbers: dice over training steps, and the similarity of representations."""
+"""Plots of numbers: dice over steps, differences with their intervals, and the similarity of representations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,49 @@ def dice_over_steps(
             ncols=min(len(names), max(2, 3 * len(panels))),
             title=note,
         )
+    return figure
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A difference in a forest plot: its name, the interval (None: there is none) and the color of its arm."""
+
+    name: str
+    difference: float
+    interval: tuple[float, float] | None
+    color: str
+
+
+def forest(panels: Mapping[str, Sequence[Bar]], xlabel: str = "difference of dice") -> Figure:
+    """Differences with their intervals, one below the other, a panel for each title.
+
+    Args:
+        panels: title (for example the number of labeled patients) to what is drawn, the first on top.
+        xlabel: of the shared axis.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    if not panels or not all(panels.values()):
+        raise InputError("no differences to draw, expected at least one in each panel")
+    counts = [len(bars) for bars in panels.values()]
+    with styled():
+        figure = new_figure(6.4, 0.3 * sum(counts) + 0.45 * len(panels) + 0.5)
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])[
+            :, 0
+        ]
+        for axis, (title, bars) in zip(axes, panels.items(), strict=True):
+            axis.axvline(0, color="#444444", lw=0.8)
+            for y, bar in enumerate(bars):
+                if bar.interval is not None:
+                    axis.plot(bar.interval, [y, y], color=bar.color, lw=2, solid_capstyle="butt")
+                axis.plot(bar.difference, y, "o", color=bar.color, ms=5, mfc=bar.color if bar.interval else "white")
+            axis.set_yticks(range(len(bars)), [bar.name for bar in bars])
+            axis.set(ylim=(len(bars) - 0.4, -0.6), title=title)
+            axis.title.set_horizontalalignment("left")
+            axis.title.set_x(0)
+            axis.grid(False, axis="y")
+        axes[-1].set_xlabel(xlabel)
     return figure
 
 

@@ -35,6 +35,7 @@ RC: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that the same bytes come out everywhere
     "font.size": 9,
+    "text.parse_math": False,  # a dollar sign in the name of a case is a dollar sign
     "axes.titlesize": 9,
     "axes.labelsize": 9,
     "axes.spines.top": False,

@@ -1,0 +1,127 @@
+"""What was compared: arms, their scenario in the paper, and label budgets; also where no study file names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from segxfer3d.report.run_files import Run
+
+BASELINE = "random"
+# how a pretext's job is called, and which kind of task it is in the paper: its encoder is scenario 2 or 4
+PRETEXTS: dict[str, tuple[str, str]] = {
+    "simclr_pretrain": ("SimCLR", "2"),
+    "moco_pretrain": ("MoCo", "2"),
+    "byol_pretrain": ("BYOL", "2"),
+    "classification_pretrain": ("Classification", "2"),
+    "reconstruction_pretrain": ("Reconstruction", "4"),
+    "conrec_pretrain": ("ConRec", "4"),
+    "segmentation_pretrain": ("Segmentation", "4"),
+    "genesis_pretrain": ("Models Genesis", "4"),
+}
+SCENARIOS = {
+    "1": "encoder and decoder drawn at random",
+    "2": "encoder from a pretext that tells images apart, decoder drawn at random",
+    "3": "encoder and decoder from a pretext that makes images or masks",
+    "4": "encoder from a pretext that makes images or masks, decoder drawn at random",
+}
+# knobs that tell no arms apart: what is drawn, where files are, and how fast it goes
+_NO_CHOICE = frozenset({
+    "seed", "label_count", "label_fraction", "output_dir", "resume", "save_interval", "progress", "num_workers",
+    "device", "monitor_interval", "compile", "pretrain_config", "dataset_dir", "dataset", "target", "init", "amp",
+    "checkpoint", "channels_last",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to start and fine-tune.
+
+    Attributes:
+        name: as in the study file, or made from what tells the runs apart.
+        init: name of the initialization.
+        pretext: what it was pretrained by, in words; empty for none.
+        scenario: the paper's number; empty where the paper has none.
+        knobs: what else is done differently.
+    """
+
+    name: str
+    init: str = ""
+    pretext: str = ""
+    scenario: str = ""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pretext_name(job: str) -> str:
+    """A pretext in words, from the name of its job."""
+    return PRETEXTS[job][0] if job in PRETEXTS else job.removesuffix("_pretrain")
+
+
+def scenario_of(init: str, job: str) -> str:
+    """The paper's scenario of an initialization, given the pretext's job; empty where it has none.
+
+    The encoder alone is scenario 2 or 4, by the kind of pretext; both where that is not known.
+    """
+    return {"random": "1", "encoder": PRETEXTS.get(job, ("", "2 or 4"))[1], "encoder+decoder": "3"}.get(init, "")
+
+
+def study_arms(study: Mapping[str, Any]) -> list[Arm]:
+    """The arms of a ``study.json``, in its order."""
+    stages = _mapping(study.get("pretrain"))
+    arms = []
+    for name, entry in _mapping(study.get("arms")).items():
+        arm = _mapping(entry)
+        stage = str(arm.get("pretrain") or "")
+        config = str(_mapping(stages.get(stage)).get("config", stage))
+        job = config.rsplit("/", 1)[-1].removesuffix(".json")
+        init = str(arm.get("init") or "")
+        scenario = str(arm.get("scenario") or scenario_of(init, job))
+        pretext = pretext_name(job) if stage else "a checkpoint from elsewhere" if arm.get("checkpoint") else ""
+        arms.append(Arm(str(name), init, pretext, scenario, _mapping(arm.get("knobs"))))
+    return arms
+
+
+def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
+    """Name the arms of fine-tunings that no study file names: by initialization, and by what else differs.
+
+    Args:
+        runs: with ``pretext`` as the name of a job.
+
+    Returns:
+        the runs with their arm, and the arms: ``random`` first, then in the order of the runs.
+    """
+    finetunings = [run for run in runs if run.kind == "finetune"]
+    differing = _differing(finetunings)
+    several = len({run.pretext for run in finetunings if run.pretext}) > 1
+    named: dict[int, Arm] = {}
+    for run in finetunings:
+        init = str(run.knobs.get("init", "")) or "unknown"
+        words = [f"{knob} {run.knobs.get(knob)}" for knob in differing]
+        pretext = pretext_name(run.pretext)
+        if several and pretext:
+            words.insert(0, pretext)
+        name = f"{init} ({', '.join(words)})" if words else init
+        knobs = {knob: run.knobs.get(knob) for knob in differing}
+        named[id(run)] = Arm(name, init, pretext, scenario_of(init, run.pretext), knobs)
+    arms = {arm.name: arm for arm in named.values()}
+    order = sorted(arms.values(), key=lambda arm: arm.init != BASELINE)
+    return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """Knobs that are choices and not the same in all runs of one initialization."""
+    by_init: dict[Any, list[Run]] = {}
+    for run in runs:
+        by_init.setdefault((str(run.knobs.get("init")), run.data, run.job), []).append(run)
+    found = {
+        knob
+        for group in by_init.values()
+        for knob in {knob for run in group for knob in run.knobs} - _NO_CHOICE
+        if len({repr(run.knobs.get(knob)) for run in group}) > 1
+    }
+    return sorted(found)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,225 @@
+"""Find the runs of a study, or of any folder, and read what they left as plain data; nothing found stops it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.errors import InputError
+from segxfer3d.report.arms import Arm, name_arms, study_arms
+from segxfer3d.report.run_files import DONE, Problem, Run, read_results, read_run
+
+_KINDS = {"pretrain": "pretrain", "finetune": "finetune"}  # the last part of a job's name
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """What a folder holds.
+
+    Attributes:
+        folder: it.
+        name: of the study, or of the folder.
+        study: ``study.json``; empty for a folder of runs.
+        arms: what was compared, the reference first where it is ``random``.
+        runs: all of them, in whatever state.
+        cka: path below the folder to the content of each ``cka.json``.
+        problems: what is damaged or missing, and where.
+    """
+
+    folder: Path
+    name: str
+    study: dict[str, Any] = field(default_factory=dict)
+    arms: tuple[Arm, ...] = ()
+    runs: tuple[Run, ...] = ()
+    cka: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def arm(self, name: str) -> Arm:
+        """The arm of this name; an unknown one is known by its name only."""
+        return next((arm for arm in self.arms if arm.name == name), Arm(name))
+
+    def finetunings(self, state: str = DONE) -> list[Run]:
+        """The fine-tunings in this state."""
+        return [run for run in self.runs if run.kind == "finetune" and run.state == state]
+
+
+def collect(folder: Path | str) -> Collection:
+    """Read a study's folder (with ``trials.json``) or any folder that has runs below it.
+
+    Of a folder of runs, arms are the initializations, told apart further by whatever knob differs between runs of one
+    initialization; the budget is ``label_count`` or ``label_fraction``, and the data set is ``dataset`` or the name of
+    ``dataset_dir``, with the target.
+
+    Args:
+        folder: of the study or the runs.
+
+    Raises:
+        InputError: no such folder, or not a single run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a study's, or one with runs in it")
+    problems: list[Problem] = []
+    study = _read_json(folder, "study.json", dict, problems)
+    trials = _read_json(folder, "trials.json", list, problems)
+    entries = [entry for entry in trials if _usable(entry, problems)]
+    arms: list[Arm]
+    if entries:
+        runs = _with_pretexts([_trial(folder, entry) for entry in entries], entries)
+        runs = _all(read_results, _all(read_run, runs, problems), problems)
+        arms = study_arms(study)
+        arms += [Arm(name) for name in dict.fromkeys(run.arm for run in runs if run.arm) if name not in _names(arms)]
+    else:
+        described = [_described(run) for run in _all(read_run, _runs_below(folder), problems)]
+        runs, arms = name_arms(_with_sources(described))
+        runs = _all(read_results, runs, problems)
+    if not runs:
+        raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
+    problems += _other_tests(runs)
+    cka = {}
+    for path in sorted({*folder.glob("cka.json"), *folder.glob("*/cka.json")}):
+        content = _read_json(path.parent, path.name, dict, problems, folder)
+        if content:
+            cka[path.relative_to(folder).as_posix()] = content
+    name = str(study.get("name") or folder.resolve().name)
+    return Collection(folder, name, study, tuple(arms), tuple(runs), cka, tuple(dict.fromkeys(problems)))
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """A short fingerprint of a set of names, as checkpoints have it of their cases."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
+
+
+def _read_json(folder: Path, name: str, expected: type, problems: list[Problem], root: Path | None = None) -> Any:
+    """A JSON file of this type; an empty one where it is missing or damaged, which is a problem."""
+    path = folder / name
+    if not path.is_file():
+        return expected()
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, expected):
+            raise ValueError(f"expected a {'list' if expected is list else 'JSON object'}")
+    except (OSError, ValueError) as error:
+        where = folder.relative_to(root).as_posix() if root else "."
+        problems.append(Problem(where, f"{name} cannot be read ({error})"))
+        return expected()
+    return content
+
+
+def _usable(entry: Any, problems: list[Problem]) -> bool:
+    """Whether an entry of ``trials.json`` says what is needed of a trial."""
+    good = isinstance(entry, dict) and isinstance(entry.get("folder"), str) and isinstance(entry.get("kind"), str)
+    if good and entry["kind"] == "finetune":
+        good = (
+            isinstance(entry.get("arm"), str)
+            and isinstance(entry.get("seed"), int)
+            and isinstance(entry.get("budget"), (int, float))
+        )
+    if not good:
+        problems.append(Problem("trials.json", f"an entry that is no trial: {json.dumps(entry)[:200]}"))
+    return good
+
+
+def _trial(folder: Path, entry: Mapping[str, Any]) -> Run:
+    return Run(
+        name=entry["folder"],
+        folder=folder / entry["folder"],
+        kind=entry["kind"],
+        state="",
+        arm=entry.get("arm") or "",
+        data=str(entry.get("data") or ""),
+        budget=float(entry["budget"]) if entry.get("budget") is not None else None,
+        budget_name=str(entry.get("budget_name") or ""),
+        seed=entry.get("seed"),
+    )
+
+
+def _with_pretexts(runs: list[Run], entries: list[Mapping[str, Any]]) -> list[Run]:
+    """Each trial with the job that made its checkpoint, from the config of what it depends on."""
+    jobs = {
+        entry.get("id"): Path(str(entry.get("config", ""))).stem for entry in entries if entry["kind"] == "pretrain"
+    }
+    return [
+        replace(run, pretext=next((jobs[name] for name in entry.get("depends") or () if jobs.get(name)), ""))
+        for run, entry in zip(runs, entries, strict=True)
+    ]
+
+
+def _runs_below(folder: Path) -> list[Run]:
+    """A run for each ``run.json`` at or below a folder."""
+    found = []
+    for path in sorted(folder.rglob("run.json")):
+        name = path.parent.relative_to(folder).as_posix()
+        found.append(Run(name, path.parent, "", ""))
+    return found
+
+
+def _described(run: Run) -> Run:
+    """What a run was, from its own ``run.json``."""
+    knobs = run.knobs
+    kind = _KINDS.get(run.job.rsplit("_", 1)[-1], run.job or "unknown")
+    data = str(knobs.get("dataset") or Path(str(knobs.get("dataset_dir") or "generated")).name)
+    if knobs.get("target"):
+        data += f", {knobs['target']}"
+    count, share = knobs.get("label_count"), knobs.get("label_fraction")
+    seed = knobs.get("seed")
+    if isinstance(count, (int, float)):
+        budget, budget_name = float(count), f"n{count:g}"
+    elif isinstance(share, (int, float)):
+        budget, budget_name = float(share), f"f{share:g}"
+    else:
+        budget, budget_name = 1.0, "all"
+    known = kind == "finetune" and isinstance(seed, int)
+    return replace(
+        run, kind=kind, data=data, budget=budget if known else None, budget_name=budget_name if known else "",
+        seed=seed if isinstance(seed, int) else None,
+    )  # fmt: skip
+
+
+def _with_sources(runs: list[Run]) -> list[Run]:
+    """Each fine-tuning with the job that made its checkpoint, where that run is here or beside its checkpoint."""
+    jobs = {run.folder.resolve(): run.job for run in runs}
+
+    def source(run: Run) -> str:
+        path = str(run.transfer.get("source") or run.knobs.get("checkpoint") or "")
+        if not path or run.knobs.get("init") in ("random", "frozen-random"):
+            return ""
+        folder = Path(path).parent
+        known = jobs.get(folder.resolve())
+        if known is None and (folder / "run.json").is_file():
+            known = _read_json(folder, "run.json", dict, []).get("job")
+        return str(known) if known else Path(path).stem
+
+    return [replace(run, pretext=source(run)) if run.kind == "finetune" else run for run in runs]
+
+
+def _all(read: Callable[[Run], tuple[Run, list[Problem]]], runs: Iterable[Run], problems: list[Problem]) -> list[Run]:
+    """Read every run, and note the problems."""
+    found = []
+    for run in runs:
+        read_one, its_problems = read(run)
+        found.append(read_one)
+        problems += its_problems
+    return found
+
+
+def _names(arms: Iterable[Arm]) -> set[str]:
+    return {arm.name for arm in arms}
+
+
+def _other_tests(runs: Iterable[Run]) -> list[Problem]:
+    """Arms that were measured on other cases than the rest, with one data set, budget and seed."""
+    parts: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
+    for run in runs:
+        if run.scores:
+            cases = fingerprint(score.case for score in run.scores["dice"])
+            parts.setdefault((run.data, run.budget_name, run.seed), {}).setdefault(cases, []).append(run)
+    return [
+        Problem(group[0].name, "measured on other test cases than most runs with its data, labels and seed")
+        for of_cases in parts.values()
+        for group in sorted(of_cases.values(), key=len)[:-1]
+    ]

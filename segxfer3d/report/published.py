@@ -1,0 +1,75 @@
+"""Figures of the paper that stand beside a study's own, where the study file says that the task is the same.
+
+A study file names them under ``published``: ``{"source": ..., "values": [...]}``. Each value has ``arm``, ``data`` and
+``budget_name``, and either the figure itself (``mean`` and ``std``, in percent) or where it is in the bundled copy of
+the paper's tables: ``table`` (``table2``), ``column``, ``scenario``, ``model``, and ``labels`` where the table has
+those. Nothing is ever matched by guessing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from segxfer3d.report.run_files import Problem
+
+PAPER = (
+    "Dippel et al., Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder, "
+    "arXiv 2207.14508, 2022"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure from the literature: mean and standard deviation in percent, and where it stands."""
+
+    mean: float
+    std: float | None
+    where: str
+
+
+def paper_tables() -> dict[str, Any]:
+    """The tables of the paper, as printed."""
+    text = resources.files("segxfer3d.report").joinpath("paper_tables.json").read_text(encoding="utf-8")
+    tables: dict[str, Any] = json.loads(text)
+    return tables
+
+
+def published_values(study: Mapping[str, Any]) -> tuple[dict[tuple[str, str, str], Published], list[Problem]]:
+    """Figures by (arm, data, budget_name), and the entries that name none."""
+    given = study.get("published")
+    section: dict[str, Any] = given if isinstance(given, dict) else {}
+    entries = section.get("values", [])
+    found: dict[tuple[str, str, str], Published] = {}
+    problems = []
+    tables = paper_tables() if entries else {}
+    for entry in entries if isinstance(entries, list) else []:
+        try:
+            key = (str(entry["arm"]), str(entry["data"]), str(entry["budget_name"]))
+            if "mean" in entry:
+                std = entry.get("std")
+                source = str(entry.get("source") or section.get("source") or "the study file")
+                found[key] = Published(float(entry["mean"]), None if std is None else float(std), source)
+            else:
+                found[key] = _look_up(tables, entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            text = json.dumps(entry)[:200]
+            problems.append(
+                Problem("study.json", f"published: {text} names no figure ({type(error).__name__} {error})")
+            )
+    return found, problems
+
+
+def _look_up(tables: Mapping[str, Any], entry: Mapping[str, Any]) -> Published:
+    table = tables[entry["table"]]
+    column = table["columns"].index(entry["column"])
+    wanted = {name: entry[name] for name in ("scenario", "model", "labels") if name in entry}
+    rows = [row for row in table["rows"] if all(str(row.get(name)) == str(value) for name, value in wanted.items())]
+    if len(rows) != 1:
+        raise ValueError(f"{len(rows)} rows fit")
+    mean, *std = rows[0]["values"][column]
+    number = str(entry["table"]).removeprefix("table")
+    return Published(float(mean), float(std[0]) if std else None, f"Table {number}, {entry['column']}")

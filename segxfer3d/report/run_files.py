@@ -1,0 +1,201 @@
+"""What one run left in its folder, read so that a damaged file costs that file and not the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.errors import InputError
+from segxfer3d.previews import Preview, read_previews
+from segxfer3d.study.scores import Score, read_scores
+
+MEASURES = ("dice", "iou")  # case by case
+PERCENT = 100.0
+DONE, FAILED, STOPPED, WAITING, DAMAGED = "done", "failed", "stopped", "waiting", "damaged"
+
+Curve = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with what was found.
+
+    Attributes:
+        where: the folder, below the one that is reported on.
+        what: in words.
+    """
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training (or evaluation) and what it left.
+
+    Attributes:
+        name: its folder, below the one that is reported on.
+        folder: where it is.
+        kind: ``pretrain``, ``finetune``, or another job's name.
+        state: ``done``, ``failed``, ``stopped`` (begun and not ended, or still running), ``waiting`` (not begun),
+            ``damaged`` (ended, but what the tables need cannot be read).
+        arm, data, budget, budget_name, seed: what it was; empty or None for a pretraining.
+        pretext: the job that made its checkpoint, or what else is known of that; empty where it has none.
+        description: ``run.json``: job, knobs, versions, command.
+        scores: measure to a score for each case, **in percent**; only of fine-tunings that are done.
+        summary: ``cases_summary.json``, as it is.
+        curve: (step, dice in percent on the validation part) of every validation.
+        seconds: it took; None where it has not ended.
+        split, labels, data_check, transfer: the files of these names; empty where there are none.
+        error: why it failed.
+    """
+
+    name: str
+    folder: Path
+    kind: str
+    state: str
+    arm: str = ""
+    data: str = ""
+    budget: float | None = None
+    budget_name: str = ""
+    seed: int | None = None
+    pretext: str = ""
+    description: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    curve: Curve = ()
+    seconds: float | None = None
+    split: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+    data_check: dict[str, Any] = field(default_factory=dict)
+    transfer: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def job(self) -> str:
+        """Name of the bundle."""
+        return str(self.description.get("job", ""))
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """As they were set."""
+        knobs = self.description.get("knobs", {})
+        return knobs if isinstance(knobs, dict) else {}
+
+    def previews(self) -> list[Preview]:
+        """Small pictures of some cases; read anew each time, they are large.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return read_previews(self.folder)
+
+
+def read_run(run: Run) -> tuple[Run, list[Problem]]:
+    """How a run stands and what it says of itself; :func:`read_results` reads what it found.
+
+    Args:
+        run: its folder, and what is known from elsewhere.
+    """
+    problems: list[Problem] = []
+    done, failed = (run.folder / "done.json").is_file(), (run.folder / "failed.json").is_file()
+    begun = (run.folder / "run.json").is_file()
+    state = DONE if done else FAILED if failed else STOPPED if begun else WAITING
+    ended = _read(run, f"{state}.json", problems) if done or failed else {}
+    if done and not begun:
+        problems.append(Problem(run.name, "run.json is missing"))
+    found = replace(
+        run,
+        state=state,
+        description=_read(run, "run.json", problems),
+        seconds=_number(ended.get("seconds")),
+        split=_read(run, "split.json", problems),
+        labels=_read(run, "labels.json", problems),
+        data_check=_read(run, "data_check.json", problems),
+        transfer=_read(run, "transfer.json", problems),
+        error=str(ended.get("error", "failed.json does not say why")) if failed and not done else "",
+    )
+    return found, problems
+
+
+def read_results(run: Run) -> tuple[Run, list[Problem]]:
+    """A run with its curve, and a fine-tuning that is done with its scores; where those are damaged, so is the run."""
+    problems: list[Problem] = []
+    try:
+        run = replace(run, curve=read_curve(run, problems))
+    except OSError as error:
+        problems.append(Problem(run.name, f"metrics.jsonl cannot be read ({error})"))
+    if run.kind != "finetune" or run.state != DONE:
+        return run, problems
+    try:
+        if run.budget is None or run.seed is None:
+            raise InputError("run.json does not tell its seed")
+        scores = {
+            measure: [
+                replace(score, value=PERCENT * score.value)
+                for score in read_scores(run.folder / "cases.csv", run.arm, run.budget, run.seed, measure)
+            ]
+            for measure in MEASURES
+        }
+        for score in (score for of_measure in scores.values() for score in of_measure):
+            if not math.isfinite(score.value):
+                raise InputError(f"cases.csv: a score of case {score.case} is not finite")
+    except (InputError, UnicodeDecodeError, csv.Error) as error:
+        problems.append(Problem(run.name, f"left out of the tables: {error}".replace(f"{run.folder}/", "")))
+        return replace(run, state=DAMAGED), problems
+    return replace(run, scores=scores, summary=_read(run, "cases_summary.json", problems)), problems
+
+
+def read_curve(run: Run, problems: list[Problem]) -> Curve:
+    """(step, dice in percent) of the lines of ``metrics.jsonl`` with a validation; lines that are damaged are left out.
+
+    The half line that a killed training leaves at the end is no damage.
+    """
+    path = run.folder / "metrics.jsonl"
+    points: list[tuple[float, float]] = []
+    bad = []
+    if not path.is_file():
+        if run.state == DONE and run.kind in ("pretrain", "finetune"):
+            problems.append(Problem(run.name, "metrics.jsonl is missing: no curve"))
+        return ()
+    lines = path.read_text(errors="replace").splitlines()
+    for number, text in enumerate(lines, 1):
+        try:
+            line = json.loads(text)
+            if "validation_dice" not in line:
+                line["step"] / 1
+                continue
+            step, dice = float(line["step"]), PERCENT * float(line["validation_dice"])
+            if not (math.isfinite(dice) and step > (points[-1][0] if points else -math.inf)):
+                raise ValueError
+            points.append((step, dice))
+        except (ValueError, TypeError, KeyError):
+            if number < len(lines) or run.state == DONE:
+                bad.append(number)
+    if bad:
+        shown = ", ".join(map(str, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        problems.append(Problem(run.name, f"metrics.jsonl: damaged in line {shown}; left out of the curves"))
+    return tuple(points)
+
+
+def _read(run: Run, name: str, problems: list[Problem]) -> dict[str, Any]:
+    """A JSON object; an empty one where the file is missing, or damaged, which is a problem."""
+    path = run.folder / name
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError) as error:
+        problems.append(Problem(run.name, f"{name} cannot be read ({error})"))
+        return {}
+    return content
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
