@@ -19,7 +19,7 @@ from segxfer3d.engines import layout_of
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import CaseDataset, to_native
 from segxfer3d.inference import components, to_label_map, write_components, write_volume
-from segxfer3d.jobs import find_source
+from segxfer3d.jobs.volumes import find_source
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.runs import Session
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, default_collate
 from segxfer3d.engines import to_device
 from segxfer3d.errors import InputError
 from segxfer3d.handlers import unwrap
-from segxfer3d.image_jobs import EVALUATION_BATCH, ImagePretrainingData
+from segxfer3d.jobs.images import EVALUATION_BATCH, ImagePretrainingData
 from segxfer3d.monitors import image_grid, linear_accuracy, neighbor_accuracy
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.runs import Session

@@ -38,9 +38,8 @@ ALLOWED = {
     "jobs": BELOW
     | {"bundle", "checkpoint", "data", "engines", "evaluation", "networks", "pretexts", "processes", "runs"}
     | {"transfer", "weights"},
-    "image_jobs": BELOW | {"data", "jobs", "runs"},
     "image_evaluation": BELOW | {"engines", "evaluation", "losses", "pretexts"},
-    "pretext_monitor": BELOW | {"engines", "handlers", "image_jobs", "monitors", "pretexts", "runs"},
+    "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
 }

@@ -16,7 +16,7 @@ from segxfer3d.data.image_dataset import ImageDataset, ImagePreprocessing
 from segxfer3d.data.image_splits import ImageSplit, hold_out, split_images
 from segxfer3d.data.sampling import SeededDataset
 from segxfer3d.errors import InputError
-from segxfer3d.jobs import generated_data
+from segxfer3d.jobs.generated import generated_data
 from segxfer3d.runs import Session, names_hash
 
 EVALUATION_BATCH = 64

@@ -1,0 +1,110 @@
+"""The network that fine-tuning starts from: which checkpoint, and whether it fits."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+
+from segxfer3d import checkpoint, transfer
+from segxfer3d.errors import InputError
+from segxfer3d.jobs.generated import pretrain_on_generated
+from segxfer3d.networks import PARTS, SegmentationNetwork
+from segxfer3d.runs import Session
+from segxfer3d.weights import genesis, imagenet
+
+
+class Target(Protocol):
+    """What a checkpoint is checked against: the data that a network will be fine-tuned on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def generated(self) -> bool: ...
+
+    @property
+    def test_patients(self) -> set[str]: ...
+
+    @property
+    def preprocessing(self) -> Any: ...
+
+
+def start_network(session: Session, network: SegmentationNetwork, data: Target) -> SegmentationNetwork:
+    """Initialize ``network`` as the knob ``init`` says, from the knob ``checkpoint``; on generated data a missing
+    checkpoint is made by a short pretraining.
+
+    Raises:
+        InputError: a checkpoint is needed and missing, or does not fit.
+    """
+    knobs = session.knobs
+    state_dict = None
+    source = ""
+    if transfer.needs_checkpoint(knobs.init):
+        path = knobs.checkpoint
+        if not path:
+            if not data.generated:
+                raise InputError(
+                    f"checkpoint: init {knobs.init} needs one; make it with python -m monai.bundle run --config_file "
+                    f"{knobs.pretrain_config} --dataset_dir {knobs.dataset_dir}, or start with --init random"
+                )
+            path = pretrain_on_generated(session)
+        source = str(path)
+        state_dict = read_weights(session, source, network, data)
+    report = transfer.initialize(network, knobs.init, state_dict, source)
+    session.record("transfer", report.as_dict())
+    session.say(report.summary())
+    return network
+
+
+def read_weights(session: Session, path: str, network: SegmentationNetwork, data: Target) -> dict[str, torch.Tensor]:
+    """The state dict of a model of ours, or of a published Models Genesis or ImageNet checkpoint, checked against
+    ``network``.
+
+    Raises:
+        InputError: it is of another network, or its pretext did not train what ``init`` would load.
+    """
+    ours = network.definition["arguments"]
+    is_resnet = network.definition["name"] == "imagenet_unet"
+    if is_resnet and str(path).endswith(".safetensors"):
+        return imagenet.read(path, ours["backbone"])
+    content = checkpoint.read_file(path)
+    if "format" not in content:
+        if is_resnet:
+            return imagenet.read(path, ours["backbone"])
+        if network.definition["name"] != "genesis_unet":
+            hint = (
+                "; --backbone resnet18, resnet34 or resnet50 takes ImageNet's" if imagenet.is_imagenet(content) else ""
+            )
+            raise InputError(f"checkpoint {path}: a foreign one; expected model.pt of a run{hint}")
+        if not network.definition["arguments"].get("batch_statistics"):
+            session.say(
+                "published Models Genesis weights: they were trained with batch statistics, see --batch_statistics"
+            )
+        return genesis.read(path)
+    model = checkpoint.read_model(path)
+    theirs = model["network"]["arguments"]
+    if model["network"]["name"] != network.definition["name"]:
+        raise InputError(
+            f"checkpoint {path}: its network is {model['network']['name']}, this one {network.definition['name']}"
+        )
+    for name in ("width", "backbone", "in_channels"):
+        if theirs.get(name) != ours.get(name):
+            hint = f"; --{name} {theirs.get(name)}" if name in session.knobs else ""
+            raise InputError(
+                f"checkpoint {path}: its network has {name} {theirs.get(name)}, this one {ours.get(name)}{hint}"
+            )
+    trained = model["provenance"].get("trained_parts", PARTS)
+    if untrained := [part for part in transfer.loaded_parts(session.knobs.init) if part not in trained]:
+        raise InputError(
+            f"init {session.knobs.init}: the pretext of {path} ({model['provenance'].get('pretext')}) did not train "
+            f"the {' and '.join(untrained)}; expected --init encoder"
+        )
+    if model["provenance"].get("data") == data.name:
+        seen = set(model["provenance"].get("patients", [])) & data.test_patients
+        if seen:
+            session.say(f"warning: {len(seen)} of the test patients were in this checkpoint's training data")
+    if model["preprocessing"] != data.preprocessing.as_dict():
+        session.say("warning: the checkpoint was trained with other preprocessing than this run uses")
+    state_dict: dict[str, torch.Tensor] = model["state_dict"]
+    return state_dict
