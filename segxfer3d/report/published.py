@@ -1,6 +1,7 @@
 """Figures of the paper that stand beside a study's own, where the study file says that the task is the same.
 
-A study file names them under ``published``: ``{"source": ..., "values": [...]}``. Each value has ``arm``, ``data`` and
+A study file names them under ``published``: ``{"source": ..., "metric": ..., "values": [...]}``, the metric being
+``dice`` (what is meant by none) or another measure of ours that is computed alike. Each value has ``arm``, ``data`` and
 ``budget_name``, and either the figure itself (``mean`` and ``std``, in percent) or where it is in the bundled copy of
 the paper's tables: ``table`` (``table2``), ``column``, ``scenario``, ``model``, and ``labels`` where the table has
 those. Nothing is ever matched by guessing.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -24,11 +25,12 @@ PAPER = (
 
 @dataclass(frozen=True)
 class Published:
-    """A figure from the literature: mean and standard deviation in percent, and where it stands."""
+    """A figure from the literature: mean and standard deviation in percent, where it stands, and of which measure."""
 
     mean: float
     std: float | None
     where: str
+    measure: str = "dice"
 
 
 def paper_tables() -> dict[str, Any]:
@@ -52,9 +54,10 @@ def published_values(study: Mapping[str, Any]) -> tuple[dict[tuple[str, str, str
             if "mean" in entry:
                 std = entry.get("std")
                 source = str(entry.get("source") or section.get("source") or "the study file")
-                found[key] = Published(float(entry["mean"]), None if std is None else float(std), source)
+                figure = Published(float(entry["mean"]), None if std is None else float(std), source)
             else:
-                found[key] = _look_up(tables, entry)
+                figure = _look_up(tables, entry)
+            found[key] = replace(figure, measure=str(entry.get("metric") or section.get("metric") or "dice"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             text = json.dumps(entry)[:200]
             problems.append(

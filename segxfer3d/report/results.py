@@ -253,6 +253,9 @@ def spread(values: Sequence[float]) -> Spread:
 def _curves(runs: Sequence[Run], notes: list[str]) -> dict[str, dict[int, list[tuple[float, float]]]]:
     """Dice over steps of each arm, at the steps that all of its seeds have."""
     found: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    if not any(len(run.curve) > 1 for run in runs):
+        notes.append("No curves: no run was validated twice while it trained.")
+        return found
     for arm in dict.fromkeys(run.arm for run in runs):
         own = {run.seed: dict(run.curve) for run in runs if run.arm == arm and run.seed is not None}
         with_curve = {seed: curve for seed, curve in own.items() if len(curve) > 1}

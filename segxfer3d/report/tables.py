@@ -31,16 +31,18 @@ VERDICTS = {
 
 
 def score_table(result: Result) -> pd.DataFrame:
-    """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, the paper's figure."""
-    published = any(arm.published for arm in result.arms)
+    """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, published figure."""
+    published = {arm.published.measure: None for arm in result.arms if arm.published}
     names = list(dict.fromkeys(name for arm in result.arms for name in arm.measures))
     rows = []
     for arm in result.arms:
         row = {"arm": arm.arm.name, "scenario": arm.arm.scenario or NONE, "pretext": arm.arm.pretext or NONE}
         row["dice"] = plus_minus(arm.measures["dice"])
         row["95 % interval"] = between(arm.interval)
-        if published:
-            row["paper"] = plus_minus((arm.published.mean, arm.published.std)) if arm.published else NONE
+        for measure in published:
+            fits = arm.published is not None and arm.published.measure == measure
+            figure = plus_minus((arm.published.mean, arm.published.std)) if arm.published and fits else NONE
+            row[f"published {MEASURE_NAMES.get(measure, measure)}"] = figure
         for name in names:
             if name != "dice":
                 row[MEASURE_NAMES.get(name, name)] = plus_minus(arm.measures[name]) if name in arm.measures else NONE
@@ -224,7 +226,8 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
     for name, (mean, std) in arm.measures.items():
         row |= {name: mean, f"{name}_std": std}
     if arm.published:
-        row |= {"paper": arm.published.mean, "paper_std": arm.published.std, "paper_where": arm.published.where}
+        row |= {"published": arm.published.mean, "published_std": arm.published.std}
+        row |= {"published_measure": arm.published.measure, "published_where": arm.published.where}
     return row
 
 
