@@ -62,5 +62,5 @@ def test_published_figures_stand_beside_their_arms(tmp_path, file):
 
 
 def test_parameters_of_official_data_are_asked_for():
-    with pytest.raises(InputError, match="--set voc_dir=...  the folder of Pascal VOC 2012"):
+    with pytest.raises(InputError, match=r"--set voc_dir=\.\.\.  the folder of Pascal VOC 2012"):
         read_study(BUNDLES / "studies" / "table5.json")
