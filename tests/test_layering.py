@@ -32,16 +32,19 @@ ALLOWED = {
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
     "bundle": BELOW | {"guard", "runs"},
-    "evaluation": BELOW | {"data", "metrics", "runs"},
+    "previews": BELOW | {"analysis", "files"},
+    "evaluation": BELOW | {"analysis", "data", "handlers", "metrics", "previews", "runs"},
     "handlers": BELOW | {"checkpoint", "files", "networks", "processes", "runs"},
     # what the bundles compose; jobs runs one bundle inside another
     "jobs": BELOW
     | {"bundle", "checkpoint", "data", "engines", "evaluation", "networks", "pretexts", "processes", "runs"}
     | {"transfer", "weights"},
-    "image_evaluation": BELOW | {"engines", "evaluation", "losses", "pretexts"},
+    "image_evaluation": BELOW | {"engines", "evaluation", "handlers", "losses", "metrics", "pretexts", "previews"},
     "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
+    "report": BELOW | {"analysis", "files", "previews", "study"},
+    "cli": BELOW | {"data", "study", "weights"},
 }
 
 
