@@ -43,7 +43,7 @@ ALLOWED = {
     "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
-    "report": BELOW | {"analysis", "files", "previews", "study"},
+    "report": BELOW | {"analysis", "files", "previews", "study", ""},
     "cli": BELOW | {"data", "study", "weights"},
 }
 
