@@ -161,10 +161,8 @@ class Session:
         if self.resume and not (folder / "run.json").is_file():
             raise InputError(f"resume: {folder} holds no run to go on with")
         if not self.resume and (folder / "run.json").exists():
-            raise InputError(
-                f"output_dir: {folder} holds a run already; --resume True goes on with it, "
-                "another --output_dir starts a new one"
-            )
+            hint = "--resume True goes on with it, " if "resume" in self.knobs else ""
+            raise InputError(f"output_dir: {folder} holds a run already; {hint}another --output_dir starts a new one")
         nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(f"output_dir: {folder} cannot be written ({nearest} is no writable folder)")
