@@ -14,6 +14,7 @@ from segxfer3d import guard
 from segxfer3d.bundle import run_bundle
 
 from .test_bad_input import BUNDLES, TINY, cut, image, pytestmark, write_dataset
+from .test_processes import LIMIT
 from .test_resume import assert_same_run
 
 pytestmark = [*pytestmark, pytest.mark.slow]
@@ -27,7 +28,7 @@ def words(name, **knobs):
 def run(command, limit=None):
     """Run a command; ``limit`` bytes are all that a file may take, as if the disk were full then."""
     lower = None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=lower)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, preexec_fn=lower)
 
 
 def failed(result, message):
@@ -66,7 +67,7 @@ def test_ctrl_c_then_a_full_disk_then_space(tmp_path):
     folder = tmp_path / "run"
     command = words("genesis_finetune", **knobs, output_dir=folder, num_workers=2)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, process_group=0)
-    deadline = time.time() + 200
+    deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00001.pt").exists() and time.time() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the loader processes too

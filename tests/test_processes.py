@@ -20,6 +20,7 @@ from .test_resume import assert_same_run
 
 pytestmark = [*pytestmark, pytest.mark.slow]
 
+LIMIT = 1200  # seconds for a command; ten are usual, but the machine may be busy
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--no-python"]
 PYTHON = [sys.executable, "-W", "ignore::UserWarning:monai.bundle.scripts"]
 
@@ -55,7 +56,7 @@ def finish(words, code=0):
     """Run a command that has to end with ``code``; gives what it printed on stdout and stderr."""
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         kill(process)
         raise
@@ -99,7 +100,7 @@ def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, knobs, whole
     folder = tmp_path / "run"
     values = {**with_init(name, knobs), "output_dir": folder, "num_workers": workers}
     process = subprocess.Popen(command(name, values, processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 200
+    deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00003.pt").exists() and time.time() < deadline:
         time.sleep(0.01)
     kill(process)
