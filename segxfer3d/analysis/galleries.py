@@ -96,7 +96,8 @@ def mask_gallery(
 
 
 def _row_label(sample: Sample, view: View) -> str:
-    return sample.name if view.number is None else f"{sample.name}\nslice {view.number}"
+    lone = view.number is None or 1 in sample.label.shape  # a slice that was cut out before has no number
+    return sample.name if lone else f"{sample.name}\nslice {view.number}"
 
 
 def _check_samples(

@@ -8,7 +8,7 @@ from typing import Any
 
 from segxfer3d.report.run_files import Run
 
-BASELINE = "random"
+_ORDER = ("random", "encoder", "encoder+decoder", "whole", "frozen-encoder", "frozen-random")
 # how a pretext's job is called, and which kind of task it is in the paper: its encoder is scenario 2 or 4
 PRETEXTS: dict[str, tuple[str, str]] = {
     "simclr_pretrain": ("SimCLR", "2"),
@@ -89,7 +89,7 @@ def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
         runs: with ``pretext`` as the name of a job.
 
     Returns:
-        the runs with their arm, and the arms: ``random`` first, then in the order of the runs.
+        the runs with their arm, and the arms, ``random`` first.
     """
     finetunings = [run for run in runs if run.kind == "finetune"]
     differing = _differing(finetunings)
@@ -105,7 +105,7 @@ def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
         knobs = {knob: run.knobs.get(knob) for knob in differing}
         named[id(run)] = Arm(name, init, pretext, scenario_of(init, run.pretext), knobs)
     arms = {arm.name: arm for arm in named.values()}
-    order = sorted(arms.values(), key=lambda arm: arm.init != BASELINE)
+    order = sorted(arms.values(), key=lambda arm: _ORDER.index(arm.init) if arm.init in _ORDER else len(_ORDER))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order
 
 

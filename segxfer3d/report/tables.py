@@ -10,7 +10,6 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
 from segxfer3d.report.results import ArmResult, Result, Spread
 from segxfer3d.study.bootstrap import Interval
-from segxfer3d.study.compare import Comparison
 from segxfer3d.study.convergence import Convergence
 from segxfer3d.study.verdict import Verdict
 
@@ -190,14 +189,6 @@ def verdict_words(verdict: Verdict) -> str:
     ]
     words = VERDICTS[verdict.kind]
     return f"{words} (about {' or '.join(needed)} would decide)" if needed else words
-
-
-def comparison_words(made: Comparison, verdict: Verdict) -> str:
-    """One comparison in a clause: difference, interval, p-value."""
-    numbers = f"{signed(made.difference)} dice points"
-    if made.interval is not None:
-        numbers += f", 95 % interval {between(made.interval, sign=True)}"
-    return f"{numbers}, p {p_value(made.p_holm)}" if verdict.kind != "no verdict" else numbers
 
 
 def _steps(found: Convergence) -> str:

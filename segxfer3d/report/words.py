@@ -9,7 +9,7 @@ from segxfer3d.report.arms import Arm, pretext_name
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import DONE, Run
-from segxfer3d.report.tables import comparison_words, plus_minus
+from segxfer3d.report.tables import between, p_value, plus_minus, signed
 from segxfer3d.study.compare import Comparison
 from segxfer3d.study.verdict import MIN_SEEDS, Verdict
 
@@ -37,13 +37,6 @@ REFERENCES = {
         "Holm S. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics "
         "6(2):65-70, 1979."
     ),
-}
-_VERBS = {
-    "better": "is better than",
-    "worse": "is worse than",
-    "equivalent": "is equivalent to",
-    "undecided": "cannot be told from",
-    "no verdict": "cannot be judged against",
 }
 
 
@@ -79,8 +72,21 @@ def answer(results: Sequence[Result]) -> str:
 
 
 def _compared(made: Comparison, verdict: Verdict) -> str:
-    few = ", for want of seeds or patients" if verdict.kind == "no verdict" else ""
-    return f"{made.arm} {_VERBS[verdict.kind]} {made.reference}{few} ({comparison_words(made, verdict)})"
+    """A comparison as a clause with its interval."""
+    points = f"{abs(made.difference):.1f} dice points"
+    numbers = [] if made.interval is None else [f"95 % interval of the difference {between(made.interval, sign=True)}"]
+    if verdict.kind != "no verdict":
+        numbers.append(f"p {p_value(made.p_holm)}")
+    shown = f" ({', '.join(numbers)})" if numbers else ""
+    if verdict.kind in ("better", "worse"):
+        return f"{made.arm} is {verdict.kind} than {made.reference} by {points}{shown}"
+    seen = f"{signed(made.difference)} dice points{f', {numbers[0]}' if numbers else ''}"
+    if verdict.kind == "equivalent":
+        return f"{made.arm} is equivalent to {made.reference} ({seen})"
+    if verdict.kind == "undecided":
+        return f"{made.arm} cannot be told from {made.reference} ({', '.join([seen, *numbers[1:]])})"
+    more = "more" if made.difference >= 0 else "fewer"
+    return f"{made.arm} has {points} {more} than {made.reference}{shown}, with too few seeds or patients for a verdict"
 
 
 def other_answers(results: Sequence[Result]) -> list[str]:
@@ -124,8 +130,7 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
     for run in pretrainings:
         said.append(_pretraining(run, cite(key) if (key := run.job.removesuffix("_pretrain")) in REFERENCES else ""))
     said = list(dict.fromkeys(said))
-    for result in results:
-        said.append(_data(result, len({other.data for other in results}) > 1))
+    said += [_data(result) for result in results]
     arms = [collection.arm(name) for name in dict.fromkeys(arm.arm.name for r in results for arm in r.arms)]
     if arms:
         said.append("Initializations: " + "; ".join(_arm(arm) for arm in arms) + ".")
@@ -141,10 +146,10 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
         said.append(
             "Arms were compared on the same seeds and cases: mean differences of dice have 95 % percentile intervals "
             f"from resampling patients and seeds together (the pigeonhole bootstrap {cite('owen')}); p-values are "
-            f"those of Wilcoxon's signed-rank test {cite('wilcoxon')} on one seed-averaged difference per patient, with "
-            f"Holm's correction {cite('holm')} over the {family} comparisons at one label budget. An arm is called better or "
-            "worse where the interval excludes 0 and the corrected p-value is at most 0.05, given at least five seeds "
-            "and six "
+            f"those of Wilcoxon's signed-rank test {cite('wilcoxon')} on one seed-averaged difference per patient, "
+            f"with Holm's correction {cite('holm')} over the {family} comparisons at one label budget. An arm is "
+            "called better or worse where the interval excludes 0 and the corrected p-value is at most 0.05, given at "
+            "least five seeds and six "
             "patients."
         )
     return " ".join(said), [REFERENCES[name] for name in cited]
@@ -160,29 +165,30 @@ def _pretraining(run: Run, citation: str) -> str:
     return f"Pretraining: {name}{f' {citation}' if citation else ''}{images}{length}."
 
 
-def _data(result: Result, several: bool) -> str:
+def _data(result: Result) -> str:
     run = result.runs[0]
     labeled = sorted({len(run.labels.get("patients") or run.labels.get("cases") or ()) for run in result.runs})
     of = "patients" if "patients" in run.labels else "images"
-    train = f"{_range(labeled)} {of} were labeled for fine-tuning" if labeled and labeled[-1] else "labels as given"
+    counted = result.budget_name[:1] == "n" or not labeled[-1]
+    drawn = "" if counted else f" ({_range(labeled)} {of})"
     held = len(run.split.get("validation") or ())
+    validation = f", {held} {of} held out for validation" if held else ""
     cases, patients = result.compared if result.comparisons else (len(run.scores["dice"]), 0)
-    validation = f", {held} held out for validation" if held else ""
     owners = f" of {patients} patients" if patients and patients != cases else ""
     seeds = len({run.seed for run in result.runs})
-    name = f"{result.title}" if several or result.budget_name else run.data
+    each = "seeds, each of which" if seeds != 1 else "seed, which"
     return (
-        f"{name[0].upper()}{name[1:]}: {train}{validation}; {cases} cases{owners} were tested on; {seeds} "
-        f"seed{'s' if seeds != 1 else ''}, each of which draws labels, weights and batches."
+        f"With {result.title}{drawn}: {cases} test cases{owners}{validation}; {seeds} {each} draws labels, weights and "
+        "batches."
     )
 
 
 def _arm(arm: Arm) -> str:
-    scenario = f", scenario {arm.scenario}" if arm.scenario else ""
-    init = f"{arm.name} (" + (f"init {arm.init}" if arm.init != arm.name else "as named")
-    pretext = f", pretext {arm.pretext}" if arm.pretext else ""
-    changed = "".join(f", {knob} {value}" for knob, value in arm.knobs.items())
-    return f"{init}{scenario}{pretext}{changed})"
+    said = [f"init {arm.init}"] if arm.init not in ("", arm.name) else []
+    said += [f"scenario {arm.scenario}"] if arm.scenario else []
+    said += [f"pretext {arm.pretext}"] if arm.pretext else []
+    said += [f"{knob} {value}" for knob, value in arm.knobs.items()]
+    return f"{arm.name} ({', '.join(said)})" if said else arm.name
 
 
 def _training(runs: Sequence[Run]) -> str:

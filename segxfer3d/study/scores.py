@@ -95,12 +95,13 @@ def read_scores(file: Path | str, arm: str, budget: float, seed: int, measure: s
     try:
         with Path(file).open(newline="") as stream:
             reader = csv.DictReader(stream)
+            names = list(reader.fieldnames or ())  # of an empty file, None: looked for while the file is open
             rows = list(reader)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error})") from error
-    lacking = [name for name in ("case", "patient", measure) if name not in (reader.fieldnames or ())]
+    lacking = [name for name in ("case", "patient", measure) if name not in names]
     if lacking:
-        raise InputError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(reader.fieldnames or ['none'])}")
+        raise InputError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(names or ['none'])}")
     if not rows:
         raise InputError(f"{file}: no case in it, expected a row for each")
     scores = []

@@ -40,8 +40,8 @@ def write_run(folder, *, init="random", seed=0, gain=0.0, cases=16, count=5, cas
     write_json(folder / "cases_summary.json", summary)
     versions = {"segxfer3d": "0.1.0", "torch": "2.13.0", "gpu": "none", "processor": "some CPU"}
     own = {"init": init, "seed": seed, "label_count": count, "label_fraction": None, "lr": 0.003, "max_epochs": 10,
-           "steps_per_epoch": 20, "batch_size": 4, "width": 8, "patch_size": [32, 32, 16], "dataset_dir": "/data/nodules",
-           **(knobs or {})}  # fmt: skip
+           "steps_per_epoch": 20, "batch_size": 4, "width": 8, "patch_size": [32, 32, 16],
+           "dataset_dir": "/data/nodules", **(knobs or {})}  # fmt: skip
     write_json(folder / "run.json", {"job": "genesis_finetune", "knobs": own, "versions": versions, "processes": 1})
     split = {"train": ["p1"] * 3, "validation": ["v1"], "test": names, "pretrain": ["q1", "q2"]}
     write_json(folder / "split.json", split)
@@ -85,8 +85,8 @@ def write_study(folder, seeds=5, budgets=(5, 20), arms=None, cases=16, previews=
     """A study with one shared pretraining, all of it done; gives its trials."""
     arms = ARMS if arms is None else arms
     trials = [{"id": "pretrain-genesis", "kind": "pretrain", "folder": "pretrain/genesis", "depends": [], "arm": None,
-               "config": "/b/genesis_pretrain.json", "budget": None, "budget_name": None, "seed": None, "data": "nodules",
-               "pretrain": "genesis", "knobs": {}, "identity": "0" * 16}]  # fmt: skip
+               "config": "/b/genesis_pretrain.json", "budget": None, "budget_name": None, "seed": None,
+               "data": "nodules", "pretrain": "genesis", "knobs": {}, "identity": "0" * 16}]  # fmt: skip
     pretrain = folder / "pretrain/genesis"
     description = {
         "job": "genesis_pretrain",
@@ -114,8 +114,13 @@ def write_study(folder, seeds=5, budgets=(5, 20), arms=None, cases=16, previews=
     entry = {"pretrain": "genesis", "checkpoint": None, "knobs": {}, "scenario": ""}
     known = {arm: {**entry, "init": arm} | ({"pretrain": None} if arm == "random" else {}) for arm in arms}
     study = {
-        "format": 1, "name": "lungs", "description": "Nodules from few labels.", "arms": known, "seeds": list(range(seeds)),
-        "pretrain": {"genesis": {"config": "/b/genesis_pretrain.json", "knobs": {}}}, "published": published,
-    }  # fmt: skip
+        "format": 1,
+        "name": "lungs",
+        "description": "Nodules from few labels.",
+        "arms": known,
+        "seeds": list(range(seeds)),
+        "pretrain": {"genesis": {"config": "/b/genesis_pretrain.json", "knobs": {}}},
+        "published": published,
+    }
     write_json(folder / "study.json", study)
     return trials

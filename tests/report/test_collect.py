@@ -1,0 +1,147 @@
+"""Reading what runs left: studies, folders of runs, and damage that costs a file and not the report."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.report.collect import collect
+from tests.report.made_studies import write_json, write_run, write_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+    return tmp_path
+
+
+def test_a_study_is_read_as_it_is(study):
+    found = collect(study)
+    assert found.name == "lungs"
+    assert [(arm.name, arm.scenario, arm.pretext) for arm in found.arms] == [
+        ("random", "1", ""),
+        ("encoder", "4", "Models Genesis"),
+        ("encoder+decoder", "3", "Models Genesis"),
+    ]
+    assert len(found.runs) == 7
+    assert found.problems == ()
+    run = found.finetunings()[0]
+    assert (run.arm, run.budget, run.budget_name, run.seed, run.data) == ("random", 5.0, "n5", 0, "nodules")
+    assert len(run.scores["dice"]) == 16
+    row = next(csv.DictReader((run.folder / "cases.csv").read_text().splitlines()))
+    assert run.scores["dice"][0].value == pytest.approx(100 * float(row["dice"]))
+    assert run.curve[0][0] == 20
+    assert run.seconds == 120
+    assert found.finetunings()[1].pretext == "genesis_pretrain"
+
+
+def test_failed_stopped_and_waiting_trials_are_told_apart(study):
+    failed, stopped, waiting = (study / f"finetune/{name}-n5-s0" for name in ("random", "encoder", "encoder+decoder"))
+    for folder in (failed, stopped, waiting):
+        (folder / "done.json").unlink()
+    write_json(failed / "failed.json", {"error": "out of memory", "returncode": 1, "seconds": 3})
+    (waiting / "run.json").unlink()
+    states = {run.name: (run.state, run.error) for run in collect(study).runs}
+    assert states["finetune/random-n5-s0"] == ("failed", "out of memory")
+    assert states["finetune/encoder-n5-s0"] == ("stopped", "")
+    assert states["finetune/encoder+decoder-n5-s0"] == ("waiting", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message", "state"),
+    [
+        ("cases.csv", "", "left out of the tables: cases.csv: no column case", "damaged"),
+        ("cases.csv", "case,patient,dice,iou\na,a,x,0.1\n", "dice of case a is 'x'", "damaged"),
+        ("cases.csv", "case,patient,dice,iou\na,a,nan,0.1\n", "case a is not finite", "damaged"),
+        ("cases.csv", b"\xff\xfe\x00", "left out of the tables", "damaged"),
+        ("metrics.jsonl", '{"epoch": 1, "st', "metrics.jsonl: damaged in line 1;", "done"),
+        ("metrics.jsonl", '{"step": 2, "validation_dice": NaN}\n[]\n', "damaged in line 1, 2;", "done"),
+        ("metrics.jsonl", '{"step": 2, "validation_dice": 0}\n' * 2, "damaged in line 2;", "done"),
+        ("run.json", "[]", "run.json cannot be read (no JSON object)", "done"),
+        ("cases_summary.json", "{", "cases_summary.json cannot be read", "done"),
+        ("transfer.json", "\0", "transfer.json cannot be read", "done"),
+    ],
+)
+def test_damage_is_reported_and_the_others_are_shown(study, name, content, message, state):
+    path = study / "finetune/encoder-n5-s1" / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = collect(study)
+    (problem,) = found.problems
+    assert problem.where == "finetune/encoder-n5-s1"
+    assert message in problem.what
+    assert str(study) not in problem.what
+    assert {run.name: run.state for run in found.runs}[problem.where] == state
+    assert len(found.finetunings()) == (5 if state == "damaged" else 6)
+
+
+def test_a_running_training_may_have_half_a_line(study):
+    folder = study / "finetune/encoder-n5-s1"
+    (folder / "done.json").unlink()
+    (folder / "metrics.jsonl").write_text('{"step": 20, "validation_dice": 0.5}\n{"step": 40, "vali')
+    found = collect(study)
+    assert found.problems == ()
+    assert next(run.curve for run in found.runs if run.folder == folder) == ((20.0, 50.0),)
+
+
+def test_what_is_no_trial_is_reported(study):
+    trials = json.loads((study / "trials.json").read_text())
+    write_json(study / "trials.json", [*trials, 3, {"folder": "x", "kind": "finetune", "arm": "a", "seed": "1"}])
+    found = collect(study)
+    assert len(found.runs) == 7
+    assert [problem.where for problem in found.problems] == ["trials.json"] * 2
+
+
+def test_without_a_readable_list_of_trials_the_runs_are_found(study):
+    (study / "trials.json").write_text("[")
+    (study / "study.json").unlink()
+    found = collect(study)
+    assert len(found.runs) == 7
+    assert [arm.name for arm in found.arms] == ["random", "encoder", "encoder+decoder"]
+    assert "trials.json cannot be read" in found.problems[0].what
+
+
+def test_runs_without_a_study_are_told_apart_by_what_differs(tmp_path):
+    write_json(tmp_path / "pre/run.json", {"job": "simclr_pretrain", "knobs": {}})
+    checkpoint = str(tmp_path / "pre/model.pt")
+    for i, (init, seed, lr) in enumerate([("encoder", 0, 0.1), ("encoder", 0, 0.2), ("random", 0, 0.1)]):
+        write_run(tmp_path / f"{i:03d}", init=init, seed=seed, knobs={"lr": lr, "checkpoint": checkpoint})
+        write_json(tmp_path / f"{i:03d}/transfer.json", {"source": "" if init == "random" else checkpoint})
+    found = collect(tmp_path)
+    assert {(arm.name, arm.scenario) for arm in found.arms} == {
+        ("random (lr 0.1)", "1"), ("encoder (lr 0.1)", "2"), ("encoder (lr 0.2)", "2"),
+    }  # fmt: skip
+    assert found.arms[0].init == "random"
+    run = found.finetunings()[0]
+    assert (run.data, run.budget_name, run.budget, run.pretext) == ("nodules", "n5", 5.0, "simclr_pretrain")
+
+
+def test_one_run_is_a_folder_of_runs_too(tmp_path):
+    write_run(tmp_path, knobs={"label_count": None, "label_fraction": 0.05})
+    found = collect(tmp_path)
+    assert [(run.name, run.budget_name, run.arm) for run in found.runs] == [(".", "f0.05", "random")]
+
+
+def test_other_test_cases_are_noticed(study):
+    write_run(study / "finetune/encoder-n5-s1", init="encoder", seed=1, cases=12)
+    (problem,) = collect(study).problems
+    assert problem.where == "finetune/encoder-n5-s1"
+    assert "other test cases" in problem.what
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no run in it"):
+        collect(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        collect(tmp_path / "x")
+
+
+def test_a_report_needs_neither_torch_nor_monai():
+    code = (
+        "import sys, pkgutil, importlib, segxfer3d.report as r\n"
+        "for m in pkgutil.iter_modules(r.__path__): importlib.import_module(f'segxfer3d.report.{m.name}')\n"
+        "print([m for m in ('torch', 'monai', 'ignite') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,143 @@
+"""The page: everything in one file, nothing from elsewhere, nothing from the data that could act, small, repeatable."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.report import viewer
+from segxfer3d.report.collect import collect
+from segxfer3d.report.figures import file_name
+from segxfer3d.report.page import write_report
+from segxfer3d.report.results import results
+from segxfer3d.report.run_files import Problem
+from tests.report.made_studies import NASTY, write_ball_previews, write_json, write_run, write_study
+
+FEW = 100  # resamples
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text, self._inside = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside not in ("script", "style"):
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A report of a study in which every name tries something, with a failed run, a damaged one and a CKA."""
+    folder = tmp_path_factory.mktemp("study")
+    names = [NASTY, "$\\frac{$", *(f"case{i}" for i in range(10))]
+    write_study(folder, seeds=3, budgets=(5,), case_names=names)
+    failed = folder / "finetune/random-n5-s2"
+    (failed / "done.json").unlink()
+    write_json(failed / "failed.json", {"error": f"{NASTY}\nout of memory", "returncode": 1, "seconds": 2})
+    (folder / "finetune/encoder-n5-s2/cases.csv").write_text(f"case,patient,dice,iou\n{NASTY},p,{NASTY},0\n")
+    (folder / "finetune/encoder-n5-s0/previews.npz").write_bytes(b"no archive")
+    write_json(folder / "cka/cka.json", {"names": ["random", NASTY], "cka": [[1, None], [None, 1]], "layer": "x"})
+    write_json(folder / "bad/cka.json", {"names": ["random"], "cka": "no"})
+    return folder, write_report(folder, folder.parent / "r&d.html", resamples=FEW)
+
+
+def test_the_page_is_whole_and_asks_for_nothing(written):
+    _, report = written
+    text = report.page.read_text()
+    elements = Elements(text).found
+    assert {tag for tag, _ in elements} >= {"h1", "table", "figure", "canvas", "dl", "pre"}
+    for tag, attributes in elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+        if "src" in attributes:
+            assert attributes["src"].startswith("data:image/")
+        if "href" in attributes:
+            assert attributes["href"].startswith("#")
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+    policy = next(a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    outside = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text)
+    assert not re.search(r"https?://|url\(|@import|fetch\(|XMLHttpRequest", outside)
+    assert len(text) < 2_000_000
+
+
+def test_names_from_data_are_text(written):
+    _, report = written
+    text = report.page.read_text()
+    elements = Elements(text)
+    scripts = [attributes for tag, attributes in elements.found if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "viewer-data"}, {}]
+    assert "alert(1)" in "".join(elements.text)
+    assert NASTY not in text
+
+
+def test_failures_and_damage_are_on_the_page(written):
+    _, report = written
+    text = "".join(Elements(report.page.read_text()).text)
+    assert "finetune/random-n5-s2 failed" in text
+    assert "out of memory" in text
+    where = [problem.where for problem in report.problems]
+    assert where == ["finetune/encoder-n5-s2", "finetune/encoder-n5-s0", "bad/cka.json"]
+    assert all(isinstance(problem, Problem) and problem.where in text for problem in report.problems)
+    assert report.answer in " ".join(text.split())
+
+
+def test_tables_and_figures_are_beside_it(written):
+    _, report = written
+    names = {path.name for path in report.files.iterdir()}
+    assert report.files.name == "r&d_files"
+    for figure in ("differences", "dice_over_steps", "masks-5-labeled-patients", "cka-cka"):
+        assert {f"{figure}.pdf", f"{figure}.svg"} <= names
+    assert {"scores.csv", "scores.md", "scores.tex", "comparisons.csv", "methods.md"} <= names
+    assert "[1]" in (report.files / "methods.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_files_give_the_same_page(written):
+    folder, report = written
+    before = {path.name: path.read_bytes() for path in (report.page, *report.files.iterdir())}
+    again = write_report(folder, report.page, resamples=FEW)
+    assert {path.name: path.read_bytes() for path in (again.page, *again.files.iterdir())} == before
+
+
+def test_volumes_beyond_the_limit_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(viewer, "LIMIT", 20_000)
+    write_ball_previews(tmp_path, write_run(tmp_path))
+    problems = []
+    shown, left_out = viewer.volumes(results(collect(tmp_path), resamples=FEW), problems)
+    assert problems == []
+    assert shown
+    assert len(shown) + left_out == 3
+    assert sum(len(volume["image"]) + len(volume["masks"]) for volume in shown) <= 20_000
+
+
+def test_an_unfinished_study_has_a_page(tmp_path):
+    write_study(tmp_path / "s", seeds=0, previews=False)
+    report = write_report(tmp_path / "s", tmp_path / "page.html")
+    assert report.answer == "No answer yet: no fine-tuning is done."
+    assert "viewer-data" not in report.page.read_text()
+
+
+def test_where_it_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        write_report(tmp_path, tmp_path / "page.pdf")
+    (tmp_path / "file").write_text("")
+    write_run(tmp_path / "run")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report(tmp_path, tmp_path / "file" / "page.html")
+
+
+@pytest.mark.parametrize(("title", "name"), [("pets, 1 %", "pets-1-percent"), ("../../x", "x"), ("<>", "figure")])
+def test_figures_have_plain_names(title, name):
+    assert file_name(title) == name

@@ -1,0 +1,198 @@
+"""The numbers of a report: against the statistics, and where pairs cannot be made."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.report import tables
+from segxfer3d.report.arms import Arm
+from segxfer3d.report.collect import collect
+from segxfer3d.report.published import paper_tables, published_values
+from segxfer3d.report.results import planned, results
+from segxfer3d.report.words import answer, methods
+from segxfer3d.study import compare, read_scores, tabulate
+from tests.report.made_studies import write_json, write_run, write_study
+
+FEW = 200  # resamples
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    write_study(folder, budgets=(20, 5), previews=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(study):
+    return results(collect(study), resamples=FEW)
+
+
+def test_means_and_deviations_are_those_of_the_files(study, found):
+    assert [result.title for result in found] == ["5 labeled patients", "20 labeled patients"]
+    means = []
+    for seed in range(5):
+        text = (study / f"finetune/encoder-n5-s{seed}/cases.csv").read_text()
+        means.append(np.mean([float(row["dice"]) for row in csv.DictReader(text.splitlines())]))
+    mean, std = found[0].arms[1].measures["dice"]
+    assert mean == pytest.approx(100 * np.mean(means))
+    assert std == pytest.approx(100 * np.std(means, ddof=1))
+    assert found[0].arms[1].measures["genesis_dice"][0] == pytest.approx(mean + 2)
+
+
+def test_comparisons_are_those_of_the_statistics_in_percent(study, found):
+    scores = [
+        score
+        for arm in ("random", "encoder", "encoder+decoder")
+        for seed in range(5)
+        for score in read_scores(study / f"finetune/{arm}-n5-s{seed}/cases.csv", arm, 5, seed)
+    ]
+    expected = compare(tabulate(scores)[5], resamples=FEW)
+    assert [(made.arm, made.reference) for made, _ in found[0].comparisons] == [(e.arm, e.reference) for e in expected]
+    for (made, verdict), one in zip(found[0].comparisons, expected, strict=True):
+        assert made.difference == pytest.approx(100 * one.difference)
+        assert made.interval == pytest.approx([100 * limit for limit in one.interval])
+        assert made.p_holm == pytest.approx(one.p_holm)
+        assert verdict.kind in ("better", "undecided")
+    assert found[0].comparisons[0][1].kind == "better"
+
+
+def test_encoder_and_decoder_of_one_pretext_are_compared():
+    arms = [
+        Arm("random", "random"),
+        Arm("a", "encoder", "ConRec"),
+        Arm("b", "encoder+decoder", "ConRec"),
+        Arm("c", "encoder", "SimCLR"),
+        Arm("d", "encoder", "ConRec", knobs={"decoder_warmup_epochs": 2}),
+    ]
+    assert planned(arms, "random")[4:] == [("a", "b")]
+
+
+def test_curves_converge_sooner_where_something_is_transferred(found):
+    own = {one.arm: one.steps for one in found[0].convergence}
+    assert own["encoder"] < own["random"]
+    assert found[0].to_reference[1].difference_interval[1] < 0
+    assert len(tables.convergence_table(found[0])) == 3
+
+
+def test_the_answer_is_one_sentence_with_an_interval(found):
+    text = answer(found)
+    assert text.startswith("With 5 labeled patients, encoder")
+    assert "is better than random by" in text
+    assert "95 % interval" in text
+    assert "\n" not in text
+
+
+def test_a_margin_finds_arms_equivalent(study):
+    found = results(collect(study), margin=20, resamples=FEW)
+    assert {verdict.kind for _, verdict in found[0].comparisons} == {"equivalent"}
+    assert "is equivalent to" in answer(found)
+
+
+def test_a_failed_run_takes_its_seed_out_of_the_comparison_and_says_so(tmp_path):
+    write_study(tmp_path, budgets=(5,), previews=False)
+    (tmp_path / "finetune/encoder-n5-s4/done.json").unlink()
+    (result,) = results(collect(tmp_path), resamples=FEW)
+    assert {made.seeds for made, _ in result.comparisons} == {4}
+    assert {verdict.kind for _, verdict in result.comparisons} == {"no verdict"}
+    assert any("random with seed 4 is not compared" in note for note in result.notes)
+    assert "too few seeds or patients for a verdict" in answer([result])
+    assert [len(arm.seeds) for arm in result.arms] == [5, 4, 5]
+
+
+def test_cases_that_differ_between_arms_are_not_paired(tmp_path):
+    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+    write_run(tmp_path / "finetune/encoder-n5-s1", init="encoder", seed=1, cases=12)
+    (result,) = results(collect(tmp_path), resamples=FEW)
+    assert result.comparisons == ()
+    assert any(note.startswith("No paired test:") and "case12" in note for note in result.notes)
+    assert result.arms[1].measures["dice"][1] is not None
+    assert "nothing is tested" in answer([result])
+
+
+def test_seeds_with_test_parts_of_their_own_are_paired_on_what_they_share(tmp_path):
+    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+    for arm in ("random", "encoder", "encoder+decoder"):
+        names = [f"case{i:02d}" for i in range(4, 20)]
+        write_run(tmp_path / f"finetune/{arm}-n5-s1", init=arm, seed=1, case_names=names)
+    collection = collect(tmp_path)
+    assert collection.problems == ()
+    (result,) = results(collection, resamples=FEW)
+    assert result.compared == (12, 12)
+    assert any("Each seed tests on other cases" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("arms", [{"random": 0.0}, {"encoder": 0.1}])
+def test_a_single_arm_has_nothing_to_be_compared_with(tmp_path, arms):
+    write_study(tmp_path, seeds=2, budgets=(5,), arms=arms, previews=False)
+    (result,) = results(collect(tmp_path), resamples=FEW)
+    assert result.comparisons == ()
+    assert any("expected at least two to compare" in note for note in result.notes)
+    assert answer([result]).startswith(f"No answer yet: only {next(iter(arms))} is done")
+
+
+def test_without_a_finetuning_there_is_no_answer(tmp_path):
+    write_study(tmp_path, seeds=0, previews=False)
+    collection = collect(tmp_path)
+    assert results(collection) == []
+    assert answer([]) == "No answer yet: no fine-tuning is done."
+    assert "Dippel" in methods(collection, [])[1][0]
+
+
+def test_runs_without_validation_have_no_curve(tmp_path):
+    for seed in range(2):
+        for arm in ("random", "encoder"):
+            write_run(tmp_path / f"{arm}{seed}", init=arm, seed=seed, curve=False)
+    (result,) = results(collect(tmp_path), resamples=FEW)
+    assert result.curves == {}
+    assert [note for note in result.notes if "curve" in note] == [
+        "No curves: no run was validated twice while it trained."
+    ]
+
+
+def test_published_figures_are_named_never_guessed(tmp_path):
+    values = [
+        {"arm": "random", "data": "nodules", "budget_name": "n5", "mean": 71.54, "std": None},
+        {"arm": "encoder", "data": "nodules", "budget_name": "n5", "table": "table2", "column": "pets 1% (74)",
+         "scenario": 4, "model": "ConRec"},
+        {"arm": "encoder", "data": "nodules", "budget_name": "n5", "table": "table9", "column": "x"},
+        {"arm": "encoder", "data": "nodules", "budget_name": "n5", "table": "table2", "column": "pets 1% (74)"},
+    ]  # fmt: skip
+    found, problems = published_values({"published": {"metric": "genesis_dice", "source": "T3", "values": values}})
+    assert found["random", "nodules", "n5"].mean == 71.54
+    assert found["random", "nodules", "n5"].measure == "genesis_dice"
+    assert (found["encoder", "nodules", "n5"].mean, found["encoder", "nodules", "n5"].std) == (83.3, 0.6)
+    assert len(problems) == 2
+    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+    (result,) = results(collect(tmp_path), found, resamples=FEW)
+    table = tables.score_table(result)
+    assert list(table["published genesis_dice"]) == ["71.5", "83.3 ± 0.6", "–"]
+    assert published_values({}) == published_values({"published": None}) == ({}, [])
+
+
+def test_the_papers_tables_are_whole():
+    for name, table in paper_tables().items():
+        if name.startswith("table") and "rows" in table:
+            assert {len(row["values"]) for row in table["rows"]} == {len(table["columns"])}
+
+
+def test_tables_are_written_in_three_ways(tmp_path, found):
+    written = tables.write_tables(tmp_path, found)
+    assert {path.name for path in written} == {
+        f"{name}.{suffix}" for name in ("scores", "comparisons", "convergence") for suffix in ("csv", "md", "tex")
+    }
+    rows = list(csv.DictReader((tmp_path / "comparisons.csv").read_text().splitlines()))
+    assert float(rows[0]["difference"]) == pytest.approx(found[0].comparisons[0][0].difference)
+    assert (tmp_path / "scores.md").read_text().count("\n| encoder |") == 2
+    assert r"95 \% interval" in (tmp_path / "scores.tex").read_text()
+
+
+def test_names_cannot_break_out_of_tables(tmp_path):
+    write_study(tmp_path, seeds=2, budgets=(5,), arms={"random": 0.0, "a|b<i>_&": 0.1}, previews=False)
+    study = json.loads((tmp_path / "study.json").read_text())
+    write_json(tmp_path / "study.json", study)
+    (result,) = results(collect(tmp_path), resamples=FEW)
+    assert r"a\|b&lt;i>_&" in tables.markdown(tables.score_table(result))
+    assert r"a|b\textless{}i\textgreater{}\_\&" in tables.latex("x", tables.score_table(result))
