@@ -176,7 +176,9 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
             batch_size=2, max_epochs=3, steps_per_epoch=steps, validation_fraction=0.0, amp=amp, progress=False,
             device="cpu", keep="last", save_interval=100,
         )  # fmt: skip
-        lines = [json.loads(line) for line in Path(f"{folder}/run/1/metrics.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line) for line in Path(f"{folder}/run/1/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
     bare = train_step(options.width, amp, True)
     (seconds,) = median_seconds(bare, repeats=steps)
     # the first epoch compiles and warms up
@@ -250,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write_page(page: Path, results: dict[str, Any]) -> None:
     """Write the figures; parts that were measured by an earlier call stay."""
     record = page.with_suffix(".json")
-    known = json.loads(record.read_text()) if record.is_file() else {}
+    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     known |= results
     page.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(known, indent=1) + "\n")
@@ -263,7 +265,7 @@ def write_page(page: Path, results: dict[str, Any]) -> None:
         ]
         lines += ["", "| figure | value |", "| --- | --- |"]
         lines += [f"| {key.replace('_', ' ')} | {value:.4g} |" for key, value in part["figures"].items()]
-    page.write_text("\n".join(lines) + "\n")
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

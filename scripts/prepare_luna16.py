@@ -115,7 +115,7 @@ def _begin(output: Path, options: dict[str, Any]) -> None:
     """Make the folder, or see that it was begun with the same options: cubes of two kinds must not mix."""
     path = output / "options.json"
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         if before != options:
             raise InputError(f"--output_dir {output}: was begun with {before}, not {options}; take another folder")
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -130,7 +130,7 @@ def _is_done(output: Path, name: str) -> bool:
     record = output / "patients" / f"{name}.json"
     if not record.is_file():
         return False
-    names = [nodule["name"] for nodule in json.loads(record.read_text())["nodules"]]
+    names = [nodule["name"] for nodule in json.loads(record.read_text(encoding="utf-8"))["nodules"]]
     return all((output / part / f"{name}.nii.gz").is_file() for part in ("imagesTr", "labelsTr") for name in names)
 
 
@@ -202,7 +202,7 @@ def cut_cube(array: NDArray[Any], start: Sequence[int], size: Sequence[int]) -> 
 
 def _finish(output: Path) -> tuple[int, int]:
     """List all patients done so far; returns their number and that of the nodules."""
-    records = [json.loads(path.read_text()) for path in sorted((output / "patients").glob("*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "patients").glob("*.json"))]
     rows = [row for record in records for row in record["nodules"]]
     if not rows:
         raise InputError(f"{output}: no nodules were found in the {len(records)} patients done")

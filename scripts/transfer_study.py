@@ -135,13 +135,13 @@ class Study:
 
 def curve(folder: Path) -> list[tuple[int, float]]:
     """(step, dice on the validation part) of a run."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [(line["step"], line["validation_dice"]) for line in lines if "validation_dice" in line]
 
 
 def summary(folder: Path) -> dict[str, float]:
     """Figures of a run on the test part."""
-    content: dict[str, float] = json.loads((folder / "cases_summary.json").read_text())
+    content: dict[str, float] = json.loads((folder / "cases_summary.json").read_text(encoding="utf-8"))
     return content
 
 
@@ -228,9 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def described(study: Study) -> list[str]:
     """What was run, on what."""
     options = study.options
-    split = json.loads((study.root / "pretrain" / "split.json").read_text())
-    done = [json.loads(path.read_text())["seconds"] for path in study.root.glob("finetune/*/done.json")]
-    pretraining = json.loads((study.root / "pretrain" / "done.json").read_text())["seconds"]
+    split = json.loads((study.root / "pretrain" / "split.json").read_text(encoding="utf-8"))
+    done = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in study.root.glob("finetune/*/done.json")]
+    pretraining = json.loads((study.root / "pretrain" / "done.json").read_text(encoding="utf-8"))["seconds"]
     machine = versions()
     return [
         f"## {options.name}",
@@ -302,13 +302,13 @@ def figure_and_tuning(options: argparse.Namespace, tuning: dict[Work, Path]) -> 
 def replace_section(page: Path, name: str, text: str) -> None:
     """Write ``text`` between the marks of ``name``, behind everything where the page has no such marks yet."""
     begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->\n"
-    old = page.read_text() if page.is_file() else f"# {page.stem}\n"
+    old = page.read_text(encoding="utf-8") if page.is_file() else f"# {page.stem}\n"
     if begin in old:
         head, rest = old.split(begin, 1)
         new = head + begin + text + end + rest.split(end, 1)[1]
     else:
         new = f"{old}\n{begin}{text}{end}"
-    page.write_text(new)
+    page.write_text(new, encoding="utf-8")
 
 
 def _shown(arguments: Sequence[str]) -> list[str]:

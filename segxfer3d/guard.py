@@ -155,7 +155,8 @@ def help_text(config: Mapping[str, Any]) -> str:
     """The knobs of a bundle, one a line, with their defaults."""
     lines = [str(config.get("description", "")), "", "knobs (--name value):"]
     for name, knob in KNOBS.items():
-        if name in config and not str(config[name]).startswith("@"):
+        # MONAI's standard ids share a name with a knob: a component is none
+        if name in config and not isinstance(config[name], dict) and not str(config[name]).startswith("@"):
             default = config[name]
             shown = str(default).lstrip("$").replace("@", "") if default not in ("", None) else "none"
             lines.append(f"  --{name:<22} {knob.help} [{shown}]")

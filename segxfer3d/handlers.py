@@ -245,7 +245,7 @@ def cut_record(path: Path, epoch: int) -> None:
     """Drop the lines of ``metrics.jsonl`` after ``epoch``: a resumed run writes them again."""
     if path.is_file():
         kept = []
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 if json.loads(line)["epoch"] <= epoch:
                     kept.append(line + "\n")

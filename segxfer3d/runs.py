@@ -191,7 +191,7 @@ class Session:
     def _check_run(self) -> None:
         """Refuse to go on with a run that is another one than this command means, or that still runs."""
         try:
-            before = json.loads((self.folder / "run.json").read_text())
+            before = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
             job, knobs, count = before["job"], before["knobs"], before["processes"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"resume: {self.folder / 'run.json'} cannot be read ({error})") from error

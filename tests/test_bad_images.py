@@ -108,7 +108,9 @@ def test_bad_images_can_be_left_out(shapes, tmp_path):
     root = Path(shutil.copytree(shapes, tmp_path / "set"))
     truncated_jpeg(root)
     run("segmentation_pretrain", tmp_path / "run", dataset_dir=str(root), skip_bad_cases=True, max_epochs=1)
-    assert list(json.loads((tmp_path / "run" / "data_check.json").read_text())["bad"]) == ["disk_disk-0001"]
+    assert list(json.loads((tmp_path / "run" / "data_check.json").read_text(encoding="utf-8"))["bad"]) == [
+        "disk_disk-0001"
+    ]
 
 
 @pytest.mark.parametrize(

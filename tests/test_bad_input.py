@@ -174,7 +174,7 @@ def test_every_bad_case_is_listed_and_can_be_left_out(good, tmp_path, caplog):
     knobs = {**TINY, "dataset_dir": str(root), "init": "random", "validation_fraction": 0}
     refused("genesis_finetune", tmp_path, r"2 of 5 cases .*--skip_bad_cases True(.|\n)*p0(.|\n)*p1.*values 7", **knobs)
     run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "run"), skip_bad_cases=True, **knobs)
-    assert sorted(json.loads((tmp_path / "run" / "data_check.json").read_text())["bad"]) == ["p0", "p1"]
+    assert sorted(json.loads((tmp_path / "run" / "data_check.json").read_text(encoding="utf-8"))["bad"]) == ["p0", "p1"]
 
 
 def test_empty_labels_and_small_volumes_are_fine_and_said(tmp_path, caplog):
@@ -197,9 +197,9 @@ def test_empty_labels_and_small_volumes_are_fine_and_said(tmp_path, caplog):
         )  # fmt: skip
     assert "2 labels are empty: p0, p4" in caplog.text
     assert "1 of 5 volumes are smaller than the patch [16, 16, 8]: padded" in caplog.text
-    check = json.loads((tmp_path / "f" / "data_check.json").read_text())
+    check = json.loads((tmp_path / "f" / "data_check.json").read_text(encoding="utf-8"))
     assert check["empty_labels"] == ["p0", "p4"]
-    summary = json.loads((tmp_path / "e" / "cases_summary.json").read_text())
+    summary = json.loads((tmp_path / "e" / "cases_summary.json").read_text(encoding="utf-8"))
     assert (summary["cases"], summary["empty_labels"]) == (5, 2)
 
 

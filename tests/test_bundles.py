@@ -54,30 +54,32 @@ def test_pretraining_leaves_a_model_with_provenance(pretrained):
     model = checkpoint.read_model(pretrained / "model.pt")
     assert model["classes"] == {}
     assert model["provenance"]["job"] == "genesis_pretrain"
-    split = json.loads((pretrained / "split.json").read_text())
+    split = json.loads((pretrained / "split.json").read_text(encoding="utf-8"))
     assert not set(model["provenance"]["patients"]) & set(split["test"])
-    lines = [json.loads(line) for line in (pretrained / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (pretrained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert all(np.isfinite(line["validation_loss"]) for line in lines)
     assert (pretrained / "done.json").is_file()
 
 
 def test_finetuning_leaves_a_row_for_every_test_case(finetuned, pretrained):
-    split = json.loads((finetuned / "split.json").read_text())
+    split = json.loads((finetuned / "split.json").read_text(encoding="utf-8"))
     with (finetuned / "cases.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["patient"] for row in rows} == set(split["test"])
     assert all(0 <= float(row["dice"]) <= 1 for row in rows)
-    report = json.loads((finetuned / "transfer.json").read_text())
+    report = json.loads((finetuned / "transfer.json").read_text(encoding="utf-8"))
     assert all(name.startswith("encoder.") for name in report["loaded"])
     assert any(name.startswith("decoder.") for name in report["left"])
-    labels = json.loads((finetuned / "labels.json").read_text())
+    labels = json.loads((finetuned / "labels.json").read_text(encoding="utf-8"))
     assert len(labels["patients"]) == 2
     assert set(labels["patients"]) <= set(split["train"])
 
 
 def test_finetuning_keeps_pictures_of_the_cases_that_it_measured(finetuned, phantoms):
-    rows = {row["case"]: row for row in csv.DictReader((finetuned / "cases.csv").read_text().splitlines())}
+    rows = {
+        row["case"]: row for row in csv.DictReader((finetuned / "cases.csv").read_text(encoding="utf-8").splitlines())
+    }
     found = read_previews(finetuned)
     assert {role for kept in found for role in kept.roles} == {"best", "median", "worst", "shared"}
     for kept in found:
@@ -101,8 +103,8 @@ def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_p
     knobs = {"progress": False, "device": "cpu", "dataset_dir": str(phantoms)}
     knobs |= {"output_dir": str(tmp_path / "e"), "checkpoint": str(finetuned / "model.pt")}
     run_bundle(BUNDLES / "evaluate.json", **knobs)
-    again = json.loads((tmp_path / "e" / "cases_summary.json").read_text())
-    before = json.loads((finetuned / "cases_summary.json").read_text())
+    again = json.loads((tmp_path / "e" / "cases_summary.json").read_text(encoding="utf-8"))
+    before = json.loads((finetuned / "cases_summary.json").read_text(encoding="utf-8"))
     assert again["dice"] == pytest.approx(before["dice"], abs=1e-6)
     assert again["genesis_iou"] == pytest.approx(before["genesis_iou"], abs=1e-6)
 
@@ -199,5 +201,5 @@ def test_a_killed_run_resumes_bit_for_bit(name, phantoms, tmp_path):
     subprocess.run([*words, "--resume", "True"], check=True, capture_output=True)
     expected, resumed = weights(whole), weights(killed)
     assert all(torch.equal(expected[key], resumed[key]) for key in expected)
-    epochs = [json.loads(line)["epoch"] for line in (killed / "metrics.jsonl").read_text().splitlines()]
+    epochs = [json.loads(line)["epoch"] for line in (killed / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert epochs == list(range(1, 13))

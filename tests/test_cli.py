@@ -94,7 +94,7 @@ def test_a_study_is_listed_run_and_looked_at(tmp_path, fakes):
     status, said = call("study", "run", file, "-o", folder, "--jobs", 2)
     assert status == 1
     assert "5 trials: 4 done, 1 failed" in said
-    assert json.loads((folder / "study.json").read_text())["name"] == "small"
+    assert json.loads((folder / "study.json").read_text(encoding="utf-8"))["name"] == "small"
     status, said = call("study", "status", folder)
     assert status == 1
     assert "failed finetune-data-random-n2-s1: loss is NaN in epoch 3" in said
@@ -110,7 +110,7 @@ def test_a_study_is_listed_run_and_looked_at(tmp_path, fakes):
 def test_workflow_managers_prepare_and_run_single_trials(tmp_path, fakes):
     file, folder = write(tmp_path), tmp_path / "out"
     assert call("study", "prepare", file, "-o", folder) == (0, f"5 trials in {folder}/trials.json\n")
-    trials = [entry["id"] for entry in json.loads((folder / "trials.json").read_text())]
+    trials = [entry["id"] for entry in json.loads((folder / "trials.json").read_text(encoding="utf-8"))]
     status, said = call("study", "trial", folder, trials[2])
     assert (status, "which is waiting" in said) == (1, True)
     assert call("study", "trial", folder, trials[0])[0] == 0
@@ -238,6 +238,6 @@ def test_a_real_study_of_two_trainings(tmp_path):
     assert done.returncode == 0, done.stderr
     _, trials = plan(tmp_path, **changes)
     for trial in trials:
-        run = json.loads((folder / trial.folder / "run.json").read_text())
+        run = json.loads((folder / trial.folder / "run.json").read_text(encoding="utf-8"))
         assert run["knobs"]["label_count"] == 2
         assert (folder / trial.folder / "cases.csv").is_file()

@@ -41,7 +41,7 @@ def failed(result, message):
     assert message in result.stderr
     assert lines[-1].startswith("full trace: ")
     trace = Path(lines[-1].removeprefix("full trace: "))
-    assert "Traceback (most recent call last)" in trace.read_text()
+    assert "Traceback (most recent call last)" in trace.read_text(encoding="utf-8")
     return trace
 
 

@@ -54,11 +54,11 @@ def finetune(folder, **overrides):
 
 
 def read(folder, name):
-    return json.loads((folder / name).read_text())
+    return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def rows(folder):
@@ -148,7 +148,7 @@ def test_standard_ids_are_all_there(name, shapes, tmp_path):
 
 
 def test_what_pretraining_bundles_share_is_the_same_in_all():
-    configs = {name: json.loads((BUNDLES / f"{name}_pretrain.json").read_text()) for name in PRETEXTS}
+    configs = {name: json.loads((BUNDLES / f"{name}_pretrain.json").read_text(encoding="utf-8")) for name in PRETEXTS}
     first = configs["simclr"]
     # what a pretext's bundle says for itself: what it is, and knobs with other defaults
     own = {"description", "imports", "output_dir", "session", "data", "network_def", "pretext", "knobs"}

@@ -88,7 +88,7 @@ def test_a_row_for_every_image_of_both_batches(dataset, tmp_path):
     assert [float(row["dice"]) for row in rows] == pytest.approx([2 * 4 / 16, 0, 2 * 8 / 24])
     assert [float(row["iou"]) for row in rows] == pytest.approx([4 / 12, 0, 8 / 16])
     assert not {"label_mm3", "prediction_mm3"} & rows[0].keys()
-    summary = json.loads((tmp_path / "cases_summary.json").read_text())
+    summary = json.loads((tmp_path / "cases_summary.json").read_text(encoding="utf-8"))
     assert metrics["dice"] == summary["dice"] == pytest.approx((1 / 2 + 2 / 3) / 3)
     assert (summary["cases"], summary["empty_labels"]) == (3, 1)
     assert {"genesis_dice", "genesis_iou", "label_pixels"} <= summary.keys()

@@ -77,7 +77,8 @@ def test_images_are_kept_whole(tmp_path):
     found = read_previews(tmp_path / "runs" / "1")
     assert {kept.image.shape for kept in found} == {(3, 32, 32)}
     rows = {
-        row["case"]: row for row in csv.DictReader((tmp_path / "runs" / "1" / "cases.csv").read_text().splitlines())
+        row["case"]: row
+        for row in csv.DictReader((tmp_path / "runs" / "1" / "cases.csv").read_text(encoding="utf-8").splitlines())
     }
     for kept in found:
         assert (kept.prediction > 0).sum() == float(rows[kept.case]["prediction_pixels"])

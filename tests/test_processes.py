@@ -36,7 +36,7 @@ def family(pid):
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            parents[int(stat.parent.name)] = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
         except OSError:
             continue
     found = [pid]
@@ -108,13 +108,13 @@ def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, knobs, whole
     newest = max((folder / "checkpoints").glob("epoch-*.pt"))
     newest.write_bytes(newest.read_bytes()[:1000])
     launch(name, {**values, "resume": True}, processes)
-    assert "going back to the state before it" in (folder / "log.txt").read_text()
+    assert "going back to the state before it" in (folder / "log.txt").read_text(encoding="utf-8")
     assert_same_run(expected, folder)
 
 
 def test_two_processes_make_one_run_whose_table_is_its_models(knobs, whole, tmp_path):
     folder = whole("genesis_finetune", 2)
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 13))
     assert len(list((folder / "tensorboard").iterdir())) == 1
     values = {"dataset_dir": knobs["dataset_dir"], "device": "cpu", "progress": False}
@@ -123,12 +123,12 @@ def test_two_processes_make_one_run_whose_table_is_its_models(knobs, whole, tmp_
         out = tmp_path / f"{part}-{processes}"
         launch("evaluate", {**values, "part": part, "output_dir": out}, processes)
     names = ("test-1", "all-1", "all-2")
-    test, one, two = (json.loads((tmp_path / n / "cases_summary.json").read_text()) for n in names)
-    assert json.loads((folder / "cases_summary.json").read_text()) == pytest.approx(test, rel=1e-5)
+    test, one, two = (json.loads((tmp_path / n / "cases_summary.json").read_text(encoding="utf-8")) for n in names)
+    assert json.loads((folder / "cases_summary.json").read_text(encoding="utf-8")) == pytest.approx(test, rel=1e-5)
     assert one == pytest.approx(two, rel=1e-5)
     validated = {k: v for k, v in json.loads(lines[-1]).items() if k.startswith("validation_")}
     launch("evaluate", {**values, "part": "validation", "output_dir": tmp_path / "v"}, 1)
-    summary = json.loads((tmp_path / "v" / "cases_summary.json").read_text())
+    summary = json.loads((tmp_path / "v" / "cases_summary.json").read_text(encoding="utf-8"))
     assert validated == pytest.approx({k: summary[k.removeprefix("validation_")] for k in validated}, rel=1e-5)
 
 
@@ -143,7 +143,7 @@ def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
     assert [p.name for p in (tmp_path / "runs" / "phantoms").iterdir()] == ["phantoms-v1-4-0"]
     with (tmp_path / "runs" / "f" / "001" / "cases.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 1
-    assert json.loads((tmp_path / "runs" / "f" / "001" / "run.json").read_text())["processes"] == 2
+    assert json.loads((tmp_path / "runs" / "f" / "001" / "run.json").read_text(encoding="utf-8"))["processes"] == 2
 
 
 def test_two_processes_say_what_is_wrong_once(knobs, tmp_path):

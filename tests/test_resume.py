@@ -50,7 +50,7 @@ def assert_same_run(one, other):
     assert all(torch.equal(expected[key], found[key]) for key in expected)
     records = []
     for folder in (one, other):
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         records.append([{k: v for k, v in line.items() if k != "seconds"} for line in lines])
     assert records[0] == records[1]
 
@@ -77,7 +77,7 @@ def test_ctrl_c_and_a_damaged_state_then_resume(name, knobs, whole, tmp_path, mo
     newest = tmp_path / "run" / "checkpoints" / "epoch-00003.pt"
     newest.write_bytes(newest.read_bytes()[:1000])
     run(name, tmp_path / "run", knobs, resume=True)
-    assert "going back to the state before it" in (tmp_path / "run" / "log.txt").read_text()
+    assert "going back to the state before it" in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     assert_same_run(whole / name, tmp_path / "run")
 
 
@@ -123,12 +123,12 @@ def test_a_run_that_stopped_early_is_not_trained_on(knobs, tmp_path, monkeypatch
     more = {"patience": 1, "lr": 1e-12, "validation_interval": 1, "keep": "best"}
     more |= {"init": "random", **knobs}
     run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "run"), **more)
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     before = weights(tmp_path / "run")
     with caplog.at_level("INFO", "segxfer3d"):
         run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "run"), resume=True, **more)
     assert "all 2 epochs are trained already" in caplog.text
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     after = weights(tmp_path / "run")
     assert all(torch.equal(before[key], after[key]) for key in before)
 
@@ -173,7 +173,7 @@ def test_two_processes_do_not_write_to_one_folder(knobs, whole, tmp_path):
 
 def test_records_say_the_same(whole):
     for name in ("genesis_pretrain", "genesis_finetune"):
-        lines = [json.loads(line) for line in (whole / name / "metrics.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (whole / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         events = EventAccumulator(str(whole / name / "tensorboard")).Reload()
         for tag in lines[-1].keys() - {"epoch", "step"}:
             expected = [(line["step"], pytest.approx(line[tag], rel=1e-6)) for line in lines if tag in line]

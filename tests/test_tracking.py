@@ -32,7 +32,7 @@ def test_mlflow_records_both_kinds_of_training(name, figure, tmp_path, monkeypat
     if name == "genesis_finetune":
         knobs["init"] = "random"
     run_bundle(BUNDLES / f"{name}.json", tracking="mlflow", **knobs)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns.db'}")
     (run,) = client.search_runs(client.get_experiment_by_name("segxfer3d").experiment_id)
     assert run.info.status == "FINISHED"

@@ -228,7 +228,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         self.folder = Path(folder)
         path = self.folder / INDEX
         try:
-            index = json.loads(path.read_text())
+            index = json.loads(path.read_text(encoding="utf-8"))
             if (index["format"], index["version"]) != (_FORMAT, _VERSION):
                 raise InputError(f"{path}: not a cube store that this version reads")
             self.size: tuple[int, ...] = tuple(index["size"])

@@ -100,7 +100,7 @@ def _read_json(folder: Path, name: str, expected: type, problems: list[Problem],
     if not path.is_file():
         return expected()
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, expected):
             raise ValueError(f"expected a {'list' if expected is list else 'JSON object'}")
     except (OSError, ValueError) as error:

@@ -157,7 +157,7 @@ def _watched(
 
 def _note(metrics: Path, lines: list[tuple[float, dict[str, Any]]], now: float) -> None:
     if metrics.is_file():
-        whole = metrics.read_text().split("\n")[:-1]
+        whole = metrics.read_text(encoding="utf-8").split("\n")[:-1]
         lines += [(now, json.loads(line)) for line in whole[len(lines) :]]
 
 

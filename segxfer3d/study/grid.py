@@ -210,7 +210,10 @@ def read_trials(folder: Path) -> list[Trial]:
     if not path.is_file():
         raise InputError(f"{folder}: no study's folder (there is no trials.json)")
     try:
-        return [Trial(**{**entry, "depends": tuple(entry["depends"])}) for entry in json.loads(path.read_text())]
+        return [
+            Trial(**{**entry, "depends": tuple(entry["depends"])})
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: damaged ({error}); start the study again to have it written anew") from error
 
@@ -223,7 +226,7 @@ def read_resolved(folder: Path) -> dict[str, Any]:
     """
     path = folder / "study.json"
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and start the study again") from error
     if not isinstance(content, dict):
@@ -242,7 +245,7 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
     """
     if (folder / "study.json").is_file():
         try:
-            name = json.loads((folder / "study.json").read_text())["name"]
+            name = json.loads((folder / "study.json").read_text(encoding="utf-8"))["name"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"{folder / 'study.json'}: damaged ({error}); delete it to have it written anew"
@@ -254,7 +257,7 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
     for path in sorted(folder.glob("*/*/trial.json")):
         place = path.parent.relative_to(folder).as_posix()
         try:
-            parts = json.loads(path.read_text())["parts"]
+            parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
             version = parts["code_version"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             wrong.append(f"{path}: damaged ({error}); delete this trial's folder to have it run again")

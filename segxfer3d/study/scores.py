@@ -93,7 +93,7 @@ def read_scores(file: Path | str, arm: str, budget: float, seed: int, measure: s
         InputError: no such file, no row, a missing column, or a value that is no number.
     """
     try:
-        with Path(file).open(newline="") as stream:
+        with Path(file).open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
             names = list(reader.fieldnames or ())  # of an empty file, None: looked for while the file is open
             rows = list(reader)

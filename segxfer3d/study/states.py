@@ -71,7 +71,7 @@ def state_at_rest(folder: Path, kind: str) -> State:
         return _finished(folder, kind)
     if (folder / "failed.json").exists():
         try:
-            return State(FAILED, str(json.loads((folder / "failed.json").read_text())["error"]))
+            return State(FAILED, str(json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]))
         except (OSError, ValueError, TypeError, KeyError):
             return State(FAILED, f"{folder / 'failed.json'} cannot be read; {folder / 'output.txt'} may say why")
     return State(STOPPED if (folder / "run.json").exists() else WAITING)
@@ -85,7 +85,7 @@ def _finished(folder: Path, kind: str) -> State:
         path = folder / "run.json"
         _json(path)
         path = folder / "metrics.jsonl"
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             if not isinstance(json.loads(line), dict):
                 raise ValueError("a line that is no object")
         if kind == "pretrain":
@@ -105,7 +105,7 @@ def _finished(folder: Path, kind: str) -> State:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError("no object")
     return content

@@ -74,7 +74,7 @@ def test_the_index_says_where_cubes_come_from(made):
     assert store.cases[0].spacing == pytest.approx((0.7, 0.8, 2.0))
     assert store.preprocessing == Preprocessing().as_dict()
     assert store.provenance() == {"cases": 3, "cubes": 15, "patients": ["p0", "p1", "p2"]}
-    assert json.loads((made[0] / INDEX).read_text())["rule"]["max_tissue"] == 0.15
+    assert json.loads((made[0] / INDEX).read_text(encoding="utf-8"))["rule"]["max_tissue"] == 0.15
     assert is_cube_store(made[0])
     assert not is_cube_store(made[0].parent)
 
@@ -129,7 +129,7 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
     assert sorted(report.bad) == ["broken", "hole", "missing"]
     assert "too short" in report.empty["short"]
     assert "little tissue" in report.empty["full"]
-    index = json.loads((tmp_path / "store" / INDEX).read_text())
+    index = json.loads((tmp_path / "store" / INDEX).read_text(encoding="utf-8"))
     assert (index["bad"], index["empty"]) == (report.bad, report.empty)
 
 
@@ -175,10 +175,18 @@ def test_bad_arguments(made, tmp_path, arguments, message):
     [
         (lambda f: (f / INDEX).unlink(), "no cube store"),
         (lambda f: (f / CUBES).unlink(), "missing or damaged"),
-        (lambda f: (f / INDEX).write_text((f / INDEX).read_text()[:200]), "damaged"),
+        (lambda f: (f / INDEX).write_text((f / INDEX).read_text(encoding="utf-8")[:200]), "damaged"),
         (lambda f: (f / INDEX).write_text("{}"), "damaged"),
-        (lambda f: (f / INDEX).write_text((f / INDEX).read_text().replace("-cubes", "")), "not a cube store"),
-        (lambda f: (f / INDEX).write_text((f / INDEX).read_text().replace('"count": 15', '"count": 14')), "counts 14"),
+        (
+            lambda f: (f / INDEX).write_text((f / INDEX).read_text(encoding="utf-8").replace("-cubes", "")),
+            "not a cube store",
+        ),
+        (
+            lambda f: (f / INDEX).write_text(
+                (f / INDEX).read_text(encoding="utf-8").replace('"count": 15', '"count": 14')
+            ),
+            "counts 14",
+        ),
         (lambda f: (f / CUBES).write_bytes((f / CUBES).read_bytes()[:-2]), "damaged"),
         (lambda f: (f / CUBES).write_bytes((f / CUBES).read_bytes() + b"12"), "damaged"),
         (lambda f: (f / CUBES).write_bytes(b""), "damaged"),

@@ -89,7 +89,7 @@ def test_index_finds_ct_readings(tmp_path):
     other = write_reading(tmp_path / "z.xml", "1.2", [])
     for name, text in {
         "empty": "",
-        "cut": one.read_text()[:200],
+        "cut": one.read_text(encoding="utf-8")[:200],
         "headless": '<LidcReadMessage xmlns="http://www.nih.gov"/>',
         "encoding": '<?xml version="1.0" encoding="none"?><a/>',
     }.items():
@@ -115,7 +115,7 @@ def test_index_finds_ct_readings(tmp_path):
 )
 def test_damaged_files_are_named(tmp_path, change, message):
     path = write_reading(tmp_path / "158.xml", "1.2", [nodule("1", roi(-12.5, box((3, 5), (7, 9))))])
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert change[0] in text
     path.write_text(text.replace(*change))
     with pytest.raises(InputError, match=re.escape(str(path)) + ".*" + message):

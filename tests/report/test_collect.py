@@ -31,7 +31,7 @@ def test_a_study_is_read_as_it_is(study):
     run = found.finetunings()[0]
     assert (run.arm, run.budget, run.budget_name, run.seed, run.data) == ("random", 5.0, "n5", 0, "nodules")
     assert len(run.scores["dice"]) == 16
-    row = next(csv.DictReader((run.folder / "cases.csv").read_text().splitlines()))
+    row = next(csv.DictReader((run.folder / "cases.csv").read_text(encoding="utf-8").splitlines()))
     assert run.scores["dice"][0].value == pytest.approx(100 * float(row["dice"]))
     assert run.curve[0][0] == 20
     assert run.seconds == 120
@@ -87,7 +87,7 @@ def test_a_running_training_may_have_half_a_line(study):
 
 
 def test_what_is_no_trial_is_reported(study):
-    trials = json.loads((study / "trials.json").read_text())
+    trials = json.loads((study / "trials.json").read_text(encoding="utf-8"))
     write_json(study / "trials.json", [*trials, 3, {"folder": "x", "kind": "finetune", "arm": "a", "seed": "1"}])
     found = collect(study)
     assert len(found.runs) == 7

@@ -55,7 +55,7 @@ def written(tmp_path_factory):
 
 def test_the_page_is_whole_and_asks_for_nothing(written):
     _, report = written
-    text = report.page.read_text()
+    text = report.page.read_text(encoding="utf-8")
     elements = Elements(text).found
     assert {tag for tag, _ in elements} >= {"h1", "table", "figure", "canvas", "dl", "pre"}
     for tag, attributes in elements:
@@ -74,7 +74,7 @@ def test_the_page_is_whole_and_asks_for_nothing(written):
 
 def test_names_from_data_are_text(written):
     _, report = written
-    text = report.page.read_text()
+    text = report.page.read_text(encoding="utf-8")
     elements = Elements(text)
     scripts = [attributes for tag, attributes in elements.found if tag == "script"]
     assert scripts == [{"type": "application/json", "id": "viewer-data"}, {}]
@@ -84,7 +84,7 @@ def test_names_from_data_are_text(written):
 
 def test_failures_and_damage_are_on_the_page(written):
     _, report = written
-    text = "".join(Elements(report.page.read_text()).text)
+    text = "".join(Elements(report.page.read_text(encoding="utf-8")).text)
     assert "finetune/random-n5-s2 failed" in text
     assert "out of memory" in text
     where = [problem.where for problem in report.problems]
@@ -100,7 +100,7 @@ def test_tables_and_figures_are_beside_it(written):
     for figure in ("differences", "dice_over_steps", "masks-5-labeled-patients", "cka-cka"):
         assert {f"{figure}.pdf", f"{figure}.svg"} <= names
     assert {"scores.csv", "scores.md", "scores.tex", "comparisons.csv", "methods.md"} <= names
-    assert "[1]" in (report.files / "methods.md").read_text()
+    assert "[1]" in (report.files / "methods.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_an_unfinished_study_has_a_page(tmp_path):
     write_study(tmp_path / "s", seeds=0, previews=False)
     report = write_report(tmp_path / "s", tmp_path / "page.html")
     assert report.answer == "No answer yet: no fine-tuning is done."
-    assert "viewer-data" not in report.page.read_text()
+    assert "viewer-data" not in report.page.read_text(encoding="utf-8")
 
 
 def test_where_it_cannot_be_written_is_said(tmp_path):

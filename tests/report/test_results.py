@@ -34,7 +34,7 @@ def test_means_and_deviations_are_those_of_the_files(study, found):
     assert [result.title for result in found] == ["5 labeled patients", "20 labeled patients"]
     means = []
     for seed in range(5):
-        text = (study / f"finetune/encoder-n5-s{seed}/cases.csv").read_text()
+        text = (study / f"finetune/encoder-n5-s{seed}/cases.csv").read_text(encoding="utf-8")
         means.append(np.mean([float(row["dice"]) for row in csv.DictReader(text.splitlines())]))
     mean, std = found[0].arms[1].measures["dice"]
     assert mean == pytest.approx(100 * np.mean(means))
@@ -183,15 +183,15 @@ def test_tables_are_written_in_three_ways(tmp_path, found):
     assert {path.name for path in written} == {
         f"{name}.{suffix}" for name in ("scores", "comparisons", "convergence") for suffix in ("csv", "md", "tex")
     }
-    rows = list(csv.DictReader((tmp_path / "comparisons.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "comparisons.csv").read_text(encoding="utf-8").splitlines()))
     assert float(rows[0]["difference"]) == pytest.approx(found[0].comparisons[0][0].difference)
-    assert (tmp_path / "scores.md").read_text().count("\n| encoder |") == 2
-    assert r"95 \% interval" in (tmp_path / "scores.tex").read_text()
+    assert (tmp_path / "scores.md").read_text(encoding="utf-8").count("\n| encoder |") == 2
+    assert r"95 \% interval" in (tmp_path / "scores.tex").read_text(encoding="utf-8")
 
 
 def test_names_cannot_break_out_of_tables(tmp_path):
     write_study(tmp_path, seeds=2, budgets=(5,), arms={"random": 0.0, "a|b<i>_&": 0.1}, previews=False)
-    study = json.loads((tmp_path / "study.json").read_text())
+    study = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "study.json", study)
     (result,) = results(collect(tmp_path), resamples=FEW)
     assert r"a\|b&lt;i>_&" in tables.markdown(tables.score_table(result))

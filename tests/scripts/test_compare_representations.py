@@ -36,7 +36,7 @@ def command(models, data, output, *more):
 def test_all_pairs_on_the_same_patches(models, phantoms, tmp_path, capsys):
     assert main(command(models, phantoms, tmp_path / "out", "--patches", 16, "--batch_size", 8)) == 0
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"cka.csv", "cka.json", "cka.png", "cka.svg"}
-    content = json.loads((tmp_path / "out" / "cka.json").read_text())
+    content = json.loads((tmp_path / "out" / "cka.json").read_text(encoding="utf-8"))
     assert content["names"] == ["random", "encoder", "wide", "copy"]
     assert (content["patches"], content["batches"], content["patch_size"]) == (16, 2, [16, 16, 8])
     assert "minibatch, 16 samples in 2 batches" in content["biased_estimate"]
@@ -59,7 +59,7 @@ def test_all_pairs_on_the_same_patches(models, phantoms, tmp_path, capsys):
 def test_other_layers_and_names_and_one_batch_for_the_full_data(models, phantoms, tmp_path):
     more = ["--layer", "decoder.stages.0", "--names", "a", "b", "--patches", 12, "--patch_size", 8, 8, 8]
     assert main(command(models[:2], phantoms, tmp_path, *more)) == 0
-    content = json.loads((tmp_path / "cka.json").read_text())
+    content = json.loads((tmp_path / "cka.json").read_text(encoding="utf-8"))
     assert (content["names"], content["layer"]) == (["a", "b"], "decoder.stages.0")
     assert content["biased_estimate"] == "full data, 12 samples in one batch"
 

@@ -158,7 +158,7 @@ def test_done_patients_are_passed_over_and_unfinished_ones_done_again(made, tmp_
     assert list((output / "patients").iterdir()) == []
     assert main(command(luna, xml, output)) == 0
     assert contents(output).keys() == contents(before).keys()
-    assert (output / "nodules.csv").read_text() == (before / "nodules.csv").read_text()
+    assert (output / "nodules.csv").read_text(encoding="utf-8") == (before / "nodules.csv").read_text(encoding="utf-8")
 
     times = contents(output)
     monkeypatch.setattr(consensus, "annotation_region", None)  # nothing is to be computed again
@@ -253,4 +253,7 @@ def test_short_volumes_are_padded_with_air():
 
 
 def test_options_are_kept(made):
-    assert json.loads((made[2] / "options.json").read_text()) == {"cube_size": list(SIZE), "min_readers": 3}
+    assert json.loads((made[2] / "options.json").read_text(encoding="utf-8")) == {
+        "cube_size": list(SIZE),
+        "min_readers": 3,
+    }

@@ -60,4 +60,4 @@ def fake(**modes):
 def starts(folder, trial):
     """How often a trial was started, and whether to go on."""
     path = Path(folder) / trial.folder / "starts.txt"
-    return path.read_text().splitlines() if path.is_file() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -52,7 +52,7 @@ def test_identity_is_of_config_knobs_data_and_code_but_not_of_what_changes_nothi
     (tmp_path / "moved" / "b.nii").write_text("another")
     assert of(common={"dataset_dir": str(tmp_path / "moved")}) != first
     (tmp_path / "moved" / "b.nii").unlink()
-    config = json.loads((BUNDLES / "genesis_pretrain.json").read_text())
+    config = json.loads((BUNDLES / "genesis_pretrain.json").read_text(encoding="utf-8"))
     for name, value, same in (("description", "in other words", True), ("crop_rule", "uniform", False)):
         (tmp_path / "other.json").write_text(json.dumps(config | {name: value}))
         stage = {"genesis": {"config": str(tmp_path / "other.json"), "knobs": {"max_epochs": 2, "steps_per_epoch": 2,

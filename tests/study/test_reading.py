@@ -9,7 +9,7 @@ GENESIS = str(BUNDLES / "genesis_finetune.json")
 
 def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
     (tmp_path / "studies").mkdir()
-    (tmp_path / "genesis_finetune.json").write_text((BUNDLES / "genesis_finetune.json").read_text())
+    (tmp_path / "genesis_finetune.json").write_text((BUNDLES / "genesis_finetune.json").read_text(encoding="utf-8"))
     (tmp_path / "data").mkdir()
     path = write(
         tmp_path / "studies",

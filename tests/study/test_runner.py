@@ -66,7 +66,7 @@ def test_a_failure_stops_nothing_else_and_is_tried_again(tmp_path):
     name = "finetune-data-random-n2-s0"
     assert found[name].error == "loss is NaN in epoch 3"
     assert any(f"{name}: failed: loss is NaN" in line for line in said)
-    record = json.loads((tmp_path / "finetune" / "data-random-n2-s0" / "failed.json").read_text())
+    record = json.loads((tmp_path / "finetune" / "data-random-n2-s0" / "failed.json").read_text(encoding="utf-8"))
     assert record["returncode"] == 1
     assert states(tmp_path, trials) == found
     found, _ = run_here(tmp_path, trials)
@@ -117,7 +117,7 @@ def test_a_training_that_dies_under_another_runner_is_gone_on_with(tmp_path):
     process = runner_until_begun(tmp_path, trials[1], {"random-n2-s0": "slow"})
     process.kill()
     process.wait()
-    os.kill(int((tmp_path / trials[1].folder / "begun").read_text()), signal.SIGKILL)
+    os.kill(int((tmp_path / trials[1].folder / "begun").read_text(encoding="utf-8")), signal.SIGKILL)
     assert counts(run_here(tmp_path, trials)[0]) == {"done": 5}
     assert starts(tmp_path, trials[1]) == ["resume False", "resume True"]
 
@@ -147,7 +147,7 @@ def test_a_damaged_file_of_a_finished_run_is_said_and_nothing_is_overwritten(tmp
     found, _ = run_here(tmp_path, trials)
     assert counts(found) == {"done": 4, "damaged": 1}
     assert f"{path}: damaged" in found[trials[1].id].error
-    assert path.read_text() == content
+    assert path.read_text(encoding="utf-8") == content
     assert len(starts(tmp_path, trials[1])) == 1
 
 
@@ -230,5 +230,5 @@ def test_trainings_see_their_gpu_only(tmp_path):
 
     slots = Slots(["7"], folder=tmp_path / "slots")
     run([trials[0]], tmp_path, Resources(slots=slots), lambda _: None, launch)
-    assert (tmp_path / trials[0].folder / "gpu").read_text() == "7"
+    assert (tmp_path / trials[0].folder / "gpu").read_text(encoding="utf-8") == "7"
     assert slots.take() is not None

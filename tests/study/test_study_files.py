@@ -25,7 +25,7 @@ SIZES = {
 def read(file, folder):
     """The study, with every parameter that has no default as an empty folder or file."""
     given = {}
-    for name, what in json.loads(file.read_text()).get("parameters", {}).items():
+    for name, what in json.loads(file.read_text(encoding="utf-8")).get("parameters", {}).items():
         if not isinstance(what, dict):
             (folder / name).touch() if name.endswith("checkpoint") else (folder / name).mkdir(exist_ok=True)
             given[name] = str(folder / name)

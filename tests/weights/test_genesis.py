@@ -12,7 +12,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks import genesis_unet
 from segxfer3d.weights import genesis
 
-FACTS = json.loads((Path(__file__).parent / "genesis_fingerprint.json").read_text())
+FACTS = json.loads((Path(__file__).parent / "genesis_fingerprint.json").read_text(encoding="utf-8"))
 
 
 def fingerprint_weights():
