@@ -28,6 +28,8 @@ ALLOWED = {
     "processes": BELOW,
     "knobs": BELOW | {"transfer"},
     "analysis": BELOW | {"networks", "checkpoint", "transfer", "data"},
+    "previews": BELOW | {"analysis", "files"},
+    "report": BELOW | {"analysis", "study", "previews", "files", ""},
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
 }
