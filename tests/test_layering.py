@@ -29,6 +29,8 @@ ALLOWED = {
     "processes": BELOW,
     "knobs": BELOW | {"initializations"},
     "analysis": BELOW | {"networks", "checkpoint", "transfer", "data"},
+    "previews": BELOW | {"analysis", "files"},
+    "report": BELOW | {"analysis", "study", "previews", "files", ""},
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
     "bundle": BELOW | {"guard", "runs"},

@@ -95,8 +95,8 @@ def write_report(
     sentence = answer(found)
     page = {
         "collection": collection,
-        "answer": sentence,
-        "others": other_answers(found),
+        "answer": _minus(sentence),
+        "others": [_minus(line) for line in other_answers(found)],
         "caveats": caveats(found),
         "states": Counter(run.state for run in collection.runs),
         "results": [_result_parts(result) for result in found],

@@ -198,7 +198,9 @@ def _table(runs: Sequence[Run], notes: list[str]) -> ScoreTable | None:
         return None
     (only,) = table.values()
     for arm, seed in only.left_out:
-        notes.append(f"{arm} with seed {seed} is not compared: another arm has no finished run with that seed.")
+        notes.append(
+            f"{arm} with seed {seed} counts in no interval and no comparison: another arm has no such run that is done."
+        )
     return only
 
 

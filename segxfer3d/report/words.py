@@ -102,11 +102,10 @@ def other_answers(results: Sequence[Result]) -> list[str]:
 
 def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
-    said = []
-    seeds = [made.seeds for result in results for made, _ in result.comparisons]
-    if seeds and min(seeds) < MIN_SEEDS:
-        said.append(f"Fewer than {MIN_SEEDS} seeds: no comparison is judged, and intervals are too narrow.")
-    return said
+    few = [r.title for r in results if any(made.seeds < MIN_SEEDS for made, _ in r.comparisons)]
+    if not few:
+        return []
+    return [f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged, and intervals are too narrow."]
 
 
 def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, list[str]]:

@@ -22,8 +22,9 @@ class Browser:
         (command_out, self._commands), (self._answers, answer_in) = os.pipe(), os.pipe()
 
         def use_pipes():  # Chromium reads from 3 and writes to 4
-            os.dup2(os.dup(command_out), 3)
-            os.dup2(os.dup(answer_in), 4)
+            ends = os.dup(command_out), os.dup(answer_in)
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
 
         options = [
             "--headless",
