@@ -59,16 +59,11 @@ class Attempt:
         code = self.process.wait()
         state = state_at_rest(self.folder, self.trial.kind)
         if state.name not in (DONE, DAMAGED):
-            state = record_failure(self.folder, self._error(code), code, time.monotonic() - self.started)
+            state = record_failure(
+                self.folder, explain(self.folder / OUTPUT, code), code, time.monotonic() - self.started
+            )
         self.release()
         return state
-
-    def _error(self, code: int) -> str:
-        if code < 0:
-            names = {number.value: number.name for number in signal.Signals}
-            hint = "; was memory short?" if code == -signal.SIGKILL else ""
-            return f"killed by {names.get(-code, f'signal {-code}')}{hint}"
-        return error_of(self.folder / OUTPUT) or f"ended with exit status {code} and without done.json"
 
     def stop(self) -> None:
         """End its process and those that it started; it goes on from its last state when it is started again."""
@@ -156,6 +151,15 @@ def record_failure(folder: Path, error: str, code: int | None, seconds: float) -
     except InputError as second:
         return State(FAILED, f"{error} ({second})")
     return State(FAILED, error)
+
+
+def explain(output: Path, code: int) -> str:
+    """Why a training ended without being done, from what it printed and its exit status."""
+    if code < 0:
+        names = {number.value: number.name for number in signal.Signals}
+        hint = "; was memory short?" if code == -signal.SIGKILL else ""
+        return f"killed by {names.get(-code, f'signal {-code}')}{hint}"
+    return error_of(output) or f"ended with exit status {code} and without done.json"
 
 
 def error_of(output: Path) -> str:

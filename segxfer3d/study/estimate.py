@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, error_of
+from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, explain
 from segxfer3d.study.grid import Trial
 from segxfer3d.study.identity import digest
 from segxfer3d.study.states import DAMAGED, DONE, State
@@ -122,7 +122,7 @@ def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_
             environment,
         )
         if code != 0 or len(lines) < EPOCHS:
-            return Cost(None, f"no estimate: {error_of(folder / OUTPUT) or f'exit status {code}'}")
+            return Cost(None, f"no estimate: {explain(folder / OUTPUT, code)}")
     step = mean(line["seconds"] for _, line in lines[1:]) / min(STEPS, steps)
     gaps = [after - before - line["seconds"] for (before, _), (after, line) in pairwise(lines)]
     between = max(0.0, mean(gaps))

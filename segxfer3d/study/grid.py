@@ -133,7 +133,7 @@ def expand(study: Study) -> list[Trial]:
 
 
 def _pretraining(study: Study, data: str, name: str, stage: Stage) -> Trial:
-    knobs = {**study.common, **study.data[data][0], **stage.knobs}
+    knobs = {**_quiet(stage), **study.common, **study.data[data][0], **stage.knobs}
     parts = identity.parts(stage.bundle.config, knobs, ())
     found = identity.digest(parts)
     place = f"{name}-{found[:8]}"
@@ -164,6 +164,11 @@ def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, a
         identity=identity.digest(parts), depends=(source.id,) if source else (), pretrain=arm.pretrain, arm=name,
         data=data, budget=budget.value, budget_name=budget.name, seed=seed, parts=parts,
     )  # fmt: skip
+
+
+def _quiet(stage: Stage) -> dict[str, Any]:
+    """Nobody watches the bars of a trial."""
+    return {"progress": False} if "progress" in stage.bundle.knobs else {}
 
 
 def resolved(study: Study) -> dict[str, Any]:
