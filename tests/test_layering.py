@@ -29,7 +29,6 @@ ALLOWED = {
     "processes": BELOW,
     "knobs": BELOW | {"initializations"},
     "analysis": BELOW | {"networks", "checkpoint", "transfer", "data"},
-    "previews": BELOW | {"analysis", "files"},
     "report": BELOW | {"analysis", "study", "previews", "files", ""},
     "guard": BELOW | {"knobs"},
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
