@@ -44,7 +44,6 @@ ALLOWED = {
     "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
-    "report": BELOW | {"analysis", "files", "previews", "study", ""},
     "cli": BELOW | {"data", "study", "weights"},
 }
 
