@@ -60,13 +60,21 @@ def test_errors_are_short(tmp_path):
     assert "Cannot find the config file" in result.stderr.splitlines()[-1]
 
 
+def heed_interrupts():
+    """What runs in the background of a shell ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_then_a_full_disk_then_space(tmp_path):
     knobs = {**TINY, "dataset_dir": str(write_dataset(tmp_path / "set")), "init": "random", "max_epochs": 30}
     knobs |= {"keep": "best", "validation_interval": 20}
     run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "whole"), **knobs)
     folder = tmp_path / "run"
     command = words("genesis_finetune", **knobs, output_dir=folder, num_workers=2)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, process_group=0)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, process_group=0,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
     deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00001.pt").exists() and time.time() < deadline:
         time.sleep(0.01)

@@ -140,7 +140,7 @@ def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
     assert stdout.count("init encoder: encoder 56/56 tensors loaded") == 1
     assert stdout.count("test part: 1 cases of 1 patients") == 1
     assert "Warning" not in stderr
-    assert [p.name for p in (tmp_path / "runs" / "phantoms").iterdir()] == ["phantoms-v1-4-0"]
+    assert [p.name for p in (tmp_path / "runs" / "generated").iterdir()] == ["phantoms-v1-4-0"]
     with (tmp_path / "runs" / "f" / "001" / "cases.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 1
     assert json.loads((tmp_path / "runs" / "f" / "001" / "run.json").read_text(encoding="utf-8"))["processes"] == 2
