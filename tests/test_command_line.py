@@ -77,6 +77,7 @@ def test_ctrl_c_then_a_full_disk_then_space(tmp_path):
     )  # fmt: skip
     deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00001.pt").exists() and time.time() < deadline:
+        assert process.poll() is None, "the run ended by itself"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the loader processes too
     _, stderr = process.communicate()

@@ -102,6 +102,7 @@ def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, knobs, whole
     process = subprocess.Popen(command(name, values, processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00003.pt").exists() and time.time() < deadline:
+        assert process.poll() is None, "the run ended by itself"
         time.sleep(0.01)
     kill(process)
     assert not (folder / "model.pt").exists(), "the run ended before it could be killed"
