@@ -8,7 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+
+class Conv3d(nn.Conv3d):
+    """3D convolution whose gradients hold on CPUs with bfloat16 instructions.
+
+    There oneDNN 3.12 (torch 2.13) leaves parts of the bfloat16 weight gradient unset, values up to 1e38, when the
+    first spatial side is longer than 1 and shorter than the kernel. Such small inputs are computed in float32.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_channels, *spatial) to (N, out_channels, *spatial)."""
+        short = 1 < input.shape[2] < self.kernel_size[0]
+        if short and input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+        return super().forward(input)
+
+
+CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: Conv3d}
 _UP: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
