@@ -170,11 +170,12 @@ def _result(
 def planned(arms: Sequence[Arm], reference: str) -> list[tuple[str, str]]:
     """(arm, reference): each arm against the reference; and the encoder against encoder and decoder of one pretext."""
     pairs = [(arm.name, reference) for arm in arms if arm.name != reference]
-    for encoder in arms:
-        for both in arms:
-            same = (encoder.pretext, dict(encoder.knobs)) == (both.pretext, dict(both.knobs))
-            if same and (encoder.init, both.init) == ("encoder", "encoder+decoder"):
-                pairs.append((encoder.name, both.name))
+    for encoder in (arm for arm in arms if arm.init == "encoder"):
+        both = [arm for arm in arms if arm.init == "encoder+decoder" and arm.pretext == encoder.pretext]
+        # each may have a tuned learning rate of its own; of several, those with the same settings are a pair
+        alike = [arm for arm in both if dict(arm.knobs) == dict(encoder.knobs)]
+        alone = sum((arm.init, arm.pretext) == ("encoder", encoder.pretext) for arm in arms) == len(both) == 1
+        pairs += [(encoder.name, arm.name) for arm in (both if alone else alike)]
     return list(dict.fromkeys(pairs))
 
 

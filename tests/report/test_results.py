@@ -68,6 +68,8 @@ def test_encoder_and_decoder_of_one_pretext_are_compared():
         Arm("d", "encoder", "ConRec", knobs={"decoder_warmup_epochs": 2}),
     ]
     assert planned(arms, "random")[4:] == [("a", "b")]
+    tuned = [Arm("random", "random"), Arm("e", "encoder", "x", knobs={"lr": 0.1}), Arm("f", "encoder+decoder", "x")]
+    assert planned(tuned, "random")[2:] == [("e", "f")]
 
 
 def test_curves_converge_sooner_where_something_is_transferred(found):

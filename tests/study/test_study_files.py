@@ -13,12 +13,14 @@ FILES = sorted((BUNDLES / "studies").glob("*.json"))
 # pretrainings, arms, data sets, budgets, seeds
 SIZES = {
     "demo": (1, 3, 1, 1, 5),
+    "hippocampus": (1, 5, 1, 2, 5),
     "horses": (3, 6, 1, 2, 5),
-    "lidc": (1, 5, 1, 2, 5),
+    "lidc": (1, 5, 1, 3, 5),
     "table2": (6, 6, 2, 3, 5),
     "table3": (0, 3, 1, 1, 5),
     "table4": (5, 9, 2, 1, 5),
     "table5": (2, 4, 2, 1, 5),
+    "tuning_3d": (2, 10, 2, 1, 1),
 }
 
 
