@@ -208,7 +208,10 @@ def save_previews(session: Session, evaluator: SupervisedEvaluator, table: Table
 
 def format_table(title: str, summary: dict[str, Any]) -> str:
     """A short table of a summary for the console."""
-    lines = [f"{title}: {summary['cases']} cases of {summary['patients']} patients"]
+    cases, patients = summary["cases"], summary["patients"]
+    lines = [f"{title}: {cases} case{'s' * (cases != 1)}"]
+    if patients != cases:
+        lines[0] += f" of {patients} patient{'s' * (patients != 1)}"
     if summary["empty_labels"]:
         lines[0] += f", {summary['empty_labels']} with an empty label"
     lines.append(f"  {'measure':<24}{'mean':>8}{'std over cases':>18}")

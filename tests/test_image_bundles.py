@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_pretraining_leaves_a_model_its_signs_and_pictures(name, pretrained):
 
 @pytest.mark.parametrize("init", ["encoder", "encoder+decoder"])
 @pytest.mark.parametrize("name", PRETEXTS)
-def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path):
+def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path, caplog):
+    caplog.set_level("INFO")
     knobs = {"dataset_dir": str(shapes), "init": init, "checkpoint": str(pretrained / name / "model.pt")}
     knobs |= {"max_epochs": 1, "steps_per_epoch": 1}
     if "decoder" not in PRETEXTS[name][0] and init == "encoder+decoder":
@@ -111,7 +113,12 @@ def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path)
     finetune(tmp_path / "run", **knobs)
     report = read(tmp_path / "run", "transfer.json")
     assert {key.split(".")[0] for key in report["loaded"]} == set(init.split("+"))
-    assert {row["case"] for row in rows(tmp_path / "run")} == set(read(tmp_path / "run", "split.json")["test"])
+    tested = set(read(tmp_path / "run", "split.json")["test"])
+    assert {row["case"] for row in rows(tmp_path / "run")} == tested
+    warning = re.search(r"trained on (\d+) of the (\d+) test images(.*);", caplog.text)
+    seen = checkpoint.read_model(pretrained / name / "model.pt")["provenance"]["patients"]
+    assert (int(warning[1]), int(warning[2])) == (len(tested & set(seen)), len(tested))
+    assert (warning[3] == ", without their masks") == (name != "segmentation")
 
 
 @pytest.fixture(scope="module")

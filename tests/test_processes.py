@@ -139,7 +139,7 @@ def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
     stdout, stderr = launch("genesis_finetune", values)
     assert stdout.count("pretraining briefly first") == 1
     assert stdout.count("init encoder: encoder 56/56 tensors loaded") == 1
-    assert stdout.count("test part: 1 cases of 1 patients") == 1
+    assert stdout.count("test part: 1 case\n") == 1
     assert "Warning" not in stderr
     assert [p.name for p in (tmp_path / "runs" / "generated").iterdir()] == ["phantoms-v1-4-0"]
     with (tmp_path / "runs" / "f" / "001" / "cases.csv").open() as file:

@@ -223,6 +223,12 @@ class ImageFinetuningData:
         return {case.group for case in self.split.test}
 
     @property
+    def unit(self) -> str:
+        """What ``test_patients`` counts, in words."""
+        alone = all(case.group == case.name for case in self.split.test)
+        return "images" if alone else "groups of images"
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where the labels come from."""
         return _provenance(self.images, self.split.train)

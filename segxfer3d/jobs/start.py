@@ -27,6 +27,9 @@ class Target(Protocol):
     def test_patients(self) -> set[str]: ...
 
     @property
+    def unit(self) -> str: ...
+
+    @property
     def preprocessing(self) -> Any: ...
 
 
@@ -55,6 +58,24 @@ def start_network(session: Session, network: SegmentationNetwork, data: Target) 
     session.record("transfer", report.as_dict())
     session.say(report.summary())
     return network
+
+
+def leak(provenance: dict[str, Any], data: Target) -> str:
+    """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
+
+    Args:
+        provenance: of the checkpoint.
+        data: that the network will be fine-tuned and tested on.
+    """
+    seen = set(provenance.get("patients", [])) & data.test_patients if provenance.get("data") == data.name else ()
+    if not seen:
+        return ""
+    # only the segmentation pretext and fine-tuning see masks
+    unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
+    return (
+        f"this checkpoint was trained on {len(seen)} of the {len(data.test_patients)} test {data.unit}{unlabeled}; "
+        "--pretrain_fraction in both trainings keeps them apart"
+    )
 
 
 def read_weights(session: Session, path: str, network: SegmentationNetwork, data: Target) -> dict[str, torch.Tensor]:
@@ -100,10 +121,8 @@ def read_weights(session: Session, path: str, network: SegmentationNetwork, data
             f"init {session.knobs.init}: the pretext of {path} ({model['provenance'].get('pretext')}) did not train "
             f"the {' and '.join(untrained)}; expected --init encoder"
         )
-    if model["provenance"].get("data") == data.name:
-        seen = set(model["provenance"].get("patients", [])) & data.test_patients
-        if seen:
-            session.say(f"warning: {len(seen)} of the test patients were in this checkpoint's training data")
+    if warning := leak(model["provenance"], data):
+        session.say(f"warning: {warning}")
     if model["preprocessing"] != data.preprocessing.as_dict():
         session.say("warning: the checkpoint was trained with other preprocessing than this run uses")
     state_dict: dict[str, torch.Tensor] = model["state_dict"]

@@ -241,6 +241,11 @@ class FinetuningData:
         return {case.patient for case in self.source.split.test}
 
     @property
+    def unit(self) -> str:
+        """What ``test_patients`` counts, in words."""
+        return "patients"
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """Of every volume."""
         return self.source.preprocessing
