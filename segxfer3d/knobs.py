@@ -162,7 +162,11 @@ KNOBS: dict[str, Knob] = {
     "validation_fraction": Knob(
         "a number from 0 to below 1", "share of the patients for validation", _number(0, 0.999)
     ),
-    "test_fraction": Knob("a number from 0 to below 1", "share of the patients for the final table", _number(0, 0.999)),
+    "test_fraction": Knob(
+        "a number from 0 to below 1",
+        "share of the patients for the final table; of images, 0 measures all that are not labeled",
+        _number(0, 0.999),
+    ),
     "split_seed": Knob(_WHOLE + "0", "seed of the split by patient; the same for every arm of a study", _integer(0)),
     "part": _one_of(("test", "validation", "train", "all"), "which part of the split is evaluated"),
     "seed": Knob(_WHOLE + "0", "seed of the labels drawn, the weights, the patches and the corruption", _integer(0)),

@@ -241,6 +241,20 @@ def test_what_pretrains_is_not_tested_on(shapes, tmp_path):
         assert len(rows(tmp_path / f"f{seed}")) == 13
 
 
+def test_a_test_part_of_its_own_is_the_same_for_every_seed(shapes, tmp_path):
+    knobs = {"dataset_dir": str(shapes), "pretrain_fraction": 0.4, "test_fraction": 0.5, "max_epochs": 1}
+    for seed, count in ((0, 4), (7, 8)):
+        finetune(tmp_path / f"f{seed}", **knobs, seed=seed, label_count=count)
+    first, second = (read(tmp_path / f"f{seed}", "split.json") for seed in (0, 7))
+    assert first["test"] == second["test"]
+    assert (len(first["test"]), len(first["train"]), len(second["train"])) == (9, 4, 8)
+    assert {row["case"] for row in rows(tmp_path / "f0")} == set(first["test"])
+    for split in (first, second):
+        assert len({*split["pretrain"], *split["train"], *split["test"]}) == 12 + len(split["train"]) + 9
+    with pytest.raises(InputError, match="test_fraction and official_split"):
+        finetune(tmp_path / "both", **{**knobs, "pretrain_fraction": 0.0}, official_split=True)
+
+
 @pytest.mark.parametrize(("fraction", "count"), [(0.04, 1), (0.2, 6), (0.95, 29)])
 def test_label_fractions(fraction, count, shapes, tmp_path):
     finetune(tmp_path / "run", dataset_dir=str(shapes), label_count=None, label_fraction=fraction, max_epochs=1)

@@ -237,7 +237,9 @@ class ImageFinetuningData:
 def finetuning_data(session: Session) -> ImageFinetuningData:
     """A few images with masks to train on, all the others to evaluate on, as the paper does.
 
-    What ``pretrain_fraction`` sets apart for pretraining is in neither; the split_seed alone draws it.
+    What ``pretrain_fraction`` sets apart for pretraining is in neither; the split_seed alone draws it. So it does with
+    what ``test_fraction`` sets apart of the others: then every seed and every number of labels is measured on the same
+    images, and images that are neither labeled nor among those are not used.
     """
     knobs = session.knobs
     images, generated = find_source(session, "segmentation")
@@ -245,15 +247,21 @@ def finetuning_data(session: Session) -> ImageFinetuningData:
     pretrain: tuple[ImageCase, ...] = ()
     if knobs.pretrain_fraction:
         cases, pretrain = hold_out(cases, knobs.pretrain_fraction, knobs.split_seed)
+    test: tuple[ImageCase, ...] = ()
+    if knobs.test_fraction:
+        if knobs.official_split:
+            raise InputError("test_fraction and official_split: expected one of them, both say what is measured")
+        cases, test = hold_out(cases, knobs.test_fraction, knobs.split_seed)
     split = split_images(
         cases, knobs.label_fraction, knobs.label_count, 0.0, knobs.validation_fraction, knobs.seed, knobs.official_split
     )
     if len(split.train) < session.world_size:
         raise InputError(f"{len(split.train)} labeled images for {session.world_size} processes: expected one for each")
-    split = replace(split, pretrain=pretrain)
+    split = replace(split, pretrain=pretrain, test=test or split.test)
     session.record("split", split.as_dict())
     session.record("labels", {"cases": [case.name for case in split.train]})
-    session.say(f"{len(split.train)} of {len(cases)} images are labeled for training, {len(split.test)} are measured")
+    number = len(cases) + len(test)
+    session.say(f"{len(split.train)} of {number} images are labeled for training, {len(split.test)} are measured")
     progress = knobs.progress and session.main
     length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
     size = knobs.image_size

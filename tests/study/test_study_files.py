@@ -14,7 +14,7 @@ FILES = sorted((BUNDLES / "studies").glob("*.json"))
 SIZES = {
     "demo": (1, 3, 1, 1, 5),
     "hippocampus": (1, 5, 1, 2, 5),
-    "horses": (3, 6, 1, 2, 5),
+    "horses": (4, 8, 1, 3, 5),
     "lidc": (1, 5, 1, 3, 5),
     "table2": (6, 6, 2, 3, 5),
     "table3": (0, 3, 1, 1, 5),
