@@ -1,6 +1,8 @@
 """Measure the speed of the parts, as ratios within one run, beside the machine's arithmetic limit.
 
-``python scripts/benchmark.py [corruption views step engine inference] [--width 32] [--page docs/results/speed.md]``
+``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
+
+Parts: corruption, views, pretext, step, engine, inference; all of them where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -30,9 +32,10 @@ import slow_views
 from segxfer3d.bundle import run_bundle
 from segxfer3d.data.phantoms import synthetic_ct
 from segxfer3d.engines import WindowInferer
-from segxfer3d.networks import genesis_unet
+from segxfer3d.networks import conrec_unet, genesis_unet
 from segxfer3d.pretexts.box_corruption import BoxCorruption
 from segxfer3d.pretexts.corruption import corrupt
+from segxfer3d.pretexts.reconstruction import Reconstruction
 from segxfer3d.pretexts.views import RandomViews
 from segxfer3d.runs import has_fast_bf16, versions
 
@@ -117,6 +120,39 @@ def views(_: argparse.Namespace) -> dict[str, float]:
         "growth_64_to_256": results["milliseconds_256"] / results["milliseconds_64"],
         "slow_growth_64_to_256": results["slow_milliseconds_256"] / results["slow_milliseconds_64"],
     }
+
+
+def pretext(_: argparse.Namespace) -> dict[str, float]:
+    """Seconds of a 2D reconstruction step, views and corruption included, and of the bare network's step, on 16 images
+    with the paper's network of width 64; what the pretext costs over the bare step."""
+    amp = has_fast_bf16("cpu")
+    results: dict[str, float] = {}
+    for side in (64, 256):
+        torch.manual_seed(0)
+        network = conrec_unet(out_channels=3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        made = Reconstruction(network, RandomViews((side, side)), BoxCorruption())
+        batch = {"image": torch.randint(0, 256, (16, 3, side, side), dtype=torch.uint8)}
+        x = (batch["image"].float() / 255).contiguous(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+        def optimize(loss_of: Callable[[], torch.Tensor], optimizer: torch.optim.Optimizer = optimizer) -> None:
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+                loss = loss_of()
+            loss.backward()
+            optimizer.step()
+
+        def bare(network: torch.nn.Module = network, x: torch.Tensor = x) -> torch.Tensor:
+            return torch.nn.functional.mse_loss(torch.sigmoid(network(x).float()), x)
+
+        def whole(made: Reconstruction = made, batch: dict[str, torch.Tensor] = batch) -> torch.Tensor:
+            return made(batch)["loss"]
+
+        works = [lambda loss_of=loss_of, step=optimize: step(loss_of) for loss_of in (whole, bare)]
+        seconds = median_seconds(*works, repeats=7 if side == 64 else 3)
+        results |= {f"seconds_{side}": seconds[0], f"bare_seconds_{side}": seconds[1]}
+        results[f"overhead_percent_{side}"] = 100 * (seconds[0] / seconds[1] - 1)
+    return results | {"growth_64_to_256": results["seconds_256"] / results["seconds_64"]}
 
 
 def train_step(width: int, amp: bool, channels_last: bool, batch: int = 2) -> Callable[[], None]:
@@ -222,7 +258,8 @@ def inference(options: argparse.Namespace) -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
-    "corruption": corruption, "views": views, "step": step, "engine": engine, "inference": inference,
+    "corruption": corruption, "views": views, "pretext": pretext, "step": step, "engine": engine,
+    "inference": inference,
 }  # fmt: skip
 
 
