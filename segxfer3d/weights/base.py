@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -63,7 +63,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def is_state_dict(content: Any) -> bool:
+def is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:
     """Whether it is a plain dictionary of names to tensors."""
     return isinstance(content, dict) and all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
