@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.knobs import KNOBS
+from segxfer3d.knobs import KNOBS, listed
 
 RUN_ARGUMENTS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
@@ -154,12 +154,7 @@ def check_key(name: str, config: Mapping[str, Any]) -> None:
 def help_text(config: Mapping[str, Any]) -> str:
     """The knobs of a bundle, one a line, with their defaults."""
     lines = [str(config.get("description", "")), "", "knobs (--name value):"]
-    for name, knob in KNOBS.items():
-        # MONAI's standard ids share a name with a knob: a component is none
-        if name in config and not isinstance(config[name], dict) and not str(config[name]).startswith("@"):
-            default = config[name]
-            shown = str(default).lstrip("$").replace("@", "") if default not in ("", None) else "none"
-            lines.append(f"  --{name:<22} {knob.help} [{shown}]")
+    lines += [f"  --{name:<22} {knob.help} [{default}]" for name, (default, knob) in listed(config).items()]
     return "\n".join(lines)
 
 

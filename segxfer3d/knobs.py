@@ -239,6 +239,21 @@ KNOBS: dict[str, Knob] = {
 }
 
 
+def listed(config: Mapping[str, Any]) -> dict[str, tuple[str, Knob]]:
+    """The knobs of a bundle in the order of :data:`KNOBS`: name to default, in words, and knob.
+
+    Args:
+        config: the top level of the bundle.
+    """
+    found = {}
+    for name, knob in KNOBS.items():
+        # MONAI's standard ids share a name with a knob: a component is none; an alias follows another knob
+        if name in config and not isinstance(config[name], dict) and not str(config[name]).startswith("@"):
+            default = config[name]
+            found[name] = (str(default).lstrip("$").replace("@", "") if default not in ("", None) else "none", knob)
+    return found
+
+
 class Knobs(dict[str, Any]):
     """The knobs of one job, checked; also readable as attributes.
 

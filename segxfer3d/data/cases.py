@@ -40,7 +40,7 @@ class CaseSet:
 
     Attributes:
         root: the data set's folder.
-        layout: ``decathlon``, ``luna16`` or ``folder``.
+        layout: name of the layout, one of :data:`segxfer3d.data.datasets.LAYOUTS`.
         cases: sorted by name.
         classes: label value -> name of every foreground class.
         modality: ``CT``, ``MR`` or ``unknown``.

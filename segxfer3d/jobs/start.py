@@ -11,7 +11,8 @@ from segxfer3d.errors import InputError
 from segxfer3d.jobs.generated import pretrain_on_generated
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.runs import Session
-from segxfer3d.weights import genesis, imagenet
+from segxfer3d.weights import formats
+from segxfer3d.weights.base import read_content
 
 
 class Target(Protocol):
@@ -79,30 +80,19 @@ def leak(provenance: dict[str, Any], data: Target) -> str:
 
 
 def read_weights(session: Session, path: str, network: SegmentationNetwork, data: Target) -> dict[str, torch.Tensor]:
-    """The state dict of a model of ours, or of a published Models Genesis or ImageNet checkpoint, checked against
-    ``network``.
+    """The state dict of a model of ours, or of a checkpoint from elsewhere (see :mod:`segxfer3d.weights.formats`),
+    checked against ``network``.
 
     Raises:
         InputError: it is of another network, or its pretext did not train what ``init`` would load.
     """
     ours = network.definition["arguments"]
-    is_resnet = network.definition["name"] == "imagenet_unet"
-    if is_resnet and str(path).endswith(".safetensors"):
-        return imagenet.read(path, ours["backbone"])
-    content = checkpoint.read_file(path)
+    content = read_content(path)
     if "format" not in content:
-        if is_resnet:
-            return imagenet.read(path, ours["backbone"])
-        if network.definition["name"] != "genesis_unet":
-            hint = (
-                "; --backbone resnet18, resnet34 or resnet50 takes ImageNet's" if imagenet.is_imagenet(content) else ""
-            )
-            raise InputError(f"checkpoint {path}: a foreign one; expected model.pt of a run{hint}")
-        if not network.definition["arguments"].get("batch_statistics"):
-            session.say(
-                "published Models Genesis weights: they were trained with batch statistics, see --batch_statistics"
-            )
-        return genesis.read(path)
+        state_dict, note = formats.translate(content, network.definition, f"checkpoint {path}", session.knobs)
+        if note:
+            session.say(f"note: {note}")
+        return state_dict
     model = checkpoint.read_model(path)
     theirs = model["network"]["arguments"]
     if model["network"]["name"] != network.definition["name"]:
@@ -125,5 +115,5 @@ def read_weights(session: Session, path: str, network: SegmentationNetwork, data
         session.say(f"warning: {warning}")
     if model["preprocessing"] != data.preprocessing.as_dict():
         session.say("warning: the checkpoint was trained with other preprocessing than this run uses")
-    state_dict: dict[str, torch.Tensor] = model["state_dict"]
-    return state_dict
+    weights: dict[str, torch.Tensor] = model["state_dict"]
+    return weights

@@ -87,7 +87,8 @@ def image_unet(
     return imagenet_unet(backbone, in_channels, out_channels)
 
 
-_BUILDERS: dict[str, Callable[..., SegmentationNetwork]] = {
+# name in a definition -> what makes the network from the arguments there
+BUILDERS: dict[str, Callable[..., SegmentationNetwork]] = {
     "conrec_unet": conrec_unet,
     "genesis_unet": genesis_unet,
     "imagenet_unet": imagenet_unet,
@@ -102,7 +103,7 @@ def build(definition: dict[str, Any]) -> SegmentationNetwork:
         InputError: an unknown name, or arguments that it does not take.
     """
     try:
-        return _BUILDERS[definition["name"]](**definition["arguments"])
+        return BUILDERS[definition["name"]](**definition["arguments"])
     except (KeyError, TypeError, RuntimeError) as error:  # torch refuses a negative width with a RuntimeError
-        known = ", ".join(_BUILDERS)
+        known = ", ".join(BUILDERS)
         raise InputError(f"network {definition!r}: expected one of {known} with its arguments") from error

@@ -6,7 +6,9 @@ evaluation too: use ``batch_statistics=True`` to get its numbers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch import Tensor
 from segxfer3d.checkpoint import read_file
 from segxfer3d.errors import InputError
 from segxfer3d.networks import genesis_unet
+from segxfer3d.weights.base import Format, is_state_dict
 
 PREFIX = "module."
 # published module -> ours; the published down stages are the encoder, the up stages the decoder, out_tr the head
@@ -82,8 +85,25 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
     Raises:
         InputError: not such a file, or its keys or shapes are not the network's.
     """
-    content = read_file(path)
+    return _from_content(read_file(path), {}, f"checkpoint {path}")
+
+
+def _from_content(content: Mapping[str, Any], _arguments: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     state_dict = content.get("state_dict")
-    if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
-        raise InputError(f"checkpoint {path}: expected a dictionary of tensors under 'state_dict'")
-    return translate(state_dict, f"checkpoint {path}")
+    if not isinstance(state_dict, dict) or not is_state_dict(state_dict):
+        raise InputError(f"{source}: expected a dictionary of tensors under 'state_dict'")
+    return translate(state_dict, source)
+
+
+def _is_genesis(content: Mapping[str, Any]) -> bool:
+    state_dict = content.get("state_dict")
+    return isinstance(state_dict, dict) and any(f"{PREFIX}{name}.ops.0.conv1.weight" in state_dict for name in _DOWN)
+
+
+FORMAT = Format(
+    title="published Models Genesis checkpoint of the 3D U-Net",
+    network="genesis_unet",
+    variants=({"width": 32, "batch_statistics": True},),
+    recognizes=_is_genesis,
+    translate=_from_content,
+)

@@ -6,17 +6,17 @@ Only names and shapes are known here; both libraries name the tensors of these n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from segxfer3d.checkpoint import read_file
 from segxfer3d.errors import InputError
 from segxfer3d.networks import imagenet_unet
 from segxfer3d.networks.imagenet import BACKBONES
+from segxfer3d.weights.base import Format, is_state_dict, read_content
 
 PREFIX = "encoder.resnet."
 _CLASSIFIER = "fc."
@@ -69,26 +69,19 @@ def read(path: str | PathLike[str], backbone: str) -> dict[str, Tensor]:
     Raises:
         InputError: not such a file, or its keys or shapes are not the backbone's.
     """
-    source = f"checkpoint {path}"
-    content = read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else read_file(path)
-    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+    return _from_content(read_content(path), {"backbone": backbone}, f"checkpoint {path}")
+
+
+def _from_content(content: Mapping[str, Any], arguments: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    if not is_state_dict(content):
         raise InputError(f"{source}: expected a plain dictionary of tensors, as torchvision and timm publish")
-    return translate(content, backbone, source)
+    return translate(dict(content), arguments["backbone"], source)
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a ``.safetensors`` file.
-
-    Raises:
-        InputError: no such file, or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise InputError(f"checkpoint {path}: no such file")
-    try:
-        content: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"checkpoint {path}: no safetensors file, or damaged ({error})") from error
-    return content
+FORMAT = Format(
+    title="published ImageNet weights",
+    network="imagenet_unet",
+    variants=tuple({"backbone": backbone} for backbone in BACKBONES),
+    recognizes=is_imagenet,
+    translate=_from_content,
+)

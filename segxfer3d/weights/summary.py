@@ -1,4 +1,4 @@
-"""What a checkpoint holds, part by part, and where it comes from: ours, Models Genesis or ImageNet."""
+"""What a checkpoint holds, part by part, and where it comes from: a run of ours, or a format from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from segxfer3d import checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS
-from segxfer3d.networks.imagenet import BACKBONES
-from segxfer3d.weights import genesis, imagenet
+from segxfer3d.weights.base import Format, read_content
+from segxfer3d.weights.formats import FORMATS, flags, recognize
 
 _SHOWN = 120  # characters of a value
 
@@ -23,7 +23,7 @@ def summarize(path: Path) -> list[str]:
     Raises:
         InputError: it cannot be read, or nothing here could start from it.
     """
-    content = imagenet.read_safetensors(path) if path.suffix == ".safetensors" else checkpoint.read_file(path)
+    content = read_content(path)
     if content.get("format") == checkpoint.MODEL_FORMAT:
         return _model(checkpoint.read_model(path))
     if content.get("format") == checkpoint.STATE_FORMAT:
@@ -31,18 +31,12 @@ def summarize(path: Path) -> list[str]:
             f"training state after epoch {content.get('epoch')}, for --resume True of its run",
             "to start from it, use the run's model.pt",
         ]
-    if imagenet.is_imagenet(content):
-        return _imagenet(content, path)
-    state_dict = content.get("state_dict")
-    if isinstance(state_dict, dict) and all(isinstance(value, Tensor) for value in state_dict.values()):
-        translated = genesis.translate(state_dict, f"checkpoint {path}")
-        return [
-            "published Models Genesis checkpoint of the 3D U-Net (--width 32 --batch_statistics True)",
-            *_parts(translated),
-        ]
+    if found := recognize(content):
+        return _foreign(found, content, f"checkpoint {path}")
+    known = ", ".join(f"{known.title} ({flags(known)})" for known in FORMATS)
     raise InputError(
-        f"checkpoint {path}: expected a model.pt of a run, a Models Genesis checkpoint or ImageNet weights of "
-        f"{', '.join(BACKBONES)}; it holds {', '.join(map(str, list(content)[:5])) or 'nothing'}"
+        f"checkpoint {path}: expected a model.pt of a run or one of: {known}; it holds "
+        f"{', '.join(map(str, list(content)[:5])) or 'nothing'}"
     )
 
 
@@ -58,16 +52,18 @@ def _model(model: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _imagenet(content: Mapping[str, Any], path: Path) -> list[str]:
-    problem: InputError | None = None
-    for backbone in BACKBONES:
+def _foreign(found: Format, content: Mapping[str, Any], source: str) -> list[str]:
+    problems = []
+    for variant in found.variants:
         try:
-            translated = imagenet.translate(dict(content), backbone, f"checkpoint {path}")
+            translated = found.translate(content, variant, source)
         except InputError as error:
-            problem = error
+            problems.append(str(error))
             continue
-        return [f"published ImageNet weights (--backbone {backbone})", *_parts(translated)]
-    raise InputError(f"{problem}; nor of another of {', '.join(BACKBONES)}")
+        words = " ".join(f"--{name} {value}" for name, value in variant.items())
+        return [f"{found.title} ({words})", *_parts(translated)]
+    others = f"; nor another of {flags(found)}" if len(problems) > 1 else ""
+    raise InputError(f"{problems[-1]}{others}")
 
 
 def _parts(state_dict: Mapping[str, Tensor], trained: tuple[str, ...] | list[str] = PARTS) -> list[str]:

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from segxfer3d.networks import PARTS, build, conrec_unet
+from segxfer3d.errors import InputError
+from segxfer3d.knobs import KNOBS
+from segxfer3d.networks import PARTS, build, conrec_unet, image_unet
+from segxfer3d.networks.named import BUILDERS
 
 
 def values(module):
@@ -36,3 +39,12 @@ def test_any_dimension_and_made_again(spatial_dims):
     network.eval(), again.eval()
     assert network(x).shape == (2, 2, *x.shape[2:])
     assert torch.equal(network(x), again(x))
+
+
+def test_every_choice_of_the_knob_backbone_is_made():
+    choices = KNOBS["backbone"].expected.removeprefix("one of ").split(", ")
+    with torch.device("meta"):
+        networks = [image_unet(choice) for choice in choices]
+    assert {network.definition["name"] for network in networks} <= set(BUILDERS)
+    with pytest.raises(InputError, match=f"expected one of {', '.join(BUILDERS)}"):
+        build({"name": "other", "arguments": {}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,22 @@ from segxfer3d.data.datasets import decathlon, folder, luna16
 from segxfer3d.data.datasets.listing import some
 from segxfer3d.errors import InputError
 
-__all__ = ["find_cases"]
+__all__ = ["LAYOUTS", "find_cases"]
+
+# name -> whether a folder has the layout, and its reader; the first that fits reads
+LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, str], CaseSet]]] = {
+    "decathlon": (decathlon.fits, decathlon.read),
+    "luna16": (luna16.fits, luna16.read),
+    "folder": (folder.fits, folder.read),
+}
 
 
 def find_cases(dataset_dir: str | os.PathLike[str], patient_pattern: str = "") -> CaseSet:
     """Find the cases of a data set; no volume is opened.
 
-    A folder with ``dataset.json`` is read as :mod:`~segxfer3d.data.datasets.decathlon`, one with ``subset0`` to
-    ``subset9`` as :mod:`~segxfer3d.data.datasets.luna16`, any other as :mod:`~segxfer3d.data.datasets.folder`.
+    The first of :data:`LAYOUTS` that fits reads: a folder with ``dataset.json`` is
+    :mod:`~segxfer3d.data.datasets.decathlon`, one with ``subset0`` to ``subset9``
+    :mod:`~segxfer3d.data.datasets.luna16`, any other :mod:`~segxfer3d.data.datasets.folder`.
 
     Args:
         dataset_dir: the data set's folder.
@@ -36,12 +45,8 @@ def find_cases(dataset_dir: str | os.PathLike[str], patient_pattern: str = "") -
     root = Path(dataset_dir).expanduser()
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
-    if (root / "dataset.json").is_file():
-        found = decathlon.read(root, patient_pattern)
-    elif luna16.folds(root):
-        found = luna16.read(root, patient_pattern)
-    else:
-        found = folder.read(root, patient_pattern)
+    read = next(read for fits, read in LAYOUTS.values() if fits(root))
+    found = read(root, patient_pattern)
     if not found.cases:
         raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {found.layout!r})")
     twice = [name for name, count in Counter(case.name for case in found.cases).items() if count > 1]

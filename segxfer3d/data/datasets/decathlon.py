@@ -18,6 +18,11 @@ from segxfer3d.errors import InputError
 _MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
 
 
+def fits(root: Path) -> bool:
+    """Whether there is a ``dataset.json``."""
+    return (root / "dataset.json").is_file()
+
+
 def read(root: Path, patient_pattern: str = "") -> CaseSet:
     """The training cases (labeled) and the test cases (unlabeled) of ``root/dataset.json``.
 

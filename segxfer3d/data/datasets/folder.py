@@ -18,6 +18,11 @@ LABEL_FOLDERS = ("labelsTr", "labels", "label", "masks", "mask")
 UNLABELED_FOLDER = "imagesTs"
 
 
+def fits(_root: Path) -> bool:
+    """Any folder is one."""
+    return True
+
+
 def read(root: Path, patient_pattern: str = "") -> CaseSet:
     """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after an image's is passed over.
 

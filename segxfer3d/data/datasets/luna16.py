@@ -19,6 +19,11 @@ def folds(root: Path) -> dict[int, Path]:
     return {number: folder for number, folder in folders.items() if folder.is_dir()}
 
 
+def fits(root: Path) -> bool:
+    """Whether there is a subset folder."""
+    return bool(folds(root))
+
+
 def read(root: Path, patient_pattern: str = "") -> CaseSet:
     """All volumes of the subsets that are there, unlabeled, each with its fold.
 

@@ -2,6 +2,7 @@ import pytest
 
 from segxfer3d.data.datasets.images import DATASETS, find_images
 from segxfer3d.errors import InputError
+from segxfer3d.knobs import KNOBS
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,8 @@ def test_an_empty_folder_says_what_is_missing_and_where_it_is_had(tmp_path, data
     target = {"voc": "cat", "cityscapes": "bus"}.get(dataset, "")
     with pytest.raises(InputError, match=rf"{tmp_path}: not the layout of .*: no .*; unpack .* there"):
         find_images(dataset, tmp_path, target, task)
+
+
+def test_the_help_of_the_knob_names_every_data_set():
+    words = KNOBS["dataset"].help.replace(",", " ").split()
+    assert [name for name in DATASETS if name not in words] == []
