@@ -186,10 +186,15 @@ def weights(file: Path) -> None:
 @cli.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--output", "-o", type=FILE, required=True, help="The page (HTML).")
-def report(folder: Path, output: Path) -> None:
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    help="Dice points that do not matter: asks whether arms are equivalent.",
+)
+def report(folder: Path, output: Path, margin: float | None) -> None:
     """Write a page on the study in FOLDER, from the files of its runs."""
     page = importlib.import_module("segxfer3d.report.page")
-    page.write_report(folder, output)
+    page.write_report(folder, output, margin)
     click.echo(f"report: {output}")
 
 

@@ -4,7 +4,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from click.testing import CliRunner
 
+from segxfer3d.cli import cli
 from segxfer3d.errors import InputError
 from segxfer3d.report import viewer
 from segxfer3d.report.collect import collect
@@ -141,3 +143,12 @@ def test_where_it_cannot_be_written_is_said(tmp_path):
 @pytest.mark.parametrize(("title", "name"), [("pets, 1 %", "pets-1-percent"), ("../../x", "x"), ("<>", "figure")])
 def test_figures_have_plain_names(title, name):
     assert file_name(title) == name
+
+
+def test_the_command_asks_for_equivalence_with_a_margin(tmp_path):
+    write_study(tmp_path / "s", budgets=(5,), previews=False)
+    page = tmp_path / "page.html"
+    for more, found in ([], False), (["--margin", "20"], True):
+        result = CliRunner().invoke(cli, ["report", str(tmp_path / "s"), "-o", str(page), *more])
+        assert result.exit_code == 0, result.output
+        assert ("is equivalent to" in page.read_text(encoding="utf-8")) == found
