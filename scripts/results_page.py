@@ -107,6 +107,9 @@ def hardware(runs: Sequence[Run]) -> str:
 def section(result: Result) -> list[str]:
     """The tables of one data set at one label budget."""
     lines = ["", f"### {result.title}", "", tables.markdown(tables.score_table(result))]
+    if len(lesions := tables.lesion_table(result)):
+        lines += ["Lesions (connected components), in percent but for the false positives:", ""]
+        lines += [tables.markdown(lesions)]
     if result.comparisons:
         cases, patients = result.compared
         lines += [f"Differences of dice on {cases} cases of {patients} patients or groups:", ""]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import ignite.distributed as idist
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
@@ -21,10 +22,12 @@ from segxfer3d.analysis.slices import to_ras
 from segxfer3d.data.cases import Case
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.handlers import unwrap
+from segxfer3d.lesions import measure_lesions, summarize_lesions
 from segxfer3d.metrics import GenesisDice, GenesisIoU, case_row, class_index, summarize, voxel_volume
 from segxfer3d.previews import SHARED, Preview
 from segxfer3d.runs import Session
 
+LESION_MEASURES = ("lesion_sensitivity", "false_positives_per_scan", "lesion_f1", "lesion_surface_dice")
 CACHED_VOXELS = 500_000_000  # validation cases kept in memory: 2 GB of float32
 
 
@@ -137,21 +140,61 @@ class Table:
             metric.update((probabilities, label))
         return row
 
+    def more(self) -> dict[str, Any]:
+        """Further entries of the summary, behind the last case; nothing here."""
+        return {}
+
     def _finish(self, engine: Engine) -> None:
-        if idist.get_world_size() > 1:
-            gathered: list[Any] = [None] * idist.get_world_size()
-            torch.distributed.all_gather_object(gathered, self.rows)
-            self.rows = [row for rows in gathered for row in rows]
-        self.rows.sort(key=lambda row: row["case"])
+        self.rows = sorted(_of_all_processes(self.rows), key=lambda row: row["case"])
         self.summary = summarize(self.rows) | {name: metric.compute() for name, metric in self.pooled.items()}
+        self.summary |= self.more()
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
         if self.file:
             self.session.write_rows(self.file, self.rows)
             self.session.write_json(self.file.removesuffix(".csv") + "_summary.json", self.summary)
 
 
+def _of_all_processes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of every process, in each of them."""
+    if idist.get_world_size() == 1:
+        return rows
+    gathered: list[Any] = [None] * idist.get_world_size()
+    torch.distributed.all_gather_object(gathered, rows)
+    return [row for part in gathered for row in part]
+
+
 class CaseTable(Table):
-    """A table of whole volumes (:class:`CaseDataset`), each measured on its file's own grid."""
+    """A table of whole volumes (:class:`CaseDataset`), each measured on its file's own grid.
+
+    Args:
+        session, dataset, classes, file: see :class:`Table`.
+        lesions: measure connected components too (:mod:`segxfer3d.lesions`), each class on its own: ``lesions.csv``
+            with a row for each labeled lesion, ``lesion_cases.csv`` with a row for each case and class, and in the
+            summary what :func:`~segxfer3d.lesions.summarize_lesions` gives. Costs seconds for a large scan.
+        lesion_tolerance: of the surface dice, mm.
+        lesion_min_iou: the IoU that finds a lesion; 0: any overlap does.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        dataset: Any,
+        classes: dict[int, str],
+        file: str = "",
+        lesions: bool = False,
+        lesion_tolerance: float = 2.0,
+        lesion_min_iou: float = 0.0,
+    ) -> None:
+        super().__init__(session, dataset, classes, file)
+        self.lesions = lesions
+        self.tolerance = lesion_tolerance
+        self.min_iou = lesion_min_iou
+        self.lesion_rows: list[dict[str, Any]] = []
+        self.lesion_cases: list[dict[str, Any]] = []
+
+    def _start(self, engine: Engine) -> None:
+        super()._start(engine)
+        self.lesion_rows, self.lesion_cases = [], []
 
     def _measure(self, engine: Engine) -> None:
         case = engine.state.batch
@@ -161,6 +204,29 @@ class CaseTable(Table):
         native = to_native(probabilities, case["image"], self.dataset.transform).as_tensor().clamp(0, 1)
         label = case["label"]
         self.add(case["case"], case["patient"], native, label.as_tensor(), voxel_volume(label.affine))
+        if self.lesions:
+            index, spacing = class_index(native), np.linalg.norm(np.asarray(label.affine)[:3, :3], axis=0).tolist()
+            for k, name in enumerate(self.classes.values()):
+                masks = (index == k + 1).numpy(), (label.as_tensor()[k] > 0.5).numpy()
+                row, rows = measure_lesions(
+                    case["case"], case["patient"], *masks, spacing, self.tolerance, self.min_iou
+                )
+                self.lesion_cases.append({"class": name, **row})
+                self.lesion_rows += [{"class": name, **lesion} for lesion in rows]
+
+    def more(self) -> dict[str, Any]:
+        """What was found of the lesions."""
+        if not self.lesions:
+            return {}
+        self.lesion_cases, self.lesion_rows = (
+            sorted(_of_all_processes(rows), key=lambda row: row["case"])
+            for rows in (self.lesion_cases, self.lesion_rows)
+        )
+        if self.file:
+            self.session.write_rows("lesion_cases.csv", self.lesion_cases)
+            if self.lesion_rows:
+                self.session.write_rows("lesions.csv", self.lesion_rows)
+        return lesion_summary(self.lesion_cases, self.lesion_rows)
 
     def predict(self, evaluator: SupervisedEvaluator, index: int) -> Preview:
         """The volume of this index on its file's own grid, in RAS."""
@@ -177,6 +243,22 @@ class CaseTable(Table):
         turned = [to_ras(array, affine) for array in (previews.in_window(native, hu), truth.numpy(), mask.numpy())]
         (shown, spacing), (labeled, _), (predicted, _) = turned
         return Preview(item["case"], (), 0.0, shown[None], labeled, predicted, spacing)
+
+
+def lesion_summary(cases: Sequence[dict[str, Any]], lesions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """:func:`~segxfer3d.lesions.summarize_lesions` of all classes together, under names that say what they are of."""
+    scans: dict[str, dict[str, Any]] = {}
+    for row in cases:
+        scan = scans.setdefault(row["case"], {"case": row["case"], "lesions": 0, "found": 0, "false_positives": 0})
+        for name in ("lesions", "found", "false_positives"):
+            scan[name] += row[name]
+    found = summarize_lesions(list(scans.values()), lesions)
+    plain = ("lesions", "false_positives", "false_positives_per_scan")
+    return {
+        name if name in plain or name.startswith(("lesion_", "found_lesion_")) else f"lesion_{name}": value
+        for name, value in found.items()
+        if name != "scans"
+    }
 
 
 def save_previews(session: Session, evaluator: SupervisedEvaluator, table: Table) -> None:
@@ -220,4 +302,9 @@ def format_table(title: str, summary: dict[str, Any]) -> str:
             lines.append(f"  {name:<24}{value:>8.3f}{summary[f'{name}_std']:>18.3f}")
     for name in ("genesis_dice", "genesis_iou"):
         lines.append(f"  {name:<24}{summary[name]:>8.3f}{'(voxels pooled)':>18}")
+    if "lesions" in summary:
+        lines.append(f"  {summary['lesions']} lesions, {summary['false_positives']} false positives")
+        for name in LESION_MEASURES:
+            value = summary[name]
+            lines.append(f"  {name:<32}{'–' if value is None else f'{value:.3f}'}")
     return "\n".join(lines)

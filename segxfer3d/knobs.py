@@ -178,6 +178,9 @@ KNOBS: dict[str, Knob] = {
     "image_size": Knob("a multiple of 8", "pixels of a side of what the network sees (of 32 for a ResNet)", _side),
     "canvas_size": Knob(_WHOLE + "8", "pixels of a side of the stored images that views are cut from", _integer(8)),
     "foreground_share": Knob("a number from 0 to 1", "share of the patches centered on foreground", _number(0, 1)),
+    "lesions": Knob(_YES_NO, "measure connected components too: which were found, and false positives", _boolean),
+    "lesion_tolerance": Knob("mm, at least 0", "distance that the surface dice of a lesion allows", _number(0, 1e3)),
+    "lesion_min_iou": Knob("a number from 0 to 1", "IoU that finds a lesion; 0: any overlap does", _number(0, 1)),
     "overlap": Knob("a number from 0 to below 1", "overlap of neighboring inference windows", _number(0, 0.99)),
     "crop_rule": _one_of(
         ("auto", "genesis", "uniform"),

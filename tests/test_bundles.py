@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
+from scipy import ndimage
 
 from segxfer3d import checkpoint
 from segxfer3d.analysis.slices import to_ras
 from segxfer3d.bundle import run_bundle
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation import format_table, lesion_summary
 from segxfer3d.previews import in_window, read_previews
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
@@ -107,6 +109,42 @@ def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_p
     before = json.loads((finetuned / "cases_summary.json").read_text(encoding="utf-8"))
     assert again["dice"] == pytest.approx(before["dice"], abs=1e-6)
     assert again["genesis_iou"] == pytest.approx(before["genesis_iou"], abs=1e-6)
+
+
+def test_evaluation_counts_lesions_where_asked(finetuned, phantoms, tmp_path):
+    knobs = {"dataset_dir": str(phantoms), "checkpoint": str(finetuned / "model.pt"), "progress": False}
+    overrides = {**knobs, "lesions": True, "lesion_tolerance": 3.0, "output_dir": str(tmp_path / "run")}
+    run_bundle(BUNDLES / "evaluate.json", device="cpu", **overrides)
+    summary = json.loads((tmp_path / "run" / "cases_summary.json").read_text(encoding="utf-8"))
+    with (tmp_path / "run" / "cases.csv").open() as file:
+        cases = [row["case"] for row in csv.DictReader(file)]
+    expected = {}
+    for case in cases:
+        label = nibabel.load(phantoms / "labelsTr" / f"{case}.nii.gz").get_fdata() > 0
+        expected[case] = ndimage.label(label, np.ones((3, 3, 3)))[1]
+    with (tmp_path / "run" / "lesion_cases.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"]: int(row["lesions"]) for row in rows} == expected
+    assert {row["class"] for row in rows} == {"nodule"}
+    with (tmp_path / "run" / "lesions.csv").open() as file:
+        lesions = list(csv.DictReader(file))
+    assert len(lesions) == sum(expected.values()) == summary["lesions"]
+    assert all({"dice", "surface_dice", "label_mm3", "volume_error_percent"} <= row.keys() for row in lesions)
+    assert summary["lesion_sensitivity"] == sum(int(row["found"]) for row in rows) / len(lesions)
+    false = sum(int(row["false_positives"]) for row in rows)
+    assert summary["false_positives_per_scan"] == false / len(cases)
+    text = format_table("test", summary)
+    assert f"{len(lesions)} lesions, {false} false positives" in text
+    assert "lesions" not in json.loads((finetuned / "cases_summary.json").read_text(encoding="utf-8"))
+
+
+def test_lesions_of_several_classes_are_of_one_scan():
+    rows = [{"case": "a", "class": c, "lesions": 1, "found": f, "false_positives": 1} for c, f in (("x", 1), ("y", 0))]
+    of_lesions = {"case": "a", "dice": 0.5, "surface_dice": 0.5, "volume_error_percent": -50.0}
+    summary = lesion_summary(rows, [{**of_lesions, "found": 1}, {**of_lesions, "found": 0}])
+    assert (summary["lesions"], summary["lesion_sensitivity"], summary["false_positives_per_scan"]) == (2, 0.5, 2.0)
+    nothing = lesion_summary([{"case": "a", "lesions": 0, "found": 0, "false_positives": 0}], [])
+    assert (nothing["lesion_sensitivity"], nothing["lesion_f1"], nothing["false_positives_per_scan"]) == (None, None, 0)
 
 
 def test_masks_come_back_in_the_inputs_geometry(finetuned, phantoms, tmp_path):

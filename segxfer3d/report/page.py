@@ -169,6 +169,7 @@ def _result_parts(result: Result) -> dict[str, Any]:
     return {
         "title": result.title,
         "scores": html_table(tables.score_table(result)),
+        "lesions": html_table(lesions) if len(lesions := tables.lesion_table(result)) else None,
         "comparisons": html_table(tables.comparison_table(result)) if result.comparisons else None,
         "sentences": [verdict.sentence for _, verdict in result.comparisons],
         "compared": f"{cases} cases of {patients} patients or groups",

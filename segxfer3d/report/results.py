@@ -24,6 +24,16 @@ from segxfer3d.study.scores import Score, ScoreTable, tabulate
 from segxfer3d.study.verdict import Verdict, judge
 
 POOLED = ("genesis_dice", "genesis_iou")
+# of the summaries of runs that measured lesions: name to what it is multiplied with
+LESIONS = {
+    "lesion_sensitivity": PERCENT,
+    "false_positives_per_scan": 1.0,
+    "lesion_f1": PERCENT,
+    "lesion_dice": PERCENT,
+    "lesion_surface_dice": PERCENT,
+    "lesion_volume_error_percent": 1.0,
+    "lesion_absolute_volume_error_percent": 1.0,
+}
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 
 
@@ -38,6 +48,7 @@ class ArmResult:
         seeds: of its runs.
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
+        lesions: measures of lesions (:data:`LESIONS`), where all runs have them; all but the counts in percent.
     """
 
     arm: Arm
@@ -46,6 +57,7 @@ class ArmResult:
     seeds: tuple[int, ...]
     cases: int
     published: Published | None = None
+    lesions: Mapping[str, Spread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,9 +247,9 @@ def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, publis
     }
     extra = [n for n in own[0].summary if n.startswith(("dice_", "iou_")) and not n.endswith("_std")]
     for name in (*POOLED, *extra):
-        values = [run.summary.get(name) for run in own]
-        if all(isinstance(value, (int, float)) and np.isfinite(value) for value in values):
-            by_run[name] = [PERCENT * float(value) for value in values if value is not None]
+        if values := _of_all(own, name):
+            by_run[name] = [PERCENT * value for value in values]
+    lesions = {name: [factor * value for value in _of_all(own, name)] for name, factor in LESIONS.items()}
     return ArmResult(
         arm=arm,
         measures={name: spread(values) for name, values in by_run.items()},
@@ -245,7 +257,15 @@ def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, publis
         seeds=tuple(run.seed for run in own if run.seed is not None),
         cases=min(len(run.scores["dice"]) for run in own),
         published=published,
+        lesions={name: spread(values) for name, values in lesions.items() if values},
     )
+
+
+def _of_all(runs: Sequence[Run], name: str) -> list[float]:
+    """A number of the summary of each run; empty where one has none."""
+    values = [run.summary.get(name) for run in runs]
+    numbers = [float(value) for value in values if isinstance(value, (int, float)) and np.isfinite(value)]
+    return numbers if len(numbers) == len(values) else []
 
 
 def spread(values: Sequence[float]) -> Spread:

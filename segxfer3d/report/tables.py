@@ -21,6 +21,15 @@ except ImportError as error:
 
 NONE = "–"
 MEASURE_NAMES = {"dice": "dice", "iou": "IoU", "genesis_dice": "genesis_dice", "genesis_iou": "genesis_iou"}
+LESION_NAMES = {
+    "lesion_sensitivity": "sensitivity",
+    "false_positives_per_scan": "false positives a scan",
+    "lesion_f1": "F1",
+    "lesion_dice": "dice of a lesion",
+    "lesion_surface_dice": "surface dice of a lesion",
+    "lesion_volume_error_percent": "volume error, %",
+    "lesion_absolute_volume_error_percent": "absolute volume error, %",
+}
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -47,6 +56,17 @@ def score_table(result: Result) -> pd.DataFrame:
             if name != "dice":
                 row[MEASURE_NAMES.get(name, name)] = plus_minus(arm.measures[name]) if name in arm.measures else NONE
         rows.append(row | {"seeds": str(len(arm.seeds)), "cases": str(arm.cases)})
+    return pd.DataFrame(rows)
+
+
+def lesion_table(result: Result) -> pd.DataFrame:
+    """Lesions found and made up, of every arm whose runs measured them; in percent, but for the false positives."""
+    rows = []
+    for arm in result.arms:
+        if arm.lesions:
+            cells = dict.fromkeys(LESION_NAMES.values(), NONE)
+            cells |= {LESION_NAMES[name]: plus_minus(value) for name, value in arm.lesions.items()}
+            rows.append({"arm": arm.arm.name, **cells})
     return pd.DataFrame(rows)
 
 
@@ -77,6 +97,18 @@ def convergence_table(result: Result) -> pd.DataFrame:
 def score_numbers(results: Sequence[Result]) -> pd.DataFrame:
     """All arms of all results with unrounded numbers, in percent."""
     return pd.DataFrame([_score_row(result, arm) for result in results for arm in result.arms])
+
+
+def lesion_numbers(results: Sequence[Result]) -> pd.DataFrame:
+    """Measures of lesions of all arms with unrounded numbers."""
+    rows = []
+    for result in results:
+        for arm in result.arms:
+            row: dict[str, Any] = {**_which(result), "arm": arm.arm.name}
+            for name, (mean, std) in arm.lesions.items():
+                row |= {name: mean, f"{name}_std": std}
+            rows += [row] if arm.lesions else []
+    return pd.DataFrame(rows)
 
 
 def comparison_numbers(results: Sequence[Result]) -> pd.DataFrame:
@@ -111,7 +143,7 @@ def convergence_numbers(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """``scores``, ``comparisons`` and ``convergence`` as .csv (all numbers), .md and .tex (as in the page).
+    """``scores``, ``lesions``, ``comparisons`` and ``convergence``: .csv (all numbers), .md and .tex (as shown).
 
     Raises:
         InputError: the folder cannot be written.
@@ -119,6 +151,7 @@ def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
     written = []
     for name, numbers, words in (
         ("scores", score_numbers, score_table),
+        ("lesions", lesion_numbers, lesion_table),
         ("comparisons", comparison_numbers, comparison_table),
         ("convergence", convergence_numbers, convergence_table),
     ):

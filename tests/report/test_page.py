@@ -1,5 +1,6 @@
 """The page: everything in one file, nothing from elsewhere, nothing from the data that could act, small, repeatable."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -152,3 +153,19 @@ def test_the_command_asks_for_equivalence_with_a_margin(tmp_path):
         result = CliRunner().invoke(cli, ["report", str(tmp_path / "s"), "-o", str(page), *more])
         assert result.exit_code == 0, result.output
         assert ("is equivalent to" in page.read_text(encoding="utf-8")) == found
+
+
+def test_lesions_have_a_table_where_all_runs_of_an_arm_measured_them(tmp_path):
+    folder = tmp_path / "s"
+    write_study(folder, budgets=(5,), previews=False)
+    for place in folder.glob("finetune/random-*"):
+        summary = json.loads((place / "cases_summary.json").read_text(encoding="utf-8"))
+        found = {"lesion_sensitivity": 0.75, "false_positives_per_scan": 0.5, "lesion_f1": None}
+        write_json(place / "cases_summary.json", summary | found)
+    report = write_report(folder, tmp_path / "page.html", resamples=FEW)
+    text = report.page.read_text(encoding="utf-8")
+    assert "Lesions: connected components" in text
+    table = (report.files / "lesions.md").read_text(encoding="utf-8")
+    assert "| random | 75.0 ± 0.0 | 0.5 ± 0.0 | – |" in table
+    assert "encoder" not in table
+    assert "lesion_sensitivity_std" in (report.files / "lesions.csv").read_text(encoding="utf-8")
