@@ -120,12 +120,12 @@ def study_status(folder: Path, show_all: bool) -> None:
     _close(trials, found)
 
 
-@study.command("prepare", hidden=True)
+@study.command("prepare")
 @click.argument("file", type=FILE)
 @_output
 @_settings
 def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
-    """Write trials.json and run nothing: for workflow managers that run `study trial` themselves."""
+    """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
     from segxfer3d.study import grid, runner
     from segxfer3d.study.reading import read_study
 
@@ -137,7 +137,7 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
     click.echo(f"{len(trials)} trials in {output / 'trials.json'}")
 
 
-@study.command("trial", hidden=True)
+@study.command("trial")
 @click.argument("folder", type=FOLDER)
 @click.argument("trial")
 @_resources
