@@ -157,6 +157,31 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
 
 
 @cli.command()
+@click.argument("file", type=FILE)
+@click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
+@_settings
+@click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [all cores].")
+def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None, threads: int | None) -> None:
+    """Search for good settings of the training that FILE names, such as the learning rate of a pretraining.
+
+    The same command goes on after a stop; with more --trials it goes further.
+    """
+    from segxfer3d.study import tuning
+
+    plan = tuning.read_search(file, _parsed(settings))
+    try:
+        found = tuning.search(plan, output, _made_resources(1, threads, None), click.echo, trials)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on", err=True)
+        raise SystemExit(_STOPPED) from None
+    click.echo(tuning.table(plan, found))
+    if found[0].value is None:
+        raise InputError(f"all {len(found)} trials failed; {output / 'trials.csv'} says why")
+    click.echo(f"the best again: {tuning.command(plan, found[0])}")
+
+
+@cli.command()
 @click.argument("data", type=FOLDER)
 @click.option("--dataset", default="", help="Layout of a data set of images, such as oxford_pets or voc.")
 @click.option("--target", default="", help="What is segmented, where a data set of images has several.")

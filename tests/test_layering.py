@@ -34,7 +34,7 @@ ALLOWED = {
     "runs": BELOW | {"files", "guard", "knobs", "processes", ""},
     "bundle": BELOW | {"guard", "runs"},
     "previews": BELOW | {"analysis", "files"},
-    "evaluation": BELOW | {"analysis", "data", "handlers", "metrics", "previews", "runs"},
+    "evaluation": BELOW | {"analysis", "data", "handlers", "lesions", "metrics", "previews", "runs"},
     "handlers": BELOW | {"checkpoint", "files", "networks", "processes", "runs"},
     # what the bundles compose; jobs runs one bundle inside another
     "jobs": BELOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,30 @@ _LABELS = ("label_count", "label_fraction")
 
 
 @dataclass
-class _Reader:
-    """Checks as it reads; all that is wrong comes together."""
+class Reader:
+    """Checks as it reads; all that is wrong comes together.
+
+    Attributes:
+        file: that is read; bundles are looked for beside it.
+        parameters: name -> value.
+        set_elsewhere: (knob, part of the file) -> why that knob is not set there; empty where it is.
+        problems: what is wrong so far.
+    """
 
     file: Path
     parameters: Mapping[str, Any]
+    set_elsewhere: Callable[[str, str], str]
     problems: list[str] = field(default_factory=list)
+
+    def refuse(self, what: str) -> None:
+        """Raise what is wrong, all of it.
+
+        Raises:
+            InputError: something is.
+        """
+        if self.problems:
+            listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(self.problems))
+            raise InputError(f"{what} {self.file}: {len(set(self.problems))} things are wrong:\n{listed}")
 
     def section(self, content: Any, where: str, kind: type | tuple[type, ...] = dict) -> Any:
         """``content`` if it is of ``kind``, else an empty one, and a problem."""
@@ -65,7 +83,7 @@ class _Reader:
         made: dict[str, Any] = {}
         for name, given in self.section(content, where).items():
             ignorant = next((bundle for bundle in bundles if name not in bundle.knobs), None)
-            if why := _set_elsewhere(name, where):
+            if why := self.set_elsewhere(name, where):
                 self.problems.append(f"{where}.{name}: not set here; {why}")
             elif ignorant is not None:
                 hint = nearest(name, sorted(ignorant.knobs))
@@ -128,39 +146,52 @@ def read_study(file: Path, given: Mapping[str, str] | None = None) -> Study:
     Raises:
         InputError: everything that is wrong with it, at once.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"study {file}: not a JSON file that can be read ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"study {file}: expected an object")
-    reader = _Reader(file, _parameters(file, content.get("parameters", {}), given or {}))
+    content = read_object(file, "study")
+    reader = Reader(file, read_parameters("study", file, content.get("parameters", {}), given or {}), _set_elsewhere)
     reader.keys(content, "the study", _KEYS)
     study = _read(reader, content)
-    if reader.problems:
-        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(reader.problems))
-        raise InputError(f"study {file}: {len(set(reader.problems))} things are wrong:\n{listed}")
+    reader.refuse("study")
     assert study is not None
     return study
 
 
-def _parameters(file: Path, declared: Any, given: Mapping[str, str]) -> dict[str, Any]:
+def read_object(file: Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file that is called ``what``.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} {file}: not a JSON file that can be read ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{what} {file}: expected an object")
+    return content
+
+
+def read_parameters(what: str, file: Path, declared: Any, given: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters that a file called ``what`` declares: as typed, or by default.
+
+    Raises:
+        InputError: one is not declared, or has neither.
+    """
     if not isinstance(declared, dict):
-        raise InputError(f"study {file}: parameters: expected an object, got {declared!r}")
+        raise InputError(f"{what} {file}: parameters: expected an object, got {declared!r}")
     values: dict[str, Any] = {}
-    for name, what in declared.items():
-        if isinstance(what, dict) and "default" in what:
-            values[name] = what["default"]
+    for name, declaration in declared.items():
+        if isinstance(declaration, dict) and "default" in declaration:
+            values[name] = declaration["default"]
     for name, text in given.items():
         if name not in declared:
-            raise InputError(f"--set {name}={text}: the study has no such parameter{nearest(name, list(declared))}")
+            raise InputError(f"--set {name}={text}: the {what} has no such parameter{nearest(name, list(declared))}")
         try:
             values[name] = json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
         except ValueError:
             values[name] = text
     if missing := [name for name in declared if name not in values]:
         listed = "\n".join(f"  --set {n}=...  {_help(declared[n])}" for n in missing)
-        raise InputError(f"study {file}: give its parameters on the command line:\n{listed}")
+        raise InputError(f"{what} {file}: give its parameters on the command line:\n{listed}")
     return values
 
 
@@ -168,7 +199,7 @@ def _help(what: Any) -> str:
     return str(what.get("help", "") if isinstance(what, dict) else what)
 
 
-def _read(reader: _Reader, content: Mapping[str, Any]) -> Study | None:
+def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     """The parts in turn; None where a bundle is missing, so that nothing more can be checked."""
     name = content.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -176,7 +207,7 @@ def _read(reader: _Reader, content: Mapping[str, Any]) -> Study | None:
     stages = reader.section(content.get("pretrain", {}), "pretrain")
     reader.names(stages, "pretrain")
     bundles = {
-        where: _bundle(reader, entry, where)
+        where: read_bundle(reader, entry, where)
         for where, entry in {
             "finetune": content.get("finetune"),
             **{f"pretrain.{n}": e for n, e in stages.items()},
@@ -205,7 +236,8 @@ def _read(reader: _Reader, content: Mapping[str, Any]) -> Study | None:
     )
 
 
-def _bundle(reader: _Reader, entry: Any, where: str) -> Bundle | None:
+def read_bundle(reader: Reader, entry: Any, where: str) -> Bundle | None:
+    """The bundle that ``"config"`` of an entry names; None, and a problem, where there is none."""
     entry = reader.section(entry, where)
     reader.keys(entry, where, ("config", "knobs"))
     name = entry.get("config")
@@ -230,11 +262,11 @@ def _bundle(reader: _Reader, entry: Any, where: str) -> Bundle | None:
     return Bundle(path.stem, path, config, frozenset(knobs))
 
 
-def _stage(reader: _Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:
+def _stage(reader: Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:
     return Stage(bundle, reader.knobs(entry.get("knobs", {}), f"{where}.knobs", [bundle]))
 
 
-def _arms(reader: _Reader, content: Any, pretrain: Sequence[str], finetune: Bundle) -> dict[str, Arm]:
+def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundle) -> dict[str, Arm]:
     content = reader.section(content, "arms")
     reader.names(content, "arms")
     if len(content) < 2:
@@ -264,7 +296,7 @@ def _arms(reader: _Reader, content: Any, pretrain: Sequence[str], finetune: Bund
 
 
 def _data(
-    reader: _Reader, content: Any, pretrainers: Sequence[Bundle], finetune: Bundle
+    reader: Reader, content: Any, pretrainers: Sequence[Bundle], finetune: Bundle
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     content = reader.section(content, "data")
     reader.names(content, "data")
@@ -281,7 +313,7 @@ def _data(
     return made
 
 
-def _budgets(reader: _Reader, content: Any, finetune: Bundle) -> list[Budget]:
+def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
     budgets: list[Budget] = []
     for index, given in enumerate(reader.section(content, "budgets", list)):
         knobs = reader.knobs(given, f"budgets[{index}]", [finetune])
@@ -302,7 +334,7 @@ def _budgets(reader: _Reader, content: Any, finetune: Bundle) -> list[Budget]:
     return budgets
 
 
-def _seeds(reader: _Reader, content: Any) -> list[int]:
+def _seeds(reader: Reader, content: Any) -> list[int]:
     seeds = reader.section(content, "seeds", list)
     if not seeds:
         reader.problems.append("seeds: the grid is empty, expected at least one")
@@ -314,7 +346,7 @@ def _seeds(reader: _Reader, content: Any) -> list[int]:
 
 
 def _published(
-    reader: _Reader, content: Any, arms: Sequence[str], data: Sequence[str], budgets: Sequence[str]
+    reader: Reader, content: Any, arms: Sequence[str], data: Sequence[str], budgets: Sequence[str]
 ) -> dict[str, Any] | None:
     """Figures to show beside; each belongs to an arm, a data set and a budget of the study."""
     if content is None:
