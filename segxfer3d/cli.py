@@ -144,11 +144,15 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
 def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gpu: int | None) -> None:
     """Run one TRIAL of a study's FOLDER, unless it is done."""
     from segxfer3d.study import grid, runner, states
+    from segxfer3d.study.slots import Slots
 
     trials = grid.read_trials(folder)
+    resources = _made_resources(jobs, threads, per_gpu)
+    if "SLURM_JOB_ID" in os.environ:  # its GPUs are this job's alone; another job may call its own by the same number
+        resources = runner.Resources(resources.jobs, resources.threads, Slots((), 1))
     with runner.study_lock(folder, shared=True):
         try:
-            state = runner.run_one(trial, trials, folder, _made_resources(jobs, threads, per_gpu))
+            state = runner.run_one(trial, trials, folder, resources)
         except KeyboardInterrupt:
             raise SystemExit(_STOPPED) from None
     if state.name != states.DONE:

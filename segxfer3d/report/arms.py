@@ -30,7 +30,7 @@ SCENARIOS = {
 _NO_CHOICE = frozenset({
     "seed", "label_count", "label_fraction", "output_dir", "resume", "save_interval", "progress", "num_workers",
     "device", "monitor_interval", "compile", "pretrain_config", "dataset_dir", "dataset", "target", "init", "amp",
-    "checkpoint", "channels_last",
+    "checkpoint", "channels_last", "lesions", "lesion_tolerance", "lesion_min_iou",
 })  # fmt: skip
 
 

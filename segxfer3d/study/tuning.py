@@ -17,9 +17,10 @@ A search file is a JSON object in the style of a study file (:mod:`segxfer3d.stu
      "trials": 20, "seed": 0
     }
 
-A range of two whole numbers is of whole numbers. The figure of a trial is the best that its ``metrics.jsonl`` has of
-``metric``. Optuna's tree-structured Parzen estimator suggests the settings; what it suggests depends on the seed, the
-trial's number and the trials before it alone, so that a search that was stopped goes on as if it never had been.
+A range of two whole numbers is of whole numbers. The figure of a trial is that of ``metric`` in its ``metrics.jsonl``:
+the best where its ``model.pt`` is that of the best epoch (knob ``keep``), else the last. Optuna's tree-structured
+Parzen estimator suggests the settings; what it suggests depends on the seed, the trial's number and the trials before
+it alone, so that a search that was stopped goes on as if it never had been.
 
 The folder of a search::
 
@@ -57,6 +58,8 @@ from segxfer3d.study.states import DONE, state_at_rest
 _KEYS = ("name", "description", "parameters", "config", "knobs", "search", "metric", "direction", "trials", "seed")
 _DIRECTIONS = ("minimize", "maximize")
 _OF_SEARCH = {"output_dir": "the search's folder decides", "resume": "the search decides"}
+# trials that are measured on other cases do not compare
+_OF_DATA = ("split_seed", "pretrain_fraction", "validation_fraction", "test_fraction", "label_count", "label_fraction")
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,8 @@ def _range(reader: Reader, name: str, content: Any, bundle: Bundle) -> Range:
     where = f"search.{name}"
     entry = reader.section(content, where)
     reader.keys(entry, where, ("low", "high", "log", "choices"))
-    if why := reader.set_elsewhere(name, "search"):
+    why = "trials would be measured on other cases" if name in _OF_DATA else reader.set_elsewhere(name, "search")
+    if why:
         reader.problems.append(f"{where}: not searched; {why}")
         return Range()
     if name not in bundle.knobs or name not in KNOBS:
@@ -293,7 +297,7 @@ def _run(
     """Train with the suggested settings, and tell Optuna what came of it."""
     trial = _trial(plan, asked.number, asked.params)
     state = runner.run([trial], folder, resources, lambda _: None, launch)[trial.id]
-    value = _best(folder / trial.folder / "metrics.jsonl", plan) if state.name == DONE else None
+    value = _figure(folder / trial.folder / "metrics.jsonl", plan, trial.knobs) if state.name == DONE else None
     if value is None:
         made.tell(asked.number, state=_optuna().trial.TrialState.FAIL)
     else:
@@ -310,9 +314,8 @@ def _trial(plan: Search, number: int, params: Mapping[str, Any]) -> Trial:
     knobs = {**quiet, **plan.knobs, **params}
     parts = identity.parts(plan.bundle.config, knobs, ())
     return Trial(
-        id=f"trial-{number:04d}", kind="finetune" if "init" in plan.bundle.knobs else "pretrain",
-        folder=f"trials/{number:04d}", config=str(plan.bundle.path), knobs=knobs, identity=identity.digest(parts),
-        parts=parts,
+        id=f"trial-{number:04d}", kind="pretrain", folder=f"trials/{number:04d}", config=str(plan.bundle.path),
+        knobs=knobs, identity=identity.digest(parts), parts=parts,
     )  # fmt: skip
 
 
@@ -326,8 +329,8 @@ def _tried(plan: Search, folder: Path, number: int, params: Mapping[str, Any], v
     return Tried(number, params, value, error, state.seconds)
 
 
-def _best(path: Path, plan: Search) -> float | None:
-    """The best finite value of the metric in a run's ``metrics.jsonl``; None where there is none.
+def _figure(path: Path, plan: Search, knobs: Mapping[str, Any]) -> float | None:
+    """The metric of what a run keeps, from its ``metrics.jsonl``; None where that is no finite number.
 
     Raises:
         InputError: no line has the metric.
@@ -340,6 +343,8 @@ def _best(path: Path, plan: Search) -> float | None:
             + ("" if there else "; nothing was validated, see validation_fraction and validation_interval")
         )
     values = [float(line[plan.metric]) for line in lines if line.get(plan.metric) is not None]
+    if knobs.get("keep", plan.bundle.config.get("keep")) == "last":
+        values = values[-1:]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
@@ -386,7 +391,9 @@ def table(plan: Search, found: list[Tried]) -> str:
         minutes = "–" if one.seconds is None else f"{one.seconds / 60:.1f}"
         rows.append([str(one.number), value, *(_short(one.knobs[name]) for name in plan.space), minutes])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += [f"trial {one.number} failed: {one.error.splitlines()[0]}" for one in found if one.value is None]
+    return "\n".join(lines)
 
 
 def _short(value: Any) -> str:

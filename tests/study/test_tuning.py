@@ -156,6 +156,10 @@ def test_other_searches_keep_their_folder(tmp_path):
         ({"search": {"schedule": {"choices": ["cosin"]}}}, r"search.schedule: expected .*, got 'cosin'"),
         ({"search": {"width": {"low": 1, "high": 2}}}, r"search.width: expected in knobs or in search, found in both"),
         ({"search": {"output_dir": {"choices": ["a"]}}}, r"search.output_dir: not searched; the search's folder"),
+        (
+            {"search": {"split_seed": {"low": 0, "high": 9}}},
+            r"split_seed: not searched; trials would be measured on other",
+        ),
         ({"metric": ""}, "metric: expected an entry of metrics.jsonl"),
         ({"direction": "down"}, "direction: expected minimize or maximize, got 'down'"),
         ({"trials": 0}, "trials: expected a whole number of at least 1, got 0"),
