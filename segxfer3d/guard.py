@@ -32,6 +32,7 @@ RUN_ARGUMENTS = (
 
 # a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
 # torchrun ends all others when one has failed
+STOPPED = 130  # exit status of a run that Ctrl-C ended, as shells have it
 SECONDS_BEHIND = 10.0
 
 _hint = ""
@@ -199,7 +200,7 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     """Two lines instead of a hundred: what is wrong, and where the whole trace is."""
     if issubclass(kind, KeyboardInterrupt):
         print(f"stopped{'; ' if _hint else ''}{_hint}", file=sys.stderr)
-        return
+        raise SystemExit(STOPPED)  # a hook may: Python's own status for Ctrl-C depends on how it was started
     log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
     cause = root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"

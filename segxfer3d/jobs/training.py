@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,14 @@ def train_loader(session: Session, dataset: SeededDataset) -> DataLoader[Any]:
         drop_last=True,
         pin_memory=session.device.type == "cuda",
         persistent_workers=knobs.num_workers > 0,
+        worker_init_fn=_leave_interrupts,
     )
+
+
+def _leave_interrupts(_: int) -> None:
+    """A terminal sends Ctrl-C to the loader's processes too: one that died of it would be reported as a failure, before
+    the trainer says that it was stopped. The trainer ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def loss_loader(session: Session, dataset: SeededDataset | None) -> DataLoader[Any] | None:
