@@ -87,14 +87,17 @@ def seed_everything(*numbers: int) -> None:
 
 
 def has_fast_bf16(device: str) -> bool:
-    """Whether ``device`` multiplies bf16 in hardware; a CPU without that emulates it, many times slower than float32.
+    """Whether ``device`` multiplies bf16 faster than float32: a GPU that has it, a CPU with matrix units for it (AMX).
+
+    Other CPUs emulate it, many times slower; those with AVX-512's bf16 instructions alone are slower than in float32
+    too (docs/results/speed.md: 1.5 times, for a training step).
 
     A name that is no device, or a GPU that is not there, gives False: the session refuses it with a better message.
     """
     if device.startswith("cuda"):
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "bf16"))
 
 
 def _processor() -> str:
