@@ -178,8 +178,8 @@ def train_step(width: int, amp: bool, channels_last: bool, batch: int = 2) -> Ca
 def step(options: argparse.Namespace) -> dict[str, float]:
     """Seconds a cube of the training step in four settings, and the share of the machine's matrix-product rate.
 
-    Where the processor only emulates bf16 the two bf16 settings would take
-    minutes a step: they are left out, and the limit is the float32 rate.
+    Where the processor only emulates bf16 the two bf16 settings would take minutes a step: they are left out, and the
+    limit is the float32 rate.
     """
     batch = 2
     names = {
