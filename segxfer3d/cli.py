@@ -144,12 +144,10 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
 def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gpu: int | None) -> None:
     """Run one TRIAL of a study's FOLDER, unless it is done."""
     from segxfer3d.study import grid, runner, states
-    from segxfer3d.study.slots import Slots
 
     trials = grid.read_trials(folder)
-    resources = _made_resources(jobs, threads, per_gpu)
-    if "SLURM_JOB_ID" in os.environ:  # its GPUs are this job's alone; another job may call its own by the same number
-        resources = runner.Resources(resources.jobs, resources.threads, Slots((), 1))
+    # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
+    resources = _made_resources(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
         try:
             state = runner.run_one(trial, trials, folder, resources)
@@ -172,8 +170,9 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     The same command goes on after a stop; with more --trials it goes further.
     """
     from segxfer3d.study import tuning
+    from segxfer3d.study.search_file import read_search
 
-    plan = tuning.read_search(file, _parsed(settings))
+    plan = read_search(file, _parsed(settings))
     try:
         found = tuning.search(plan, output, _made_resources(1, threads, None), click.echo, trials)
     except KeyboardInterrupt:
@@ -237,11 +236,11 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def _made_resources(jobs: int, threads: int | None, per_gpu: int | None) -> Resources:
+def _made_resources(jobs: int, threads: int | None, per_gpu: int | None, share_gpus: bool = True) -> Resources:
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.slots import Slots, visible_gpus
 
-    gpus = visible_gpus()
+    gpus = visible_gpus() if share_gpus else ()
     share = per_gpu or -(-jobs // max(1, len(gpus)))
     return Resources(jobs, threads or max(1, (os.cpu_count() or 1) // jobs), Slots(gpus, share))
 

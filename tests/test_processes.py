@@ -118,7 +118,7 @@ def test_two_processes_make_one_run_whose_table_is_its_models(knobs, whole, tmp_
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 13))
     assert len(list((folder / "tensorboard").iterdir())) == 1
-    values = {"dataset_dir": knobs["dataset_dir"], "device": "cpu", "progress": False, "amp": False}
+    values = {"dataset_dir": knobs["dataset_dir"], "device": "cpu", "progress": False}
     values["checkpoint"] = str(folder / "model.pt")
     for processes, part in ((1, "test"), (1, "all"), (2, "all")):
         out = tmp_path / f"{part}-{processes}"

@@ -24,15 +24,15 @@ from segxfer3d.study.scores import Score, ScoreTable, tabulate
 from segxfer3d.study.verdict import Verdict, judge
 
 POOLED = ("genesis_dice", "genesis_iou")
-# of the summaries of runs that measured lesions: name to what it is multiplied with
+# of the summaries of runs that measured lesions: name -> its name in a table, and what it is multiplied with
 LESIONS = {
-    "lesion_sensitivity": PERCENT,
-    "false_positives_per_scan": 1.0,
-    "lesion_f1": PERCENT,
-    "lesion_dice": PERCENT,
-    "lesion_surface_dice": PERCENT,
-    "lesion_volume_error_percent": 1.0,
-    "lesion_absolute_volume_error_percent": 1.0,
+    "lesion_sensitivity": ("sensitivity", PERCENT),
+    "false_positives_per_scan": ("false positives a scan", 1.0),
+    "lesion_f1": ("F1", PERCENT),
+    "lesion_dice": ("dice of a lesion", PERCENT),
+    "lesion_surface_dice": ("surface dice of a lesion", PERCENT),
+    "lesion_volume_error_percent": ("volume error, %", 1.0),
+    "lesion_absolute_volume_error_percent": ("absolute volume error, %", 1.0),
 }
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 
@@ -249,7 +249,7 @@ def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, publis
     for name in (*POOLED, *extra):
         if values := _of_all(own, name):
             by_run[name] = [PERCENT * value for value in values]
-    lesions = {name: [factor * value for value in _of_all(own, name)] for name, factor in LESIONS.items()}
+    lesions = {name: [factor * value for value in _of_all(own, name)] for name, (_, factor) in LESIONS.items()}
     return ArmResult(
         arm=arm,
         measures={name: spread(values) for name, values in by_run.items()},

@@ -9,7 +9,7 @@ from typing import Any
 
 from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
-from segxfer3d.report.results import ArmResult, Result, Spread
+from segxfer3d.report.results import LESIONS, ArmResult, Result, Spread
 from segxfer3d.study.bootstrap import Interval
 from segxfer3d.study.convergence import Convergence
 from segxfer3d.study.verdict import Verdict
@@ -21,15 +21,6 @@ except ImportError as error:
 
 NONE = "–"
 MEASURE_NAMES = {"dice": "dice", "iou": "IoU", "genesis_dice": "genesis_dice", "genesis_iou": "genesis_iou"}
-LESION_NAMES = {
-    "lesion_sensitivity": "sensitivity",
-    "false_positives_per_scan": "false positives a scan",
-    "lesion_f1": "F1",
-    "lesion_dice": "dice of a lesion",
-    "lesion_surface_dice": "surface dice of a lesion",
-    "lesion_volume_error_percent": "volume error, %",
-    "lesion_absolute_volume_error_percent": "absolute volume error, %",
-}
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -64,8 +55,10 @@ def lesion_table(result: Result) -> pd.DataFrame:
     rows = []
     for arm in result.arms:
         if arm.lesions:
-            cells = dict.fromkeys(LESION_NAMES.values(), NONE)
-            cells |= {LESION_NAMES[name]: plus_minus(value) for name, value in arm.lesions.items()}
+            cells = {
+                title: plus_minus(arm.lesions[name]) if name in arm.lesions else NONE
+                for name, (title, _) in LESIONS.items()
+            }
             rows.append({"arm": arm.arm.name, **cells})
     return pd.DataFrame(rows)
 

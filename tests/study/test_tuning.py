@@ -15,6 +15,7 @@ from segxfer3d import cli
 from segxfer3d.errors import InputError
 from segxfer3d.study import tuning
 from segxfer3d.study.runner import Resources
+from segxfer3d.study.search_file import read_search
 from segxfer3d.study.slots import Slots
 from tests.study.studies import BUNDLES, ROOT
 
@@ -58,7 +59,7 @@ def plan(folder, **changes):
     path = Path(folder) / "search.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content(**changes)))
-    return tuning.read_search(path)
+    return read_search(path)
 
 
 def fake(highest_lr=1.0):
@@ -180,7 +181,7 @@ def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
 
 def test_the_files_of_the_bundles_are_read():
     for file in (BUNDLES / "tuning").glob("*.json"):
-        assert set(tuning.read_search(file).space) == {"lr", "max_epochs", "weight_decay"}
+        assert set(read_search(file).space) == {"lr", "max_epochs", "weight_decay"}
 
 
 @pytest.mark.slow
