@@ -33,10 +33,11 @@ from segxfer3d.bundle import run_bundle
 from segxfer3d.data.phantoms import synthetic_ct
 from segxfer3d.engines import WindowInferer
 from segxfer3d.networks import conrec_unet, genesis_unet
-from segxfer3d.pretexts.box_corruption import BoxCorruption
+from segxfer3d.pretexts import geometry
+from segxfer3d.pretexts.box_corruption import BoxCorruption, apply_corruption
 from segxfer3d.pretexts.corruption import corrupt
 from segxfer3d.pretexts.reconstruction import Reconstruction
-from segxfer3d.pretexts.views import RandomViews
+from segxfer3d.pretexts.views import RandomViews, apply_views
 from segxfer3d.runs import has_fast_bf16, versions
 
 CUBE = (64, 64, 32)
@@ -115,11 +116,32 @@ def views(_: argparse.Namespace) -> dict[str, float]:
         seconds = median_seconds(whole, one_by_one, repeats=21 if side == 64 else 5)
         results[f"milliseconds_{side}"], results[f"slow_milliseconds_{side}"] = (1000 * s for s in seconds)
         results[f"ratio_to_slow_{side}"] = seconds[1] / seconds[0]
+    results |= view_parts()
     torch.set_num_threads(threads)
     return results | {
         "growth_64_to_256": results["milliseconds_256"] / results["milliseconds_64"],
         "slow_growth_64_to_256": results["slow_milliseconds_256"] / results["slow_milliseconds_64"],
     }
+
+
+def view_parts() -> dict[str, float]:
+    """Where the milliseconds of the whole batch at 64x64 go, each part called again and again with its data in the
+    cache; and how long it takes only to write as much as the views and their corruption do."""
+    make, corrupt_views = RandomViews((64, 64)), BoxCorruption()
+    image = torch.randint(0, 256, (64, 3, 64, 64), dtype=torch.uint8)
+    content = geometry.whole(image)
+    drawn, boxes = make.draw(content), corrupt_views.draw(64, 3, (64, 64))
+    places = geometry.positions(drawn.boxes, drawn.flips, content, make.size)
+    view = apply_views(image, drawn, make.size).image
+    outputs = [torch.empty_like(view) for _ in range(4)]
+    works: dict[str, Callable[[], Any]] = {
+        "drawing": lambda: (make.draw(content), corrupt_views.draw(64, 3, (64, 64))),
+        "resampling": lambda: geometry.resample(image, places, clamped=True),
+        "views_without_drawing": lambda: apply_views(image, drawn, make.size),
+        "corruption_without_drawing": lambda: apply_corruption(view, boxes),
+        "writing_alone": lambda: [output.copy_(view) for output in outputs],
+    }
+    return {f"{name}_milliseconds_64": 1000 * median_seconds(work, repeats=31)[0] for name, work in works.items()}
 
 
 def pretext(_: argparse.Namespace) -> dict[str, float]:

@@ -18,7 +18,17 @@ def compiled(function: Function) -> Function:
     user's cache folder where that is read-only; NUMBA_CACHE_DIR moves it). Numba notices a change of the
     function's own file only, so compiled functions that call each other belong in one file.
     """
+    return _compiled(function, False)
+
+
+def compiled_sum(function: Function) -> Function:
+    """:func:`compiled` for a sum whose order does not matter, so that several additions may run side by side."""
+    return _compiled(function, {"reassoc"})
+
+
+def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
+    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no folder that it may write to: each process compiles for itself
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**options)(function)

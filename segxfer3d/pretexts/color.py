@@ -12,8 +12,6 @@ Volumes, and images with other than three channels, have no color: their brightn
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -171,11 +169,9 @@ def blur_(image: Tensor, sigma: Tensor, radius: int, chosen: Tensor) -> Tensor:
         return image
     weights = gaussian_kernel(sigma, radius)
     if image.device.type == "cpu":
-        lines = image.detach()
-        for axis in range(2, image.ndim):
-            outer = math.prod(image.shape[1:axis])
-            columns = lines.view(len(image), outer, image.shape[axis], -1).numpy()
-            kernels.blur(columns, weights.numpy(), chosen.numpy())
+        kernels.blur(
+            image.detach().view(*image.shape, *[1] * (5 - image.ndim)).numpy(), weights.numpy(), chosen.numpy()
+        )
         return image
     return blur_tensors_(image, weights, chosen)
 

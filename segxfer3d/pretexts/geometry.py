@@ -90,7 +90,7 @@ def positions(boxes: Tensor, flips: Tensor, content: Tensor, size: Sequence[int]
     return result
 
 
-def resample(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> Tensor:
+def resample(image: Tensor, places: Sequence[Tensor], nearest: bool = False, clamped: bool = False) -> Tensor:
     """The image at the places that :func:`positions` gives: linear, or the nearest voxel.
 
     Linear means between two neighbors, also where the image gets smaller: there is no smoothing first. On a CPU by
@@ -100,29 +100,32 @@ def resample(image: Tensor, places: Sequence[Tensor], nearest: bool = False) -> 
         image: (N, C, *spatial); uint8 becomes a 255th, as in :func:`as_float`, other types stay in their unit.
         places: an (N, size) tensor for each axis.
         nearest: take the nearest voxel.
+        clamped: to [0, 1], which rounding may leave.
 
     Returns:
         (N, C, *size) float32.
     """
     if image.device.type == "cpu" and not nearest:
-        return _resample_compiled(image if image.dtype == torch.uint8 else image.float(), places)
-    return resample_tensors(as_float(image), places, nearest)
+        return _resample_compiled(image if image.dtype == torch.uint8 else image.float(), places, clamped)
+    result = resample_tensors(as_float(image), places, nearest)
+    return result.clamp_(0, 1) if clamped else result
 
 
-def _resample_compiled(image: Tensor, places: Sequence[Tensor]) -> Tensor:
+def _resample_compiled(image: Tensor, places: Sequence[Tensor], clamped: bool) -> Tensor:
     number, axes = image.shape[:2], len(places)
     flat = [1] * (3 - axes)  # two-dimensional images have a third axis of length 1
     source = image.detach().contiguous().view(*number, *image.shape[2:], *flat)
     places = [*places, *(torch.zeros(len(image), 1) for _ in flat)]
-    low = [place.long() for place in places]
+    low = [place.int() for place in places]
     high = [(lower + 1).clamp_(max=side - 1) for lower, side in zip(low, source.shape[2:], strict=True)]
     output = torch.empty((*number, *(place.shape[1] for place in places)))
     kernels.resample(
         source.numpy(),
         np.float32(1 / 255 if image.dtype == torch.uint8 else 1),
-        tuple(lower.numpy() for lower in low),
-        tuple(upper.numpy() for upper in high),
+        tuple(lower.numpy().view(np.uint32) for lower in low),
+        tuple(upper.numpy().view(np.uint32) for upper in high),
         tuple((place - lower).numpy() for place, lower in zip(places, low, strict=True)),
+        clamped,
         output.numpy(),
     )
     return output.view(*number, *output.shape[2 : 2 + axes])

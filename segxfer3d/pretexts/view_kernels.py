@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segxfer3d.compiled import compiled
+from segxfer3d.compiled import compiled, compiled_sum
 
 _0, _1, _3, _6 = (np.float32(number) for number in (0, 1, 3, 6))
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
@@ -39,7 +39,7 @@ def _resample_axis(
 
 @compiled
 def _resample_last(
-    source: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, output: np.ndarray
+    source: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, clamped: bool, output: np.ndarray
 ) -> None:
     """One image (A, L) along L, to (A, S)."""
     for a in range(len(source)):
@@ -47,6 +47,9 @@ def _resample_last(
         for j in range(len(result)):
             left = line[low[j]]
             result[j] = left + share[j] * (line[high[j]] - left)
+        if clamped:
+            for j in range(len(result)):
+                result[j] = _clamp(result[j])
 
 
 @compiled
@@ -56,6 +59,7 @@ def resample(
     low: tuple[np.ndarray, ...],
     high: tuple[np.ndarray, ...],
     share: tuple[np.ndarray, ...],
+    clamped: bool,
     output: np.ndarray,
 ) -> None:
     """Interpolate along every axis.
@@ -63,8 +67,10 @@ def resample(
     Args:
         images: (N, C, X, Y, Z) uint8 or float32; Z is 1 where there are two axes.
         unit: what the images are multiplied with.
-        low, high: for each axis (N, S), the two neighbors of each output voxel.
+        low, high: for each axis (N, S), the two neighbors of each output voxel; unsigned, because for others each
+            access would first be tested for a negative number.
         share: for each axis (N, S) float32, how much of ``high``.
+        clamped: to [0, 1].
         output: (N, C, SX, SY, SZ) float32.
     """
     number, channels, x, y, z = images.shape
@@ -77,26 +83,20 @@ def resample(
         _resample_axis(source, low[0][n], high[0][n], share[0][n], unit, once)
         if flat:
             result = output[n].reshape((channels * new_x, new_y))
-            _resample_last(once.reshape((channels * new_x, y)), low[1][n], high[1][n], share[1][n], result)
+            _resample_last(once.reshape((channels * new_x, y)), low[1][n], high[1][n], share[1][n], clamped, result)
         else:
             columns = once.reshape((channels * new_x, y, z))
             _resample_axis(columns, low[1][n], high[1][n], share[1][n], _1, twice)
             lines = twice.reshape((channels * new_x * new_y, z))
             result = output[n].reshape((channels * new_x * new_y, new_z))
-            _resample_last(lines, low[2][n], high[2][n], share[2][n], result)
+            _resample_last(lines, low[2][n], high[2][n], share[2][n], clamped, result)
 
 
-@compiled
-def _mean(channel: np.ndarray, sums: np.ndarray) -> float:
-    """The mean of (V,), added up in 16 sums, so that an addition need not wait for the one before it."""
-    sums[:] = 0
-    whole = len(channel) // 16 * 16
-    for i in range(0, whole, 16):
-        block = channel[i : i + 16]
-        for j in range(16):
-            sums[j] += block[j]
-    total = sums.sum()
-    for i in range(whole, len(channel)):
+@compiled_sum
+def _mean(channel: np.ndarray) -> float:
+    """The mean of (V,), added up in any order, so that an addition need not wait for the one before it."""
+    total = 0.0
+    for i in range(len(channel)):
         total += channel[i]
     return total / len(channel)
 
@@ -104,12 +104,11 @@ def _mean(channel: np.ndarray, sums: np.ndarray) -> float:
 @compiled
 def _mean_gray(image: np.ndarray, color: bool) -> np.float32:
     """The mean of the gray image of (C, V)."""
-    sums = np.empty(16)
     if color:
-        return np.float32(_RED * _mean(image[0], sums) + _GREEN * _mean(image[1], sums) + _BLUE * _mean(image[2], sums))
+        return np.float32(_RED * _mean(image[0]) + _GREEN * _mean(image[1]) + _BLUE * _mean(image[2]))
     total = 0.0
     for c in range(len(image)):
-        total += _mean(image[c], sums)
+        total += _mean(image[c])
     return np.float32(total / len(image))
 
 
@@ -170,6 +169,19 @@ def grayscale(images: np.ndarray, chosen: np.ndarray) -> None:
 
 
 @compiled
+def _weigh(source: np.ndarray, weights: np.ndarray, stride: int, output: np.ndarray) -> None:
+    """Weighted sums of neighbors ``stride`` apart, both (V,), in a few long loops; the ends, where a neighbor is
+    missing, are left to the caller."""
+    for i in range(len(output)):
+        output[i] = weights[0] * source[i]
+    for d in range(1, min(len(weights) - 1, (len(source) - 1) // (2 * stride)) + 1):
+        reach = d * stride
+        before, after, middle, weight = source[: -2 * reach], source[2 * reach :], output[reach:-reach], weights[d]
+        for i in range(len(middle)):
+            middle[i] += weight * (before[i] + after[i])
+
+
+@compiled
 def _blur_axis(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> None:
     """One image along one axis.
 
@@ -178,15 +190,19 @@ def _blur_axis(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
         weights: (radius + 1,) float32.
         output: (A, L, B) float32, not ``source``.
     """
-    length = source.shape[1]
+    length, radius, columns = source.shape[1], len(weights) - 1, source.shape[2]
+    left = min(radius, length)
+    edges = left + min(radius, length - left)
     for a in range(len(source)):
-        for j in range(length):
+        _weigh(source[a].reshape(length * columns), weights, columns, output[a].reshape(length * columns))
+        for edge in range(edges):
+            j = edge if edge < left else length - 1 - (edge - left)
             line, middle = output[a, j], source[a, j]
-            for b in range(len(line)):
+            for b in range(columns):
                 line[b] = weights[0] * middle[b]
-            for d in range(1, len(weights)):
+            for d in range(1, radius + 1):
                 before, after, weight = source[a, max(j - d, 0)], source[a, min(j + d, length - 1)], weights[d]
-                for b in range(len(line)):
+                for b in range(columns):
                     line[b] += weight * (before[b] + after[b])
 
 
@@ -195,36 +211,40 @@ def _blur_last(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
     """The same along the last axis, source and output (A, L)."""
     length, radius = source.shape[1], len(weights) - 1
     # All lines as one, in a few long loops; what runs over from line to line is made good afterward.
-    lines, result = source.reshape(source.size), output.reshape(output.size)
-    for i in range(len(result)):
-        result[i] = weights[0] * lines[i]
-    for d in range(1, min(radius, (len(result) - 1) // 2) + 1):
-        before, after, middle, weight = lines[: -2 * d], lines[2 * d :], result[d:-d], weights[d]
-        for i in range(len(middle)):
-            middle[i] += weight * (before[i] + after[i])
+    _weigh(source.reshape(source.size), weights, 1, output.reshape(source.size))
     left = min(radius, length)
+    right = max(left, length - radius)
     for a in range(len(source)):
-        line = source[a]
-        for edge in range(left + min(radius, length - left)):
-            j = edge if edge < left else length - 1 - (edge - left)
+        line, result = source[a], output[a]
+        first, last = line[0], line[length - 1]
+        for j in range(left):
             total = weights[0] * line[j]
             for d in range(1, radius + 1):
-                total += weights[d] * (line[max(j - d, 0)] + line[min(j + d, length - 1)])
-            output[a, j] = total
+                total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else last))
+            result[j] = total
+        for j in range(right, length):
+            total = weights[0] * line[j]
+            for d in range(1, radius + 1):
+                total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else last))
+            result[j] = total
 
 
 @compiled
 def blur(images: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> None:
-    """Blur chosen images (N, A, L, B) along L, in place; weights (N, radius + 1), chosen (N,)."""
-    result = np.empty_like(images[0])
+    """See color.blur_; images (N, C, X, Y, Z), Z is 1 where there are two axes, changed in place; weights
+    (N, radius + 1), chosen (N,)."""
+    channels, x, y, z = images.shape[1:]
+    last = y if z == 1 else z
+    result = np.empty(images[0].size, dtype=np.float32)
     for n in range(len(images)):
         if not chosen[n]:
             continue
-        if images.shape[3] == 1:
-            flat = result.shape[0], result.shape[1]
-            _blur_last(images[n].reshape(flat), weights[n], result.reshape(flat))
-        else:
-            _blur_axis(images[n], weights[n], result)
-        blurred, lines = result.reshape(result.size), images[n].reshape(result.size)
-        for i in range(len(lines)):  # faster than assigning arrays with more axes
-            lines[i] = blurred[i]
+        image = images[n].reshape(result.size)
+        planes = channels, x, y * z
+        _blur_axis(image.reshape(planes), weights[n], result.reshape(planes))
+        if z > 1:
+            rows = channels * x, y, z
+            _blur_axis(result.reshape(rows), weights[n], image.reshape(rows))
+            result[:] = image
+        flat = result.size // last, last
+        _blur_last(result.reshape(flat), weights[n], image.reshape(flat))

@@ -89,7 +89,7 @@ def apply_views(image: Tensor, drawn: ViewDraw, size: Sequence[int]) -> View:
     drawn = ViewDraw(*(part.to(image.device) for part in drawn))
     with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
         places = geometry.positions(drawn.boxes, drawn.flips, drawn.content, size)
-        plain = geometry.resample(image, places).clamp_(0, 1)
+        plain = geometry.resample(image, places, clamped=True)
         view = color.jitter_(plain.clone(), drawn.order, drawn.factors, drawn.jittered)
         color.grayscale_(view, drawn.gray)
         # SimCLR's kernel: a tenth of the height, made odd
