@@ -1,7 +1,10 @@
-"""Compare what networks have learned: linear CKA between all pairs of models at one layer, on the same random patches.
+"""Compare what networks have learned: linear CKA between all pairs of models at one layer, on the same random patches
+of volumes or the same images.
 
 python scripts/compare_representations.py --checkpoints runs/a/001/model.pt runs/b/001/model.pt \\
     --dataset_dir LIDC --output_dir cka
+python scripts/compare_representations.py --checkpoints runs/c/001/model.pt runs/d/001/model.pt \\
+    --dataset voc --target horse --dataset_dir VOC2012 --output_dir cka
 
 Writes cka.csv (a line for each pair), cka.json (both matrices and how they came about) and the heat map (cka.png and
 cka.svg). The unbiased estimate is the one to read. The biased one beside it depends on the batch size: it is the usual
@@ -29,10 +32,14 @@ from segxfer3d.analysis.features import DEFAULT_LAYER, find_layer
 from segxfer3d.analysis.patches import choose_cases, volume_patches
 from segxfer3d.data.checks import check_cases
 from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.datasets.images import find_images
+from segxfer3d.data.image_cases import check_images
+from segxfer3d.data.image_dataset import ImageDataset
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.unet import Encoder
+from segxfer3d.pretexts.base import unit_images
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--checkpoints", nargs="+", required=True, metavar="MODEL", help="model.pt of two or more runs")
     parser.add_argument("--names", nargs="+", help="one for each checkpoint (default: what tells their folders apart)")
-    parser.add_argument("--dataset_dir", required=True, help="volumes, in any layout that the bundles read")
+    parser.add_argument("--dataset_dir", required=True, help="volumes or images, in any layout that the bundles read")
+    parser.add_argument("--dataset", default="folder", help="which data set of images it is, for models of images")
+    parser.add_argument("--target", default="", help="of a data set of images")
     parser.add_argument("--output_dir", required=True)
     parser.add_argument("--layer", default=DEFAULT_LAYER, help="name of the layer (default: the encoder's output)")
-    parser.add_argument("--patches", type=int, default=256, help="number of patches")
+    parser.add_argument("--patches", type=int, default=256, help="number of patches, or of images at most")
     parser.add_argument(
         "--patch_size", nargs=3, type=int, metavar=("X", "Y", "Z"), help="voxels (default: what the models trained on)"
     )
@@ -72,8 +81,14 @@ def _compare(options: argparse.Namespace) -> None:
     _check_numbers(options)
     models = _read(options.checkpoints, options.names)
     networks = {name: _network(name, model, options) for name, model in models.items()}
-    size = _patch_size(options, models, networks)
-    patches, cases = _patches(options, _preprocessing(models), size)
+    preprocessing = _preprocessing(models)
+    if "image_size" in preprocessing:
+        if options.patch_size:
+            raise InputError("--patch_size: models of images see whole images; expected none")
+        patches, cases = _images(options, **preprocessing)
+    else:
+        volumes = Preprocessing.from_dict(preprocessing)
+        patches, cases = _patches(options, volumes, _patch_size(options, models, networks))
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,7 +101,7 @@ def _compare(options: argparse.Namespace) -> None:
         "dataset": Path(options.dataset_dir).name,
         "cases": cases,
         "patches": result.samples,
-        "patch_size": list(size),
+        "patch_size": list(patches.shape[2:]),
         "batches": result.batches,
         "seed": options.seed,
         "cka": _plain(result.unbiased),
@@ -95,7 +110,8 @@ def _compare(options: argparse.Namespace) -> None:
         "biased_estimate": result.biased_estimate,
     }
     _write(output, result, content)
-    title = f"linear CKA of {options.layer}, unbiased\n{result.samples} patches of {len(cases)} volumes"
+    what = f"{result.samples} images" if patches.ndim == 4 else f"{result.samples} patches of {len(cases)} volumes"
+    title = f"linear CKA of {options.layer}, unbiased\n{what}"
     figure = cka_heat_map(result.names, result.unbiased, title)
     for suffix in (".png", ".svg"):
         save(figure, output / f"cka{suffix}")
@@ -158,7 +174,7 @@ def _network(name: str, model: dict[str, Any], options: argparse.Namespace) -> S
     return network
 
 
-def _preprocessing(models: dict[str, dict[str, Any]]) -> Preprocessing:
+def _preprocessing(models: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The one that all models share; features of differently prepared images would not compare."""
     (first, model), *others = models.items()
     for name, other in others:
@@ -168,7 +184,8 @@ def _preprocessing(models: dict[str, dict[str, Any]]) -> Preprocessing:
                 f"{first} and {name}: trained with different preprocessing ({', '.join(different)}); "
                 "expected models that see the same images"
             )
-    return Preprocessing.from_dict(model["preprocessing"])
+    preprocessing: dict[str, Any] = model["preprocessing"]
+    return preprocessing
 
 
 def _patch_size(
@@ -196,6 +213,21 @@ def _patches(
     chosen = choose_cases(cases, options.patches, options.seed)
     good = check_cases(chosen, {}, skip_bad=options.skip_bad_cases == "True").good
     return volume_patches(good, preprocessing, size, options.patches, options.seed), [case.name for case in good]
+
+
+def _images(options: argparse.Namespace, image_size: int, channels: int) -> tuple[Tensor, list[str]]:
+    """The same for networks of images: at most as many images as there are patches, in random order."""
+    skip, seed = options.skip_bad_cases == "True", options.seed
+    found = find_images(options.dataset, options.dataset_dir, options.target, "images", seed=seed, skip_bad=skip)
+    if found.channels != channels:
+        raise InputError(f"--dataset_dir: images of {found.channels} channels, the models take {channels}")
+    order = torch.randperm(len(found.cases), generator=torch.Generator().manual_seed(seed))
+    chosen = replace(found, cases=tuple(found.cases[i] for i in order[: options.patches]))
+    good = check_images(chosen, skip).good
+    if len(good) < SMALLEST_BATCH:
+        raise InputError(f"--dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
+    dataset = ImageDataset(found, image_size, good)
+    return torch.stack([unit_images(item) for item in dataset]), [case.name for case in good]
 
 
 def _even_batches(patches: Tensor, batch_size: int) -> tuple[Tensor, ...]:

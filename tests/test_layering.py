@@ -41,7 +41,7 @@ ALLOWED = {
     | {"bundle", "checkpoint", "data", "engines", "evaluation", "networks", "pretexts", "processes", "runs"}
     | {"transfer", "weights"},
     "image_evaluation": BELOW | {"engines", "evaluation", "handlers", "losses", "metrics", "pretexts", "previews"},
-    "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
+    "pretext_monitor": BELOW | {"analysis", "engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
     "cli": BELOW | {"data", "study", "weights"},

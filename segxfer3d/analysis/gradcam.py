@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segxfer3d.analysis.features import find_layer
 from segxfer3d.errors import InputError
+from segxfer3d.networks.imagenet import ResNetEncoder
 from segxfer3d.networks.unet import Encoder
 
 
@@ -89,7 +90,11 @@ def grad_cam(
     """
     # the layer is found before anything is copied, and by the caller's name
     layer = find_layer(network, target_layer)
-    name = f"{target_layer}.stages.{len(layer.stages) - 1}" if isinstance(layer, Encoder) else target_layer
+    name = target_layer
+    if isinstance(layer, Encoder):
+        name += f".stages.{len(layer.stages) - 1}"
+    elif isinstance(layer, ResNetEncoder):
+        name += ".resnet.layer4"
     scorer = _ChosenClass(copy.deepcopy(network), class_index).eval()
     for module in scorer.modules():
         if "inplace" in vars(module):

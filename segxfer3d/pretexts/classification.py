@@ -55,11 +55,15 @@ class Classification(Pretext):
         logits: Tensor = self.classifier(self.network.encoder(images)[-1])
         return logits
 
+    def images(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """What is classified: a random view in training, the whole image in evaluation; (N, C, *size) in [0, 1]."""
+        views = self.views if self.training else self.whole
+        return unit_images(batch) if views is None else views(batch).image
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``batch``: ``image`` and ``category`` (N,), 0 to classes - 1. Gives ``loss`` and ``accuracy``."""
         categories = entry(batch, "category")
-        views = self.views if self.training else self.whole
-        images = unit_images(batch) if views is None else views(batch).image
+        images = self.images(batch)
         logits = self.classify(images).float()
         accuracy = (logits.argmax(dim=1) == categories).float().mean()
         return {"loss": F.cross_entropy(logits, categories), "accuracy": accuracy}

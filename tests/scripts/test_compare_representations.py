@@ -8,9 +8,11 @@ import torch
 
 from scripts.compare_representations import _even_batches, main, short_names
 from segxfer3d import checkpoint
+from segxfer3d.data.generated_images import write_images
+from segxfer3d.data.image_dataset import ImagePreprocessing
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.networks import genesis_unet
+from segxfer3d.networks import conrec_unet, genesis_unet
 
 
 def write(path, seed, width=2, preprocessing=None, patch_size=(16, 16, 8)):
@@ -89,6 +91,38 @@ def test_errors_come_before_the_work(models, phantoms, tmp_path, capsys):
         assert len(errors) == 1
         assert message in errors[0]
     assert not output.exists()
+
+
+def write_image_model(path, seed, channels=3):
+    torch.manual_seed(seed)
+    network = conrec_unet(channels, 1, width=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = ImagePreprocessing(32, channels).as_dict()
+    checkpoint.write_model(path, network.state_dict(), network.definition, values, {}, {"patch_size": [32, 32]})
+    return str(path)
+
+
+def test_models_of_images(models, tmp_path, capsys):
+    data = write_images(tmp_path / "data", 12)
+    two = [write_image_model(tmp_path / name / "model.pt", seed) for seed, name in enumerate("ab")]
+    more = ["--patches", 10, "--layer", "encoder.stages.1"]
+    assert main(command(two, data, tmp_path / "out", *more)) == 0
+    content = json.loads((tmp_path / "out" / "cka.json").read_text(encoding="utf-8"))
+    assert (content["patches"], content["patch_size"], len(content["cases"])) == (10, [32, 32], 10)
+    assert content["cka"][0][1] == content["cka"][1][0] < 0.999
+    gray = write_image_model(tmp_path / "gray" / "model.pt", 0, 1)
+    capsys.readouterr()
+    for arguments, message in [
+        (command([two[0], gray], data, tmp_path / "no"), "different preprocessing (channels)"),
+        (command([two[0], models[0]], data, tmp_path / "no"), "different preprocessing"),
+        (command(two, data, tmp_path / "no", "--patch_size", 8, 8, 8), "expected none"),
+        (command(two, data, tmp_path / "no", "--dataset", "vok"), "vok"),
+        (command([gray, write_image_model(tmp_path / "g" / "model.pt", 1, 1)], data, tmp_path / "no"),
+         "images of 3 channels, the models take 1"),
+    ]:  # fmt: skip
+        assert main(arguments) == 1, message
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
 
 
 def test_names_are_the_shortest_that_differ():
