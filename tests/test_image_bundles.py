@@ -42,7 +42,7 @@ PRETEXTS = {
     "segmentation": (["encoder", "decoder", "head"], set()),
 }
 # columns of its pictures
-COLUMNS = {"reconstruction": 3, "conrec": 9, "segmentation": 3}
+COLUMNS = {"classification": 3, "reconstruction": 3, "conrec": 9, "segmentation": 3}
 
 
 def run(name, folder, **overrides):

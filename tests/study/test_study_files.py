@@ -14,7 +14,7 @@ FILES = sorted((BUNDLES / "studies").glob("*.json"))
 SIZES = {
     "demo": (1, 3, 1, 1, 5),
     "hippocampus": (1, 5, 1, 2, 5),
-    "horses": (4, 8, 1, 3, 5),
+    "horses": (4, 11, 1, 3, 5),
     "lidc": (1, 5, 1, 3, 5),
     "lidc_tries": (2, 6, 1, 1, 3),
     "table2": (6, 6, 2, 3, 5),

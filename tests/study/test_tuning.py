@@ -1,6 +1,7 @@
 """A search for settings, with fake trainings whose figure depends on the settings."""
 
 import csv
+import functools
 import json
 import signal
 import subprocess
@@ -177,6 +178,22 @@ def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"pip install 'segxfer3d\[tune\]'"):
         search(tmp_path / "run", plan(tmp_path))
+
+
+def test_the_command_takes_settings_and_says_when_all_failed(tmp_path, monkeypatch):
+    parameters = {"width": {"help": "channels", "default": 2}}
+    made = content(parameters=parameters, knobs={"width": "{width}", "steps_per_epoch": 2})
+    (tmp_path / "search.json").write_text(json.dumps(made))
+    monkeypatch.setattr(tuning, "search", functools.partial(tuning.search, launch=fake(highest_lr=0.0)))
+    words = ["tune", str(tmp_path / "search.json"), "-o", str(tmp_path / "out"), "--trials", "2", "--set"]
+    result = CliRunner().invoke(cli.cli, [*words, "size=3"])
+    assert "size" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+    result = CliRunner().invoke(cli.cli, [*words, "width=3"])
+    assert "all 2 trials failed" in str(result.exception)
+    assert result.output.count("failed: error: loss is NaN") + result.output.count("failed: loss is NaN") == 4
+    assert json.loads((tmp_path / "out" / "trials" / "0000" / "trial.json").read_text())["knobs"]["width"] == 3
+    assert not (tmp_path / "out" / "best.json").exists()
 
 
 def test_the_files_of_the_bundles_are_read():
