@@ -213,16 +213,12 @@ def _blur_last(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
     # All lines as one, in a few long loops; what runs over from line to line is made good afterward.
     _weigh(source.reshape(source.size), weights, 1, output.reshape(source.size))
     left = min(radius, length)
-    right = max(left, length - radius)
+    edges = left + min(radius, length - left)
     for a in range(len(source)):
         line, result = source[a], output[a]
         first, last = line[0], line[length - 1]
-        for j in range(left):
-            total = weights[0] * line[j]
-            for d in range(1, radius + 1):
-                total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else last))
-            result[j] = total
-        for j in range(right, length):
+        for edge in range(edges):
+            j = edge if edge < left else length - 1 - (edge - left)
             total = weights[0] * line[j]
             for d in range(1, radius + 1):
                 total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else last))

@@ -203,8 +203,9 @@ def signed(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Two digits, or that it is very small."""
-    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+    """Two digits, or that it is very small; what is below 0.05 never looks like 0.05."""
+    text = "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+    return "< 0.05" if text == "0.05" and value < 0.05 else text
 
 
 def verdict_words(verdict: Verdict) -> str:
