@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from segxfer3d.analysis.gradcam import grad_cam
 from segxfer3d.engines import to_device
 from segxfer3d.errors import InputError
 from segxfer3d.handlers import unwrap
 from segxfer3d.jobs.images import EVALUATION_BATCH, ImagePretrainingData
 from segxfer3d.monitors import image_grid, linear_accuracy, neighbor_accuracy
 from segxfer3d.pretexts.base import Pretext
-from segxfer3d.pretexts.classification import Classification
 from segxfer3d.runs import Session
 
 PICTURES = 8  # rows of a picture file
 
 
-class _Classifier(nn.Module):
-    """Images to logits, as Grad-CAM takes a network."""
-
-    def __init__(self, pretext: Classification) -> None:
-        super().__init__()
-        self.pretext = pretext
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.pretext.classify(images)
-
-
-def shown(pretext: Pretext, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Columns of pictures, (N, 1 or 3, *size) in [0, 1]: what :meth:`~segxfer3d.pretexts.base.Pretext.pictures` gives.
-
-    Of a classification: the image, the heat of Grad-CAM for the class that the network takes it for, and the image
-    where the heat is (the paper's Figure 5c).
-    """
-    if not isinstance(pretext, Classification):
-        return pretext.pictures(batch)
-    images = pretext.images(batch)
-    heat = grad_cam(_Classifier(pretext), images, "pretext.network.encoder")[:, None]
-    return {"image": images, "heat": heat, "image where the heat is": images * heat}
-
-
 class PretextMonitor:
     """Every ``interval`` epochs, and after the last: ``pictures/epoch-00010.png``, and two probes in the metrics.
 
-    The pictures are the pretext's own; of a classification Grad-CAM, see :func:`shown`.
     The probes are accuracies on images whose classes are known: ``neighbor_accuracy`` and ``linear_accuracy``, see
     :mod:`~segxfer3d.monitors`. They and the pictures leave training's random numbers as they were.
 
@@ -87,7 +59,7 @@ class PretextMonitor:
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(0)
             items = [self.data.train.data[i] for i in range(min(PICTURES, len(self.data.train.data)))]
-            columns = shown(pretext, to_device(default_collate(items), device))
+            columns = pretext.pictures(to_device(default_collate(items), device))
             folder = self.session.folder / "pictures"
             try:
                 folder.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ ALLOWED = {
     "weights": BELOW | {"networks", "checkpoint"},
     "losses": BELOW,
     "monitors": BELOW,
-    "pretexts": BELOW | {"networks", "losses", "compiled", "pretexts"},
+    "pretexts": BELOW | {"analysis", "networks", "losses", "compiled", "pretexts"},
     "engines": BELOW | {"pretexts"},
     "files": BELOW,
     "processes": BELOW,
@@ -41,7 +41,7 @@ ALLOWED = {
     | {"bundle", "checkpoint", "data", "engines", "evaluation", "networks", "pretexts", "processes", "runs"}
     | {"transfer", "weights"},
     "image_evaluation": BELOW | {"engines", "evaluation", "handlers", "losses", "metrics", "pretexts", "previews"},
-    "pretext_monitor": BELOW | {"analysis", "engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
+    "pretext_monitor": BELOW | {"engines", "handlers", "jobs", "monitors", "pretexts", "runs"},
     "apply": BELOW
     | {"checkpoint", "data", "engines", "evaluation", "inference", "jobs", "networks", "runs", "transfer"},
     "cli": BELOW | {"data", "study", "weights"},

@@ -8,9 +8,7 @@ from ignite.engine import Engine, Events
 from PIL import Image
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks import imagenet_unet
-from segxfer3d.pretext_monitor import PICTURES, PretextMonitor, shown
-from segxfer3d.pretexts.classification import Classification
+from segxfer3d.pretext_monitor import PICTURES, PretextMonitor
 from segxfer3d.pretexts.simclr import SimCLR
 
 from .pretexts.stand_ins import batch, network, views
@@ -92,34 +90,3 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "pictures").touch()
     with pytest.raises(InputError, match=r"pictures could not be written .*; the last training state is kept"):
         run(monitor(tmp_path))
-
-
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_a_classification_shows_where_it_looks(spatial_dims):
-    channels = 3 if spatial_dims == 2 else 1
-    pretext = Classification(network(spatial_dims, channels), 2, views).eval()
-    items = batch(spatial_dims, channels)
-    with torch.no_grad():
-        columns = shown(pretext, items)
-        # a class that is all evidence in one channel: the heat is that channel's, enlarged
-        pretext.classifier.linear.weight.zero_()
-        pretext.classifier.linear.bias.copy_(torch.tensor([0.0, -1e6]))
-        pretext.classifier.linear.weight[0, 0] = 1.0
-        feature = pretext.network.encoder(columns["image"])[-1][:, :1]
-        heat = shown(pretext, items)["heat"]
-    assert list(columns) == ["image", "heat", "image where the heat is"]
-    assert torch.equal(columns["image"], items["image"].float() / 255)
-    assert torch.equal(columns["image where the heat is"], columns["image"] * columns["heat"])
-    mode = "bilinear" if spatial_dims == 2 else "trilinear"
-    enlarged = torch.nn.functional.interpolate(feature, heat.shape[2:], mode=mode, align_corners=False).relu()
-    highest = enlarged.flatten(1).amax(1).clamp(min=1e-12).view(-1, *[1] * (enlarged.ndim - 1))
-    torch.testing.assert_close(heat, enlarged / highest, atol=1e-4, rtol=1e-4)
-
-
-def test_a_classification_by_resnet_shows_where_it_looks_too():
-    torch.manual_seed(0)
-    pretext = Classification(imagenet_unet("resnet18"), 2).eval()
-    with torch.no_grad():
-        heat = shown(pretext, {"image": torch.rand(2, 3, 64, 64)})["heat"]
-    assert heat.shape == (2, 1, 64, 64)
-    assert heat.flatten(1).amax(1).tolist() == pytest.approx([1, 1])

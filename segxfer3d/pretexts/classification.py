@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
@@ -67,3 +67,23 @@ class Classification(Pretext):
         logits = self.classify(images).float()
         accuracy = (logits.argmax(dim=1) == categories).float().mean()
         return {"loss": F.cross_entropy(logits, categories), "accuracy": accuracy}
+
+    def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The image, the heat of Grad-CAM for the class that the network takes it for, and the image where the heat is
+        (the paper's Figure 5c)."""
+        from segxfer3d.analysis.gradcam import grad_cam  # training needs none of it
+
+        images = self.images(batch)
+        heat = grad_cam(_Classifier(self), images, "pretext.network.encoder")[:, None]
+        return {"image": images, "heat": heat, "image where the heat is": images * heat}
+
+
+class _Classifier(nn.Module):
+    """Images to logits, as Grad-CAM takes a network."""
+
+    def __init__(self, pretext: Classification) -> None:
+        super().__init__()
+        self.pretext = pretext
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.pretext.classify(images)

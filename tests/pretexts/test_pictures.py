@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segxfer3d.networks import imagenet_unet
 from segxfer3d.pretexts.byol import BYOL
 from segxfer3d.pretexts.classification import Classification
 from segxfer3d.pretexts.conrec import ConRec
@@ -13,14 +14,15 @@ from segxfer3d.pretexts.simclr import SimCLR
 from tests.pretexts.stand_ins import batch, corruption, network, views
 
 VIEWS = ["view", "another view"]
+HEAT = ["image", "heat", "image where the heat is"]
 RECONSTRUCTION = ["corrupted", "output", "target"]
 CONREC = [f"{task}, {what}" for task in ("clean", "plain", "where", "blacked") for what in ("output", "target")]
 SHOWN = {
     "simclr": (lambda net: SimCLR(net, views), VIEWS),
     "moco": (lambda net: MoCo(net, views, queue_size=8), VIEWS),
     "byol": (lambda net: BYOL(net, views, 4, hidden=8), VIEWS),
-    "classification": (lambda net: Classification(net, 2, views), VIEWS),
-    "classification without views": (lambda net: Classification(net, 2), ["image"]),
+    "classification": (lambda net: Classification(net, 2, views), HEAT),
+    "classification without views": (lambda net: Classification(net, 2), HEAT),
     "reconstruction": (lambda net: Reconstruction(net, views, corruption), RECONSTRUCTION),
     "reconstruction without views": (lambda net: Reconstruction(net, None, corruption), RECONSTRUCTION),
     "conrec": (lambda net: ConRec(net, views, corruption, hidden=8), ["corrupted", *CONREC]),
@@ -82,3 +84,34 @@ def test_segmentation_shows_masks():
     columns = show(Segmentation(network(out_channels=1)), items)
     assert torch.equal(columns["label"], items["label"].float())
     assert torch.equal(columns["image"], items["image"].float() / 255)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_a_classification_shows_where_it_looks(spatial_dims):
+    channels = 3 if spatial_dims == 2 else 1
+    pretext = Classification(network(spatial_dims, channels), 2, views).eval()
+    items = batch(spatial_dims, channels)
+    with torch.no_grad():
+        columns = pretext.pictures(items)
+        # a class that is all evidence in one channel: the heat is that channel's, enlarged
+        pretext.classifier.linear.weight.zero_()
+        pretext.classifier.linear.bias.copy_(torch.tensor([0.0, -1e6]))
+        pretext.classifier.linear.weight[0, 0] = 1.0
+        feature = pretext.network.encoder(columns["image"])[-1][:, :1]
+        heat = pretext.pictures(items)["heat"]
+    assert list(columns) == ["image", "heat", "image where the heat is"]
+    assert torch.equal(columns["image"], items["image"].float() / 255)
+    assert torch.equal(columns["image where the heat is"], columns["image"] * columns["heat"])
+    mode = "bilinear" if spatial_dims == 2 else "trilinear"
+    enlarged = torch.nn.functional.interpolate(feature, heat.shape[2:], mode=mode, align_corners=False).relu()
+    highest = enlarged.flatten(1).amax(1).clamp(min=1e-12).view(-1, *[1] * (enlarged.ndim - 1))
+    torch.testing.assert_close(heat, enlarged / highest, atol=1e-4, rtol=1e-4)
+
+
+def test_a_classification_by_resnet_shows_where_it_looks_too():
+    torch.manual_seed(0)
+    pretext = Classification(imagenet_unet("resnet18"), 2).eval()
+    with torch.no_grad():
+        heat = pretext.pictures({"image": torch.rand(2, 3, 64, 64)})["heat"]
+    assert heat.shape == (2, 1, 64, 64)
+    assert heat.flatten(1).amax(1).tolist() == pytest.approx([1, 1])
