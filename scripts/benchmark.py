@@ -29,16 +29,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 import slow_corruption
 import slow_views
 
-from segxfer3d.bundle import run_bundle
-from segxfer3d.data.phantoms import synthetic_ct
-from segxfer3d.engines import WindowInferer
+from segxfer3d.augment import geometry
+from segxfer3d.augment.conrec_corruption import BoxCorruption, apply_corruption
+from segxfer3d.augment.genesis_corruption import corrupt
+from segxfer3d.augment.views import RandomViews, apply_views
+from segxfer3d.data.synthetic.phantoms import synthetic_ct
 from segxfer3d.networks import conrec_unet, genesis_unet
-from segxfer3d.pretexts import geometry
-from segxfer3d.pretexts.box_corruption import BoxCorruption, apply_corruption
-from segxfer3d.pretexts.corruption import corrupt
 from segxfer3d.pretexts.reconstruction import Reconstruction
-from segxfer3d.pretexts.views import RandomViews, apply_views
-from segxfer3d.runs import has_fast_bf16, versions
+from segxfer3d.run.bundle import run_bundle
+from segxfer3d.run.folder import has_fast_bf16, versions
+from segxfer3d.training.engines import WindowInferer
 
 CUBE = (64, 64, 32)
 PUBLISHED_CUBES_PER_SECOND = 26.5

@@ -26,20 +26,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segxfer3d import checkpoint, transfer
-from segxfer3d.analysis.cka import SMALLEST_BATCH, CKAResult, compare
-from segxfer3d.analysis.features import DEFAULT_LAYER, find_layer
-from segxfer3d.analysis.patches import choose_cases, volume_patches
-from segxfer3d.data.checks import check_cases
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.datasets.images import find_images
-from segxfer3d.data.image_cases import check_images
+from segxfer3d.data.check import check_cases
+from segxfer3d.data.image_case import check_images
 from segxfer3d.data.image_dataset import ImageDataset
-from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.volumes import Preprocessing
 from segxfer3d.errors import InputError
+from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
+from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
+from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.unet import Encoder
 from segxfer3d.pretexts.base import unit_images
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights import initialize as transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,8 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from segxfer3d.analysis.plots import cka_heat_map  # without matplotlib there is a better message than a traceback
-    from segxfer3d.analysis.style import save
+    from segxfer3d.report.figures.plots import (
+        cka_heat_map,  # without matplotlib there is a better message than a traceback
+    )
+    from segxfer3d.report.figures.style import save
 
     output, device = Path(options.output_dir), _device(options.device)
     _check_numbers(options)

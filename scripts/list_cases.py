@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.datasets.listing import volumes_below
-from segxfer3d.data.readers import read_volume
+from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
 

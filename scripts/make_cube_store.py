@@ -12,10 +12,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from segxfer3d.data.cube_store import write_store
-from segxfer3d.data.cubes import CropRule
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.augment.cubes import CropRule
+from segxfer3d.data.cubes.store import write_store
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.preprocessing.volumes import Preprocessing
 from segxfer3d.errors import InputError
 
 

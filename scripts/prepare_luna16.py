@@ -5,7 +5,7 @@ python scripts/prepare_luna16.py --luna_dir LUNA16 --xml_dir LIDC-XML-only --out
 LUNA16 (subset0 to subset9) and the archive of XML files are downloaded by hand, from luna16.grand-challenge.org and
 from the page of LIDC-IDRI at The Cancer Imaging Archive. Written are NIfTI cubes in the layout of the Medical
 Segmentation Decathlon, which the bundles read, and nodules.csv with a row for each. How nodules and their masks are
-found says segxfer3d.data.consensus; a cube's label holds all nodules that reach into it, not only its own.
+found says segxfer3d.data.lidc.consensus; a cube's label holds all nodules that reach into it, not only its own.
 
 Neither LUNA16 nor the XML files name the patient. LUNA16 has one series a patient, so the series UID stands for the
 patient, and the subset is the fold.
@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segxfer3d.data.cases import Case
-from segxfer3d.data.consensus import Nodule, consensus_nodules
-from segxfer3d.data.datasets import luna16
-from segxfer3d.data.datasets.listing import some
-from segxfer3d.data.lidc import index_readings, read_reading
-from segxfer3d.data.readers import Volume, read_volume
+from segxfer3d.data.case import Case
+from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.layouts import luna16
+from segxfer3d.data.layouts.listing import some
+from segxfer3d.data.lidc.annotations import index_readings, read_reading
+from segxfer3d.data.lidc.consensus import Nodule, consensus_nodules
 from segxfer3d.errors import InputError
 
 AIR = -1000  # HU

@@ -17,12 +17,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segxfer3d.analysis.style import save
 from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
 from segxfer3d.report.collect import Collection, collect
-from segxfer3d.report.figures import draw_curves, draw_forest
+from segxfer3d.report.figures.study import draw_curves, draw_forest
+from segxfer3d.report.figures.style import save
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import DONE, Run
 

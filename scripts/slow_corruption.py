@@ -1,6 +1,6 @@
 """The Models Genesis corruption once more, as one would first write it: NumPy, one cube, one window at a time.
 
-The distribution is the one of segxfer3d.pretexts.corruption, whose docstring says where the choices come
+The distribution is the one of segxfer3d.augment.genesis_corruption, whose docstring says where the choices come
 from. It stands beside the compiled kernels in the tests and in the benchmark, as an example of an interpreted
 generator. Nothing in the package uses it.
 """

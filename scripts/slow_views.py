@@ -1,6 +1,6 @@
 """Views and ConRec's corruption once more, as an ordinary loader makes them: Pillow and NumPy, one image at a time.
 
-The distributions are those of segxfer3d.pretexts.views and segxfer3d.pretexts.box_corruption, whose docstrings say
+The distributions are those of segxfer3d.augment.views and segxfer3d.augment.conrec_corruption, whose docstrings say
 where the choices come from; crops are of whole pixels and images of 8 bits, as is usual with Pillow. It stands beside
 the whole-batch versions in the benchmark. Nothing in the package uses it.
 """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from segxfer3d.data.generated_images import write_images
-from segxfer3d.data.phantoms import write_phantoms
+from segxfer3d.data.synthetic.images import write_images
+from segxfer3d.data.synthetic.phantoms import write_phantoms
 
 
 @pytest.fixture(scope="session")

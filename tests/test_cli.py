@@ -9,11 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from segxfer3d import checkpoint, cli
-from segxfer3d.data.generated_images import write_images
+from segxfer3d import cli
+from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.networks import conrec_unet, genesis_unet, imagenet_unet
 from segxfer3d.study import runner
-from segxfer3d.weights.genesis import module_map
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.formats.genesis import module_map
 from tests.study.studies import ROOT, fake, plan, write
 
 

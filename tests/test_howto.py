@@ -24,11 +24,11 @@ BLOCK = re.compile(r"<!-- (file|edit|bundle): (.+?) -->\n```\w+\n(.*?)```\n", re
 # besides the tests that the pages bring: what already asks something of every data set, network and pretext
 STANDING = [
     "tests/test_layering.py",
-    "tests/data/datasets/test_images.py",
+    "tests/data/layouts/test_images.py",
     "tests/networks/test_named.py",
     "tests/weights/test_formats.py",
 ]
-OF_A_BUNDLE = "tests/test_image_bundles.py"
+OF_A_BUNDLE = "tests/jobs/test_images.py"
 
 
 def blocks(page):

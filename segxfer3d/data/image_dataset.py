@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from segxfer3d.data.image_cases import THREADS, ImageCase, ImageSet, load_case
-from segxfer3d.data.images import resize_with_padding
+from segxfer3d.data.image_case import THREADS, ImageCase, ImageSet, load_case
+from segxfer3d.data.io.images import resize_with_padding
 from segxfer3d.errors import InputError
 
 MEMORY_SHARE = 0.6  # of the machine's memory that images may take
@@ -40,7 +40,7 @@ class ImagePreprocessing:
 
 class ImageDataset(Dataset, Sequence[dict[str, Tensor]]):
     """Checked images, resized with padding and held as uint8; the ``data`` of a
-    :class:`~segxfer3d.data.sampling.SeededDataset`, or a dataset of its own for evaluation.
+    :class:`~segxfer3d.data.dataset.SeededDataset`, or a dataset of its own for evaluation.
 
     An item is a dict of tensors that must not be written to:
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segxfer3d.data.cases import Case, CaseSet
-from segxfer3d.data.checks import check_cases
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.datasets.images import find_images
-from segxfer3d.data.datasets.listing import volumes_below
-from segxfer3d.data.datasets.request import images_below
-from segxfer3d.data.image_cases import ImageCase, ImageSet, check_images, load_case
-from segxfer3d.data.readers import read_volume
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import check_cases
+from segxfer3d.data.image_case import ImageCase, ImageSet, check_images, load_case
+from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.data.layouts.request import images_below
 from segxfer3d.errors import InputError
 
 _THREADS = 2
@@ -63,7 +63,7 @@ def inspect(
 
     Args:
         root: the data set's folder.
-        dataset: layout of a data set of images, see :func:`~segxfer3d.data.datasets.images.find_images`; empty: volumes
+        dataset: layout of a data set of images, see :func:`~segxfer3d.data.layouts.images.find_images`; empty: volumes
             where there are some, else a folder of images.
         target: what is segmented, where a data set of images has several.
         patient_pattern: finds the patient in a file's name.

@@ -1,1 +1,1 @@
-"""What the bundles compose. Everything here takes a :class:`~segxfer3d.runs.Session` and reads its knobs."""
+"""What the bundles compose. Everything here takes a :class:`~segxfer3d.run.folder.Session` and reads its knobs."""

@@ -10,7 +10,7 @@ import ignite.distributed as idist
 import torch
 
 from segxfer3d.errors import InputError
-from segxfer3d.runs import Session
+from segxfer3d.run.folder import Session
 
 
 def generated_data(session: Session, write: Callable[[Path, int], Path], count: int) -> Path:
@@ -38,7 +38,7 @@ def generated_data(session: Session, write: Callable[[Path, int], Path], count: 
 
 def pretrain_on_generated(session: Session) -> str:
     """Run the pretraining bundle on the same generated data, briefly; gives the path of its ``model.pt``."""
-    from segxfer3d.bundle import run_bundle  # the bundle runner builds sessions of its own
+    from segxfer3d.run.bundle import run_bundle  # the bundle runner builds sessions of its own
 
     knobs = session.knobs
     folder = Path(str(session.folder) + "-pretraining")

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
-from segxfer3d.data.datasets.images import find_images
-from segxfer3d.data.generated_images import write_images
-from segxfer3d.data.image_cases import ImageCase, ImageSet, check_images
+from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.image_case import ImageCase, ImageSet, check_images
 from segxfer3d.data.image_dataset import ImageDataset, ImagePreprocessing
-from segxfer3d.data.image_splits import ImageSplit, hold_out, split_images
-from segxfer3d.data.sampling import SeededDataset
+from segxfer3d.data.image_split import ImageSplit, hold_out, split_images
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.generated import generated_data
-from segxfer3d.runs import Session, names_hash
+from segxfer3d.run.folder import Session, names_hash
 
 EVALUATION_BATCH = 64
 PROBED = 500  # images at most of each side of a probe

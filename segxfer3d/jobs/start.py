@@ -6,13 +6,14 @@ from typing import Any, Protocol
 
 import torch
 
-from segxfer3d import checkpoint, transfer
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.generated import pretrain_on_generated
 from segxfer3d.networks import PARTS, SegmentationNetwork
-from segxfer3d.runs import Session
-from segxfer3d.weights import formats
-from segxfer3d.weights.base import read_content
+from segxfer3d.run.folder import Session
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights import initialize as transfer
+from segxfer3d.weights.formats import registry as formats
+from segxfer3d.weights.formats.base import read_content
 
 
 class Target(Protocol):

@@ -25,20 +25,20 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from segxfer3d.data.cases import Case, CaseSet
-from segxfer3d.data.checks import check_cases
-from segxfer3d.data.cube_store import CubeStore, is_cube_store
-from segxfer3d.data.cubes import CropRule, RandCubed
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.phantoms import write_phantoms
-from segxfer3d.data.preprocessing import Preprocessing
-from segxfer3d.data.sampling import SeededDataset
-from segxfer3d.data.splits import Split, split_by_patient, take_labels
+from segxfer3d.augment.cubes import CropRule, RandCubed
+from segxfer3d.augment.genesis_corruption import GenesisCorruptiond
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import check_cases
+from segxfer3d.data.cubes.store import CubeStore, is_cube_store
+from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.split import Split, split_by_patient, take_labels
+from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation import CaseDataset, CaseTable, prepare_case
+from segxfer3d.evaluation.tables import CaseDataset, CaseTable, prepare_case
 from segxfer3d.jobs.generated import generated_data
-from segxfer3d.pretexts.corruption import GenesisCorruptiond
-from segxfer3d.runs import Session, names_hash
+from segxfer3d.run.folder import Session, names_hash
 
 MEMORY_SHARE = 0.6  # of the machine's memory that cached volumes may take
 

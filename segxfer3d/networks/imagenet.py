@@ -74,7 +74,7 @@ def imagenet_unet(
     out_channels: int = 1,
     decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
 ) -> SegmentationNetwork:
-    """A 2D U-Net whose encoder can take published ImageNet weights: see :mod:`segxfer3d.weights.imagenet`.
+    """A 2D U-Net whose encoder can take published ImageNet weights: see :mod:`segxfer3d.weights.formats.imagenet`.
 
     Nothing is downloaded; without weights it starts random. The decoder is no paper's: nearest-neighbor upsampling
     and two 3x3 convolutions a stage as in :func:`~segxfer3d.networks.conrec_unet`, without convolutions in the skips.

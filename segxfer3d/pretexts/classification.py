@@ -71,7 +71,7 @@ class Classification(Pretext):
     def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The image, the heat of Grad-CAM for the class that the network takes it for, and the image where the heat is
         (the paper's Figure 5c)."""
-        from segxfer3d.analysis.gradcam import grad_cam  # training needs none of it
+        from segxfer3d.interpret.gradcam import grad_cam  # training needs none of it
 
         images = self.images(batch)
         heat = grad_cam(_Classifier(self), images, "pretext.network.encoder")[:, None]

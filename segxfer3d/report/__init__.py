@@ -6,7 +6,7 @@
 * :mod:`~segxfer3d.report.results`: ``Result``, the statistics of one data set at one label budget
 * :mod:`~segxfer3d.report.published`: figures of the paper
 * :mod:`~segxfer3d.report.tables`: the tables, as CSV, Markdown and LaTeX
-* :mod:`~segxfer3d.report.figures`: the figures, as PDF, SVG and in the page
+* :mod:`~segxfer3d.report.figures.study`: the figures, as PDF, SVG and in the page
 * :mod:`~segxfer3d.report.viewer`: slices to scroll through
 * :mod:`~segxfer3d.report.words`: the answer in a sentence, and the methods paragraph
 * :mod:`~segxfer3d.report.page`: ``write_report``

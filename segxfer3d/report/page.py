@@ -18,7 +18,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.report import tables
 from segxfer3d.report.arms import SCENARIOS
 from segxfer3d.report.collect import Collection, collect, fingerprint
-from segxfer3d.report.figures import Picture, draw_all
+from segxfer3d.report.figures.study import Picture, draw_all
 from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import DAMAGED, DONE, FAILED, Problem, Run

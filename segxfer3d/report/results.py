@@ -16,12 +16,12 @@ from segxfer3d.report.arms import Arm
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
-from segxfer3d.study.bootstrap import Interval
-from segxfer3d.study.compare import Comparison, compare
-from segxfer3d.study.convergence import Convergence, converge
-from segxfer3d.study.describe import describe
-from segxfer3d.study.scores import Score, ScoreTable, tabulate
-from segxfer3d.study.verdict import Verdict, judge
+from segxfer3d.statistics.compare import Comparison, compare
+from segxfer3d.statistics.convergence import Convergence, converge
+from segxfer3d.statistics.describe import describe
+from segxfer3d.statistics.interval import Interval
+from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
+from segxfer3d.statistics.verdict import Verdict, judge
 
 POOLED = ("genesis_dice", "genesis_iou")
 # of the summaries of runs that measured lesions: name -> its name in a table, and what it is multiplied with

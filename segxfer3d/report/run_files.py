@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.previews import Preview, read_previews
-from segxfer3d.study.scores import Score, read_scores
+from segxfer3d.evaluation.previews import Preview, read_previews
+from segxfer3d.statistics.scores import Score, read_scores
 
 MEASURES = ("dice", "iou")  # case by case
 PERCENT = 100.0

@@ -10,9 +10,9 @@ from typing import Any
 from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
 from segxfer3d.report.results import LESIONS, ArmResult, Result, Spread
-from segxfer3d.study.bootstrap import Interval
-from segxfer3d.study.convergence import Convergence
-from segxfer3d.study.verdict import Verdict
+from segxfer3d.statistics.convergence import Convergence
+from segxfer3d.statistics.interval import Interval
+from segxfer3d.statistics.verdict import Verdict
 
 try:
     import pandas as pd

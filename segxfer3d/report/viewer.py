@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segxfer3d.analysis.slices import CONVENTION, largest_slice, marks, pixel_aspect, take_slice
-from segxfer3d.analysis.style import PREDICTION, TRUTH
 from segxfer3d.errors import InputError
-from segxfer3d.previews import Preview
+from segxfer3d.evaluation.previews import Preview
+from segxfer3d.evaluation.slices import CONVENTION, largest_slice, marks, pixel_aspect, take_slice
+from segxfer3d.report.figures.style import PREDICTION, TRUTH
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Problem, Run
 

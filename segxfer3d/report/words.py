@@ -10,8 +10,8 @@ from segxfer3d.report.collect import Collection
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import DONE, Run
 from segxfer3d.report.tables import between, p_value, plus_minus, signed
-from segxfer3d.study.compare import Comparison
-from segxfer3d.study.verdict import MIN_SEEDS, Verdict
+from segxfer3d.statistics.compare import Comparison
+from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
 
 REFERENCES = {
     "dippel": (

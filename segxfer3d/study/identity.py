@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import segxfer3d
+from segxfer3d.config.options import FREE
 from segxfer3d.errors import InputError
-from segxfer3d.knobs import FREE
 
 DIGITS = 16
 _FOLDERS = ("dataset_dir", "extra_dataset_dir")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
+from segxfer3d.config.options import KNOBS
 from segxfer3d.errors import InputError
-from segxfer3d.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
-from segxfer3d.knobs import KNOBS
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 
 PATHS = ("dataset_dir", "extra_dataset_dir", "checkpoint")

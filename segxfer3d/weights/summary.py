@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from segxfer3d import checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS
-from segxfer3d.weights.base import Format, read_content
-from segxfer3d.weights.formats import FORMATS, flags, recognize
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.formats.base import Format, read_content
+from segxfer3d.weights.formats.registry import FORMATS, flags, recognize
 
 _SHOWN = 120  # characters of a value
 

@@ -6,13 +6,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from segxfer3d.data import image_dataset
-from segxfer3d.data.image_cases import ImageCase, ImageSet
+from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.image_case import ImageCase, ImageSet
 from segxfer3d.data.image_dataset import ImageDataset
-from segxfer3d.data.images import MaskRule
-from segxfer3d.data.sampling import SeededDataset
+from segxfer3d.data.io.images import MaskRule
 from segxfer3d.errors import InputError
-
-from .image_files import noise, save, square
+from tests.data.image_files import noise, save, square
 
 RULE = MaskRule(foreground=(1,), background=(0,), ignore=(9,))
 

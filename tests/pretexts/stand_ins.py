@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from segxfer3d.engines import TrainInferer
 from segxfer3d.networks import conrec_unet
+from segxfer3d.training.engines import TrainInferer
 
 
 class View(NamedTuple):

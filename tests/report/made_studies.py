@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from segxfer3d.previews import Preview, write_previews
+from segxfer3d.evaluation.previews import Preview, write_previews
 
 ARMS = {"random": 0.0, "encoder": 0.08, "encoder+decoder": 0.075}  # gain in dice
 NASTY = "<script>alert(1)</script>"

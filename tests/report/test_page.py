@@ -11,7 +11,7 @@ from segxfer3d.cli import cli
 from segxfer3d.errors import InputError
 from segxfer3d.report import viewer
 from segxfer3d.report.collect import collect
-from segxfer3d.report.figures import file_name
+from segxfer3d.report.figures.study import file_name
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.run_files import Problem

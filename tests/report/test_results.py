@@ -12,7 +12,7 @@ from segxfer3d.report.collect import collect
 from segxfer3d.report.published import paper_tables, published_values
 from segxfer3d.report.results import planned, results
 from segxfer3d.report.words import answer, methods
-from segxfer3d.study import compare, read_scores, tabulate
+from segxfer3d.statistics import compare, read_scores, tabulate
 from tests.report.made_studies import write_json, write_run, write_study
 
 FEW = 200  # resamples

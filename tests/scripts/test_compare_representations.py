@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from scripts.compare_representations import _even_batches, main, short_names
-from segxfer3d import checkpoint
-from segxfer3d.data.generated_images import write_images
 from segxfer3d.data.image_dataset import ImagePreprocessing
-from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
 from segxfer3d.networks import conrec_unet, genesis_unet
+from segxfer3d.weights import checkpoint
 
 
 def write(path, seed, width=2, preprocessing=None, patch_size=(16, 16, 8)):

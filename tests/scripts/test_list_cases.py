@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from scripts.list_cases import main
-from segxfer3d.data.datasets import find_cases
+from segxfer3d.data.layouts import find_cases
 from tests.data.volumes import write_nifti
 
 

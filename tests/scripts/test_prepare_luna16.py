@@ -9,10 +9,10 @@ import pytest
 
 from scripts import prepare_luna16
 from scripts.prepare_luna16 import cube_start, cut_cube, main
-from segxfer3d.data import consensus
-from segxfer3d.data.checks import check_cases
-from segxfer3d.data.datasets import find_cases
-from segxfer3d.data.splits import split_by_patient
+from segxfer3d.data.check import check_cases
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.lidc import consensus
+from segxfer3d.data.split import split_by_patient
 from tests.data.lidc_files import (
     box,
     disk,

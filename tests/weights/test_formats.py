@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from segxfer3d.config.options import KNOBS
 from segxfer3d.errors import InputError
-from segxfer3d.knobs import KNOBS
 from segxfer3d.networks import conrec_unet, genesis_unet, imagenet_unet
 from segxfer3d.networks.named import BUILDERS
-from segxfer3d.weights import imagenet
-from segxfer3d.weights.formats import FORMATS, recognize, translate
+from segxfer3d.weights.formats import imagenet
+from segxfer3d.weights.formats.registry import FORMATS, recognize, translate
 from tests.weights.test_genesis import fingerprint_weights
 
 SOURCE = "checkpoint x.pt"

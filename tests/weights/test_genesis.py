@@ -10,7 +10,7 @@ import torch
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks import genesis_unet
-from segxfer3d.weights import genesis
+from segxfer3d.weights.formats import genesis
 
 FACTS = json.loads((Path(__file__).parent / "genesis_fingerprint.json").read_text(encoding="utf-8"))
 

@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks import imagenet_unet
-from segxfer3d.transfer import initialize
-from segxfer3d.weights.imagenet import PREFIX, is_imagenet, read
+from segxfer3d.weights.formats.imagenet import PREFIX, is_imagenet, read
+from segxfer3d.weights.initialize import initialize
 
 
 @pytest.fixture(scope="module")

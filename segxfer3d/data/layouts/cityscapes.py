@@ -1,0 +1,100 @@
+"""The official layout of Cityscapes: ``leftImg8bit/<part>/<city>/``, ``gtFine/<part>/<city>/*_gtFine_labelIds.png``.
+
+Segmentation takes the images of train and val with at least one pixel of the target class and drops the others. All
+other labels count as background, the void ones (0 to 6: the own car, the frame's edge) too; the paper does not say.
+Masks are those of ``labelIds``, not of ``labelTrainIds``.
+
+Source: https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip; needs an account).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segxfer3d.data.image_case import ImageCase, ImageSet
+from segxfer3d.data.io.images import MaskRule, values_in
+from segxfer3d.data.layouts.request import Request, count_note, images_below, one_of, read_masks, require
+from segxfer3d.errors import InputError
+
+LABELS = {
+    "road": 7,
+    "sidewalk": 8,
+    "parking": 9,
+    "rail track": 10,
+    "building": 11,
+    "wall": 12,
+    "fence": 13,
+    "guard rail": 14,
+    "bridge": 15,
+    "tunnel": 16,
+    "pole": 17,
+    "polegroup": 18,
+    "traffic light": 19,
+    "traffic sign": 20,
+    "vegetation": 21,
+    "terrain": 22,
+    "sky": 23,
+    "person": 24,
+    "rider": 25,
+    "car": 26,
+    "truck": 27,
+    "bus": 28,
+    "caravan": 29,
+    "trailer": 30,
+    "train": 31,
+    "motorcycle": 32,
+    "bicycle": 33,
+}
+PUBLISHED = {"bus": 483}
+PARTS = ("train", "val")
+_IMAGE, _MASK = "_leftImg8bit", "_gtFine_labelIds"
+
+
+def read(root: Path, request: Request) -> ImageSet:
+    """Images of one class with masks, or for the task ``images`` without a target all images.
+
+    Raises:
+        InputError: files are missing, a mask is damaged, the target is missing or unknown, or classes are asked for.
+    """
+    if request.task == "classification":
+        raise InputError("dataset cityscapes: its images have no classes; cityscapes_cars has patches that do")
+    if request.task == "images" and not request.target:
+        require(
+            root, ["leftImg8bit"], "Cityscapes", "leftImg8bit_trainvaltest.zip of https://www.cityscapes-dataset.com"
+        )
+        found = images_below(root / "leftImg8bit").values()
+        cases = [ImageCase(path.stem.removesuffix(_IMAGE), path) for path in found if path.stem.endswith(_IMAGE)]
+        return ImageSet(root, "cityscapes", request.only(cases), target="images")
+    if not request.target:
+        raise InputError(f"target: expected one class of cityscapes: {', '.join(LABELS)}")
+    target = one_of("target", request.target, list(LABELS))
+    number = LABELS[target]
+    seen, lost = read_masks(labeled(root), lambda _, values: number in values_in(values), request)
+    chosen = request.only(case for case, shown in seen if shown)
+    published = PUBLISHED.get(target)
+    notes = lost + count_note(f"cityscapes, {target}", len(chosen), published)
+    return ImageSet(root, "cityscapes", chosen, (), rule(number), target=target, published=published, notes=notes)
+
+
+def rule(number: int) -> MaskRule:
+    """One label against all others, which are 0 to 33."""
+    return MaskRule(foreground=(number,), background=tuple(value for value in range(34) if value != number))
+
+
+def labeled(root: Path) -> list[ImageCase]:
+    """The images of train and val, each with its mask.
+
+    Raises:
+        InputError: files are missing.
+    """
+    places = [f"{folder}/{part}" for folder in ("leftImg8bit", "gtFine") for part in PARTS]
+    source = "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com"
+    require(root, places, "Cityscapes", source)
+    cases = []
+    for part in PARTS:
+        for path in images_below(root / "leftImg8bit" / part).values():
+            if path.stem.endswith(_IMAGE):
+                name = path.stem.removesuffix(_IMAGE)
+                mask = root / "gtFine" / part / path.parent.name / f"{name}{_MASK}.png"
+                cases.append(ImageCase(name, path, mask, part=part))
+    return sorted(cases, key=lambda case: case.name)

@@ -1,0 +1,76 @@
+"""The official layout of Oxford Flowers 17: ``jpg/image_0001.jpg`` to ``image_1360.jpg``, ``trimaps/image_0001.png``.
+
+Eighty images a class, one class after the other. 849 images have a trimap; ``trimaps/imlist.mat`` also lists them, but
+the files themselves say so, so no MATLAB reader is needed. A trimap is a paletted PNG with four colors: the flower is
+index 1, (128, 0, 0); (128, 128, 0), (128, 128, 128) and the unlabeled (0, 0, 0) are not. Everything but the flower is
+taken as background here, as others do who use the trimaps; neither the data set nor the paper says more about the other
+colors, so ``border`` has nothing to decide. A trimap that was saved again as RGB is read by its color.
+
+Source: https://www.robots.ox.ac.uk/~vgg/data/flowers/17/ (17flowers.tgz, trimaps.tgz).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from segxfer3d.data.image_case import ImageCase, ImageSet
+from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
+from segxfer3d.errors import InputError
+
+CATEGORIES = (
+    "daffodil",
+    "snowdrop",
+    "lily of the valley",
+    "bluebell",
+    "crocus",
+    "iris",
+    "tigerlily",
+    "tulip",
+    "fritillary",
+    "sunflower",
+    "daisy",
+    "coltsfoot",
+    "dandelion",
+    "cowslip",
+    "buttercup",
+    "windflower",
+    "pansy",
+)
+PER_CATEGORY = 80
+TRIMAPS, IMAGES = 849, 1360
+RULE = MaskRule(foreground=(1,), background=None, color=(128, 0, 0))
+
+_NAME = re.compile(r"image_(\d{4})")
+
+
+def read(root: Path, request: Request) -> ImageSet:
+    """The images with a trimap, or for the other tasks all.
+
+    Raises:
+        InputError: a folder is missing, a trimap has no image, or there is a target.
+    """
+    request.refuse_target("flowers17")
+    root = folder_of(root, "jpg", ("17flowers",))
+    segmenting = request.task == "segmentation"
+    source = "17flowers.tgz and trimaps.tgz of https://www.robots.ox.ac.uk/~vgg/data/flowers/17/"
+    require(root, ("jpg", "trimaps") if segmenting else ("jpg",), "Oxford Flowers 17", source)
+    images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
+    masks = images_below(root / "trimaps") if segmenting else {}
+    refuse_lone_masks(root, images, masks)
+    cases = [ImageCase(name, path, masks.get(name), _category(path)) for name, path in images.items()]
+    chosen = request.only(cases)
+    if segmenting:
+        notes = count_note("flowers17 with a trimap", len(chosen), TRIMAPS)
+    else:
+        notes = count_note("flowers17", len(chosen), IMAGES, "the data set has")
+    published = TRIMAPS if segmenting else None
+    return ImageSet(root, "flowers17", chosen, CATEGORIES, RULE, target="flower", published=published, notes=notes)
+
+
+def _category(path: Path) -> int:
+    number = int(path.stem.removeprefix("image_"))
+    if not 1 <= number <= IMAGES:
+        raise InputError(f"{path}: not an image of Oxford Flowers 17; expected image_0001.jpg to image_{IMAGES}.jpg")
+    return (number - 1) // PER_CATEGORY

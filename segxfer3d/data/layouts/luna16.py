@@ -1,0 +1,39 @@
+"""The official layout of LUNA16: ``subset0`` to ``subset9``, each with ``<series uid>.mhd`` and ``.raw``, no labels.
+
+The subsets are the folds. LUNA16 holds one series a patient, so the series stands for the patient.
+Source: https://luna16.grand-challenge.org.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.errors import InputError
+
+
+def folds(root: Path) -> dict[int, Path]:
+    """The subset folders that are there, by their number."""
+    folders = {number: root / f"subset{number}" for number in range(10)}
+    return {number: folder for number, folder in folders.items() if folder.is_dir()}
+
+
+def fits(root: Path) -> bool:
+    """Whether there is a subset folder."""
+    return bool(folds(root))
+
+
+def read(root: Path, patient_pattern: str = "") -> CaseSet:
+    """All volumes of the subsets that are there, unlabeled, each with its fold.
+
+    Raises:
+        InputError: a series in two subsets, or ``patient_pattern`` does not fit.
+    """
+    cases: dict[str, Case] = {}
+    for number, folder in folds(root).items():
+        for name, path in volumes_below(folder).items():
+            if name in cases:
+                raise InputError(f"{root}: one series in two subsets: {cases[name].image} and {path}")
+            cases[name] = Case(name, path, None, patient_of(name, patient_pattern), number)
+    return CaseSet(root, "luna16", tuple(cases.values()), {1: "foreground"}, "CT")

@@ -1,0 +1,178 @@
+"""What a reader of an image data set is asked for, and what the readers share."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar, cast
+
+from tqdm import tqdm
+
+from segxfer3d.data.image_case import THREADS, ImageCase
+from segxfer3d.data.io.images import ENDINGS, MaskRule, UInt8, read_values
+from segxfer3d.data.layouts.listing import some
+from segxfer3d.errors import InputError
+
+TASKS = ("segmentation", "classification", "images")
+BORDERS = ("ignore", "foreground", "background")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a data set; see :func:`~segxfer3d.data.layouts.images.find_images`.
+
+    Attributes:
+        target: what to segment or to tell apart, "" for the data set's own choice.
+        task: one of :data:`TASKS`.
+        border: what pixels are that the annotators left open, one of :data:`BORDERS`.
+        patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.
+        patch_size: pixels of a side of a patch cut from larger images.
+        seed: of what is drawn.
+        skip_bad: where masks have to be opened, go on without those that cannot be used.
+        progress: show a bar where masks have to be opened.
+    """
+
+    target: str = ""
+    task: str = "segmentation"
+    border: str = "ignore"
+    patient_pattern: str = ""
+    patch_size: int = 256
+    seed: int = 0
+    skip_bad: bool = False
+    progress: bool = True
+
+    def only(self, cases: Iterable[ImageCase]) -> tuple[ImageCase, ...]:
+        """Of what was found, the cases that the task can use and no more of them than it needs, sorted by name."""
+        chosen = []
+        for case in cases:
+            if self.task == "segmentation" and case.mask is not None:
+                chosen.append(replace(case, category=None))
+            elif self.task == "classification" and case.category is not None:
+                chosen.append(replace(case, mask=None))
+            elif self.task == "images":
+                chosen.append(replace(case, mask=None, category=None))
+        return tuple(sorted(chosen, key=lambda case: case.name))
+
+    def refuse_target(self, layout: str) -> None:
+        """For data sets with nothing to choose from.
+
+        Raises:
+            InputError: there is a target.
+        """
+        if self.target:
+            raise InputError(f"target {self.target!r}: {layout} has one target only; expected none")
+
+    def with_border(self, rule: MaskRule, values: tuple[int, ...]) -> MaskRule:
+        """The rule with the values that the annotators left open, as ``border`` says."""
+        if self.border == "foreground":
+            return replace(rule, foreground=(*rule.foreground, *values))
+        if self.border == "background":
+            return replace(rule, background=(*(rule.background or ()), *values))
+        return replace(rule, ignore=(*rule.ignore, *values))
+
+
+def one_of(name: str, given: str, known: Sequence[str]) -> str:
+    """``given`` if it is known.
+
+    Raises:
+        InputError: unknown; the nearest and all known ones are named.
+    """
+    if given in known:
+        return given
+    near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"{name} {given!r}: unknown; {hint}expected one of {', '.join(known)}")
+
+
+def folder_of(root: Path, marker: str, inner: Sequence[str]) -> Path:
+    """Where a data set lies: ``root``, or the folder in it that its archive makes; the one that has ``marker``."""
+    return next((root / place for place in ("", *inner) if (root / place / marker).exists()), root)
+
+
+def require(root: Path, places: Iterable[str], layout: str, source: str) -> None:
+    """Make sure that a data set's files and folders are there.
+
+    Raises:
+        InputError: some are not; all are named, and where the data set is to be had.
+    """
+    if missing := [place for place in places if not (root / place).exists()]:
+        raise InputError(f"{root}: not the layout of {layout}: no {', no '.join(missing)}; unpack {source} there")
+
+
+def images_below(folder: Path) -> dict[str, Path]:
+    """Map names to image files at any depth: the path below ``folder`` without the ending, its parts joined by "_".
+
+    Hidden files are passed over, such as the ``._*`` of archives packed on a Mac.
+
+    Raises:
+        InputError: two images of one name.
+    """
+    found: dict[str, Path] = {}
+    for place, subfolders, files in os.walk(folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place) / name
+            if name.startswith(".") or path.suffix.lower() not in ENDINGS:
+                continue
+            key = "_".join(path.relative_to(folder).with_suffix("").parts)
+            if key in found:
+                raise InputError(f"{folder}: two images are called {key}: {found[key]} and {path}")
+            found[key] = path
+    return found
+
+
+def refuse_lone_masks(root: Path, images: dict[str, Path], masks: dict[str, Path]) -> None:
+    """Masks must have their images.
+
+    Raises:
+        InputError: some have none.
+    """
+    if lone := [f"{masks[name]} (mask without image)" for name in sorted(masks.keys() - images.keys())]:
+        raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
+
+
+def count_note(what: str, found: int, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
+    """What to say where there are not as many images as in the paper or in the whole data set."""
+    if expected is None or found == expected:
+        return ()
+    return (f"{what}: {found} images; {whose} {expected}",)
+
+
+def read_masks(
+    cases: Sequence[ImageCase], look: Callable[[ImageCase, UInt8], Result], request: Request
+) -> tuple[list[tuple[ImageCase, Result]], tuple[str, ...]]:
+    """What ``look`` sees in the values of each mask, by a few threads.
+
+    Returns:
+        each case with what was seen, and a note on the cases that were left out.
+
+    Raises:
+        InputError: masks that cannot be read or that ``look`` refuses, all of them; with ``skip_bad`` these are left
+            out, and noted.
+    """
+
+    def read(case: ImageCase) -> tuple[Result | None, str]:
+        try:
+            if case.mask is None:
+                raise InputError(f"{case.image}: no mask")
+            return look(case, read_values(case.mask)), ""
+        except InputError as error:
+            return None, str(error)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        bar = tqdm(pool.map(read, cases), "reading masks", total=len(cases), disable=not request.progress, leave=False)
+        found = list(zip(cases, bar, strict=True))
+    bad = [problem for _, (_, problem) in found if problem]
+    if bad and not request.skip_bad:
+        listed = "\n".join(f"  {problem}" for problem in bad)
+        raise InputError(
+            f"{len(bad)} of {len(cases)} masks cannot be used; --skip_bad_cases True goes on without them:\n{listed}"
+        )
+    seen = [(case, cast(Result, result)) for case, (result, problem) in found if not problem]
+    return seen, ((f"left out {len(bad)} masks that cannot be used: {some(bad)}",) if bad else ())

@@ -1,0 +1,185 @@
+"""Small pictures of a few test cases, kept with a run so that a report can show them; needs no torch.
+
+``previews.npz`` in a run's folder holds two kinds:
+
+* **volumes**: the run's best, median and worst case by dice, cropped to at most 96 voxels along each axis;
+* **slices**: one slice each of three cases that are the same in every run on the same test part (the lower quartile,
+  the median and the upper quartile of the labels' volumes), so that reports can set runs side by side.
+
+Of 2D data all of them are whole pictures. Images are uint8; CT is shown in the lung window.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segxfer3d import files
+from segxfer3d.errors import InputError
+from segxfer3d.evaluation.slices import largest_slice
+
+FILE = "previews.npz"
+SIDE = 96  # voxels
+LUNG_WINDOW = (-1350.0, 150.0)  # HU: level -600, width 1500
+ROLES = ("best", "median", "worst")
+SHARED = "shared"
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A case with its label and a run's prediction.
+
+    Attributes:
+        case: its name.
+        roles: of ``best``, ``median``, ``worst``; or ``shared``.
+        dice: of the whole case, not of the part that is kept.
+        image: uint8 (C, X, Y, Z) in RAS, or (C, rows, columns).
+        label, prediction: uint8, as the image without its channels; 0 is background.
+        spacing: millimeters along the axes of the label; 1 for pictures.
+    """
+
+    case: str
+    roles: tuple[str, ...]
+    dice: float
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    spacing: tuple[float, ...]
+
+    def cropped(self, side: int = SIDE) -> Preview:
+        """At most ``side`` voxels along each axis, around the largest piece of the label."""
+        window = crop_around(self.label if self.label.any() else self.prediction, side)
+        return self._part(window)
+
+    def sliced(self) -> Preview:
+        """The axial slice with the largest label, as a volume of one slice."""
+        number = largest_slice(self.label if self.label.any() else self.prediction)
+        window = (slice(None), slice(None), slice(number, number + 1))
+        return self._part(window)
+
+    def _part(self, window: tuple[slice, ...]) -> Preview:
+        image = self.image[(slice(None), *window)]
+        return replace(self, image=image, label=self.label[window], prediction=self.prediction[window])
+
+
+def choose(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Which cases are kept, and as what.
+
+    Args:
+        rows: of the table of cases: ``case``, ``dice`` and the label's size (``label_mm3`` or ``label_pixels``).
+
+    Returns:
+        name of the case to its roles; a case may have several.
+    """
+    roles: dict[str, list[str]] = {}
+    by_dice = sorted(rows, key=lambda row: (-row["dice"], row["case"]))
+    for role, row in zip(ROLES, (by_dice[0], by_dice[len(rows) // 2], by_dice[-1]), strict=True):
+        roles.setdefault(row["case"], []).append(role)
+    size = "label_mm3" if "label_mm3" in rows[0] else "label_pixels"
+    by_size = sorted((row for row in rows if row[size] > 0), key=lambda row: (row[size], row["case"]))
+    for quarter in range(1, 4) if by_size else ():
+        case = by_size[quarter * (len(by_size) - 1) // 4]["case"]
+        if SHARED not in roles.setdefault(case, []):
+            roles[case].append(SHARED)
+    return {case: tuple(of_case) for case, of_case in roles.items()}
+
+
+def crop_around(mask: NDArray[Any], side: int) -> tuple[slice, ...]:
+    """A window of at most ``side`` along each axis around the largest connected piece; in the middle if there is none.
+
+    Args:
+        mask: (*spatial); anything above 0 is foreground.
+        side: voxels or pixels.
+    """
+    pieces, count = ndimage.label(mask > 0)
+    centers = [size / 2 for size in mask.shape]
+    if count:
+        largest = int(np.bincount(pieces.ravel())[1:].argmax())
+        box = ndimage.find_objects(pieces)[largest]
+        centers = [(part.start + part.stop) / 2 for part in box]
+    starts = [
+        min(max(0, round(center - side / 2)), max(0, size - side))
+        for center, size in zip(centers, mask.shape, strict=True)
+    ]
+    return tuple(slice(start, start + side) for start in starts)
+
+
+def in_window(unit: NDArray[Any], window: tuple[float, float] | None) -> NDArray[np.uint8]:
+    """Preprocessed intensities as bytes: those of a CT in the lung window, others as they are.
+
+    Args:
+        unit: in [0, 1].
+        window: the HU that became 0 and 1; None where intensities have no unit. What it clipped stays clipped.
+    """
+    values = np.asarray(unit, np.float32)
+    if window is not None:
+        low, high = LUNG_WINDOW
+        values = (values * (window[1] - window[0]) + window[0] - low) / (high - low)
+    return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
+
+
+def write_previews(folder: Path, previews: Sequence[Preview]) -> Path:
+    """Write ``previews.npz`` into a run's folder, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    index = [
+        {"case": p.case, "roles": list(p.roles), "dice": float(p.dice), "spacing": [float(s) for s in p.spacing]}
+        for p in previews
+    ]
+    arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
+    for i, preview in enumerate(previews):
+        parts = {"image": preview.image, "label": preview.label, "prediction": preview.prediction}
+        arrays |= {f"{name}_{i}": array for name, array in parts.items()}
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    path = folder / FILE
+    files.write_bytes(path, content.getvalue())
+    return path
+
+
+def read_previews(folder: Path) -> list[Preview]:
+    """The previews of a run; none where it has no such file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            found = [
+                Preview(
+                    case=str(entry["case"]),
+                    roles=tuple(str(role) for role in entry["roles"]),
+                    dice=float(entry["dice"]),
+                    image=_bytes(arrays[f"image_{i}"]),
+                    label=_bytes(arrays[f"label_{i}"]),
+                    prediction=_bytes(arrays[f"prediction_{i}"]),
+                    spacing=tuple(float(s) for s in entry["spacing"]),
+                )
+                for i, entry in enumerate(json.loads(str(arrays["index"])))
+            ]
+        for preview in found:
+            shapes = {preview.image.shape[1:], preview.label.shape, preview.prediction.shape}
+            if len(shapes) > 1 or preview.label.ndim not in (2, 3) or len(preview.spacing) != preview.label.ndim:
+                raise ValueError(f"arrays of {preview.case} do not fit each other")
+    except Exception as error:  # a damaged archive raises almost anything
+        raise InputError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
+    return found
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8:
+        raise ValueError(f"expected bytes, got {array.dtype}")
+    return array

@@ -1,0 +1,1 @@
+"""Looking into trained networks: similarity of their features, and what they look at. Nothing is imported here."""

@@ -1,0 +1,181 @@
+"""The figures of a report: drawn once, kept as PDF and SVG beside the page, and put into it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from segxfer3d.errors import InputError
+from segxfer3d.evaluation.previews import SHARED, Preview
+from segxfer3d.report.collect import Collection
+from segxfer3d.report.figures.galleries import Sample, mask_gallery
+from segxfer3d.report.figures.plots import Bar, cka_heat_map, dice_over_steps, forest
+from segxfer3d.report.figures.style import lines, save, styled
+from segxfer3d.report.results import Result
+from segxfer3d.report.run_files import Problem, Run
+
+_MARGIN = 24  # pixels around a label in a gallery of volumes
+_JPEG = 88  # quality
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page: ``data`` is a data URL, ``alt`` what it shows in words."""
+
+    title: str
+    alt: str
+    data: str
+
+
+def draw_curves(results: Sequence[Result]) -> Figure | None:
+    """Dice on the validation part over steps, one panel for each result; None where there are no curves."""
+    panels = {
+        result.title: {
+            arm: ([step for step, _ in next(iter(seeds.values()))], [[d for _, d in c] for c in seeds.values()])
+            for arm, seeds in result.curves.items()
+        }
+        for result in results
+        if result.curves
+    }
+    if not panels:
+        return None
+    highest = max(np.max(values) for arms in panels.values() for _, values in arms.values())
+    return dice_over_steps(panels, "dice in percent, validation part", (0, min(100.0, 1.1 * float(highest) + 1)))
+
+
+def draw_forest(results: Sequence[Result]) -> Figure | None:
+    """Differences of all comparisons with their intervals; None where nothing was compared."""
+    panels = {}
+    for result in results:
+        colors = lines([arm.arm.name for arm in result.arms])
+        bars = [
+            Bar(f"{made.arm} − {made.reference}", made.difference, made.interval, colors[made.arm][0])
+            for made, _ in result.comparisons
+        ]
+        if bars:
+            panels[result.title] = bars
+    return forest(panels, "difference of dice, percent points") if panels else None
+
+
+def draw_gallery(result: Result, problems: list[Problem]) -> Figure | None:
+    """The cases that all runs keep, with the masks of every arm, of the first seed that all arms have.
+
+    None where there are none.
+    """
+    seeds = [set(arm.seeds) for arm in result.arms]
+    for seed in sorted(set.intersection(*seeds)):
+        kept = {run.arm: _shared(run, problems) for run in result.runs if run.seed == seed}
+        names = [name for name in next(iter(kept.values())) if all(name in of_arm for of_arm in kept.values())]
+        if not names:
+            continue
+        first = next(iter(kept.values()))
+        samples = [_sample(first[name]) for name in names]
+        shapes = [sample.label.shape for sample in samples]
+        predictions = {arm: [of_arm[name].prediction for name in names] for arm, of_arm in kept.items()}
+        if any([mask.shape for mask in masks] != shapes for masks in predictions.values()):
+            continue
+        return mask_gallery(
+            samples,
+            predictions,
+            class_names(result.runs[0]),
+            window=(0.0, 255.0),
+            margin=_MARGIN if samples[0].label.ndim == 3 else None,
+            dice={arm: [of_arm[name].dice for name in names] for arm, of_arm in kept.items()},
+        )
+    return None
+
+
+def class_names(run: Run) -> dict[int, str]:
+    """Value in a preview to name of the class, as the columns of the table of cases tell."""
+    names = [n.removeprefix("dice_") for n in run.summary if n.startswith("dice_") and not n.endswith("_std")]
+    return dict(enumerate(names, 1)) or {1: "foreground"}
+
+
+def _shared(run: Run, problems: list[Problem]) -> dict[str, Preview]:
+    try:
+        return {preview.case: preview for preview in run.previews() if SHARED in preview.roles}
+    except InputError as error:
+        problems.append(Problem(run.name, str(error).replace(f"{run.folder}/", "")))
+        return {}
+
+
+def _sample(preview: Preview) -> Sample:
+    x, y, z = (*preview.spacing, 1.0)[:3]
+    return Sample(preview.case, preview.image, preview.label, (x, y, z))
+
+
+def draw_cka(content: Mapping[str, Any]) -> Figure:
+    """The heat map of a ``cka.json``.
+
+    Raises:
+        InputError: it holds no matrix.
+    """
+    try:
+        matrix = np.array([[np.nan if v is None else float(v) for v in row] for row in content["cka"]], float)
+        names = [str(name) for name in content["names"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"expected names and a matrix ({type(error).__name__}: {error})") from error
+    return cka_heat_map(names, matrix, f"linear CKA of {content.get('layer', 'a layer')}, unbiased")
+
+
+def draw_all(
+    collection: Collection, results: Sequence[Result], folder: Path
+) -> tuple[dict[str, list[Picture]], list[Problem]]:
+    """Draw everything, save it below ``folder`` as PDF and SVG, and give the pictures by section of the page.
+
+    Sections are ``forest``, ``curves``, ``gallery`` and ``cka``.
+    """
+    problems: list[Problem] = []
+    pictures: dict[str, list[Picture]] = {"forest": [], "curves": [], "gallery": [], "cka": []}
+
+    def keep(section: str, title: str, alt: str, name: str, figure: Figure | None, photo: bool = False) -> None:
+        if figure is None:
+            return
+        save(figure, folder / f"{name}.pdf")
+        svg = save(figure, folder / f"{name}.svg")
+        data = _jpeg(figure) if photo else _url("image/svg+xml", svg.read_bytes())
+        pictures[section].append(Picture(title, alt, data))
+
+    keep("forest", "", "Differences of dice with 95 % intervals", "differences", draw_forest(results))
+    keep("curves", "", "Dice on the validation part over training steps", "dice_over_steps", draw_curves(results))
+    for result in results:
+        alt = f"True and predicted outlines of every arm, {result.title}"
+        figure = draw_gallery(result, problems)
+        keep("gallery", result.title, alt, f"masks-{file_name(result.title)}", figure, photo=True)
+    for where, content in collection.cka.items():
+        name = file_name(where.removesuffix(".json"))
+        try:
+            keep("cka", where, "Similarity of representations", name, draw_cka(content))
+        except InputError as error:
+            problems.append(Problem(where, str(error)))
+    return pictures, problems
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file: letters, digits and ``._-`` only."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace("%", "percent")).strip("-.") or "figure"
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _jpeg(figure: Figure) -> str:
+    """Photographs with outlines: a tenth of a PNG's size."""
+    drawn = io.BytesIO()
+    with styled():
+        figure.savefig(drawn, format="png", dpi=140)
+    drawn.seek(0)
+    content = io.BytesIO()
+    with Image.open(drawn) as image:
+        image.convert("RGB").save(content, "JPEG", quality=_JPEG)
+    return _url("image/jpeg", content.getvalue())

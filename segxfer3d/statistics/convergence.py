@@ -1,0 +1,141 @@
+"""How soon an arm is nearly as good as it gets: steps to a share of the final dice, from the curve of each seed.
+
+The paper's second finding is that pretrained networks converge faster; it shows curves and gives no such number. Here
+it is the step at which a curve first comes to 95 % of its final value, on the straight line between two evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segxfer3d.errors import InputError
+from segxfer3d.statistics.compare import BASELINE
+from segxfer3d.statistics.interval import RESAMPLES, Interval, percentile_interval, resample_counts
+
+Curve = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How soon one arm converges.
+
+    Attributes:
+        arm: which.
+        steps: mean over seeds of the step at which the level is reached; a lower bound where ``never`` is not empty.
+        interval: 95 %, from resampling seeds; None for a single seed.
+        difference: mean over seeds of steps less the reference's steps with the same seed; below 0 is faster.
+        difference_interval: of it, as ``interval``; (0, 0) for the reference itself.
+        seed_steps: the step of each seed.
+        seeds: the seeds, sorted.
+        never: seeds that did not reach the level; they count with their last step.
+        final: mean over seeds of the final dice. Without it, steps to an arm's own level mislead: an arm that stays
+            poor is soon as good as it gets.
+    """
+
+    arm: str
+    steps: float
+    interval: Interval | None
+    difference: float
+    difference_interval: Interval | None
+    seed_steps: tuple[float, ...]
+    seeds: tuple[int, ...]
+    never: tuple[int, ...]
+    final: float
+
+
+def first_reached(curve: Curve, level: float) -> float | None:
+    """Step at which a curve first reaches a level, interpolated between evaluations; None where it never does.
+
+    A curve that starts at or above the level gives its first step: when before that it got there is not known.
+
+    Example:
+        >>> first_reached([(100, 0.0), (200, 0.4), (300, 0.8)], 0.6)
+        250.0
+    """
+    before: tuple[float, float] | None = None
+    for step, value in curve:
+        if value >= level:
+            if before is None:
+                return float(step)
+            return float(before[0] + (step - before[0]) * (level - before[1]) / (value - before[1]))
+        before = (step, value)
+    return None
+
+
+def converge(
+    curves: Mapping[str, Mapping[int, Curve]],
+    share: float = 0.95,
+    level_of: str | None = None,
+    reference: str = BASELINE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Convergence]:
+    """How soon each arm converges, at one label budget.
+
+    The final dice of a curve is its last value; one that ends at 0 or below has learned nothing and never reaches its
+    level. Intervals come from seeds alone, because curves have no cases, and are narrow for few seeds as those of
+    :mod:`segxfer3d.statistics.interval` are; all arms see the same draws.
+
+    Args:
+        curves: for each arm and seed the (step, dice) of every evaluation, steps ascending.
+        share: of the final dice that is the level, in (0, 1].
+        level_of: the arm whose final dice (with the same seed) sets the level for all; None: each arm's own.
+        reference: the arm that the others are compared with.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        InputError: fewer than two arms, an unknown arm, seeds that differ between arms, a curve of fewer than two
+            points, with steps that do not ascend or values that are not finite, or a share out of range.
+    """
+    _check(curves, share, [reference] if level_of is None else [reference, level_of])
+    seeds = sorted(next(iter(curves.values())))
+    steps, never = {}, {}
+    for arm, of_seed in curves.items():
+        reached = []
+        for s in seeds:
+            final = curves[level_of or arm][s][-1][1]
+            reached.append(first_reached(of_seed[s], share * final) if final > 0 else None)
+        never[arm] = tuple(s for s, step in zip(seeds, reached, strict=True) if step is None)
+        steps[arm] = np.array([of_seed[s][-1][0] if r is None else r for s, r in zip(seeds, reached, strict=True)])
+    drawn = resample_counts(np.random.default_rng(seed), resamples, len(seeds)) / len(seeds)
+    several = len(seeds) > 1
+    return [
+        Convergence(
+            arm=arm,
+            steps=float(steps[arm].mean()),
+            interval=percentile_interval(drawn @ steps[arm]) if several else None,
+            difference=float((steps[arm] - steps[reference]).mean()),
+            difference_interval=percentile_interval(drawn @ (steps[arm] - steps[reference])) if several else None,
+            seed_steps=tuple(steps[arm].tolist()),
+            seeds=tuple(seeds),
+            never=never[arm],
+            final=float(np.mean([of_seed[s][-1][1] for s in seeds])),
+        )
+        for arm, of_seed in curves.items()
+    ]
+
+
+def _check(curves: Mapping[str, Mapping[int, Curve]], share: float, named: Sequence[str]) -> None:
+    if len(curves) < 2:
+        raise InputError(f"curves of {len(curves)} arms: expected at least two to compare")
+    for arm in named:
+        if arm not in curves:
+            raise InputError(f"unknown arm {arm!r}: expected one of {', '.join(curves)}")
+    if not 0 < share <= 1:
+        raise InputError(f"share: expected a number above 0 and at most 1, got {share}")
+    every = sorted({s for of_seed in curves.values() for s in of_seed})
+    missing = [f"{arm} with seed {s}" for arm, of_seed in curves.items() for s in every if s not in of_seed]
+    if missing or not every:
+        raise InputError(f"curves missing, so that seeds cannot be paired: {'; '.join(missing) or 'no seed at all'}")
+    for arm, of_seed in curves.items():
+        for s, curve in of_seed.items():
+            points = np.array(curve, dtype=np.float64)
+            if points.ndim != 2 or points.shape[0] < 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+                raise InputError(
+                    f"curve of {arm} with seed {s}: expected (step, dice) of at least two evaluations, all finite"
+                )
+            if (np.diff(points[:, 0]) <= 0).any():
+                raise InputError(f"curve of {arm} with seed {s}: expected steps that ascend")

@@ -1,0 +1,70 @@
+"""What a format of checkpoints from elsewhere is: how it is recognized, and how it becomes a state dict of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from torch import Tensor
+
+from segxfer3d.errors import InputError
+from segxfer3d.weights.checkpoint import read_file
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of checkpoint that was not written here.
+
+    Attributes:
+        title: what it is, in words.
+        network: name of the network that it serves, as in its ``definition``.
+        variants: arguments of that network with which it was trained, one entry for each network that was published;
+            names and values are those of the bundles' knobs.
+        recognizes: whether the content of a file looks like this format; a look at a few keys is enough.
+        translate: (content, arguments of the network, where it comes from) to a state dict in which ``encoder``,
+            ``decoder`` and ``head`` start the keys; whatever else is in it counts as unused. It raises an
+            :class:`~segxfer3d.errors.InputError` that names every tensor that does not fit.
+    """
+
+    title: str
+    network: str
+    variants: Sequence[Mapping[str, Any]]
+    recognizes: Callable[[Mapping[str, Any]], bool]
+    translate: Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Tensor]]
+
+
+def read_content(path: str | PathLike[str]) -> dict[str, Any]:
+    """What a file holds, a ``.safetensors`` file or one that torch saved; no code in it is executed.
+
+    Raises:
+        InputError: no such file, damaged, or refused.
+    """
+    return dict(read_safetensors(Path(path))) if Path(path).suffix == ".safetensors" else read_file(path)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a ``.safetensors`` file.
+
+    Raises:
+        InputError: no such file, or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"checkpoint {path}: no such file")
+    try:
+        content: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"checkpoint {path}: no safetensors file, or damaged ({error})") from error
+    return content
+
+
+def is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:
+    """Whether it is a plain dictionary of names to tensors."""
+    return isinstance(content, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    )

@@ -1,0 +1,136 @@
+"""Transfer: which parts of a network start pretrained, and which stay frozen.
+
+A part is a prefix of the state dict: ``encoder``, ``decoder`` (the skip convolutions with it) or ``head``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, frozen_parts, loaded_parts, needs_checkpoint
+from segxfer3d.errors import InputError
+from segxfer3d.networks import PARTS, SegmentationNetwork
+
+__all__ = [
+    "INITIALIZATIONS",
+    "SCENARIOS",
+    "TransferReport",
+    "initialize",
+    "load_all",
+    "loaded_parts",
+    "needs_checkpoint",
+]
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What a transfer did: every tensor of the network is loaded or left, every one of the checkpoint used or not."""
+
+    init: str
+    source: str
+    loaded: list[str]
+    left: list[str]
+    used: list[str]
+    unused: list[str]
+    frozen: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``transfer.json``."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """One line for the log."""
+        words = []
+        for part in PARTS:
+            loaded = sum(name.startswith(f"{part}.") for name in self.loaded)
+            total = loaded + sum(name.startswith(f"{part}.") for name in self.left)
+            state = f"{loaded}/{total} tensors loaded" if loaded else "random"
+            words.append(f"{part} {state}{', frozen' if part in self.frozen else ''}")
+        origin = f" (from {self.source})" if self.loaded else ""
+        return f"init {self.init}: {'; '.join(words)}{origin}"
+
+
+def initialize(
+    network: SegmentationNetwork, init: str, state_dict: Mapping[str, Tensor] | None = None, source: str = ""
+) -> TransferReport:
+    """Load the parts that ``init`` names from ``state_dict`` into ``network``, and freeze those it freezes.
+
+    ``whole`` loads the head only where all its shapes fit (a network with another number of classes keeps its own).
+
+    Args:
+        network: changed in place; what is not loaded stays as it was drawn.
+        init: one of :data:`INITIALIZATIONS`.
+        state_dict: of a network with the same keys; not needed where nothing is loaded.
+        source: where it comes from, for messages.
+
+    Raises:
+        InputError: an unknown ``init``, no ``state_dict`` where one is needed, or a missing or misshapen tensor of a
+            requested part; nothing is loaded then.
+    """
+    parts, frozen = loaded_parts(init), frozen_parts(init)
+    if parts and state_dict is None:
+        raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
+    given = dict(state_dict or {})
+    if init == "whole" and not _shapes_fit(network, "head", given):
+        parts = ("encoder", "decoder")
+    report = _load(network, init, parts, given, source, frozen)
+    network.freeze(frozen)
+    return report
+
+
+def load_all(network: SegmentationNetwork, state_dict: Mapping[str, Tensor], source: str = "") -> TransferReport:
+    """Load every part, as evaluation and inference do.
+
+    Raises:
+        InputError: a missing or misshapen tensor.
+    """
+    return _load(network, "whole", PARTS, dict(state_dict), source, ())
+
+
+def _shapes_fit(network: SegmentationNetwork, part: str, given: Mapping[str, Tensor]) -> bool:
+    """Whether no tensor of ``part`` is misshapen; a missing one is no question of shape, loading refuses it."""
+    own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(f"{part}.")}
+    return all(given[key].shape == tensor.shape for key, tensor in own.items() if key in given)
+
+
+def _load(
+    network: SegmentationNetwork,
+    init: str,
+    parts: tuple[str, ...],
+    given: dict[str, Tensor],
+    source: str,
+    frozen: tuple[str, ...],
+) -> TransferReport:
+    own = network.state_dict()
+    prefixes = tuple(f"{part}." for part in parts)
+    wanted = [key for key in own if key.startswith(prefixes)] if prefixes else []
+    problems = [f"{key} is missing" for key in wanted if key not in given]
+    problems += [
+        f"{key} has shape {tuple(given[key].shape)}, the network {tuple(own[key].shape)}"
+        for key in wanted
+        if key in given and given[key].shape != own[key].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise InputError(
+            f"checkpoint {source or 'given'} does not fit the {'+'.join(parts)} of this network "
+            f"(another width?): {'; '.join(problems[:3])}{more}"
+        )
+    with torch.no_grad():
+        for key in wanted:
+            own[key].copy_(given[key])
+    used = set(wanted)
+    return TransferReport(
+        init=init,
+        source=source,
+        loaded=wanted,
+        left=[key for key in own if key not in used],
+        used=wanted,
+        unused=[key for key in given if key not in used],
+        frozen=list(frozen),
+    )

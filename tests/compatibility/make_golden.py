@@ -1,0 +1,296 @@
+"""Record what a build computes, in small runs on generated data, and how it splits.
+
+PYTHONPATH=BUILD python tests/compatibility/make_golden.py BUILD/bundles --output golden.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+try:
+    from . import names
+except ImportError:  # run as a script
+    import names  # type: ignore[no-redef]
+
+SEEDS = range(20)
+PHANTOMS = {"patients": 12, "seed": 3}
+IMAGES = {"count": 60, "seed": 2, "size": 48}
+
+EVERY = {
+    "patient_pattern": "", "skip_bad_cases": False, "resume": False, "save_interval": 1, "seed": 0, "split_seed": 0,
+    "max_epochs": 2, "validation_interval": 1, "weight_decay": 0.0001, "schedule": "warmup-cosine",
+    "warmup_fraction": 0.25, "clip_norm": 1.0, "patience": 0, "amp": False, "channels_last": True, "compile": False,
+    "device": "cpu", "num_workers": 0, "progress": False,
+}  # fmt: skip
+VOLUMES = {
+    **EVERY, "pretrain_fraction": 0.25, "validation_fraction": 0.1, "test_fraction": 0.2, "intensity": "window",
+    "window_low": -1000, "window_high": 1000, "patch_size": [32, 32, 16], "width": 4, "batch_statistics": False,
+    "steps_per_epoch": 4, "batch_size": 2, "optimizer_name": "adam", "keep": "best",
+}  # fmt: skip
+FINETUNED_VOLUMES = {
+    **VOLUMES, "init": "encoder", "foreground_share": 0.75, "overlap": 0.0, "lesions": False, "lesion_tolerance": 2.0,
+    "lesion_min_iou": 0.0, "lr": 0.02, "steps_per_epoch": 12, "decoder_warmup_epochs": 0,
+}  # fmt: skip
+PICTURES = {
+    **EVERY, "dataset": "", "target": "", "border": "ignore", "official_split": False, "image_size": 32,
+    "backbone": "conrec", "width": 4, "steps_per_epoch": 4, "batch_size": 8, "pretrain_fraction": 0.0,
+}  # fmt: skip
+PRETRAINED_PICTURES = {
+    **PICTURES, "extra_dataset": "", "extra_dataset_dir": "", "validation_fraction": 0.2, "canvas_size": 48,
+    "probe": True, "monitor_interval": 1, "optimizer_name": "lars", "lr": 0.2, "keep": "last",
+}  # fmt: skip
+FINETUNED_PICTURES = {
+    **PICTURES, "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam", "lr": 0.02, "init": "encoder",
+    "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15,
+}  # fmt: skip
+GROUPS = {"patient_pattern": r"-(\d+)$", "pretrain_fraction": 0.5, "split_seed": 4}
+
+# name -> bundle, its options, the run whose model it starts from
+RUNS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "genesis_pretrain": ("genesis_pretrain", {**VOLUMES, "crop_rule": "auto", "lr": 0.01}, ""),
+    "genesis_finetune_encoder": (
+        "genesis_finetune", {**FINETUNED_VOLUMES, "label_count": 3, "seed": 1, "decoder_warmup_epochs": 1},
+        "genesis_pretrain",
+    ),
+    "genesis_finetune_random": (
+        "genesis_finetune",
+        {
+            **FINETUNED_VOLUMES, "init": "random", "label_fraction": 0.5, "seed": 2, "split_seed": 1,
+            "pretrain_fraction": 0.0, "intensity": "percentile", "spacing": [4.0, 4.0, 3.5], "batch_statistics": True,
+            "optimizer_name": "sgd", "schedule": "warmup-polynomial", "overlap": 0.25, "keep": "last",
+        },
+        "",
+    ),
+    "genesis_finetune_tiny": (
+        "genesis_finetune",
+        {
+            **FINETUNED_VOLUMES, "init": "random", "label_count": 3, "steps_per_epoch": 6, "test_fraction": 0.1,
+            "pretrain_fraction": 0.5, "validation_interval": 2,
+        },
+        "",
+    ),
+    "evaluate": (
+        "evaluate",
+        {
+            "patient_pattern": "", "skip_bad_cases": False, "part": "test", "split_seed": 0, "pretrain_fraction": 0.25,
+            "validation_fraction": 0.1, "test_fraction": 0.2, "overlap": 0.25, "lesions": True,
+            "lesion_tolerance": 3.0, "lesion_min_iou": 0.0, "amp": False, "channels_last": True, "device": "cpu",
+            "progress": False,
+        },
+        "genesis_finetune_encoder",
+    ),
+    "reconstruction_pretrain": (
+        "reconstruction_pretrain", {**PRETRAINED_PICTURES, **GROUPS, "jitter_strength": 1.0}, ""
+    ),
+    "simclr_pretrain": (
+        "simclr_pretrain", {**PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.5}, ""
+    ),
+    "moco_pretrain": (
+        "moco_pretrain",
+        {**PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.2, "momentum": 0.99, "queue_size": 24}, "",
+    ),
+    "byol_pretrain": ("byol_pretrain", {**PRETRAINED_PICTURES, "jitter_strength": 0.8, "momentum": 0.99}, ""),
+    "conrec_pretrain": (
+        "conrec_pretrain",
+        {
+            **PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.5, "own_stages": 1,
+            "reconstruction_weight": 100.0,
+        },
+        "",
+    ),
+    "classification_pretrain": (
+        "classification_pretrain",
+        {**PRETRAINED_PICTURES, "jitter_strength": 0.5, "pooling": "attention", "optimizer_name": "adamw", "lr": 0.01},
+        "",
+    ),
+    "segmentation_pretrain": (
+        "segmentation_pretrain",
+        {**PRETRAINED_PICTURES, "canvas_size": 32, "optimizer_name": "adam", "lr": 0.01, "keep": "best"}, "",
+    ),
+    "unet2d_finetune_count": (
+        "unet2d_finetune", {**FINETUNED_PICTURES, "label_count": 9, "validation_fraction": 0.34, "seed": 3},
+        "reconstruction_pretrain",
+    ),
+    "unet2d_finetune_fractions": (
+        "unet2d_finetune",
+        {
+            **FINETUNED_PICTURES, **GROUPS, "label_fraction": 0.75, "test_fraction": 0.3, "validation_fraction": 0.34,
+            "seed": 1, "decoder_warmup_epochs": 1, "keep": "best",
+        },
+        "reconstruction_pretrain",
+    ),
+    "unet2d_finetune_tiny": (
+        "unet2d_finetune",
+        {**FINETUNED_PICTURES, "init": "random", "label_count": 6, "test_fraction": 0.3, "validation_fraction": 0.2},
+        "",
+    ),
+}  # fmt: skip
+TINY_RUNS = ("genesis_finetune_tiny", "unet2d_finetune_tiny")
+
+
+def data_of(bundle: str, folder: Path) -> Path:
+    """The generated data of a bundle's runs, below ``folder``."""
+    if bundle in ("evaluate", "genesis_pretrain", "genesis_finetune"):
+        return Path(names.write_phantoms(folder / "data", **PHANTOMS))
+    return Path(names.write_images(folder / "data", **IMAGES))
+
+
+def run(name: str, folder: Path, bundles: Path) -> Path:
+    """Run one of :data:`RUNS` below ``folder``, and before it the run that it starts from; gives its folder."""
+    bundle, options, source = RUNS[name]
+    place = folder / name
+    if not place.exists():
+        given = {**options, "dataset_dir": str(data_of(bundle, folder)), "output_dir": str(place)}
+        if source:
+            given["checkpoint"] = str(run(source, folder, bundles) / "model.pt")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            names.run_bundle(bundles / f"{bundle}.json", **given)
+        finally:
+            torch.set_num_threads(threads)
+    return place
+
+
+def weights_hash(state_dict: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of the names and bytes of all tensors."""
+    total = hashlib.sha256()
+    for key in sorted(state_dict):
+        total.update(key.encode())
+        total.update(state_dict[key].contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def weights_norm(state_dict: dict[str, torch.Tensor]) -> float:
+    """Length of all weights together."""
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in state_dict.values()))
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """What a run left, without times and paths."""
+    found: dict[str, Any] = {"split": names.recorded_split(folder), "labels": names.recorded_labels(folder)}
+    if (folder / "metrics.jsonl").is_file():
+        lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        found["metrics"] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    if (folder / "model.pt").is_file():
+        model = names.read_model(folder / "model.pt")
+        found["provenance"] = {key: model["provenance"][key] for key in ("cases", "patients", "cases_hash")}
+        found["weights"] = weights_hash(model["state_dict"])
+        found["weights_norm"] = weights_norm(model["state_dict"])
+    if (folder / "cases.csv").is_file():
+        with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = [name for name in ("case", "patient", "class", "dice", "iou") if name in rows[0]]
+        kept = [[row[name] for name in columns] for row in rows]
+        found["cases"] = [" ".join(row) for row in kept]
+        found["cases_hash"] = hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+        found["summary"] = json.loads((folder / "cases_summary.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def splits() -> dict[str, Any]:
+    """Who is in which part, for many seeds: names of cases, in the order given."""
+    volumes = [
+        names.volume_case(f"v{i:02d}-{scan}", f"v{i:02d}", labeled=i % 6 != 5 and not (i % 8 == 4 and scan == 1))
+        for i in range(29)
+        for scan in range(2 if i % 4 == 0 else 1)
+    ]
+    folds = [names.volume_case(f"s{i:02d}", f"p{i // 2 if i < 8 else i:02d}", True, fold=i * 7 % 10) for i in range(30)]
+    unlabeled = [names.volume_case(f"u{i:02d}", f"u{i:02d}", False) for i in range(11)]
+    images = [names.image_case(f"i{i:02d}") for i in range(41)]
+    grouped = [names.image_case(f"g{i:02d}", f"scene{i * 5 % 17}") for i in range(51)]
+    official = [names.image_case(f"o{i:02d}", part="val" if i % 3 == 1 else "train") for i in range(33)]
+    found: dict[str, Any] = {
+        "labeled_count": {
+            f"{fraction:g} of {number}": names.image_label_count(fraction, number)
+            for number in (849, 7375, 7376, 41, 10)
+            for fraction in (0.01, 0.05, 0.145, 0.2, 0.25, 0.5)
+        },
+        "volumes by fold": _parts(names.volume_split(folds, 0.0, 0.15, 0.25, 0)),
+    }
+    for seed in SEEDS:
+        of_seed: dict[str, Any] = {}
+        for fractions in ((0.0, 0.15, 0.25), (0.25, 0.1, 0.35), (0.3, 0.0, 0.2), (0.0, 0.0, 0.5)):
+            of_seed[f"volumes {fractions}"] = _parts(names.volume_split(volumes[::-1], *fractions, seed))
+        train = names.volume_split(volumes, 0.0, 0.15, 0.25, 7).train
+        of_seed["3 labels"] = _joined(names.volume_labels(train, seed, count=3))
+        of_seed["0.5 labels"] = _joined(names.volume_labels(train, seed, fraction=0.5))
+        of_seed["volumes without labels"] = _parts(names.volume_split(unlabeled, 0.0, 0.15, 0.25, seed))
+        for name, cases in (("images", images), ("groups", grouped)):
+            of_seed[f"{name} 0.2"] = _parts(names.image_split(cases, seed, label_fraction=0.2))
+            of_seed[f"{name} 6"] = _parts(names.image_split(cases, seed, label_count=6, validation_fraction=0.25))
+            of_seed[f"{name} set apart 0.3"] = _parts(
+                names.image_split(cases, seed, label_fraction=0.3, pretrain_fraction=0.3)
+            )
+            of_seed[f"{name} held out 0.25"] = [_joined(part) for part in names.image_hold_out(cases, 0.25, seed)]
+        of_seed["official 5"] = _parts(names.image_split(official, seed, label_count=5, official=True))
+        found[f"seed {seed}"] = of_seed
+    return found
+
+
+def _parts(split: Any) -> dict[str, str]:
+    return {part: _joined(getattr(split, part)) for part in names.PARTS}
+
+
+def _joined(cases: Sequence[Any]) -> str:
+    return " ".join(case.name for case in cases)
+
+
+def machine() -> dict[str, str]:
+    """What floats may depend on."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "monai", "numpy", "scipy")},
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    """Name, family and model: names alone (AMD EPYC) do not tell generations apart."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    values = dict(map(str.strip, line.partition(":")[::2]) for line in lines)
+    return ", ".join(values[key] for key in ("model name", "cpu family", "model") if key in values)
+
+
+def main() -> None:
+    """Run with the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundles", type=Path, help="folder of the build's bundles")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    options = parser.parse_args()
+    sys.argv = [sys.argv[0]]
+    print("build:", names.build())
+    bundles, output = options.bundles.resolve(), options.output.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        content = {
+            "machine": machine(),
+            "splits": splits(),
+            "runs": {name: recorded(run(name, Path(), bundles)) for name in RUNS},
+        }
+        os.chdir(output.parent)
+    if foreign := names.foreign_modules():
+        raise SystemExit(f"two builds were mixed: {', '.join(foreign)}")
+    output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

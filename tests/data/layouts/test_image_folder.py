@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from segxfer3d.data.image_case import check_images, load_case
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.errors import InputError
+from tests.data.image_files import noise, save, square
+
+
+def fill(root, names, channels=3, value=None, ending="png"):
+    for name in names:
+        save(root / f"{name}.{ending}", noise(channels=channels) if value is None else square(value=value))
+
+
+def test_images_and_masks(tmp_path):
+    fill(tmp_path / "images", ["a/1", "b/1"], ending="jpg")
+    fill(tmp_path / "masks", ["a/1", "b/1"], value=255)
+    found = find_images("folder", tmp_path)
+    assert [case.name for case in found.cases] == ["a_1", "b_1"]
+    assert (found.layout, found.channels, found.official, found.notes) == ("folder", 3, False, ())
+    assert check_images(found, progress=False).good == found.cases
+    assert load_case(found.cases[0], found).mask.label.sum() == 20
+    classes = find_images("folder", tmp_path, task="classification")
+    assert (classes.categories, [case.category for case in classes.cases]) == (("a", "b"), [0, 1])
+
+
+def test_a_folder_for_each_class_and_images_alone(tmp_path):
+    fill(tmp_path, ["cat/1", "cat/2", "dog/1"])
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    found = find_images("folder", tmp_path, task="classification")
+    assert [(case.name, case.category) for case in found.cases] == [("cat_1", 0), ("cat_2", 0), ("dog_1", 1)]
+    (tmp_path / "emu").mkdir()
+    with pytest.raises(InputError, match="no image of 1 of its classes: emu"):
+        find_images("folder", tmp_path, task="classification")
+    images = find_images("folder", tmp_path, task="images")
+    assert (len(images.cases), images.has_categories, images.categories) == (3, False, ())
+    fill(tmp_path, ["loose"])
+    with pytest.raises(InputError, match="no classes to tell apart"):
+        find_images("folder", tmp_path, task="classification")
+    with pytest.raises(InputError, match="no masks; expected the folders images and masks"):
+        find_images("folder", tmp_path)
+
+
+def test_the_first_image_says_whether_all_are_gray(tmp_path):
+    fill(tmp_path, ["a", "b"], channels=1)
+    fill(tmp_path, ["c"])
+    (tmp_path / "0.png").write_bytes(b"broken")
+    found = find_images("folder", tmp_path, task="images")
+    assert found.channels == 1
+    with pytest.raises(
+        InputError,
+        match=r"2 of 4 images.*\n.*0\.png: not an image, or damaged\n.*c\.png: a color image \(RGB\)",
+    ):
+        check_images(found, progress=False)
+
+
+def test_patients_from_the_names(tmp_path):
+    fill(tmp_path, ["p1-1", "p1-2", "p2-1"])
+    found = find_images("folder", tmp_path, task="images", patient_pattern=r"^p\d+")
+    assert [case.group for case in found.cases] == ["p1", "p1", "p2"]
+
+
+def test_target_is_a_value(tmp_path):
+    fill(tmp_path / "images", ["a"])
+    mask = square(value=2)
+    mask[0] = 7
+    save(tmp_path / "masks" / "a.png", mask)
+    with pytest.raises(InputError, match=r"mask values 2, 7; expected 0, 1, 255"):
+        check_images(find_images("folder", tmp_path), progress=False)
+    found = find_images("folder", tmp_path, target="7")
+    np.testing.assert_array_equal(load_case(found.cases[0], found).mask.label[0], mask == 7)
+    with pytest.raises(InputError, match="target 'horse': expected the number that marks the target"):
+        find_images("folder", tmp_path, target="horse")
+
+
+def test_refused(tmp_path):
+    with pytest.raises(InputError, match="no images in it"):
+        find_images("folder", tmp_path, task="images")
+    fill(tmp_path / "masks", ["a"], value=1)
+    with pytest.raises(InputError, match="masks without images; expected the folder images"):
+        find_images("folder", tmp_path)
+    fill(tmp_path / "images", ["b"])
+    with pytest.raises(InputError, match=r"images/b\.png \(image without mask\)"):
+        find_images("folder", tmp_path)
+    fill(tmp_path / "images", ["a"])
+    fill(tmp_path / "masks", ["b", "c"], value=1)
+    with pytest.raises(InputError, match=r"masks/c\.png \(mask without image\)"):
+        find_images("folder", tmp_path)
+    fill(tmp_path / "images", ["a"], ending="jpg")
+    with pytest.raises(InputError, match="two images are called a"):
+        find_images("folder", tmp_path)

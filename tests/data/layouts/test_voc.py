@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from segxfer3d.data.image_case import check_images, load_case
+from segxfer3d.data.image_split import split_images
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.errors import InputError
+from tests.data.image_files import noise, save, save_paletted
+
+# image -> classes in its mask: 8 cat, 13 horse, 15 person
+TRAIN = {"2007_000001": [8], "2007_000002": [8, 15], "2007_000003": [13]}
+VAL = {"2008_000001": [8], "2008_000002": [15], "2008_000003": []}
+
+
+@pytest.fixture
+def voc(tmp_path):
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    for part, images in (("train", TRAIN), ("val", VAL)):
+        for name, classes in images.items():
+            save(root / "JPEGImages" / f"{name}.jpg", noise())
+            mask = np.zeros((12, 16), np.uint8)
+            for column, value in enumerate(classes):
+                mask[2:5, 3 + 4 * column : 6 + 4 * column] = value
+            mask[0] = 255
+            save_paletted(root / "SegmentationClass" / f"{name}.png", mask)
+        listed = root / "ImageSets" / "Segmentation" / f"{part}.txt"
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        listed.write_text("".join(f"{name}\n" for name in images))
+    save(root / "JPEGImages" / "2009_000001.jpg", noise())
+    return root
+
+
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_one_class(voc, above):
+    root = [voc, *voc.parents][above]
+    found = find_images("voc", root, target="cat", progress=False)
+    assert [case.name for case in found.cases] == ["2007_000001", "2007_000002", "2008_000001"]
+    assert (found.root, found.target, found.published) == (voc, "cat", 250)
+    assert found.notes == ("voc, cat: 3 images; the paper had 250",)
+    mask = load_case(found.cases[1], found).mask
+    assert (mask.label.sum(), mask.valid.sum()) == (9, 176)
+    assert mask.label[0, 2:5, 3:6].all()
+
+
+def test_official_split(voc):
+    found = find_images("voc", voc, target="cat", progress=False)
+    split = split_images(found.cases, official=True)
+    assert [case.name for case in split.train] == ["2007_000001", "2007_000002"]
+    assert [case.name for case in split.test] == ["2008_000001"]
+
+
+def test_several_classes_by_what_is_shown(voc):
+    found = find_images("voc", voc, target="cat,horse,person", task="classification", progress=False)
+    assert {case.name: found.categories[case.category] for case in found.cases} == {
+        "2007_000001": "cat",
+        "2007_000003": "horse",
+        "2008_000001": "cat",
+        "2008_000002": "person",
+    }  # not the one with a cat and a person
+    assert check_images(found, progress=False).good == found.cases
+    assert len(find_images("voc", voc, task="classification", progress=False).categories) == 20
+
+
+def test_images(voc):
+    assert len(find_images("voc", voc, task="images").cases) == 7
+    assert len(find_images("voc", voc, target="cat", task="images", progress=False).cases) == 3
+
+
+def test_refused(voc):
+    with pytest.raises(InputError, match="target 'kat': unknown; did you mean cat"):
+        find_images("voc", voc, target="kat")
+    with pytest.raises(InputError, match="target '': expected one class of voc: aeroplane, bicycle"):
+        find_images("voc", voc)
+    with pytest.raises(InputError, match="classification needs several classes"):
+        find_images("voc", voc, target="cat", task="classification")
+    with pytest.raises(InputError, match="no images for segmentation of tvmonitor in it"):
+        find_images("voc", voc, target="tvmonitor", progress=False)
+    with pytest.raises(InputError, match=r"not the layout of Pascal VOC 2012: no JPEGImages, .* unpack VOCtrainval"):
+        find_images("voc", voc / "SegmentationClass", target="cat")
+
+
+def test_masks_that_cannot_be_used(voc):
+    (voc / "SegmentationClass" / "2007_000001.png").write_bytes(b"broken")
+    save(voc / "SegmentationClass" / "2008_000001.png", noise())
+    (voc / "SegmentationClass" / "2007_000003.png").unlink()
+    with pytest.raises(InputError) as error:
+        find_images("voc", voc, target="cat", progress=False)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "3 of 6 masks cannot be used; --skip_bad_cases True goes on without them:"
+    assert ["not an image" in lines[1], "no such file" in lines[2], "of mode RGB" in lines[3]] == [True] * 3
+    found = find_images("voc", voc, target="cat", skip_bad=True, progress=False)
+    assert [case.name for case in found.cases] == ["2007_000002"]
+    assert found.notes[0].startswith("left out 3 masks that cannot be used: ")

@@ -1,0 +1,133 @@
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Invertd
+
+from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.errors import InputError
+from tests.data.volumes import AFFINE, ct, write_nifti
+
+LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
+PERMUTED = np.array([[0, 0, 2.5, -70], [-0.8, 0, 0, 30], [0, 1.5, 0, 5], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """An image and a label with the values 0, 1 and 2, axes to the left, posterior and up."""
+    label = np.zeros((9, 8, 7), np.uint8)
+    label[2:6, 1:4, 3:] = 1
+    label[6, 5, 2] = 2
+    return {
+        "image": write_nifti(tmp_path / "i.nii.gz", ct(), LPS),
+        "label": write_nifti(tmp_path / "l.nii.gz", label, LPS),
+    }
+
+
+def test_window(pair):
+    image = Preprocessing(window_low=-500, window_high=500).image_transform()(pair)["image"]
+    expected = ((ct()[::-1, ::-1].astype(np.float64) + 500) / 1000).clip(0, 1)
+    assert image.dtype == torch.float32
+    assert image.shape == (1, 9, 8, 7)
+    np.testing.assert_allclose(image[0].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(np.diag(image.affine), [1, 1, 2, 1])
+
+
+def test_percentiles(pair):
+    image = Preprocessing(intensity="percentile").image_transform()(pair)["image"]
+    low, high = np.percentile(ct(), (0.5, 99.5))
+    np.testing.assert_allclose(image[0].numpy(), ((ct()[::-1, ::-1] - low) / (high - low)).clip(0, 1), atol=1e-6)
+
+
+def test_percentiles_of_a_constant_volume(tmp_path):
+    path = write_nifti(tmp_path / "a.nii", np.full((4, 4, 4), 7.0, np.float32))
+    image = Preprocessing(intensity="percentile").image_transform()({"image": path})["image"]
+    assert (image == 0).all()
+
+
+@pytest.mark.parametrize("spacing", [None, (1.0, 1.0, 1.0), (0.5, 2.0, 2.0)])
+def test_image_and_label_on_one_grid(pair, spacing):
+    both = Preprocessing(spacing).training_transform()(pair)
+    alone = Preprocessing(spacing).image_transform()(pair)["image"]
+    assert torch.equal(both["image"].as_tensor(), alone.as_tensor())
+    assert both["label"].shape == both["image"].shape
+    assert torch.equal(both["label"].affine, both["image"].affine)
+    assert both["label"].unique().tolist() == [0, 1, 2]
+    if spacing:
+        np.testing.assert_allclose(np.diag(both["image"].affine)[:3], spacing)
+
+
+def test_label_whose_header_is_rounded_shares_the_grid(pair, tmp_path):
+    # within the tolerance, yet resampling it by itself would add a plane
+    rounded = LPS.copy()
+    rounded[0, 0] = -1.01
+    pair["label"] = write_nifti(tmp_path / "r.nii.gz", np.asarray(nibabel.load(pair["label"]).dataobj), rounded)
+    both = Preprocessing((0.1, 1.0, 1.0)).training_transform()(pair)
+    assert both["label"].shape == both["image"].shape
+
+
+def test_label_on_another_grid_is_refused(pair, tmp_path):
+    pair["label"] = write_nifti(tmp_path / "other.nii.gz", np.zeros((9, 8, 7), np.uint8), AFFINE)
+    with pytest.raises(RuntimeError) as error:
+        Preprocessing().training_transform()(pair)
+    assert isinstance(error.value.__cause__, InputError)
+    assert "other.nii.gz: the label's affine is not its image's" in str(error.value.__cause__)
+
+
+def test_native_transform_leaves_everything(pair):
+    label = Preprocessing((3.0, 3.0, 3.0)).native_transform("label")(pair)["label"]
+    np.testing.assert_array_equal(label[0].numpy(), nibabel.load(pair["label"]).get_fdata())
+    np.testing.assert_array_equal(label.affine.numpy(), LPS)
+
+
+@pytest.mark.parametrize("affine", [LPS, PERMUTED, AFFINE], ids=["LPS", "permuted", "rotated"])
+@pytest.mark.parametrize(("spacing", "error"), [(None, 1e-6), ((0.5, 0.5, 1.0), 0.03)])
+def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
+    x, y, z = np.meshgrid(np.arange(16), np.arange(14), np.arange(12), indexing="ij")
+    # smooth and different along each axis: a flipped or swapped axis would show, resampling hardly
+    array = (400 * np.sin(x / 5) + 300 * np.cos(y / 6) + 200 * np.sin(z / 4)).astype(np.int16)
+    transform = Preprocessing(spacing).image_transform()
+    image = transform({"image": write_nifti(tmp_path / "a.nii.gz", array, affine)})["image"]
+    inverse = Invertd("prediction", transform, orig_keys="image", nearest_interp=False)
+    restored = inverse({"prediction": image.clone(), "image": image})["prediction"]
+    assert restored.shape == (1, 16, 14, 12)
+    np.testing.assert_allclose(restored.affine.numpy(), affine, atol=1e-5)
+    np.testing.assert_allclose(restored[0].numpy(), (array + 1000.0) / 2000, atol=error)
+
+
+def test_one_hot(pair):
+    preprocessing = Preprocessing()
+    label = preprocessing.training_transform()(pair)["label"]
+    channels = preprocessing.one_hot({2: "b", 1: "a"})({"label": label})["label"]
+    assert channels.shape == (2, 9, 8, 7)
+    assert channels.dtype == torch.float32
+    assert torch.equal(channels.as_tensor(), torch.cat([label == 1, label == 2]).as_tensor().float())
+    assert torch.equal(channels.affine, label.affine)
+
+
+def test_as_dict_and_back():
+    for preprocessing in (Preprocessing(), Preprocessing((1.0, 1.0, 2.5), "percentile", -160, 240)):
+        assert Preprocessing.from_dict(preprocessing.as_dict()) == preprocessing
+    with pytest.raises(InputError, match="expected orientation RAS, got 'LPS'"):
+        Preprocessing.from_dict(Preprocessing().as_dict() | {"orientation": "LPS"})
+    with pytest.raises(InputError, match="the entry 'spacing' is missing"):
+        Preprocessing.from_dict({"orientation": "RAS"})
+
+
+def test_for_modality():
+    assert Preprocessing.for_modality("CT") == Preprocessing(None, "window")
+    assert Preprocessing.for_modality("MR", (1, 1, 1)) == Preprocessing((1, 1, 1), "percentile")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spacing": (1.0, 0.0, 1.0)}, "spacing: expected three numbers above 0"),
+        ({"spacing": (1.0,)}, "spacing: expected three numbers above 0"),
+        ({"intensity": "auto"}, "intensity: expected window or percentile, got 'auto'"),
+        ({"window_low": 5, "window_high": 5}, "window_low 5: expected less than window_high 5"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Preprocessing(**arguments)

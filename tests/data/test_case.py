@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.errors import InputError
+
+
+def test_a_case_without_a_known_patient_is_its_own():
+    assert Case("a", Path("a.nii")).patient == "a"
+    assert Case("a", Path("a.nii"), patient="p").patient == "p"
+
+
+def test_case_set_separates_labeled_and_unlabeled():
+    with_label, without = Case("a", Path("a.nii"), Path("l.nii")), Case("b", Path("b.nii"))
+    cases = CaseSet(Path(), "folder", (with_label, without), {1: "foreground"}, "CT")
+    assert cases.labeled == (with_label,)
+    assert cases.unlabeled == (without,)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "patient"),
+    [
+        ("LIDC-IDRI-0005_R_2", "", "LIDC-IDRI-0005"),
+        ("study_LIDC-IDRI-0012_1.3.6", "", "LIDC-IDRI-0012"),
+        ("hippocampus_001", "", "hippocampus_001"),
+        ("p17-scan2", r"^(p\d+)-", "p17"),
+        ("p17-scan2", r"p\d+", "p17"),
+    ],
+)
+def test_patient_of(name, pattern, patient):
+    assert patient_of(name, pattern) == patient
+
+
+def test_patient_pattern_that_does_not_fit_is_refused():
+    with pytest.raises(InputError, match=r"patient_pattern 'p\\\\d\+': finds no patient in the file name 'x1'"):
+        patient_of("x1", r"p\d+")
+    with pytest.raises(InputError, match="finds no patient"):
+        patient_of("x1", r"(p\d)?x1")
+    with pytest.raises(InputError, match="not a regular expression"):
+        patient_of("x1", "(")

@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.data.case import Case
+from segxfer3d.data.check import check_cases
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.errors import InputError
+from tests.data.volumes import AFFINE, ct, write_nifti
+
+MOVED = AFFINE + np.array([[0, 0, 0, 3], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+
+
+def blob(dtype=np.uint8, value=1):
+    label = np.zeros((9, 8, 7), dtype)
+    label[2:5, 3:6, 2:4] = value
+    return label
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write a case; None leaves its label out."""
+
+    def write(name, image=None, label=None, affine=AFFINE):
+        path = write_nifti(tmp_path / f"{name}.nii.gz", ct() if image is None else image)
+        if label is None:
+            return Case(name, path)
+        return Case(name, path, write_nifti(tmp_path / f"{name}-label.nii.gz", label, affine))
+
+    return write
+
+
+def why(case):
+    with pytest.raises(InputError) as error:
+        check_cases([case], {1: "a", 2: "b"}, progress=False)
+    first, second = str(error.value).splitlines()
+    assert first == "1 of 1 cases cannot be used; --skip_bad_cases True goes on without them:"
+    return second
+
+
+def test_good_cases(make):
+    two = blob(np.float32)
+    two[0, 0, 0] = 2
+    cases = [make("a", label=blob()), make("b", label=two), make("c"), make("d", label=np.zeros((9, 8, 7), np.int16))]
+    report = check_cases(cases, {1: "a", 2: "b"})
+    assert report.good == tuple(cases)
+    assert report.bad == {}
+    assert report.empty_labels == ["d"]
+    assert report.shapes == dict.fromkeys("abcd", (9, 8, 7))
+    assert json.loads(json.dumps(report.as_dict()))["good"] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_numbers(make, value):
+    image = ct().astype(np.float32)
+    image[3, 3, 3] = value
+    assert why(make("a", image)).endswith("a.nii.gz: NaN or infinite voxels")
+    assert why(make("a", label=blob(np.float32, value))).endswith("a-label.nii.gz: NaN or infinite voxels")
+
+
+def test_label_on_another_grid(make):
+    assert why(make("a", label=blob()[:-1])).endswith(
+        "a-label.nii.gz: the label's shape 8x8x7 is not its image's 9x8x7"
+    )
+    assert "a-label.nii.gz: the label's affine is not its image's" in why(make("a", label=blob(), affine=MOVED))
+
+
+def test_label_values_beyond_the_declared(make):
+    assert why(make("a", label=blob(value=3))).endswith("a-label.nii.gz: label values 3; expected 0, 1, 2")
+    assert why(make("a", label=blob(np.float32, 0.5))).endswith("label values 0.5; expected 0, 1, 2")
+    assert why(make("a", label=ct() % 11 - 9)).endswith("label values -9, -8, -7, -6, -5, ...; expected 0, 1, 2")
+
+
+def test_unreadable_files(make):
+    case = make("a", label=blob())
+    case.image.write_bytes(case.image.read_bytes()[:400])
+    assert "a.nii.gz: cannot be read, damaged or truncated" in why(case)
+    case = make("b", label=blob())
+    case.label.unlink()
+    assert why(case).endswith("b-label.nii.gz: no such file")
+    assert "expected a 3D volume" in why(make("c", ct((9, 8))))
+
+
+def test_all_bad_cases_are_listed_at_once_or_left_out(make):
+    bad = [make(f"bad{i}", label=blob(value=7)) for i in range(12)]
+    good = [make("good", label=blob())]
+    with pytest.raises(InputError, match="12 of 13 cases cannot be used") as error:
+        check_cases(bad + good, [1], progress=False)
+    assert all(f"bad{i}-label.nii.gz: label values 7; expected 0, 1" in str(error.value) for i in range(12))
+    report = check_cases(bad + good, [1], skip_bad=True, progress=False)
+    assert report.good == tuple(good)
+    assert sorted(report.bad) == sorted(case.name for case in bad)
+    assert list(report.shapes) == ["good"]
+    with pytest.raises(InputError, match="12 of 12 cases cannot be used:"):
+        check_cases(bad, [1], skip_bad=True, progress=False)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["LIDC_VOIs", "Task04_Hippocampus", "ct_volumes"])
+def test_real_data_is_good(real_data, name):
+    found = find_cases(real_data / name)
+    report = check_cases(found.cases, found.classes, progress=False)
+    assert report.good == found.cases
+    assert report.empty_labels == []

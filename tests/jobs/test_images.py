@@ -1,0 +1,318 @@
+"""The bundles of images, run in this process on small generated ones: what they leave, how they split and resume."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from segxfer3d.config.options import KNOBS
+from segxfer3d.data.synthetic.images import CLASSES, write_images
+from segxfer3d.errors import InputError
+from segxfer3d.networks import image_unet
+from segxfer3d.run.bundle import run_bundle
+from segxfer3d.weights import checkpoint
+from tests.data.image_files import noise, save, save_paletted
+from tests.jobs.test_volumes import BUNDLES, pytestmark
+from tests.training.test_resume import assert_same_run, stop_at
+
+__all__ = ["pytestmark"]
+
+TINY = {
+    "width": 2, "image_size": 16, "max_epochs": 2, "steps_per_epoch": 2, "batch_size": 4, "progress": False,
+    "device": "cpu",
+}  # fmt: skip
+CONTRAST = {"accuracy", "entropy", "embedding_std"}
+# pretext -> what its network learned, and its signs beside the loss
+PRETEXTS = {
+    "reconstruction": (["encoder", "decoder", "head"], set()),
+    "simclr": (["encoder"], CONTRAST),
+    "moco": (["encoder"], CONTRAST),
+    "byol": (["encoder"], {"embedding_std"}),
+    "conrec": (
+        ["encoder", "decoder", "head"],
+        CONTRAST | {"loss_contrast", "loss_clean", "loss_plain", "loss_where", "loss_blacked"},
+    ),
+    "classification": (["encoder"], {"accuracy"}),
+    "segmentation": (["encoder", "decoder", "head"], set()),
+}
+# columns of its pictures
+COLUMNS = {"classification": 3, "reconstruction": 3, "conrec": 9, "segmentation": 3}
+
+
+def run(name, folder, **overrides):
+    values = {**TINY, **({"monitor_interval": 2} if name.endswith("_pretrain") else {}), **overrides}
+    return run_bundle(BUNDLES / f"{name}.json", output_dir=str(folder), **values)
+
+
+def finetune(folder, **overrides):
+    return run("unet2d_finetune", folder, **{"label_count": 4, "init": "random", **overrides})
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def rows(folder):
+    with (folder / "cases.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def pretrained(shapes, tmp_path_factory):
+    """A folder with a run of every pretext."""
+    root = tmp_path_factory.mktemp("runs")
+    for name in PRETEXTS:
+        run(f"{name}_pretrain", root / name, dataset_dir=str(shapes))
+    return root
+
+
+@pytest.mark.parametrize("name", PRETEXTS)
+def test_pretraining_leaves_a_model_its_signs_and_pictures(name, pretrained):
+    folder = pretrained / name
+    parts, signs = PRETEXTS[name]
+    model = checkpoint.read_model(folder / "model.pt")
+    assert model["provenance"]["pretext"].lower() == name
+    assert model["provenance"]["trained_parts"] == parts
+    assert (model["provenance"]["job"], model["provenance"]["cases"]) == (f"{name}_pretrain", 27)
+    assert model["preprocessing"] == {"image_size": 16, "channels": 3}
+    record = lines(folder)
+    assert [line["epoch"] for line in record] == [1, 2]
+    assert all({"loss", "lr", *signs} <= line.keys() for line in record)
+    assert {"validation_loss", *(f"validation_{sign}" for sign in signs)} <= record[1].keys()
+    assert not {"neighbor_accuracy", "linear_accuracy"} & record[0].keys()
+    assert {"neighbor_accuracy", "linear_accuracy"} <= record[1].keys()
+    assert all(np.isfinite(value) for line in record for value in line.values())
+    assert [path.name for path in (folder / "pictures").iterdir()] == ["epoch-00002.png"]
+    with Image.open(folder / "pictures" / "epoch-00002.png") as picture:
+        side = 18  # of a picture and the gap behind it
+        assert picture.size == (side * COLUMNS.get(name, 2) - 2, side * 8 - 2)
+    assert (folder / "done.json").is_file()
+
+
+@pytest.mark.parametrize("init", ["encoder", "encoder+decoder"])
+@pytest.mark.parametrize("name", PRETEXTS)
+def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path, caplog):
+    caplog.set_level("INFO")
+    knobs = {"dataset_dir": str(shapes), "init": init, "checkpoint": str(pretrained / name / "model.pt")}
+    knobs |= {"max_epochs": 1, "steps_per_epoch": 1}
+    if "decoder" not in PRETEXTS[name][0] and init == "encoder+decoder":
+        with pytest.raises(InputError, match=r"init encoder\+decoder: .*did not train the decoder; expected --init"):
+            finetune(tmp_path / "run", **knobs)
+        assert list(tmp_path.iterdir()) == []
+        return
+    finetune(tmp_path / "run", **knobs)
+    report = read(tmp_path / "run", "transfer.json")
+    assert {key.split(".")[0] for key in report["loaded"]} == set(init.split("+"))
+    tested = set(read(tmp_path / "run", "split.json")["test"])
+    assert {row["case"] for row in rows(tmp_path / "run")} == tested
+    warning = re.search(r"trained on (\d+) of the (\d+) test images(.*);", caplog.text)
+    seen = checkpoint.read_model(pretrained / name / "model.pt")["provenance"]["patients"]
+    assert (int(warning[1]), int(warning[2])) == (len(tested & set(seen)), len(tested))
+    assert (warning[3] == ", without their masks") == (name != "segmentation")
+
+
+@pytest.fixture(scope="module")
+def finetuned(shapes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "finetune"
+    finetune(folder, dataset_dir=str(shapes), validation_fraction=0.25, validation_interval=1)
+    return folder
+
+
+def test_finetuning_leaves_a_row_for_every_image(finetuned):
+    model = checkpoint.read_model(finetuned / "model.pt")
+    assert (model["classes"], model["provenance"]["cases"]) == ({1: "foreground"}, 3)
+    split = read(finetuned, "split.json")
+    assert [len(split[part]) for part in ("pretrain", "train", "validation", "test")] == [0, 3, 1, 26]
+    assert read(finetuned, "labels.json")["cases"] == split["train"] == model["provenance"]["patients"]
+    table = rows(finetuned)
+    assert [row["case"] for row in table] == split["test"]
+    assert all(0 <= float(row["dice"]) <= 1 for row in table)
+    assert all(float(row["label_pixels"]) > 0 and "label_mm3" not in row for row in table)
+    summary = read(finetuned, "cases_summary.json")
+    assert summary["dice"] == pytest.approx(np.mean([float(row["dice"]) for row in table]))
+    assert all(0 <= line["validation_dice"] <= 1 for line in lines(finetuned))
+
+
+@pytest.mark.parametrize("name", [*(f"{name}_pretrain" for name in PRETEXTS), "unet2d_finetune"])
+def test_standard_ids_are_all_there(name, shapes, tmp_path):
+    knobs = {**TINY, "dataset_dir": str(shapes), "output_dir": str(tmp_path / "run")}
+    if name == "unet2d_finetune":
+        knobs |= {"init": "random", "label_count": 4}
+    workflow = ConfigWorkflow(str(BUNDLES / f"{name}.json"), workflow_type="train", logging_file=False, **knobs)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    workflow.finalize()
+
+
+def test_what_pretraining_bundles_share_is_the_same_in_all():
+    configs = {name: json.loads((BUNDLES / f"{name}_pretrain.json").read_text(encoding="utf-8")) for name in PRETEXTS}
+    first = configs["simclr"]
+    # what a pretext's bundle says for itself: what it is, and knobs with other defaults
+    own = {"description", "imports", "output_dir", "session", "data", "network_def", "pretext", "knobs"}
+    own |= {"views", "whole_view", "corruption", "augment", "canvas_size", "jitter_strength", "temperature", "momentum"}
+    own |= {"queue_size", "own_stages", "reconstruction_weight", "pooling"}
+    own |= {"batch_size", "optimizer_name", "lr", "weight_decay", "clip_norm"}
+    for name, config in configs.items():
+        assert config.keys() - own == first.keys() - own, name
+        for key in first.keys() - own:
+            assert config[key] == first[key], (name, key)
+        knobs = dict(config["knobs"])
+        assert knobs.pop("_target_") == "segxfer3d.config.options.Knobs"
+        assert knobs == {knob: f"@{knob}" for knob in config if knob in KNOBS}, name
+        assert config["session"] == {**first["session"], "job": f"{name}_pretrain"}
+        assert config["output_dir"] == first["output_dir"].replace("simclr", name)
+        shared = {**first["data"], "task": name if name in ("classification", "segmentation") else "images"}
+        assert config["data"] == shared
+        assert {**config["network_def"], "out_channels": 0} == {**first["network_def"], "out_channels": 0}
+        for key in ("views", "corruption"):
+            assert config.get(key, configs["conrec"][key]) == configs["conrec"][key], name
+
+
+@pytest.mark.parametrize("name", ["moco_pretrain", "unet2d_finetune"])
+def test_a_stopped_run_resumes_bit_for_bit(name, shapes, tmp_path, monkeypatch):
+    knobs = {"dataset_dir": str(shapes), "max_epochs": 4, "validation_interval": 3}
+    knobs |= {"init": "random", "label_count": 4} if name == "unet2d_finetune" else {"queue_size": 6}
+    run(name, tmp_path / "whole", **knobs)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(name, tmp_path / "run", **knobs)
+    assert not (tmp_path / "run" / "model.pt").exists()
+    run(name, tmp_path / "run", **knobs, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    states = [
+        torch.load(tmp_path / folder / "checkpoints" / "epoch-00004.pt", weights_only=True)["network"]
+        for folder in ("whole", "run")
+    ]
+    assert all(torch.equal(tensor, states[1][key]) for key, tensor in states[0].items())  # the queue and all
+
+
+def test_published_imagenet_weights(shapes, tmp_path):
+    torch.manual_seed(5)
+    encoder = image_unet("resnet18").encoder.resnet.state_dict()
+    published = {**encoder, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    torch.save(published, tmp_path / "resnet18.pth")
+    knobs = {"dataset_dir": str(shapes), "checkpoint": str(tmp_path / "resnet18.pth"), "max_epochs": 1}
+    knobs |= {"backbone": "resnet18", "image_size": 32, "steps_per_epoch": 1, "init": "frozen-encoder"}
+    finetune(tmp_path / "run", **knobs)
+    weights = checkpoint.read_model(tmp_path / "run" / "model.pt")["state_dict"]
+    assert all(torch.equal(weights[f"encoder.resnet.{key}"], tensor) for key, tensor in encoder.items())
+    assert read(tmp_path / "run", "transfer.json")["unused"] == ["fc.weight", "fc.bias"]
+    assert len(rows(tmp_path / "run")) == 26
+    with pytest.raises(InputError, match=r"a foreign one; expected model\.pt of a run; --backbone resnet18"):
+        finetune(tmp_path / "other", **{**knobs, "backbone": "conrec"})
+
+
+def test_more_images_to_pretrain_on(shapes, tmp_path):
+    for index in range(3):
+        save(tmp_path / "more" / f"{index}.png", noise((20, 30), seed=index))
+    run(
+        "simclr_pretrain", tmp_path / "run", dataset_dir=str(shapes), extra_dataset_dir=str(tmp_path / "more"),
+        steps_per_epoch=20, max_epochs=1,
+    )  # fmt: skip
+    provenance = checkpoint.read_model(tmp_path / "run" / "model.pt")["provenance"]
+    assert (provenance["cases"], provenance["extra_data"]) == (30, "folder")
+    assert {"0", "1", "2"} < set(provenance["patients"])
+    assert [len(read(tmp_path / "run", f"{name}.json")["good"]) for name in ("data_check", "extra_check")] == [30, 3]
+
+
+def test_what_pretrains_is_not_tested_on(shapes, tmp_path):
+    knobs = {"dataset_dir": str(shapes), "pretrain_fraction": 0.4, "split_seed": 1, "max_epochs": 1}
+    run("reconstruction_pretrain", tmp_path / "p", **knobs, validation_fraction=0)
+    assert "validation_loss" not in lines(tmp_path / "p")[-1]
+    provenance = checkpoint.read_model(tmp_path / "p" / "model.pt")["provenance"]
+    for seed in (0, 7):
+        finetune(tmp_path / f"f{seed}", **knobs, seed=seed, label_count=None, label_fraction=0.25)
+        split = read(tmp_path / f"f{seed}", "split.json")
+        assert split["pretrain"] == provenance["patients"]
+        assert len(split["pretrain"]) == 12
+        assert len(split["train"]) == 5  # rounded half up
+        assert not set(split["pretrain"]) & {*split["train"], *split["test"]}
+        assert len(rows(tmp_path / f"f{seed}")) == 13
+
+
+def test_a_test_part_of_its_own_is_the_same_for_every_seed(shapes, tmp_path):
+    knobs = {"dataset_dir": str(shapes), "pretrain_fraction": 0.4, "test_fraction": 0.5, "max_epochs": 1}
+    for seed, count in ((0, 4), (7, 8)):
+        finetune(tmp_path / f"f{seed}", **knobs, seed=seed, label_count=count)
+    first, second = (read(tmp_path / f"f{seed}", "split.json") for seed in (0, 7))
+    assert first["test"] == second["test"]
+    assert (len(first["test"]), len(first["train"]), len(second["train"])) == (9, 4, 8)
+    assert {row["case"] for row in rows(tmp_path / "f0")} == set(first["test"])
+    for split in (first, second):
+        assert len({*split["pretrain"], *split["train"], *split["test"]}) == 12 + len(split["train"]) + 9
+    with pytest.raises(InputError, match="test_fraction and official_split"):
+        finetune(tmp_path / "both", **{**knobs, "pretrain_fraction": 0.0}, official_split=True)
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.04, 1), (0.2, 6), (0.95, 29)])
+def test_label_fractions(fraction, count, shapes, tmp_path):
+    finetune(tmp_path / "run", dataset_dir=str(shapes), label_count=None, label_fraction=fraction, max_epochs=1)
+    assert len(read(tmp_path / "run", "labels.json")["cases"]) == count
+    assert len(rows(tmp_path / "run")) == 30 - count
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    """Pascal VOC's layout: four cats in the training part, three in validation, a person in each."""
+    root = tmp_path_factory.mktemp("data") / "VOC2012"
+    for part, number in (("train", 5), ("val", 4)):
+        names = [f"{part}_{index}" for index in range(number)]
+        for index, name in enumerate(names):
+            save(root / "JPEGImages" / f"{name}.jpg", noise((20, 30), seed=index))
+            mask = np.zeros((20, 30), np.uint8)
+            mask[4:12, 4:20] = 15 if index == 0 else 8
+            mask[12] = 255
+            save_paletted(root / "SegmentationClass" / f"{name}.png", mask)
+        listed = root / "ImageSets" / "Segmentation" / f"{part}.txt"
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        listed.write_text("".join(f"{name}\n" for name in names))
+    return root
+
+
+def test_the_official_split_of_a_named_data_set(voc, tmp_path):
+    knobs = {"dataset": "voc", "dataset_dir": str(voc), "target": "cat", "official_split": True, "max_epochs": 1}
+    run("segmentation_pretrain", tmp_path / "p", **knobs)
+    provenance = checkpoint.read_model(tmp_path / "p" / "model.pt")["provenance"]
+    assert (provenance["data"], provenance["target"]) == ("voc", "cat")
+    assert provenance["patients"] == ["train_1", "train_2", "train_3", "train_4"]
+    finetune(tmp_path / "f", **knobs, label_count=2)
+    split = read(tmp_path / "f", "split.json")
+    assert split["test"] == ["val_1", "val_2", "val_3"]
+    assert len(split["train"]) == 2
+    assert set(split["train"]) < set(provenance["patients"])
+    assert checkpoint.read_model(tmp_path / "f" / "model.pt")["classes"] == {1: "cat"}
+    run("classification_pretrain", tmp_path / "c", **{**knobs, "target": "cat,person"})
+    with pytest.raises(InputError, match="no images for segmentation of car"):
+        finetune(tmp_path / "none", **{**knobs, "target": "car"})
+
+
+def test_gray_images(tmp_path):
+    root = write_images(tmp_path / "gray", 24, size=24, channels=1)
+    run("conrec_pretrain", tmp_path / "p", dataset_dir=str(root), max_epochs=1)
+    finetune(tmp_path / "f", dataset_dir=str(root), init="encoder+decoder", checkpoint=str(tmp_path / "p" / "model.pt"))
+    for name in ("p", "f"):
+        model = checkpoint.read_model(tmp_path / name / "model.pt")
+        assert (model["network"]["arguments"]["in_channels"], model["preprocessing"]["channels"]) == (1, 1)
+    assert len(rows(tmp_path / "f")) == 20
+
+
+def test_without_data_images_are_generated_and_pretrained_on(tmp_path, caplog):
+    knobs = {"init": "encoder", "generated_images": 20, "max_epochs": 1}
+    with caplog.at_level("INFO", "segxfer3d"):
+        finetune(tmp_path / "unet2d_finetune" / "001", **knobs)
+    (root,) = (tmp_path / "generated").iterdir()
+    assert {path.name for path in (root / "images").iterdir()} == set(CLASSES)
+    model = checkpoint.read_model(tmp_path / "unet2d_finetune" / "001-pretraining" / "model.pt")
+    assert model["provenance"]["pretext"] == "Reconstruction"
+    assert len(rows(tmp_path / "unet2d_finetune" / "001")) == 16
+    assert "pretraining briefly first" in caplog.text

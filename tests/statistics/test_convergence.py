@@ -1,0 +1,95 @@
+import doctest
+
+import numpy as np
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.statistics import converge, convergence, first_reached
+
+
+def curve(final, rate, steps=range(25, 2001, 25)):
+    """Dice that nears ``final`` exponentially."""
+    return [(step, final * (1 - np.exp(-step / rate))) for step in steps]
+
+
+def curves(rates=(200, 100), seeds=8, spread=0.1):
+    rng = np.random.default_rng(0)
+    return {
+        arm: {s: curve(0.8, rate * (1 + spread * rng.standard_normal())) for s in range(seeds)}
+        for arm, rate in zip(("random", "encoder"), rates, strict=True)
+    }
+
+
+def test_first_reached():
+    points = [(10, 0.2), (20, 0.6), (30, 0.4), (40, 0.8)]
+    assert first_reached(points, 0.5) == pytest.approx(17.5)
+    assert first_reached(points, 0.7) == pytest.approx(37.5)
+    assert first_reached(points, 0.8) == 40
+    assert first_reached(points, 0.1) == 10
+    assert first_reached(points, 0.9) is None
+    assert doctest.testmod(convergence).failed == 0
+
+
+def test_steps_of_known_curves():
+    random, encoder = converge(curves(spread=0))
+    assert random.steps == pytest.approx(-200 * np.log(0.05), rel=0.01)
+    assert encoder.steps == pytest.approx(-100 * np.log(0.05), rel=0.01)
+    assert random.interval == pytest.approx((random.steps, random.steps))
+    assert (random.difference, random.difference_interval) == (0, (0, 0))
+    assert random.never == encoder.never == ()
+    assert encoder.final == pytest.approx(0.8)
+
+
+def test_the_faster_arm_is_found_with_its_interval():
+    random, encoder = converge(curves(), resamples=2000)
+    assert encoder.difference == pytest.approx(encoder.steps - random.steps)
+    assert encoder.difference_interval[1] < 0
+    assert encoder.interval[0] < encoder.steps < encoder.interval[1]
+    assert encoder.steps == pytest.approx(np.mean(encoder.seed_steps))
+    assert encoder.seeds == tuple(range(8))
+    assert converge(curves(), resamples=2000)[1] == encoder
+
+
+def test_a_level_set_by_one_arm():
+    made = {"random": {s: curve(0.8, 200) for s in range(5)}, "frozen-random": {s: curve(0.3, 20) for s in range(5)}}
+    own, common = converge(made)[1], converge(made, level_of="random")[1]
+    assert own.steps < 100
+    assert own.final == pytest.approx(0.3)
+    assert common.never == (0, 1, 2, 3, 4)
+    assert common.steps == 2000
+
+
+def test_an_arm_that_learns_nothing_never_converges():
+    made = curves()
+    made["encoder"][3] = [(25, 0.0), (2000, 0.0)]
+    encoder = converge(made)[1]
+    assert encoder.never == (3,)
+    assert encoder.seed_steps[3] == 2000
+
+
+def test_one_seed_has_no_interval():
+    encoder = converge(curves(seeds=1))[1]
+    assert encoder.interval is None
+    assert encoder.difference_interval is None
+
+
+def test_bad_curves_are_named():
+    good = curves()
+    with pytest.raises(InputError, match="at least two"):
+        converge({"random": good["random"]})
+    with pytest.raises(InputError, match="unknown arm 'whole': expected one of random, encoder"):
+        converge(good, level_of="whole")
+    with pytest.raises(InputError, match="unknown arm 'a'"):
+        converge(good, reference="a")
+    with pytest.raises(InputError, match="share"):
+        converge(good, share=95)
+    with pytest.raises(InputError, match="cannot be paired: encoder with seed 7"):
+        converge({**good, "encoder": {s: good["encoder"][s] for s in range(7)}})
+    for bad, message in (
+        ([(1, 0.5)], "at least two evaluations"),
+        ([], "at least two evaluations"),
+        ([(1, 0.5), (2, float("nan"))], "all finite"),
+        ([(2, 0.5), (1, 0.6)], "steps that ascend"),
+    ):
+        with pytest.raises(InputError, match=f"curve of encoder with seed 7: expected .*{message}"):
+            converge({**good, "encoder": {**good["encoder"], 7: bad}})

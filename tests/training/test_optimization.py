@@ -1,0 +1,78 @@
+"""LARS: against its formula, exempt tensors, saved and loaded, its learning rate."""
+
+import pytest
+import torch
+from torch import nn
+
+from segxfer3d.training.optimization import lars_rate, make_optimizer
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 4, 2))
+
+
+def backward(module, seed):
+    module.zero_grad()
+    module(torch.rand(4, 2, 4, 4, generator=torch.Generator().manual_seed(seed))).square().sum().backward()
+
+
+def slow_lars(module, steps, lr, decay):
+    """SGD with momentum on gradients with decay, scaled by 0.001 |w| / (|g| + decay |w|) for weights."""
+    velocity = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
+    for seed in range(steps):
+        backward(module, seed)
+        with torch.no_grad():
+            for name, p in module.named_parameters():
+                update = p.grad.clone()
+                if p.ndim > 1:
+                    update += decay * p
+                    update *= 0.001 * p.norm() / (p.grad.norm() + decay * p.norm())
+                velocity[name] = 0.9 * velocity[name] + update
+                p -= lr * velocity[name]
+
+
+def test_lars_is_its_formula():
+    fast, slow = network(), network()
+    optimizer = make_optimizer(fast, "lars", lr=0.3, weight_decay=0.01)
+    for seed in range(3):
+        backward(fast, seed)
+        optimizer.step()
+    slow_lars(slow, 3, 0.3, 0.01)
+    for (name, ours), theirs in zip(fast.named_parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_lars_goes_on_bit_for_bit(tmp_path):
+    module = network()
+    optimizer = make_optimizer(module, "lars", lr=0.3, weight_decay=1e-4)
+    for seed in range(2):
+        backward(module, seed)
+        optimizer.step()
+    torch.save({"network": module.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    again = network(seed=1)
+    again.load_state_dict(state["network"])
+    again_optimizer = make_optimizer(again, "lars", lr=0.3, weight_decay=1e-4)
+    again_optimizer.load_state_dict(state["optimizer"])
+    for seed in range(2, 4):
+        for m, o in ((module, optimizer), (again, again_optimizer)):
+            backward(m, seed)
+            o.step()
+    for ours, theirs in zip(module.parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_lars_passes_over_frozen_parameters():
+    module = network()
+    module[0].requires_grad_(False)
+    before = module[0].weight.clone()
+    optimizer = make_optimizer(module, "lars", lr=0.3, weight_decay=0.1)
+    backward(module, 0)
+    optimizer.step()
+    assert torch.equal(module[0].weight, before)
+
+
+@pytest.mark.parametrize(("batch_size", "rate"), [(16, 0.3), (64, 0.6), (4096, 4.8)])
+def test_lars_rate(batch_size, rate):
+    assert lars_rate(batch_size) == pytest.approx(rate)

@@ -1,0 +1,73 @@
+"""Transfer: what comes across, what stays, what is refused."""
+
+import pytest
+import torch
+
+from segxfer3d.errors import InputError
+from segxfer3d.networks import genesis_unet
+from segxfer3d.weights.initialize import INITIALIZATIONS, initialize, load_all, needs_checkpoint
+
+LOADED = {
+    "random": set(), "encoder": {"encoder"}, "encoder+decoder": {"encoder", "decoder"},
+    "whole": {"encoder", "decoder", "head"}, "frozen-encoder": {"encoder"}, "frozen-random": set(),
+}  # fmt: skip
+
+
+def network(seed, **arguments):
+    torch.manual_seed(seed)
+    return genesis_unet(width=2, **arguments)
+
+
+@pytest.mark.parametrize("init", INITIALIZATIONS)
+def test_every_tensor_is_accounted_for(init):
+    source, target = network(0).state_dict(), network(1)
+    for tensor in source.values():
+        tensor += 1  # so that fresh statistics differ as well
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    report = initialize(target, init, source if needs_checkpoint(init) else None, "x.pt")
+    after = target.state_dict()
+    for key in after:
+        expected = source if key.split(".")[0] in LOADED[init] else before
+        assert torch.equal(after[key], expected[key]), key
+    assert sorted(report.loaded + report.left) == sorted(after)
+    assert sorted(report.used + report.unused) == sorted(source if needs_checkpoint(init) else [])
+    assert target.frozen == ({"encoder"} if init.startswith("frozen") else set())
+    assert init in report.summary()
+
+
+def test_whole_keeps_its_own_head_where_the_shape_differs():
+    target = network(1, out_channels=2)
+    report = initialize(target, "whole", network(0).state_dict())
+    assert set(report.left) == {"head.weight", "head.bias"}
+
+
+def test_whole_wants_a_head():
+    source = network(0).state_dict()
+    del source["head.bias"]
+    with pytest.raises(InputError, match=r"head\.bias is missing"):
+        initialize(network(1), "whole", source)
+
+
+def test_refusals_load_nothing():
+    target = network(1)
+    before = target.state_dict()["encoder.stages.0.0.weight"].clone()
+    source = network(0).state_dict()
+    with pytest.raises(InputError, match="expected one of random, encoder"):
+        initialize(target, "encoder-only", source)
+    with pytest.raises(InputError, match="needs a checkpoint"):
+        initialize(target, "encoder")
+    with pytest.raises(InputError, match="another width"):
+        initialize(target, "encoder", genesis_unet(width=3).state_dict(), "wide.pt")
+    del source["encoder.stages.3.0.weight"]
+    with pytest.raises(InputError, match=r"encoder\.stages\.3\.0\.weight is missing"):
+        initialize(target, "encoder", source)
+    assert torch.equal(target.state_dict()["encoder.stages.0.0.weight"], before)
+
+
+def test_load_all_wants_every_part():
+    source = network(0).state_dict()
+    target = network(1)
+    assert load_all(target, source).left == []
+    del source["head.bias"]
+    with pytest.raises(InputError, match=r"head\.bias"):
+        load_all(target, source)
