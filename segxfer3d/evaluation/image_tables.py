@@ -16,8 +16,7 @@ from segxfer3d.evaluation.metrics import class_index
 from segxfer3d.evaluation.previews import Preview, in_window
 from segxfer3d.evaluation.tables import Table
 from segxfer3d.losses import with_valid
-from segxfer3d.training.engines import to_device
-from segxfer3d.training.handlers import unwrap
+from segxfer3d.networks.forward import to_device, unwrap
 
 
 class ImagePreparation:

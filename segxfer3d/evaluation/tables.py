@@ -24,8 +24,8 @@ from segxfer3d.evaluation.lesions import measure_lesions, summarize_lesions
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, class_index, summarize, voxel_volume
 from segxfer3d.evaluation.previews import SHARED, Preview
 from segxfer3d.evaluation.slices import to_ras
+from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import Session
-from segxfer3d.training.handlers import unwrap
 
 LESION_MEASURES = ("lesion_sensitivity", "false_positives_per_scan", "lesion_f1", "lesion_surface_dice")
 CACHED_VOXELS = 500_000_000  # validation cases kept in memory: 2 GB of float32

@@ -19,8 +19,8 @@ from segxfer3d.evaluation.tables import CaseDataset, to_native
 from segxfer3d.inference.write import components, to_label_map, write_components, write_volume
 from segxfer3d.jobs.volumes import find_source
 from segxfer3d.networks import SegmentationNetwork, build
+from segxfer3d.networks.forward import layout_of
 from segxfer3d.run.folder import Session
-from segxfer3d.training.engines import layout_of
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights import initialize as transfer
 

@@ -7,61 +7,27 @@ the inferer, clipping in the optimizer, freezing in the network.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Average
-from monai.data import MetaTensor
 from monai.engines import Evaluator, Trainer
 from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer, SlidingWindowInferer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from segxfer3d.networks.forward import NetworkForward, plain, to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
 
-
-def plain(tensor: Tensor, channels_last: bool) -> Tensor:
-    """A plain tensor (no metadata, which slows every operation down) in the wanted memory layout."""
-    if isinstance(tensor, MetaTensor):
-        tensor = tensor.as_tensor()
-    if channels_last and tensor.ndim in (4, 5):
-        layout = torch.channels_last if tensor.ndim == 4 else torch.channels_last_3d
-        tensor = tensor.contiguous(memory_format=layout)
-    return tensor
-
-
-def layout_of(network: nn.Module) -> torch.memory_format:
-    """The channels-last layout of a network's dimensions."""
-    volumes = any(parameter.ndim == 5 for parameter in network.parameters())
-    return torch.channels_last_3d if volumes else torch.channels_last
-
-
-class TrainInferer(Inferer):
-    """Forward pass of a whole batch, under bf16 autocast where ``amp``; gives float32 so that losses are exact."""
-
-    def __init__(self, amp: bool = True, channels_last: bool = True) -> None:
-        super().__init__()
-        self.amp = amp
-        self.channels_last = channels_last
-
-    def __call__(self, inputs: Any, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """``inputs``: (N, C, *spatial), or a batch of such; what ``network`` makes of them."""
-        if isinstance(inputs, Mapping):
-            device = next(iter(inputs.values())).device
-            inputs = {key: plain(value, self.channels_last) for key, value in inputs.items()}
-        else:
-            device = inputs.device
-            inputs = plain(inputs, self.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.amp):
-            output = network(inputs, *args, **kwargs)
-        return output.float() if isinstance(output, Tensor) else output
+# the name that bundles of earlier versions have
+TrainInferer = NetworkForward
 
 
 class WindowInferer(SlidingWindowInferer):
-    """Sliding windows over a volume of any size, forward passes as in :class:`TrainInferer`."""
+    """Sliding windows over a volume of any size, forward passes as in :class:`.NetworkForward`."""
 
     def __init__(
         self,
@@ -73,7 +39,7 @@ class WindowInferer(SlidingWindowInferer):
         progress: bool = False,
     ) -> None:
         super().__init__(tuple(patch_size), batch_size, overlap=overlap, mode="gaussian", progress=progress)
-        self.forward = TrainInferer(amp, channels_last)
+        self.forward = NetworkForward(amp, channels_last)
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """``inputs``: (1, C, X, Y, Z); the logits (1, K, X, Y, Z)."""
@@ -84,11 +50,6 @@ class WindowInferer(SlidingWindowInferer):
             return result
 
         return super().__call__(plain(inputs, False), window, *args, **kwargs)
-
-
-def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """The tensors of a batch, on ``device``."""
-    return {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, Tensor)}
 
 
 class PretextTrainer(Trainer):
@@ -128,7 +89,7 @@ class PretextTrainer(Trainer):
         losses["loss"].backward()
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
         engine.optimizer.step()
-        getattr(engine.network, "module", engine.network).after_step()
+        unwrap(engine.network).after_step()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return [{name: value.detach() for name, value in losses.items()}]
 

@@ -21,17 +21,12 @@ from torch.utils.tensorboard import SummaryWriter
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.networks.forward import unwrap
 from segxfer3d.run import processes
 from segxfer3d.run.folder import Session, seed_everything
 from segxfer3d.weights.checkpoint import StateFolder
 
 logger = logging.getLogger(__name__)
-
-
-def unwrap(network: nn.Module) -> nn.Module:
-    """The module inside DistributedDataParallel and torch.compile."""
-    network = getattr(network, "module", network)
-    return getattr(network, "_orig_mod", network)
 
 
 class RepeatableEpochs:

@@ -17,10 +17,10 @@ from segxfer3d.data.image_dataset import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import Preprocessing
 from segxfer3d.evaluation.tables import CaseTable, format_table, save_previews
 from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.networks.forward import layout_of
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.run import processes
 from segxfer3d.run.folder import Session
-from segxfer3d.training.engines import layout_of
 from segxfer3d.weights import checkpoint
 
 

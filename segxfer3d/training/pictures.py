@@ -11,10 +11,9 @@ from torch.utils.data import DataLoader, default_collate
 
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.images import EVALUATION_BATCH, ImagePretrainingData
+from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.run.folder import Session
-from segxfer3d.training.engines import to_device
-from segxfer3d.training.handlers import unwrap
 from segxfer3d.training.probes import image_grid, linear_accuracy, neighbor_accuracy
 
 PICTURES = 8  # rows of a picture file

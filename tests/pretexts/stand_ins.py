@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d.networks import conrec_unet
-from segxfer3d.training.engines import TrainInferer
+from segxfer3d.networks.forward import NetworkForward
 
 
 class View(NamedTuple):
@@ -56,7 +56,7 @@ def step(pretext, optimizer, seed, amp=False, **options):
     torch.manual_seed(seed)
     pretext.train()
     optimizer.zero_grad()
-    losses = TrainInferer(amp=amp, channels_last=False)(batch(seed=seed, **options), pretext)
+    losses = NetworkForward(amp=amp, channels_last=False)(batch(seed=seed, **options), pretext)
     losses["loss"].backward()
     optimizer.step()
     pretext.after_step()
