@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config.options import listed
+from segxfer3d.config.knobs import listed
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "knobs.md"

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from segxfer3d.config.options import KNOBS, listed
+from segxfer3d.config.knobs import KNOBS, listed
 from segxfer3d.errors import InputError
 
 RUN_ARGUMENTS = (

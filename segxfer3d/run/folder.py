@@ -30,7 +30,7 @@ import torch
 import segxfer3d
 from segxfer3d import files
 from segxfer3d.config import command_line as guard
-from segxfer3d.config.options import Knobs, differences
+from segxfer3d.config.knobs import Knobs, differences
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
 

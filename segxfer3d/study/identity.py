@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import segxfer3d
-from segxfer3d.config.options import FREE
+from segxfer3d.config.knobs import FREE
 from segxfer3d.errors import InputError
 
 DIGITS = 16

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 from segxfer3d.errors import InputError
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 from segxfer3d.study import identity
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.reading import Reader, nearest, read_bundle, read_object, read_parameters

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segxfer3d.config import command_line as guard
-from segxfer3d.config.options import KNOBS, Knobs
+from segxfer3d.config.knobs import KNOBS, Knobs
 from segxfer3d.errors import InputError
 
 ROOT = Path(__file__).parents[2]

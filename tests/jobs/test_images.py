@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 from segxfer3d.data.synthetic.images import CLASSES, write_images
 from segxfer3d.errors import InputError
 from segxfer3d.networks import image_unet
@@ -166,7 +166,7 @@ def test_what_pretraining_bundles_share_is_the_same_in_all():
         for key in first.keys() - own:
             assert config[key] == first[key], (name, key)
         knobs = dict(config["knobs"])
-        assert knobs.pop("_target_") == "segxfer3d.config.options.Knobs"
+        assert knobs.pop("_target_") == "segxfer3d.config.knobs.Knobs"
         assert knobs == {knob: f"@{knob}" for knob in config if knob in KNOBS}, name
         assert config["session"] == {**first["session"], "job": f"{name}_pretrain"}
         assert config["output_dir"] == first["output_dir"].replace("simclr", name)

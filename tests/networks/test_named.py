@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, build, conrec_unet, image_unet
 from segxfer3d.networks.named import BUILDERS

@@ -3,7 +3,7 @@
 import json
 
 from scripts import write_knobs
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 
 
 def test_the_page_is_up_to_date():

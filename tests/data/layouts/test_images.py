@@ -1,6 +1,6 @@
 import pytest
 
-from segxfer3d.config.options import KNOBS
+from segxfer3d.config.knobs import KNOBS
 from segxfer3d.data.layouts.images import DATASETS, find_images
 from segxfer3d.errors import InputError
 
