@@ -10,19 +10,18 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
-import json
 import logging
 import os
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from segxfer3d.config.knobs import KNOBS, listed
+from segxfer3d.config.options import OptionInfo
 from segxfer3d.errors import InputError
 
 RUN_ARGUMENTS = (
@@ -69,22 +68,35 @@ def config_files(argv: Sequence[str]) -> list[str]:
 
 
 def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
-    """The top level of the configs, later ones winning, as MONAI merges them (only the keys matter here).
+    """The configs (JSON or YAML) merged as MONAI merges them, the later ones winning.
 
     Raises:
-        InputError: a file is missing or no JSON.
+        InputError: a file is missing, or cannot be read.
     """
-    merged: dict[str, Any] = {}
+    from monai.bundle import ConfigParser
+
     for file in files:
+        if not Path(file).is_file():
+            raise InputError(f"bundle {file}: no such file")
         try:
-            merged.update(json.loads(Path(file).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"bundle {file}: not a JSON config ({error})") from error
+            content = ConfigParser.load_config_file(file)
+        except Exception as error:  # the readers of JSON and YAML have their own kinds
+            raise InputError(f"bundle {file}: no JSON or YAML that can be read ({error})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"bundle {file}: expected an object with the bundle's values, got {type(content).__name__}")
+    merged: dict[str, Any] = ConfigParser.load_config_files([str(file) for file in files])
     return merged
 
 
-def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+def check_command_line(
+    argv: Sequence[str], config: Mapping[str, Any], known: Collection[str] = ()
+) -> dict[str, str]:
     """Refuse overrides that would be ignored.
+
+    Args:
+        argv: the command line.
+        config: the bundle, as its files say it.
+        known: names of its options.
 
     Returns:
         the overrides as typed: key to value.
@@ -109,7 +121,7 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[s
         name = name.replace("-", "_")
         if name in RUN_ARGUMENTS or name == "help":
             continue
-        check_key(name, config)
+        check_key(name, config, known)
         if not has_value:
             if isinstance(config.get(name), bool):
                 raise InputError(f"--{name}: expected --{name} True or --{name} False")
@@ -124,62 +136,86 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any]) -> dict[s
     return overrides
 
 
-def check_key(name: str, config: Mapping[str, Any]) -> None:
+def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ()) -> None:
     """Refuse a key that no config knows, or that stands there for MONAI's sake and follows another one.
 
     Raises:
         InputError: with the nearest known one.
     """
     alias = config.get(name)
-    if name in KNOBS and isinstance(alias, str) and alias.startswith("@"):
+    if isinstance(alias, str) and alias.startswith("@") and "::" not in alias:
         raise InputError(f"--{name}: this bundle takes --{alias[1:]} instead")
     parts = name.replace("#", "::").split("::")
     if len(parts) == 1 and name not in config:
-        near = difflib.get_close_matches(name, [key for key in config if key in KNOBS], n=1, cutoff=0.6)
+        near = difflib.get_close_matches(name, sorted(known) or list(config), n=1, cutoff=0.6)
         hint = f"did you mean --{near[0]}?" if near else "--help lists the knobs"
         dotted = f" (write nested keys with ::, as in --{name.replace('.', '::')})" if "." in name else ""
         raise InputError(f"--{name}: no such knob in this bundle; {hint}{dotted}")
     node: Any = config
     for depth, part in enumerate(parts):
-        known = isinstance(node, Mapping) and part in node
+        inside = isinstance(node, Mapping) and part in node
         in_list = isinstance(node, list) and part.isdigit() and int(part) < len(node)
         last_of_section = depth == len(parts) - 1 and depth > 0 and isinstance(node, Mapping) and "_target_" in node
-        if not (known or in_list or last_of_section):
+        if not (inside or in_list or last_of_section):
             raise InputError(f"--{name}: nothing called {'::'.join(parts[: depth + 1])!r} in this bundle")
-        if known:
+        if inside:
             node = node[part]
         elif in_list:
             node = node[int(part)]
 
 
-def help_text(config: Mapping[str, Any]) -> str:
-    """The knobs of a bundle, one a line, with their defaults."""
+def help_text(config: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> str:
+    """The options of a bundle, one a line, with their defaults."""
     lines = [str(config.get("description", "")), "", "knobs (--name value):"]
-    lines += [f"  --{name:<22} {knob.help} [{default}]" for name, (default, knob) in listed(config).items()]
+    lines += [f"  --{name:<22} {info.help} [{default_of(name, config)}]" for name, info in known.items()]
     return "\n".join(lines)
 
 
-def start(argv: Sequence[str] | None = None) -> dict[str, str]:
+def default_of(name: str, config: Mapping[str, Any]) -> str:
+    """What a bundle says for an option, in words."""
+    default = config.get(name)
+    return "none" if default in ("", None) else str(default).lstrip("$").replace("@", "")
+
+
+def start(known: Mapping[str, OptionInfo], argv: Sequence[str] | None = None) -> dict[str, str]:
     """Check the command line of this process and install the short error display; ``--help`` ends here.
+
+    Args:
+        known: the options of the bundle.
+        argv: the command line; by default this process's.
 
     Returns:
         the overrides as typed, empty where the process was not started by ``monai.bundle run``.
+
+    Raises:
+        InputError: what :func:`check_command_line` refuses.
     """
     argv = sys.argv if argv is None else argv
     if not started_by_bundle_run(argv):
         return {}
     sys.excepthook = show_error
     logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own
-    files = config_files(argv)
+    files, arguments = config_files(argv), _args_file(argv)
     if not files:
-        return {}  # --args_file names the configs: its overrides are for MONAI alone
+        named = arguments.get("config_file") or []
+        files = [str(name) for name in ([named] if isinstance(named, str) else named)]
     config = merged_config(files)
     if "--help" in argv or "-h" in argv:
-        print(help_text(config))
+        print(help_text(config, known))
         raise SystemExit(0)
-    if argument(argv, "tracking") == "mlflow" and importlib.util.find_spec("mlflow") is None:
-        raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
-    return check_command_line(argv, config)
+    if "mlflow" in (argument(argv, "tracking"), arguments.get("tracking")):
+        if importlib.util.find_spec("mlflow") is None:
+            raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
+    for name in arguments:
+        if name not in RUN_ARGUMENTS:
+            check_key(name, config, known)
+    return check_command_line(argv, config, known)
+
+
+def _args_file(argv: Sequence[str]) -> dict[str, Any]:
+    """What ``--args_file`` holds; MONAI has read it before, so that it can be read."""
+    name = argument(argv, "args_file") or argument(argv, "args-file")
+    return merged_config([name]) if name else {}
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -1,0 +1,289 @@
+"""The options that bundles share, grouped by subject; what only one pretext has stands in its own file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segxfer3d.config.initializations import INITIALIZATIONS
+from segxfer3d.config.options import Group, option
+
+SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
+OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
+BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50")
+BORDERS = ("ignore", "foreground", "background")
+PARTS = ("test", "validation", "train", "all")
+WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
+
+_SEEDS = 2**32 - 1
+_STEPS = 10**9
+_SKIP_BAD = "go on without the cases that cannot be used, and record which"
+
+
+@dataclass(frozen=True)
+class Run(Group):
+    """What every job has: where it writes, and what it computes on."""
+
+    output_dir: str = option(
+        "", "where the run, or the masks, are written", path="folder", empty=False, text="a folder",
+        changes_result=False, tells_arms=False,
+    )  # fmt: skip
+    amp: bool = option(
+        False, "bf16 autocast; by default where the device multiplies bf16 in hardware", tells_arms=False
+    )
+    channels_last: bool = option(True, "channels-last memory layout", tells_arms=False)
+    device: str = option(
+        "cpu", "where the network runs", text="cpu, cuda or cuda:<n>", changes_result=False, tells_arms=False
+    )
+    progress: bool = option(True, "progress bars", changes_result=False, tells_arms=False)
+
+
+@dataclass(frozen=True)
+class Data(Group):
+    """Which data, and how they are split."""
+
+    dataset_dir: str = option("", "the data; empty: some are generated", path="folder", tells_arms=False)
+    dataset: str = option(
+        "", "layout of dataset_dir; nothing: the one that fits", text="the name of a layout, or nothing",
+        tells_arms=False,
+    )  # fmt: skip
+    patient_pattern: str = option(
+        "", "finds the patient in a file name (its first group); empty: see docs", pattern=True
+    )
+    skip_bad_cases: bool = option(False, _SKIP_BAD)
+    split_seed: int = option(0, "seed of the split by patient; the same for every arm of a study", least=0, most=_SEEDS)
+    pretrain_fraction: float = option(
+        0.0, "share of the patients set apart for pretraining; 0: the training part serves", least=0, below=1
+    )
+    validation_fraction: float = option(0.15, "share of the patients for validation", least=0, below=1)
+
+
+@dataclass(frozen=True)
+class TestPart(Group):
+    """What is measured."""
+
+    __test__ = False  # for pytest
+
+    test_fraction: float = option(
+        0.25,
+        "share of the patients for the final table; of images, 0 measures all that are not labeled",
+        least=0,
+        below=1,
+    )
+
+
+@dataclass(frozen=True)
+class Labels(Group):
+    """How many labels may be used."""
+
+    label_fraction: float | None = option(
+        None, "share of the training patients (of all images) whose labels are used", above=0, most=1, tells_arms=False
+    )
+    label_count: int | None = option(
+        None, "number of training patients (or images) whose labels are used", least=1, most=10**9, tells_arms=False
+    )
+
+    def problems(self) -> list[str]:
+        """One of the two says it."""
+        both = self.label_fraction is not None and self.label_count is not None
+        return ["label_fraction and label_count: expected one of them, got both"] if both else []
+
+
+@dataclass(frozen=True)
+class Start(Group):
+    """What a network starts from."""
+
+    checkpoint: str = option(
+        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
+    )
+    init: str = option(
+        "encoder", "which parts start from the checkpoint, and which stay frozen", choices=INITIALIZATIONS,
+        tells_arms=False,
+    )  # fmt: skip
+    pretrain_config: str = option(
+        "", "run on the generated data first, where no checkpoint is given", path="file", text="a bundle",
+        changes_result=False, tells_arms=False,
+    )  # fmt: skip
+    decoder_warmup_epochs: int = option(
+        0, "epochs in which only decoder and head train, before all does", least=0, most=_STEPS
+    )
+
+
+@dataclass(frozen=True)
+class Training(Group):
+    """How long, how fast, and what is kept."""
+
+    resume: bool = option(False, "go on with the run in output_dir", changes_result=False, tells_arms=False)
+    save_interval: int = option(
+        1, "epochs from one training state to the next", least=1, most=_STEPS, changes_result=False, tells_arms=False
+    )
+    seed: int = option(
+        0, "seed of the labels drawn, the weights, the patches and the corruption", least=0, most=_SEEDS,
+        tells_arms=False,
+    )  # fmt: skip
+    max_epochs: int = option(100, "number of epochs", least=1, most=_STEPS)
+    steps_per_epoch: int = option(20, "training steps in an epoch", least=1, most=_STEPS)
+    batch_size: int = option(4, "patches in a step, for each process", least=1, most=2**20)
+    optimizer_name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
+    lr: float = option(0.001, "peak learning rate", above=0, most=1000)
+    weight_decay: float = option(0.0, "weight decay (not on biases and norms)", least=0, most=1000)
+    schedule: str = option("warmup-cosine", "course of the learning rate", choices=SCHEDULES)
+    warmup_fraction: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
+    clip_norm: float = option(1.0, "largest gradient norm; 0: no clipping", least=0, most=10**6)
+    patience: int = option(0, "validations without progress before the run stops; 0: never", least=0, most=_STEPS)
+    keep: str = option(
+        "last", "which weights become model.pt: the last, or the best on validation", choices=("last", "best")
+    )
+    validation_interval: int = option(1, "epochs from one validation to the next", least=1, most=_STEPS)
+    compile: bool = option(False, "torch.compile the network", changes_result=False, tells_arms=False)
+    num_workers: int = option(0, "loader processes", least=0, most=256, changes_result=False, tells_arms=False)
+
+
+@dataclass(frozen=True)
+class Volumes(Group):
+    """How volumes become what the network sees."""
+
+    spacing: tuple[float, float, float] | None = option(
+        None, "voxel spacing to resample to; none: native", above=0, most=1000, text="three millimeters"
+    )
+    intensity: str = option(
+        "auto",
+        "how intensities become [0, 1]; auto: window for CT, percentile otherwise",
+        choices=("auto", "window", "percentile"),
+    )
+    window_low: float = option(WINDOW[0], "lower end of the HU window", least=-(10**6), most=10**6)
+    window_high: float = option(WINDOW[1], "upper end of the HU window", least=-(10**6), most=10**6)
+    patch_size: tuple[int, int, int] = option(
+        (64, 64, 32), "voxels of a training patch and of an inference window", least=8, most=1024, multiple=8,
+        text="three multiples of 8 up to 1024",
+    )  # fmt: skip
+
+    def problems(self) -> list[str]:
+        """A window has two ends."""
+        low, high = self.window_low, self.window_high
+        return [] if low < high else [f"window_low: expected less than window_high ({high:g})"]
+
+
+@dataclass(frozen=True)
+class Phantoms(Group):
+    """Volumes that are made where none are given."""
+
+    phantom_patients: int = option(16, "patients made where no data is given", least=4, most=10_000)
+
+
+@dataclass(frozen=True)
+class Cubes(Group):
+    """How pretraining crops are drawn from volumes."""
+
+    crop_rule: str = option(
+        "auto",
+        "how pretraining crops are drawn; auto: genesis where a CT is large enough",
+        choices=("auto", "genesis", "uniform"),
+    )
+
+
+@dataclass(frozen=True)
+class Patches(Group):
+    """How training patches are drawn from labeled volumes."""
+
+    foreground_share: float = option(0.5, "share of the patches centered on foreground", least=0, most=1)
+
+
+@dataclass(frozen=True)
+class Windows(Group):
+    """How a whole volume is gone through."""
+
+    overlap: float = option(0.25, "overlap of neighboring inference windows", least=0, most=0.99)
+
+
+@dataclass(frozen=True)
+class Lesions(Group):
+    """Measures of connected components."""
+
+    lesions: bool = option(
+        False, "measure connected components too: which were found, and false positives", tells_arms=False
+    )
+    lesion_tolerance: float = option(
+        2.0, "distance that the surface dice of a lesion allows", least=0, most=1000, text="mm, from 0 to 1000",
+        tells_arms=False,
+    )  # fmt: skip
+    lesion_min_iou: float = option(
+        0.0, "IoU that finds a lesion; 0: any overlap does", least=0, most=1, tells_arms=False
+    )
+
+
+@dataclass(frozen=True)
+class Images(Group):
+    """Which images of a data set, and what they show."""
+
+    target: str = option(
+        "", "what is segmented or told apart, where the data set has several", text="a name, or nothing",
+        tells_arms=False,
+    )  # fmt: skip
+    border: str = option("ignore", "what pixels are that annotators left open", choices=BORDERS)
+    official_split: bool = option(False, "keep to the data set's own training and validation part")
+    generated_images: int = option(300, "images made where no data is given", least=20, most=10**6)
+
+
+@dataclass(frozen=True)
+class ExtraImages(Group):
+    """What images are pretrained on beside."""
+
+    extra_dataset: str = option(
+        "", "layout of extra_dataset_dir; nothing: the one that fits", text="the name of a layout, or nothing"
+    )
+    extra_dataset_dir: str = option("", "more images for pretraining, all of them", path="folder")
+    canvas_size: int = option(128, "pixels of a side of the stored images that views are cut from", least=8, most=8192)
+
+
+@dataclass(frozen=True)
+class Monitor(Group):
+    """What is looked at while a pretext trains."""
+
+    probe: bool = option(True, "measure how well classes can be told from embeddings, where there are classes")
+    monitor_interval: int = option(
+        20, "epochs from one look at probes and pictures to the next; 0: never", least=0, most=_STEPS,
+        changes_result=False, tells_arms=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GenesisNetwork(Group):
+    """The 3D U-Net of Models Genesis."""
+
+    width: int = option(32, "channels of the first convolution; 32 is the published network", least=1, most=4096)
+    batch_statistics: bool = option(False, "batch norm uses batch statistics in evaluation too")
+
+
+@dataclass(frozen=True)
+class ImageNetwork(Group):
+    """The 2D U-Nets, and the size of the images that they see."""
+
+    image_size: int = option(
+        64, "pixels of a side of what the network sees (of 32 for a ResNet)", least=8, most=8192, multiple=8,
+        text="a multiple of 8 up to 8192",
+    )  # fmt: skip
+    backbone: str = option("conrec", "encoder: the paper's, or one that ImageNet weights exist for", choices=BACKBONES)
+    width: int = option(32, "channels of the first convolution; 32 is the published network", least=1, most=4096)
+
+
+@dataclass(frozen=True)
+class Evaluation(Group):
+    """Which model is measured, and on what."""
+
+    checkpoint: str = option(
+        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
+    )
+    part: str = option("test", "which part of the split is evaluated", choices=PARTS)
+
+
+@dataclass(frozen=True)
+class Inference(Group):
+    """Which model, and what it segments."""
+
+    checkpoint: str = option(
+        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
+    )
+    input: str = option("", "what to segment", path="place", text="a volume, an image, or a folder of such")
+    skip_bad_cases: bool = option(False, _SKIP_BAD)
+    probabilities: bool = option(False, "write the probabilities beside the masks")
+    batch_size: int = option(4, "patches in a step, for each process", least=1, most=2**20)

@@ -1,0 +1,85 @@
+"""Where the bundles are that come with the package, in a repository and in an installed package alike."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from functools import cache
+from pathlib import Path
+
+from segxfer3d.errors import InputError, some
+
+ENDINGS = (".json", ".yaml", ".yml")
+
+
+@cache
+def shipped_folder() -> Path:
+    """The folder with the bundles of this package, their studies and ``options.json``.
+
+    Raises:
+        InputError: they are missing: the installation is damaged.
+    """
+    package = Path(__file__).parent.parent
+    for folder in (package / "_bundles", package.parent / "bundles"):
+        if (folder / "options.json").is_file():
+            return folder
+    raise InputError(f"{package}: its bundles are missing; install segxfer3d again")
+
+
+def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:
+    """A bundle by its path, or by its name (with or without ending): beside others, or among the shipped ones.
+
+    Raises:
+        InputError: there is none.
+    """
+    given = Path(name).expanduser()
+    if given.is_file():
+        return given
+    bare = given.name
+    names = [bare] if given.suffix in ENDINGS else [bare + ending for ending in ENDINGS]
+    for folder in (*beside, shipped_folder()):
+        for candidate in names:
+            if (folder / candidate).is_file():
+                return folder / candidate
+    known = bundle_names()
+    near = difflib.get_close_matches(given.stem, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"expected a path, or one of {', '.join(known)}"
+    raise InputError(f"bundle {name}: no such file; {hint}")
+
+
+def bundle_names() -> list[str]:
+    """The names of the shipped bundles that can be run."""
+    left_out = ("metadata", "options", "smoke")
+    return sorted(p.stem for p in shipped_folder().glob("*.json") if not p.stem.startswith(left_out))
+
+
+def study_names() -> list[str]:
+    """The names of the shipped studies."""
+    return sorted(path.stem for path in (shipped_folder() / "studies").glob("*.json"))
+
+
+def copy_bundles(folder: Path, *, force: bool = False) -> list[Path]:
+    """Copy the shipped bundles and studies to ``folder/bundles``, so that they can be run and edited there.
+
+    Args:
+        folder: made where missing.
+        force: replace what is there.
+
+    Returns:
+        the files written.
+
+    Raises:
+        InputError: files of these names are there already, all named (up to ten), or the folder cannot be written.
+    """
+    source, target = shipped_folder(), folder / "bundles"
+    files = sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    places = {path: target / path.relative_to(source) for path in files}
+    if not force and (there := [str(place) for place in places.values() if place.exists()]):
+        raise InputError(f"{target}: holds files of these names already: {some(there)}; --force replaces them")
+    try:
+        for path, place in places.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error})") from error
+    return list(places.values())
