@@ -83,14 +83,14 @@ def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
         except Exception as error:  # the readers of JSON and YAML have their own kinds
             raise InputError(f"bundle {file}: no JSON or YAML that can be read ({error})") from error
         if not isinstance(content, dict):
-            raise InputError(f"bundle {file}: expected an object with the bundle's values, got {type(content).__name__}")
+            raise InputError(
+                f"bundle {file}: expected an object with the bundle's values, got {type(content).__name__}"
+            )
     merged: dict[str, Any] = ConfigParser.load_config_files([str(file) for file in files])
     return merged
 
 
-def check_command_line(
-    argv: Sequence[str], config: Mapping[str, Any], known: Collection[str] = ()
-) -> dict[str, str]:
+def check_command_line(argv: Sequence[str], config: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, str]:
     """Refuse overrides that would be ignored.
 
     Args:
@@ -143,7 +143,7 @@ def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ())
         InputError: with the nearest known one.
     """
     alias = config.get(name)
-    if isinstance(alias, str) and alias.startswith("@") and "::" not in alias:
+    if isinstance(alias, str) and alias.startswith("@") and alias[1:] in (known or config):
         raise InputError(f"--{name}: this bundle takes --{alias[1:]} instead")
     parts = name.replace("#", "::").split("::")
     if len(parts) == 1 and name not in config:
@@ -177,7 +177,7 @@ def default_of(name: str, config: Mapping[str, Any]) -> str:
     return "none" if default in ("", None) else str(default).lstrip("$").replace("@", "")
 
 
-def start(known: Mapping[str, OptionInfo], argv: Sequence[str] | None = None) -> dict[str, str]:
+def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = None) -> dict[str, str]:
     """Check the command line of this process and install the short error display; ``--help`` ends here.
 
     Args:

@@ -130,9 +130,13 @@ class Group:
         return []
 
 
-@cache
 def infos(group: type[Group]) -> dict[str, OptionInfo]:
     """The options of a group, by name."""
+    return _infos(group)
+
+
+@cache
+def _infos(group: Any) -> dict[str, OptionInfo]:
     hints = typing.get_type_hints(group)
     known = {}
     for field in dataclasses.fields(group):

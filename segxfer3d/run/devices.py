@@ -1,0 +1,110 @@
+"""What a job computes on: the device, its precision, the versions of what it was made with, and seeds."""
+
+from __future__ import annotations
+
+import platform
+import random
+from typing import Any
+
+import ignite
+import ignite.distributed as idist
+import monai
+import numpy as np
+import torch
+
+import segxfer3d
+from segxfer3d.config.groups import Run, Training
+from segxfer3d.config.options import Options
+from segxfer3d.errors import InputError
+from segxfer3d.run import processes
+
+
+class Place:
+    """Where a job runs: it joins the process group that torchrun started, finds the device, and seeds.
+
+    Attributes:
+        device: of the network.
+        rank: number of this process.
+        world_size: how many there are.
+
+    Raises:
+        InputError: a device that is not there.
+    """
+
+    def __init__(self, options: Options) -> None:
+        processes.join()
+        self.rank = idist.get_rank()
+        self.world_size = idist.get_world_size()
+        self.device = find_device(options[Run].device, self.world_size)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = False
+            torch.backends.cudnn.deterministic = True
+        training = options.find(Training)
+        seed_everything(training.seed if training else 0)
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.rank == 0
+
+
+def find_device(name: str, world_size: int = 1) -> torch.device:
+    """The device of a name; with several processes, this process's own GPU.
+
+    Raises:
+        InputError: no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device: expected cpu, cuda or cuda:<n>, got {name!r}") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(f"device: {name} asked for, but torch sees no GPU; --device cpu")
+        if world_size > 1:
+            device = idist.device()
+        torch.cuda.set_device(device)
+    return device
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seed Python, NumPy and torch from several numbers (seed, epoch, process)."""
+    state = np.random.SeedSequence(list(numbers)).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))  # noqa: NPY002  (libraries draw from the legacy generator)
+    torch.manual_seed(int(state[2]))
+
+
+def has_fast_bf16(device: str) -> bool:
+    """Whether ``device`` multiplies bf16 faster than float32: a GPU that has it, a CPU with matrix units for it (AMX).
+
+    Other CPUs emulate it, many times slower; those with AVX-512's bf16 instructions alone are slower than in float32
+    too (docs/results/speed.md: 1.5 times, for a training step).
+
+    A name that is no device, or a GPU that is not there, gives False: :class:`Place` refuses it with a better message.
+    """
+    if str(device).startswith("cuda"):
+        return torch.cuda.is_available() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "bf16"))
+
+
+def _processor() -> str:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def versions() -> dict[str, str]:
+    """What a run is made with."""
+    return {
+        "segxfer3d": segxfer3d.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "monai": monai.__version__,
+        "ignite": ignite.__version__,
+        "numpy": np.__version__,
+        "processor": _processor(),
+        "threads": str(torch.get_num_threads()),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }

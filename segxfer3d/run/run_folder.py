@@ -1,0 +1,266 @@
+"""A run is a folder that explains itself.
+
+Nothing is written before :meth:`RunFolder.begin`, so that bad input leaves nothing behind. All files of a run are
+written here and by :mod:`segxfer3d.files`: whole or not at all, in UTF-8.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+
+from segxfer3d import files
+from segxfer3d.config import command_line
+from segxfer3d.config.groups import Run, Training
+from segxfer3d.config.options import Options, differences
+from segxfer3d.errors import InputError, some
+from segxfer3d.run import processes
+from segxfer3d.run.devices import Place, has_fast_bf16, versions
+
+logger = logging.getLogger("segxfer3d")
+
+_chosen: dict[tuple[str, bool], str] = {}
+_open: list[RunFolder] = []  # a run may have another inside: fine-tuning on phantoms pretrains first
+
+
+def next_folder(base: str, resume: bool = False) -> str:
+    """The folder of a new run below ``base`` (001, 002, ...), or of its newest run when ``resume``.
+
+    Asked again within one process, before the run began, it gives the same answer (a bundle may be parsed twice).
+    With several processes the first one chooses.
+    """
+    processes.join()
+    key = (str(Path(base).absolute()), resume)
+    if key not in _chosen:
+        taken = sorted(p.name for p in Path(base).glob("[0-9]*") if p.name.isdigit()) if Path(base).is_dir() else []
+        if resume and not taken:
+            raise InputError(f"resume: no run in {base} to go on with")
+        number = int(taken[-1]) if resume else (int(taken[-1]) + 1 if taken else 1)
+        _chosen[key] = str(Path(base) / f"{number:03d}")
+        if idist.get_world_size() > 1:
+            _chosen[key] = idist.broadcast(_chosen[key], safe_mode=True)
+    return _chosen[key]
+
+
+def open_runs() -> list[RunFolder]:
+    """The runs of this process that have not ended, the innermost last."""
+    return list(_open)
+
+
+def tracking_uri(run: RunFolder) -> str:
+    """Where ``--tracking mlflow`` records, if nothing else is said: ``mlruns.db`` in the run's folder (made here)."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is sent anywhere unless the user asks
+    run.make()
+    return f"sqlite:///{(run.path / 'mlruns.db').absolute()}"
+
+
+class RunFolder:
+    """The folder that one job fills.
+
+    Args:
+        options: of the job.
+        place: where it runs.
+        pretext: what is pretrained by, in words, for reports: ``title``, ``scenario`` and ``citation``.
+
+    Attributes:
+        job: name of the bundle.
+        path: of the folder.
+        resume: whether a run that is there goes on.
+        finished: whether that run had ended.
+
+    Raises:
+        InputError: a folder that cannot be used, or a run in it that is another one than this command means.
+    """
+
+    def __init__(self, options: Options, place: Place, pretext: Mapping[str, str] | None = None) -> None:
+        self.options = options
+        self.place = place
+        self.pretext = dict(pretext or {})
+        self.job = options.job
+        training = options.find(Training)
+        self.can_resume = training is not None
+        self.resume = training is not None and training.resume
+        self.path = Path(options[Run].output_dir)
+        self._check_folder()
+        self.finished = (self.path / "done.json").is_file()
+        self._records: dict[str, Any] = {}
+        self._log: logging.FileHandler | None = None
+        self._started = time.time()
+        if options[Run].amp and not has_fast_bf16(str(place.device)):
+            self.say(f"warning: bf16 is emulated on this {place.device.type} and slower than float32; --amp False")
+        _open.append(self)
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.place.main
+
+    def _check_folder(self) -> None:
+        folder = self.path
+        try:
+            if self.resume and not (folder / "run.json").is_file():
+                raise InputError(f"resume: {folder} holds no run to go on with")
+            if not self.resume and (folder / "run.json").exists():
+                hint = "--resume True goes on with it, " if self.can_resume else ""
+                raise InputError(
+                    f"output_dir: {folder} holds a run already; {hint}another --output_dir starts a new one"
+                )
+            nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        except OSError as error:
+            raise InputError(f"output_dir: {folder} cannot be used ({error.strerror})") from error
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise InputError(f"output_dir: {folder} cannot be written ({nearest} is no writable folder)")
+        if self.resume:
+            self._check_run()
+
+    def _check_run(self) -> None:
+        """Refuse to go on with a run that is another one than this command means, or that still runs."""
+        path = self.path / "run.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            job, values, count = before["job"], dict(before["knobs"]), before["processes"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"resume: {path} cannot be read ({error})") from error
+        if job != self.job:
+            raise InputError(f"resume: {self.path} holds a run of {job}, not of {self.job}")
+        changed = differences(values, self.options)
+        if count != self.place.world_size:
+            changed.append(f"{count} processes, not {self.place.world_size}")
+        if changed:
+            raise InputError(
+                f"resume: {self.path} was started with {some(changed, 4)}. Repeat its command (it is in "
+                "run.json) with --resume True, or start a new run"
+            )
+        log = self.path / "log.txt"
+        if self.main and log.exists():
+            with log.open("a") as file:
+                files.lock(file, self.path)
+
+    def say(self, text: str) -> None:
+        """Tell the user, once whatever the number of processes."""
+        if self.main:
+            logger.info(text)
+
+    def record(self, name: str, content: Any) -> None:
+        """Have ``content`` saved as ``<name>.json`` when the run begins (at once if it has begun)."""
+        self._records[name] = content
+        if self._log is not None:
+            self.write_json(f"{name}.json", content)
+
+    def make(self) -> None:
+        """Make the folder (main process only).
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        if self.main:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"output_dir: {self.path} cannot be written ({error})") from error
+
+    def begin(self) -> None:
+        """Everything checked: make the folder, start its log, and write what the run is.
+
+        Raises:
+            InputError: the folder cannot be written, or another process writes to it.
+        """
+        if self.main:
+            self.make()
+            try:
+                self._log = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
+            except OSError as error:
+                raise InputError(f"output_dir: {self.path} cannot be written ({error})") from error
+            if self._log.stream is not None:
+                files.lock(self._log.stream, self.path)
+            if not self.resume and (self.path / "run.json").exists():
+                raise InputError(f"output_dir: another run began in {self.path} meanwhile; start this one again")
+            self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            for name in (None, "ignite"):  # ignite does not propagate, see logging.conf
+                logging.getLogger(name).addHandler(self._log)
+            if not self.resume:
+                self.write_json("run.json", self.description())
+            for name, content in self._records.items():
+                self.write_json(f"{name}.json", content)
+            if self.can_resume:
+                command_line.set_hint(f"--output_dir {self.path} --resume True goes on from the last training state")
+        self.say(f"{self.job}: writing to {self.path}")
+
+    def description(self) -> dict[str, Any]:
+        """What the run is: options, versions, command."""
+        about: dict[str, Any] = {
+            "job": self.job,
+            "knobs": self.options.values,
+            "overrides": self.options.typed,
+            "command": sys.argv,
+            "versions": versions(),
+            "processes": self.place.world_size,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        return about | ({"pretext": self.pretext} if self.pretext else {})
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write one JSON file of the run, atomically (main process only)."""
+        if self.main:
+            files.write_text(self.path / name, json.dumps(content, indent=1, default=str) + "\n")
+
+    def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+        """Write one CSV file of the run, atomically (main process only).
+
+        Args:
+            name: of the file.
+            rows: column to value.
+            columns: their order; by default as they come in the rows.
+        """
+        if self.main:
+            text = io.StringIO(newline="")
+            names = list(columns) or list(dict.fromkeys(key for row in rows for key in row))
+            writer = csv.DictWriter(text, names)
+            writer.writeheader()
+            writer.writerows(rows)
+            files.write_text(self.path / name, text.getvalue())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one file of the run, atomically (main process only); a folder in ``name`` is made."""
+        if self.main:
+            path = self.path / name
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{path.parent} could not be written ({error})") from error
+            files.write_bytes(path, content)
+
+    def append_line(self, name: str, line: str) -> None:
+        """Add a line to one text file of the run (main process only)."""
+        if self.main:
+            files.append_line(self.path / name, line)
+
+    def end(self) -> None:
+        """The run is finished: write how long it took, and close."""
+        if not self.finished:
+            self.write_json("done.json", {"seconds": round(time.time() - self._started, 1)})
+        self.close()
+        processes.leave_at_exit()
+
+    def close(self) -> None:
+        """Close the log, and with it the lock; also after a failure."""
+        if self._log is not None:
+            for name in (None, "ignite"):
+                logging.getLogger(name).removeHandler(self._log)
+            self._log.close()
+            self._log = None
+        if self in _open:
+            _open.remove(self)
+        for key in [key for key, folder in _chosen.items() if Path(folder) == self.path]:
+            del _chosen[key]
+        command_line.set_hint("")
