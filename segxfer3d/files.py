@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,13 +26,28 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         InputError: as there.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file to write to, which takes the place of ``path`` where the block ends well, and goes where it does not.
+
+    Raises:
+        InputError: the file cannot be written (disk full, no permission, no such folder, a name that the file system
+            refuses); the old file is untouched.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            yield file
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path} could not be saved ({error})") from error
+    finally:
+        with suppress(OSError):  # of a refused name there is no file, nor can it be asked for
+            temporary.unlink()
 
 
 def append_line(path: Path, line: str) -> None:

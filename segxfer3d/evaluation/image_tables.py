@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from segxfer3d.augment.finetune_views import FinetuneViews
-from segxfer3d.evaluation.metrics import class_index
 from segxfer3d.evaluation.previews import Preview, in_window
 from segxfer3d.evaluation.tables import Table
+from segxfer3d.inference.labels import class_index
 from segxfer3d.losses import with_valid
 from segxfer3d.networks.forward import to_device, unwrap
 

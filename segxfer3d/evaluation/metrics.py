@@ -4,7 +4,8 @@ Two families, never mixed. `dice` and `iou` compare masks at threshold 0.5, case
 over cases: they answer how well one case is segmented. `genesis_dice` and `genesis_iou` pool all voxels of an
 evaluation set into one number each: they are what stands beside the published tables of Models Genesis.
 
-Shapes: probabilities and labels are (K, X, Y, Z), one channel per foreground class, no background channel.
+Shapes: probabilities and labels are (K, *spatial), one channel per foreground class, no background channel: volumes
+(K, X, Y, Z) and images (K, H, W) alike.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 
 from segxfer3d.errors import InputError
+from segxfer3d.inference.labels import check_range, class_index
 
-__all__ = ["GenesisDice", "GenesisIoU", "case_row", "class_index", "dice", "iou", "summarize", "voxel_volume"]
+__all__ = ["GenesisDice", "GenesisIoU", "case_row", "dice", "iou", "summarize", "voxel_volume"]
 
 Row = dict[str, str | float | int]
 
-MASK_THRESHOLD = 0.5
 GENESIS_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 _NOT_AVERAGED = ("case", "patient", "empty_label")
 _CHUNK = 1 << 20  # voxels counted at once: bounds the memory of a whole CT and stays in the processor's cache
@@ -47,33 +48,6 @@ def iou(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor)
     return _iou(*_overlap(prediction, label))
 
 
-def class_index(probabilities: torch.Tensor) -> torch.Tensor:
-    """The class of each voxel: 0 is background, k + 1 is channel k.
-
-    A voxel gets the channel of its highest probability where that is at least 0.5, else background. Equal
-    probabilities go to the first channel. With one channel this is the threshold alone.
-
-    Args:
-        probabilities: (K, X, Y, Z) in [0, 1], one sigmoid channel per foreground class.
-
-    Returns:
-        (X, Y, Z) uint8, on the device of the probabilities.
-
-    Raises:
-        InputError: no channel, more than 255, or values that are no probabilities (NaN included).
-    """
-    channels = probabilities.as_subclass(torch.Tensor)
-    if channels.ndim < 2 or not 1 <= len(channels) <= 255:
-        raise InputError(f"probabilities of shape {tuple(channels.shape)}: expected (K, X, Y, Z), 1 <= K <= 255")
-    _check_range(channels, "probabilities")
-    index = (channels[0] >= MASK_THRESHOLD).to(torch.uint8)
-    highest = channels[0]
-    for k in range(1, len(channels)):
-        index.masked_fill_((channels[k] > highest) & (channels[k] >= MASK_THRESHOLD), k + 1)
-        highest = torch.maximum(highest, channels[k])
-    return index
-
-
 def voxel_volume(affine: np.ndarray | torch.Tensor) -> float:
     """Volume of a voxel in mm3, from the (4, 4) affine that maps voxel indices to world mm."""
     return float(abs(np.linalg.det(np.asarray(affine, dtype=np.float64)[:3, :3])))
@@ -92,8 +66,8 @@ def case_row(
     Args:
         case: name of the case.
         patient: whose case it is.
-        probabilities: (K, X, Y, Z) in [0, 1]; turned into masks by `class_index`.
-        label: (K, X, Y, Z), 0 or 1, one channel per class; a voxel belongs to one class at most.
+        probabilities: (K, *spatial) in [0, 1]; turned into masks by `class_index`.
+        label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most.
         voxel_mm3: volume of a voxel of this grid.
         class_names: K different names, in the order of the channels; needed for K > 1 only.
 
@@ -115,7 +89,7 @@ def case_row(
         raise InputError(f"case {case}: expected {classes} different class names, got {list(class_names)}")
     try:
         index = class_index(probabilities)
-        _check_range(label, "the label")
+        check_range(label, "the label")
     except InputError as error:
         raise InputError(f"case {case}: {error}") from error
     masks = label.as_subclass(torch.Tensor) > 0.5
@@ -210,7 +184,7 @@ class GenesisDice(Metric):
         both, predicted, labeled, voxels = self._sums.tolist()
         if not voxels:
             raise NotComputableError("GenesisDice needs at least one case before it is computed")
-        return (2 * both + 1) / (predicted + labeled + 1)
+        return float((2 * both + 1) / (predicted + labeled + 1))
 
 
 class GenesisIoU(Metric):
@@ -282,20 +256,14 @@ def _iou(both: int, predicted: int, labeled: int) -> float:
     return both / union if union else 1.0
 
 
-def _check_range(values: torch.Tensor, what: str) -> None:
-    low, high = (float(value) for value in torch.aminmax(values.as_subclass(torch.Tensor)))
-    if not (low >= 0 and high <= 1):  # NaN fails both comparisons
-        raise InputError(f"{what}: values from {low:g} to {high:g}, expected all of them in [0, 1]")
-
-
 def _chunks(probabilities: torch.Tensor, label: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Checked pieces of probabilities (float32) and label (bool), flat."""
     if probabilities.shape != label.shape:
         shapes = f"{tuple(probabilities.shape)} and {tuple(label.shape)}"
         raise InputError(f"probabilities and label of shape {shapes}: expected the same shape")
     flat = [tensor.detach().as_subclass(torch.Tensor).reshape(-1) for tensor in (probabilities, label)]
-    for p, y in zip(*(tensor.split(_CHUNK) for tensor in flat), strict=True):
-        _check_range(p, "probabilities")
+    for p, y in zip(*(torch.split(tensor, _CHUNK) for tensor in flat), strict=True):
+        check_range(p, "probabilities")
         if not bool(((y == 0) | (y == 1)).all()):
             raise InputError("label with values other than 0 and 1: expected one channel per class")
         yield p.float(), (y == 1).to(p.device)

@@ -21,9 +21,10 @@ from segxfer3d.data.case import Case
 from segxfer3d.data.preprocessing.volumes import Preprocessing
 from segxfer3d.evaluation import previews
 from segxfer3d.evaluation.lesions import measure_lesions, summarize_lesions
-from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, class_index, summarize, voxel_volume
+from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
 from segxfer3d.evaluation.previews import SHARED, Preview
 from segxfer3d.evaluation.slices import to_ras
+from segxfer3d.inference.labels import class_index
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import Session
 

@@ -1,94 +1,100 @@
-"""What becomes of predictions: masks in the input's own geometry, and a list of the nodules in them."""
+"""What becomes of predictions: masks in the input's own geometry, and the list of their components.
+
+Every file is written whole or not at all, see :mod:`segxfer3d.files`.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
 
-from segxfer3d.evaluation.metrics import class_index
+from segxfer3d import files
+from segxfer3d.errors import InputError
 
-COMPONENT_COLUMNS = (
-    "case", "component", "class", "voxels", "volume_mm3", "equivalent_diameter_mm",
-    "center_x_mm", "center_y_mm", "center_z_mm",
-)  # fmt: skip
-
-
-def to_label_map(probabilities: Tensor, class_values: Sequence[int]) -> NDArray[np.uint8]:
-    """(K, X, Y, Z) to (X, Y, Z): the class of the highest probability where that reaches 0.5, else 0."""
-    values = np.array([0, *class_values], dtype=np.uint8)
-    label_map: NDArray[np.uint8] = values[class_index(probabilities).cpu().numpy()]
-    return label_map
+_GZIP_LEVEL = 1  # nibabel's: masks shrink well at any level, and a CT's probabilities take seconds
 
 
 def write_volume(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> None:
-    """Write (X, Y, Z) as NIfTI with ``affine`` (RAS+, millimeters); whole or not at all."""
-    temporary = path.with_name(f".part-{path.name}")
+    """Write (X, Y, Z) as NIfTI with ``affine`` (RAS+, millimeters); compressed where the name ends in ``.gz``.
+
+    Raises:
+        InputError: it cannot be written; the message names the file.
+    """
     nifti = nibabel.Nifti1Image(array, affine)
     nifti.header.set_xyzt_units("mm")
-    try:
-        nibabel.save(nifti, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+        if path.suffix != ".gz":
+            nifti.to_stream(file)
+            return
+        with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as compressed:  # no time: same mask, same bytes
+            nifti.to_stream(compressed)
 
 
-def components(
-    mask: NDArray[np.uint8], affine: NDArray[np.float64], case: str, classes: Mapping[int, str]
-) -> list[dict[str, Any]]:
-    """The connected components (26-connected) of each class of a mask, the largest first.
+def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str]) -> None:
+    """Write the label map of an image as PNG.
 
-    Centers are in the world of NIfTI: millimeters, x to the right, y to the front, z up (RAS+). DICOM's world has
-    the signs of x and y turned.
+    Of one class: gray, 0 and 255, which any viewer shows. Of several: paletted, the index is the class's value, as the
+    masks of PASCAL VOC (whose colors these are).
 
     Args:
-        mask: (X, Y, Z) label values.
-        affine: voxel index to world.
-        case: name for the rows.
+        path: of the PNG.
+        mask: (rows, columns) of label values.
         classes: label value to name.
+
+    Raises:
+        InputError: a class's value does not fit into the palette (above 255), or the file cannot be written.
     """
-    voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
-    rows: list[dict[str, Any]] = []
-    for value, name in classes.items():
-        image = sitk.GetImageFromArray((mask == value).astype(np.uint8))
-        labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(image, True))
-        points = np.argwhere(labels)
-        number = labels[tuple(points.T)]
-        counts = np.bincount(number)
-        sums = np.stack([np.bincount(number, weights=points[:, axis]) for axis in range(3)], axis=1)
-        found = []
-        for component in range(1, len(counts)):
-            center = affine @ np.append(sums[component] / counts[component], 1.0)
-            volume = counts[component] * voxel_mm3
-            found.append(
-                {
-                    "case": case,
-                    "class": name,
-                    "voxels": int(counts[component]),
-                    "volume_mm3": round(volume, 3),
-                    "equivalent_diameter_mm": round((6 * volume / np.pi) ** (1 / 3), 3),
-                    "center_x_mm": round(float(center[0]), 3),
-                    "center_y_mm": round(float(center[1]), 3),
-                    "center_z_mm": round(float(center[2]), 3),
-                }
-            )
-        found.sort(key=lambda row: -row["voxels"])
-        rows += [{**row, "component": i + 1} for i, row in enumerate(found)]
-    return rows
+    if len(classes) == 1:
+        image = Image.fromarray(np.where(mask == next(iter(classes)), 255, 0).astype(np.uint8))
+    else:
+        if strange := [value for value in classes if not 0 < value < 256]:
+            raise InputError(f"{path}: a paletted PNG holds the class values 1 to 255, not {strange[0]}")
+        image = Image.fromarray(mask.astype(np.uint8))
+        image.putpalette([part for value in range(256) for part in palette_color(value)])
+    _write_png(path, image)
 
 
-def write_components(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows of :func:`components` as CSV; a header alone where there are none."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COMPONENT_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+def write_probability(path: Path, probability: NDArray[np.floating]) -> None:
+    """Write the probabilities (rows, columns) of one class as gray PNG of 16 bits: 0 is 0, 65535 is 1.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    _write_png(path, Image.fromarray(np.rint(probability * 65535.0).astype(np.uint16)))
+
+
+def palette_color(value: int) -> tuple[int, int, int]:
+    """Red, green and blue of a class in PASCAL VOC's palette, in which neighbors differ: the bits of the class are
+    dealt out to the three, the lowest first, and count from the highest bit down."""
+    color = [0, 0, 0]
+    for bit in range(8):
+        color[bit % 3] |= (value >> bit & 1) << (7 - bit // 3)
+    return color[0], color[1], color[2]
+
+
+def write_components(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows of :func:`~segxfer3d.inference.components.components` as CSV; a header alone where there are none.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
+
+
+def _write_png(path: Path, image: Image.Image) -> None:
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    files.write_bytes(path, content.getvalue())

@@ -16,7 +16,9 @@ from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.preprocessing.volumes import Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseDataset, to_native
-from segxfer3d.inference.write import components, to_label_map, write_components, write_volume
+from segxfer3d.inference.components import COMPONENT_COLUMNS, components
+from segxfer3d.inference.labels import to_label_map
+from segxfer3d.inference.write import write_components, write_volume
 from segxfer3d.jobs.volumes import find_source
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import layout_of
@@ -141,9 +143,9 @@ class Segmenter:
                 for channel, name in zip(probabilities, self.model.classes.values(), strict=True):
                     file = self.session.folder / f"{case.name}_{name}_probability.nii.gz"
                     write_volume(file, channel.numpy(), affine)
-            found = components(mask, affine, case.name, self.model.classes)
+            found = components(mask, case.name, classes=self.model.classes, affine=affine)
             rows += found
-            write_components(self.session.folder / "components.csv", rows)
+            write_components(self.session.folder / "components.csv", rows, COMPONENT_COLUMNS)
             self.session.say(
                 f"{number}/{len(self.cases)} {case.name}: {len(found)} components, {int((mask > 0).sum())} voxels"
             )

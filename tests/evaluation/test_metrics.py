@@ -18,7 +18,7 @@ from monai.data import MetaTensor
 
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import metrics
-from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, class_index, dice, iou, summarize
+from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, dice, iou, summarize
 
 Case = tuple[torch.Tensor, torch.Tensor]
 
@@ -97,17 +97,6 @@ def test_masks_must_be_boolean_and_of_one_shape() -> None:
         iou(mask, mask[:1])
 
 
-@pytest.mark.parametrize("classes", [1, 3])
-def test_class_index_equals_a_loop_over_voxels(classes: int) -> None:
-    probabilities, _ = random_case(1, classes)
-    index = class_index(probabilities).numpy()
-    masks = slow_masks(probabilities)
-    assert index.dtype == np.uint8
-    for k in range(classes):
-        assert np.array_equal(index == k + 1, masks[k])
-    assert np.array_equal(index == 0, ~masks.any(axis=0))
-
-
 def test_row_of_one_class() -> None:
     probabilities, label = random_case(2)
     row = case_row("lung_001", "patient_1", probabilities, label, voxel_mm3=0.5)
@@ -171,8 +160,6 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         case_row("a", "p", probabilities, label, 1.0, ["one", "one"])
     with pytest.raises(InputError, match="case a: the label"):
         case_row("a", "p", probabilities, 2 * label, 1.0, ["one", "two"])
-    with pytest.raises(InputError, match=r"\(K, X, Y, Z\)"):
-        class_index(torch.zeros(0, 2, 2, 2))
     with pytest.raises(InputError, match="same shape"):
         GenesisDice().update((probabilities[:1], label))
     with pytest.raises(InputError, match="0 and 1"):

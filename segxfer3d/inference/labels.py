@@ -1,0 +1,79 @@
+"""From probabilities to classes: which class a voxel or pixel gets, and the label map that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segxfer3d.errors import InputError
+
+__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "to_label_map"]
+
+MASK_THRESHOLD = 0.5
+
+
+def class_index(probabilities: torch.Tensor) -> torch.Tensor:
+    """The class of each voxel: 0 is background, k + 1 is channel k.
+
+    A voxel gets the channel of its highest probability where that is at least 0.5, else background. Equal
+    probabilities go to the first channel. With one channel this is the threshold alone.
+
+    Args:
+        probabilities: (K, *spatial) in [0, 1], one sigmoid channel per foreground class.
+
+    Returns:
+        (*spatial) uint8, on the device of the probabilities.
+
+    Raises:
+        InputError: no channel, more than 255, or values that are no probabilities (NaN included).
+    """
+    channels = probabilities.as_subclass(torch.Tensor)
+    if channels.ndim < 2 or not 1 <= len(channels) <= 255:
+        raise InputError(f"probabilities of shape {tuple(channels.shape)}: expected (K, *spatial), 1 <= K <= 255")
+    check_range(channels, "probabilities")
+    index = (channels[0] >= MASK_THRESHOLD).to(torch.uint8)
+    highest = channels[0]
+    for k in range(1, len(channels)):
+        index.masked_fill_((channels[k] > highest) & (channels[k] >= MASK_THRESHOLD), k + 1)
+        highest = torch.maximum(highest, channels[k])
+    return index
+
+
+def to_label_map(probabilities: torch.Tensor, class_values: Sequence[int]) -> NDArray[np.integer]:
+    """The value of each voxel's class, see :func:`class_index`; 0 is background.
+
+    Args:
+        probabilities: (K, *spatial) in [0, 1].
+        class_values: K label values, in the order of the channels.
+
+    Returns:
+        (*spatial), of the smallest unsigned type that holds the values (uint8 up to 255).
+
+    Raises:
+        InputError: as :func:`class_index`; or another number of values than channels.
+
+    Example:
+        >>> to_label_map(torch.tensor([[[0.4, 0.6, 0.6]], [[0.2, 0.2, 0.7]]]), [3, 7])
+        array([[0, 3, 7]], dtype=uint8)
+    """
+    if len(class_values) != len(probabilities):
+        raise InputError(f"{len(probabilities)} channels of probabilities for {len(class_values)} classes")
+    values = np.array([0, *class_values])
+    label_map: NDArray[np.integer] = values.astype(np.min_scalar_type(int(values.max())))[
+        class_index(probabilities).cpu().numpy()
+    ]
+    return label_map
+
+
+def check_range(values: torch.Tensor, what: str) -> None:
+    """Refuse values outside [0, 1].
+
+    Raises:
+        InputError: the message begins with ``what``.
+    """
+    low, high = (float(value) for value in torch.aminmax(values.as_subclass(torch.Tensor)))
+    if not (low >= 0 and high <= 1):  # NaN fails both comparisons
+        raise InputError(f"{what}: values from {low:g} to {high:g}, expected all of them in [0, 1]")

@@ -1,0 +1,47 @@
+"""Connected components of masks, in millimeters and in pixels."""
+
+import numpy as np
+import pytest
+
+from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, component_columns, components
+
+
+def test_in_world_millimeters():
+    mask = np.zeros((20, 20, 20), np.uint8)
+    mask[2:4, 2:4, 2:4] = 1
+    mask[4, 4, 4] = 1  # touches by a corner: the same component
+    mask[10:14, 10:14, 10:12] = 1
+    mask[17, 17, 17] = 2
+    affine = np.array([[-0.5, 0, 0, 10], [0, 0.5, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1]])
+    rows = components(mask, "a", classes={1: "nodule", 2: "cyst"}, affine=affine)
+    found = [(row["class"], row["component"], row["voxels"]) for row in rows]
+    assert found == [("nodule", 1, 32), ("nodule", 2, 9), ("cyst", 1, 1)]
+    big = rows[0]
+    assert big["volume_mm3"] == 16.0
+    assert big["equivalent_diameter_mm"] == round((6 * 16 / np.pi) ** (1 / 3), 3)
+    assert (big["center_x_mm"], big["center_y_mm"], big["center_z_mm"]) == (4.25, -14.25, 26.0)
+    assert tuple(big) == component_columns(3) == COMPONENT_COLUMNS
+    assert components(np.zeros((3, 3, 3), np.uint8), "b", classes={1: "nodule"}, affine=np.eye(4)) == []
+
+
+def test_in_pixels():
+    mask = np.zeros((10, 20), np.uint8)
+    mask[0:2, 4:7] = 3  # two rows, three columns
+    mask[2, 7] = 3  # touches by a corner
+    mask[8, 19] = 3
+    mask[5, 5] = 4
+    rows = components(mask, "a", classes={3: "cat", 4: "dog"})
+    assert [(row["class"], row["component"], row["pixels"]) for row in rows] == [
+        ("cat", 1, 7),
+        ("cat", 2, 1),
+        ("dog", 1, 1),
+    ]
+    assert tuple(rows[0]) == component_columns(2) == IMAGE_COLUMNS
+    assert rows[0]["center_x_pixels"] == round((2 * (4 + 5 + 6) + 7) / 7, 3)
+    assert rows[0]["center_y_pixels"] == round((3 * 0 + 3 * 1 + 2) / 7, 3)
+    assert (rows[1]["center_x_pixels"], rows[1]["center_y_pixels"]) == (19.0, 8.0)
+    assert rows[0]["equivalent_diameter_pixels"] == pytest.approx(2 * np.sqrt(7 / np.pi), abs=1e-3)
+
+
+def test_a_class_without_a_pixel_has_no_row():
+    assert components(np.ones((4, 4), np.uint8), "a", classes={2: "dog"}) == []

@@ -1,0 +1,50 @@
+"""Which class a voxel gets."""
+
+import doctest
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from segxfer3d.errors import InputError
+from segxfer3d.inference import labels
+from segxfer3d.inference.labels import class_index, to_label_map
+
+
+def test_label_map_takes_the_most_probable_class():
+    probabilities = torch.tensor([[0.4, 0.6, 0.6, 0.5], [0.45, 0.2, 0.7, 0.1]]).view(2, 4, 1, 1)
+    label_map = to_label_map(probabilities, [3, 7])
+    assert label_map.ravel().tolist() == [0, 3, 7, 3]
+    assert label_map.dtype == np.uint8
+    image = to_label_map(probabilities[..., 0], [3, 700])
+    assert image.dtype == np.uint16
+    assert image.ravel().tolist() == [0, 3, 700, 3]
+    with pytest.raises(InputError, match="2 channels of probabilities for 1 classes"):
+        to_label_map(probabilities, [3])
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("shape", [(5, 4, 3), (6, 7)])
+def test_class_index_equals_a_loop_over_voxels(classes, shape):
+    """Probabilities on a grid of 0.05: many voxels are exactly at the threshold, or equal in two classes."""
+    probabilities = torch.tensor(np.random.default_rng(1).integers(0, 21, (classes, *shape)) / 20).float()
+    index = class_index(probabilities).numpy()
+    assert index.dtype == np.uint8
+    for voxel in np.ndindex(*shape):
+        values = [float(channel[voxel]) for channel in probabilities]
+        assert index[voxel] == (values.index(max(values)) + 1 if max(values) >= 0.5 else 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.5, -2.0])
+def test_values_that_are_no_probabilities_are_refused(value):
+    with pytest.raises(InputError, match=r"probabilities: values from .*\[0, 1\]"):
+        class_index(torch.full((1, 2, 2), value))
+    with pytest.raises(InputError, match=r"\(K, \*spatial\)"):
+        class_index(torch.zeros(0, 2, 2, 2))
+
+
+def test_examples_in_the_docstrings_run():
+    outcome = doctest.testmod(labels, extraglobs={"torch": torch})
+    assert outcome.attempted == 1
+    assert outcome.failed == 0
