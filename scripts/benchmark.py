@@ -34,11 +34,11 @@ from segxfer3d.augment.conrec_corruption import BoxCorruption, apply_corruption
 from segxfer3d.augment.genesis_corruption import corrupt
 from segxfer3d.augment.views import RandomViews, apply_views
 from segxfer3d.data.synthetic.phantoms import synthetic_ct
+from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import conrec_unet, genesis_unet
 from segxfer3d.pretexts.reconstruction import Reconstruction
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.run.folder import has_fast_bf16, versions
-from segxfer3d.training.engines import WindowInferer
 
 CUBE = (64, 64, 32)
 PUBLISHED_CUBES_PER_SECOND = 26.5

@@ -15,41 +15,17 @@ from ignite.engine import Engine, Events
 from ignite.metrics import Average
 from monai.engines import Evaluator, Trainer
 from monai.engines.utils import IterationEvents
-from monai.inferers import Inferer, SlidingWindowInferer
-from torch import Tensor, nn
+from monai.inferers import Inferer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from segxfer3d.networks.forward import NetworkForward, plain, to_device, unwrap
+from segxfer3d.inference.windows import WindowInferer
+from segxfer3d.networks.forward import NetworkForward, to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
 
-# the name that bundles of earlier versions have
+# the names that bundles of earlier versions have
+__all__ = ["PretextEvaluator", "PretextTrainer", "TrainInferer", "WindowInferer"]
 TrainInferer = NetworkForward
-
-
-class WindowInferer(SlidingWindowInferer):
-    """Sliding windows over a volume of any size, forward passes as in :class:`.NetworkForward`."""
-
-    def __init__(
-        self,
-        patch_size: Sequence[int],
-        overlap: float = 0.25,
-        batch_size: int = 4,
-        amp: bool = True,
-        channels_last: bool = True,
-        progress: bool = False,
-    ) -> None:
-        super().__init__(tuple(patch_size), batch_size, overlap=overlap, mode="gaussian", progress=progress)
-        self.forward = NetworkForward(amp, channels_last)
-
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """``inputs``: (1, C, X, Y, Z); the logits (1, K, X, Y, Z)."""
-        forward = self.forward
-
-        def window(batch: Tensor) -> Tensor:
-            result: Tensor = forward(batch, network)
-            return result
-
-        return super().__call__(plain(inputs, False), window, *args, **kwargs)
 
 
 class PretextTrainer(Trainer):

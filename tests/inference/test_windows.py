@@ -1,0 +1,43 @@
+"""Sliding windows over volumes of any size."""
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from segxfer3d.inference.windows import WindowInferer
+
+
+class Doubled(nn.Module):
+    """A network that treats every voxel alone; keeps the shapes that it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape))
+        return torch.cat([2 * x, x - 1], 1)
+
+
+@pytest.mark.parametrize("size", [(16, 16, 16), (20, 17, 33), (5, 9, 16)])
+@pytest.mark.parametrize("cases", [1, 2])
+def test_windows_cover_every_voxel_of_every_size(size, cases):
+    volume = torch.rand(cases, 1, *size, generator=torch.Generator().manual_seed(0))
+    network = Doubled()
+    logits = WindowInferer((16, 16, 16), overlap=0.25, batch_size=2, amp=False)(MetaTensor(volume), network)
+    torch.testing.assert_close(logits, torch.cat([2 * volume, volume - 1], 1))
+    assert type(logits) is torch.Tensor
+    assert {shape[1:] for shape in network.shapes} == {(1, 16, 16, 16)}
+    assert max(shape[0] for shape in network.shapes) <= 2
+
+
+def test_precision_is_float32_outside_and_bf16_inside():
+    network = nn.Conv3d(1, 1, 3, padding=1)
+    seen = []
+    network.register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
+    volume = torch.rand(1, 1, 8, 8, 8)
+    with torch.no_grad():
+        assert WindowInferer((8, 8, 8), amp=True)(volume, network).dtype == torch.float32
+        assert WindowInferer((8, 8, 8), amp=False)(volume, network).dtype == torch.float32
+    assert seen == [torch.bfloat16, torch.float32]
