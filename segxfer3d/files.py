@@ -1,53 +1,124 @@
-"""Files of a run: written whole or not at all, by one process only."""
+"""Files on disk: written whole or not at all, locked, and told apart by fingerprints.
+
+Everything that a run, a study or a report leaves is written here: UTF-8, atomic, and with a short error where the disk
+or a name is at fault. There are two kinds of lock. :func:`lock` is a POSIX record lock, which belongs to a process and
+ends with it: no two processes write one run. :class:`Lock` is an ``flock``, which belongs to an open file: a training
+that inherited it holds it after the runner died.
+"""
 
 from __future__ import annotations
 
+import csv
+import errno
 import fcntl
-from collections.abc import Iterator
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from segxfer3d.errors import InputError
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` is at every moment either the old file or the whole new one.
-
-    Raises:
-        InputError: the file cannot be written (disk full, no permission); the old file is untouched.
-    """
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As :func:`write_text`, of bytes.
-
-    Raises:
-        InputError: as there.
-    """
-    with replacing(path) as file:
-        file.write(content)
+DIGITS = 16  # of a fingerprint, hexadecimal
+_SHOWN = 120  # characters of a path, where the path is what is wrong
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, sync: bool = False) -> Iterator[IO[bytes]]:
     """A new file to write to, which takes the place of ``path`` where the block ends well, and goes where it does not.
+
+    So ``path`` is at every moment either the old file or the whole new one.
+
+    Args:
+        path: of the file; its folder has to exist.
+        sync: have the system put it on disk before it takes the place of the old one.
 
     Raises:
         InputError: the file cannot be written (disk full, no permission, no such folder, a name that the file system
             refuses); the old file is untouched.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = _beside(path)
     try:
         with temporary.open("wb") as file:
             yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{path} could not be saved ({error})") from error
+        raise InputError(f"{_short(path)} could not be saved ({reason(error)})") from error
     finally:
         with suppress(OSError):  # of a refused name there is no file, nor can it be asked for
             temporary.unlink()
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write to, beside ``path``; it becomes ``path``, which must be new or empty, where all went well.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
+    temporary = _beside(path.absolute())
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(path.absolute())
+    except OSError as error:
+        raise InputError(f"{_short(path)} could not be saved ({reason(error)})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """As :func:`write_bytes`, of text; what UTF-8 cannot say (a name that is no text) is written as an escape.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """As :func:`write_text`, of plain values; others are written as text.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
+    write_text(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """As :func:`write_text`, of a table (CSV).
+
+    Args:
+        path: of the file.
+        rows: column to value; a column that a row lacks is left empty.
+        columns: in this order; by default those of the rows, as they come.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns or list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def append_line(path: Path, line: str) -> None:
@@ -57,10 +128,41 @@ def append_line(path: Path, line: str) -> None:
         InputError: it cannot be written.
     """
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error})") from error
+        raise InputError(f"{_short(path)} could not be written ({reason(error)})") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{_short(path)} cannot be written ({reason(error)})") from error
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in a few words."""
+    if error.errno == errno.ENAMETOOLONG:
+        return "the name is too long"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"expected a folder, found a file{f': {error.filename}' if error.filename else ''}"
+    return f"[Errno {error.errno}] {error.strerror}" if error.strerror else str(error)
+
+
+def _beside(path: Path) -> Path:
+    """Where the content of ``path`` is gathered; never longer than a file system takes."""
+    return path.with_name(f".part-{names_hash([path.name])}")
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(path.name) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def lock(file: IO[Any], folder: Path) -> None:
@@ -69,18 +171,115 @@ def lock(file: IO[Any], folder: Path) -> None:
     A POSIX record lock: loader processes do not inherit it, and file systems of clusters know it. Where a file
     system does not, there is no protection.
 
-    Args:
-        file: to lock.
-        folder: whose file it is, for the message.
+    Raises:
+        InputError: another process holds it; the message names the folder whose file it is.
+    """
+    with suppress(OSError):
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise InputError(
+                f"output_dir: another process is writing to {folder}; wait for it, or give another --output_dir"
+            ) from error
+
+
+class Lock:
+    """An ``flock``, held through an open file.
+
+    It belongs to the open file and not to the process, so a training that was given its number goes on holding it when
+    the runner is killed; a runner that is started again waits for that training instead of starting a second one. Where
+    a file system knows no locks, there is no protection.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @staticmethod
+    def take(path: Path, shared: bool = False) -> Lock | None:
+        """Hold ``path`` (made where missing); None where another one holds it.
+
+        Args:
+            path: of the lock file.
+            shared: hold it together with others that share it.
+
+        Raises:
+            InputError: the file cannot be made.
+        """
+        make_folder(path.parent)
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise InputError(f"{_short(path)} cannot be written ({reason(error)})") from error
+        with suppress(OSError):
+            try:
+                fcntl.flock(number, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(number)
+                return None
+        return Lock(number)
+
+    def release(self) -> None:
+        """Let go; a training that inherited the lock still holds it."""
+        if self.number >= 0:
+            os.close(self.number)
+            self.number = -1
+
+
+def held(path: Path) -> bool:
+    """Whether somebody holds ``path``; nothing is made."""
+    if not path.is_file():
+        return False
+    found = Lock.take(path, shared=True)
+    if found is None:
+        return True
+    found.release()
+    return False
+
+
+def digest(content: Any) -> str:
+    """A short fingerprint of plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:DIGITS]
+
+
+def names_hash(names: Iterable[str]) -> str:
+    """A short fingerprint of a set of names, such as those of cases, in whatever order."""
+    text = "\n".join(sorted(names))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:DIGITS]
+
+
+def file_identity(path: Path) -> str:
+    """A short fingerprint of a file's bytes.
 
     Raises:
-        InputError: another process holds it.
+        InputError: it cannot be read.
     """
+    total = hashlib.sha256()
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        raise InputError(
-            f"output_dir: another process is writing to {folder}; wait for it, or give another --output_dir"
-        ) from error
-    except OSError:
-        return
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    except OSError as error:
+        raise InputError(f"{_short(path)} cannot be read ({reason(error)})") from error
+    return total.hexdigest()[:DIGITS]
+
+
+def folder_identity(folder: Path) -> str:
+    """A short fingerprint of the names and sizes of all files below a folder, hidden ones left out.
+
+    Not of where the folder lies. Files are not opened: one that is replaced by another of the same size goes unnoticed.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{_short(folder)} cannot be read ({reason(error)})") from error
+
+    entries = []
+    for place, inner, names in os.walk(folder, onerror=refuse):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place) / name
+            if not name.startswith(".") and path.is_file():
+                entries.append((path.relative_to(folder).as_posix(), path.stat().st_size))
+    return digest(entries)

@@ -17,6 +17,11 @@ INITIALIZATIONS = tuple(_CHOICES)
 SCENARIOS = {init: scenario for init, (scenario, _, _) in _CHOICES.items()}
 
 
+def order_of(init: str) -> int:
+    """Where an arm of this initialization stands in tables: the reference first, unknown ones last."""
+    return INITIALIZATIONS.index(init) if init in INITIALIZATIONS else len(INITIALIZATIONS)
+
+
 def needs_checkpoint(init: str) -> bool:
     """Whether ``init`` loads anything.
 

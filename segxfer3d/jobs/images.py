@@ -16,8 +16,9 @@ from segxfer3d.data.image_split import ImageSplit, hold_out, split_images
 from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
+from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
-from segxfer3d.run.folder import Session, names_hash
+from segxfer3d.run.folder import Session
 
 EVALUATION_BATCH = 64
 PROBED = 500  # images at most of each side of a probe

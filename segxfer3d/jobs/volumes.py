@@ -37,8 +37,9 @@ from segxfer3d.data.split import Split, split_by_patient, take_labels
 from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseDataset, CaseTable, prepare_case
+from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
-from segxfer3d.run.folder import Session, names_hash
+from segxfer3d.run.folder import Session
 
 MEMORY_SHARE = 0.6  # of the machine's memory that cached volumes may take
 

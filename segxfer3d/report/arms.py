@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from segxfer3d.config.initializations import order_of
 from segxfer3d.report.run_files import Run
 
-_ORDER = ("random", "encoder", "encoder+decoder", "whole", "frozen-encoder", "frozen-random")
 # how a pretext's job is called, and which kind of task it is in the paper: its encoder is scenario 2 or 4
 PRETEXTS: dict[str, tuple[str, str]] = {
     "simclr_pretrain": ("SimCLR", "2"),
@@ -105,7 +105,7 @@ def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
         knobs = {knob: run.knobs.get(knob) for knob in differing}
         named[id(run)] = Arm(name, init, pretext, scenario_of(init, run.pretext), knobs)
     arms = {arm.name: arm for arm in named.values()}
-    order = sorted(arms.values(), key=lambda arm: _ORDER.index(arm.init) if arm.init in _ORDER else len(_ORDER))
+    order = sorted(arms.values(), key=lambda arm: order_of(arm.init))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
+from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms
 from segxfer3d.report.run_files import DONE, Problem, Run, read_results, read_run
 
@@ -87,11 +87,6 @@ def collect(folder: Path | str) -> Collection:
             cka[path.relative_to(folder).as_posix()] = content
     name = str(study.get("name") or folder.resolve().name)
     return Collection(folder, name, study, tuple(arms), tuple(runs), cka, tuple(dict.fromkeys(problems)))
-
-
-def fingerprint(names: Iterable[str]) -> str:
-    """A short fingerprint of a set of names, as checkpoints have it of their cases."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
 def _read_json(folder: Path, name: str, expected: type, problems: list[Problem], root: Path | None = None) -> Any:
@@ -216,7 +211,7 @@ def _other_tests(runs: Iterable[Run]) -> list[Problem]:
     parts: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
     for run in runs:
         if run.scores:
-            cases = fingerprint(score.case for score in run.scores["dice"])
+            cases = names_hash(score.case for score in run.scores["dice"])
             parts.setdefault((run.data, run.budget_name, run.seed), {}).setdefault(cases, []).append(run)
     return [
         Problem(group[0].name, "measured on other test cases than most runs with its data, labels and seed")

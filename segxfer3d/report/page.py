@@ -14,16 +14,17 @@ from typing import Any
 
 import segxfer3d
 from segxfer3d import files
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.report import tables
 from segxfer3d.report.arms import SCENARIOS
-from segxfer3d.report.collect import Collection, collect, fingerprint
+from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import Picture, draw_all
 from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import DAMAGED, DONE, FAILED, Problem, Run
 from segxfer3d.report.viewer import volumes
 from segxfer3d.report.words import answer, caveats, methods, other_answers
+from segxfer3d.statistics.interval import RESAMPLES
 
 try:
     import pandas as pd
@@ -32,7 +33,6 @@ try:
 except ImportError as error:
     raise InputError("a report needs pandas and jinja2: pip install 'segxfer3d[report]'") from error
 
-RESAMPLES = 10_000
 _SHOWN = 40  # knobs that differ, notes and problems in a list, before "and n more"
 
 
@@ -208,8 +208,8 @@ def _facts(collection: Collection) -> list[tuple[str, str]]:
         facts.append((name, "; ".join(values)))
     for data in dict.fromkeys(run.data for run in finetunings):
         runs = [run for run in finetunings if run.data == data]
-        cases = {fingerprint(map(str, run.data_check["good"])) for run in runs if run.data_check.get("good")}
-        tested = {fingerprint(score.case for score in run.scores["dice"]) for run in runs if run.scores}
+        cases = {files.names_hash(map(str, run.data_check["good"])) for run in runs if run.data_check.get("good")}
+        tested = {files.names_hash(score.case for score in run.scores["dice"]) for run in runs if run.scores}
         facts.append((f"fingerprint of the cases of {data or 'the data'}", _fingerprints(cases)))
         facts.append((f"fingerprint of the test cases of {data or 'the data'}", _fingerprints(tested)))
     return facts
@@ -261,8 +261,7 @@ def _knob_table(collection: Collection) -> pd.DataFrame:
         runs = [run for run in collection.runs if run.job == job]
         for knob in dict.fromkeys(knob for run in runs for knob in run.knobs):
             values = list(dict.fromkeys(json.dumps(run.knobs.get(knob)) for run in runs))
-            more = f" and {len(values) - 6} more" if len(values) > 6 else ""
-            rows.append({"job": job, "knob": knob, "value": "; ".join(values[:6]) + more})
+            rows.append({"job": job, "knob": knob, "value": some(values, 6)})
     return pd.DataFrame(rows, columns=["job", "knob", "value"])
 
 

@@ -17,11 +17,6 @@ from typing import Any
 
 from segxfer3d.report.run_files import Problem
 
-PAPER = (
-    "Dippel et al., Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder, "
-    "arXiv 2207.14508, 2022"
-)
-
 
 @dataclass(frozen=True)
 class Published:

@@ -19,7 +19,8 @@ from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.statistics.compare import Comparison, compare
 from segxfer3d.statistics.convergence import Convergence, converge
 from segxfer3d.statistics.describe import describe
-from segxfer3d.statistics.interval import Interval
+from segxfer3d.statistics.interval import RESAMPLES, Interval
+from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 from segxfer3d.statistics.verdict import Verdict, judge
 
@@ -103,7 +104,7 @@ def results(
     collection: Collection,
     published: Mapping[tuple[str, str, str], Published] | None = None,
     margin: float | None = None,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
 ) -> list[Result]:
     """All results, by data set in the order of the runs, smallest budget first.
 
@@ -156,7 +157,7 @@ def _result(
     comparisons: list[tuple[Comparison, Verdict]] = []
     if table is not None:
         intervals = {summary.arm: summary.interval for summary in describe(table, resamples)}
-        pairs = planned(arms, reference)
+        pairs = planned_pairs(arms, reference)
         comparisons = [(made, judge(made, margin)) for made in compare(table, pairs, resamples)]
     curves = _curves(ordered, notes)
     own, shared = _convergence(curves, reference, resamples, notes)
@@ -177,18 +178,6 @@ def _result(
         to_reference=shared,
         notes=tuple(notes),
     )
-
-
-def planned(arms: Sequence[Arm], reference: str) -> list[tuple[str, str]]:
-    """(arm, reference): each arm against the reference; and the encoder against encoder and decoder of one pretext."""
-    pairs = [(arm.name, reference) for arm in arms if arm.name != reference]
-    for encoder in (arm for arm in arms if arm.init == "encoder"):
-        both = [arm for arm in arms if arm.init == "encoder+decoder" and arm.pretext == encoder.pretext]
-        # each may have a tuned learning rate of its own; of several, those with the same settings are a pair
-        alike = [arm for arm in both if dict(arm.knobs) == dict(encoder.knobs)]
-        alone = sum((arm.init, arm.pretext) == ("encoder", encoder.pretext) for arm in arms) == len(both) == 1
-        pairs += [(encoder.name, arm.name) for arm in (both if alone else alike)]
-    return list(dict.fromkeys(pairs))
 
 
 def _once(runs: Sequence[Run], notes: list[str]) -> list[Run]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.previews import Preview, read_previews
-from segxfer3d.statistics.scores import Score, read_scores
+from segxfer3d.report.scores import read_scores
+from segxfer3d.statistics.scores import Score
+from segxfer3d.study.states import DAMAGED, DONE, FAILED, STOPPED, WAITING
 
 MEASURES = ("dice", "iou")  # case by case
 PERCENT = 100.0
-DONE, FAILED, STOPPED, WAITING, DAMAGED = "done", "failed", "stopped", "waiting", "damaged"
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -177,8 +178,8 @@ def read_curve(run: Run, problems: list[Problem]) -> Curve:
             if number < len(lines) or run.state == DONE:
                 bad.append(number)
     if bad:
-        shown = ", ".join(map(str, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        problems.append(Problem(run.name, f"metrics.jsonl: damaged in line {shown}; left out of the curves"))
+        listed = some(bad, 5, ", ")
+        problems.append(Problem(run.name, f"metrics.jsonl: damaged in line {listed}; left out of the curves"))
     return tuple(points)
 
 

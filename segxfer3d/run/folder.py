@@ -8,7 +8,6 @@ input leaves nothing behind.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -17,7 +16,7 @@ import platform
 import random
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ import segxfer3d
 from segxfer3d import files
 from segxfer3d.config import command_line as guard
 from segxfer3d.config.knobs import Knobs, differences
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
 
 logger = logging.getLogger("segxfer3d")
@@ -123,11 +122,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def names_hash(names: Iterable[str]) -> str:
-    """A short fingerprint of a set of case names."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
 class Session:
     """One job in this process.
 
@@ -206,9 +200,8 @@ class Session:
         if count != self.world_size:
             changed.append(f"{count} processes, not {self.world_size}")
         if changed:
-            more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
             raise InputError(
-                f"resume: {self.folder} was started with {'; '.join(changed[:4])}{more}. Repeat its command (it is in "
+                f"resume: {self.folder} was started with {some(changed, 4)}. Repeat its command (it is in "
                 "run.json) with --resume True, or start a new run"
             )
         log = self.folder / "log.txt"

@@ -24,10 +24,8 @@ from numpy.typing import NDArray
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.components import Components, variance_components
 from segxfer3d.statistics.interval import RESAMPLES, Interval, bootstrap_means, can_resample, percentile_interval
+from segxfer3d.statistics.pairs import NamedStart, planned_pairs
 from segxfer3d.statistics.scores import ScoreTable
-
-BASELINE = "random"
-PARTS = ("encoder", "encoder+decoder")  # the paper's question: is the decoder worth transferring
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,6 @@ class Comparison:
     cases: int
 
 
-def planned_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """(arm, reference): every arm against ``random``; and ``encoder`` against ``encoder+decoder``, where both are."""
-    pairs = [(arm, BASELINE) for arm in arms if arm != BASELINE]
-    return pairs + ([PARTS] if set(PARTS) <= set(arms) else [])
-
-
 def compare(
     table: ScoreTable,
     pairs: Sequence[tuple[str, str]] | None = None,
@@ -80,13 +72,13 @@ def compare(
 
     Args:
         table: scores of one budget.
-        pairs: (arm, reference); by default :func:`planned_pairs`.
+        pairs: (arm, reference); by default those of :func:`segxfer3d.statistics.pairs.planned_pairs`.
         resamples, seed: of the bootstrap, see :func:`segxfer3d.statistics.interval.bootstrap_means`.
 
     Raises:
         InputError: an unknown arm, an arm against itself, no pairs, or a pair twice.
     """
-    pairs = planned_pairs(table.arms) if pairs is None else list(pairs)
+    pairs = planned_pairs([NamedStart(arm) for arm in table.arms]) if pairs is None else list(pairs)
     indices = [(table.index(arm), table.index(reference)) for arm, reference in pairs]
     if not pairs or len(set(pairs)) < len(pairs) or any(arm == reference for arm, reference in pairs):
         raise InputError(f"pairs: expected different pairs of different arms, got {pairs}")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics.compare import BASELINE
 from segxfer3d.statistics.interval import RESAMPLES, Interval, percentile_interval, resample_counts
+from segxfer3d.statistics.pairs import BASELINE
 
 Curve = Sequence[tuple[float, float]]
 

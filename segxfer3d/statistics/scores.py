@@ -7,18 +7,14 @@ every arm, so both are paired. What would break the pairs is refused, never fill
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segxfer3d.errors import InputError
-
-_SHOWN = 10  # culprits named in a message
+from segxfer3d.errors import InputError, some
 
 
 @dataclass(frozen=True)
@@ -81,39 +77,6 @@ def patient_sums(
     return values @ member, member.sum(0)
 
 
-def read_scores(file: Path | str, arm: str, budget: float, seed: int, measure: str = "dice") -> list[Score]:
-    """The scores of one run, from the ``cases.csv`` in its folder.
-
-    Args:
-        file: a CSV file with the columns ``case``, ``patient`` and ``measure``.
-        arm, budget, seed: what the run was.
-        measure: the column that is compared.
-
-    Raises:
-        InputError: no such file, no row, a missing column, or a value that is no number.
-    """
-    try:
-        with Path(file).open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            names = list(reader.fieldnames or ())  # of an empty file, None: looked for while the file is open
-            rows = list(reader)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error})") from error
-    lacking = [name for name in ("case", "patient", measure) if name not in names]
-    if lacking:
-        raise InputError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(names or ['none'])}")
-    if not rows:
-        raise InputError(f"{file}: no case in it, expected a row for each")
-    scores = []
-    for row in rows:
-        try:
-            value = float(row[measure])
-        except (TypeError, ValueError):
-            raise InputError(f"{file}: {measure} of case {row['case']} is {row[measure]!r}, no number") from None
-        scores.append(Score(arm, budget, seed, row["case"], row["patient"], value))
-    return scores
-
-
 def tabulate(scores: Iterable[Score], common_seeds: bool = False) -> dict[float, ScoreTable]:
     """Tables by label budget, smallest budget first.
 
@@ -161,7 +124,7 @@ def _table(budget: float, scores: Sequence[Score], common_seeds: bool) -> ScoreT
     _refuse(
         f"{at}: runs without a case that others have (arms are paired case by case: evaluate all on the same split)",
         [
-            f"{_run(arm, seed)} lacks {_first([case for case in cases if case not in runs[arm, seed]])}"
+            f"{_run(arm, seed)} lacks {some([case for case in cases if case not in runs[arm, seed]], separator=', ')}"
             for arm in arms
             for seed in seeds
             if len(runs[arm, seed]) < len(cases)
@@ -190,13 +153,6 @@ def _run(arm: str, seed: int) -> str:
     return f"{arm} with seed {seed}"
 
 
-def _first(culprits: Sequence[str]) -> str:
-    more = len(culprits) - _SHOWN
-    return ", ".join(culprits[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _refuse(what: str, culprits: Sequence[str]) -> None:
     if culprits:
-        more = len(culprits) - _SHOWN
-        shown = "; ".join(culprits[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        raise InputError(f"{what}: {shown}")
+        raise InputError(f"{what}: {some(culprits)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,8 +14,8 @@ from typing import IO, Any
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
+from segxfer3d.files import Lock, held
 from segxfer3d.study.grid import Trial
-from segxfer3d.study.locks import Lock, held
 from segxfer3d.study.slots import Slot
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, State, state_at_rest
 
@@ -116,7 +115,7 @@ def start(
             _release(slot, lock)
             return state
         (folder / "failed.json").unlink(missing_ok=True)
-        files.write_text(folder / "trial.json", json.dumps(trial.as_dict(), indent=1) + "\n")
+        files.write_json(folder / "trial.json", trial.as_dict())
         knobs = {**trial.start_knobs(root, trials), "resume": (folder / "run.json").exists()}
         variables = {**(os.environ if environment is None else environment)}
         if slot is not None:
@@ -147,7 +146,7 @@ def record_failure(folder: Path, error: str, code: int | None, seconds: float) -
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     try:
-        files.write_text(folder / "failed.json", json.dumps(content, indent=1) + "\n")
+        files.write_json(folder / "failed.json", content)
     except InputError as second:
         return State(FAILED, f"{error} ({second})")
     return State(FAILED, error)

@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from segxfer3d.files import digest
 from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, explain
 from segxfer3d.study.grid import Trial
-from segxfer3d.study.identity import digest
 from segxfer3d.study.states import DAMAGED, DONE, State
 
 EPOCHS = 3

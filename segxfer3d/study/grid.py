@@ -62,7 +62,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
 from segxfer3d.study.definition import Arm, Budget, Stage, Study
 
@@ -135,7 +135,7 @@ def expand(study: Study) -> list[Trial]:
 def _pretraining(study: Study, data: str, name: str, stage: Stage) -> Trial:
     knobs = {**_quiet(stage), **study.common, **study.data[data][0], **stage.knobs}
     parts = identity.parts(stage.bundle.config, knobs, ())
-    found = identity.digest(parts)
+    found = files.digest(parts)
     place = f"{name}-{found[:8]}"
     return Trial(
         id=f"pretrain-{place}", kind="pretrain", folder=f"pretrain/{place}", config=str(stage.bundle.path), knobs=knobs,
@@ -161,7 +161,7 @@ def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, a
     place = f"{data}-{name}-{budget.name}-s{seed}"
     return Trial(
         id=f"finetune-{place}", kind="finetune", folder=f"finetune/{place}", config=str(stage.bundle.path), knobs=knobs,
-        identity=identity.digest(parts), depends=(source.id,) if source else (), pretrain=arm.pretrain, arm=name,
+        identity=files.digest(parts), depends=(source.id,) if source else (), pretrain=arm.pretrain, arm=name,
         data=data, budget=budget.value, budget_name=budget.name, seed=seed, parts=parts,
     )  # fmt: skip
 
@@ -201,8 +201,8 @@ def write(study: Study, trials: Sequence[Trial], folder: Path) -> None:
     Raises:
         InputError: they cannot be written.
     """
-    files.write_text(folder / "study.json", json.dumps(resolved(study), indent=1) + "\n")
-    files.write_text(folder / "trials.json", json.dumps([trial.as_dict() for trial in trials], indent=1) + "\n")
+    files.write_json(folder / "study.json", resolved(study))
+    files.write_json(folder / "trials.json", [trial.as_dict() for trial in trials])
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -275,11 +275,9 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
         else:
             other.append(place)
     if wrong:
-        shown = "\n".join(f"  {line}" for line in wrong[:10]) + (
-            f"\n  and {len(wrong) - 10} more" if wrong[10:] else ""
-        )
+        listed = some(wrong, separator="\n  ")
         raise InputError(
             f"{folder}: {len(wrong)} trials are other ones than this study means and would be mixed with its own; "
-            f"give another folder, or delete theirs:\n{shown}"
+            f"give another folder, or delete theirs:\n  {listed}"
         )
     return other

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import segxfer3d
+from segxfer3d import files
 from segxfer3d.config.knobs import FREE
-from segxfer3d.errors import InputError
+from segxfer3d.files import digest
 
-DIGITS = 16
 _FOLDERS = ("dataset_dir", "extra_dataset_dir")
 _NOT_TRAINING = ("cli.py", "study", "report")  # no part of what a training computes
-
-
-def digest(content: Any) -> str:
-    """A short fingerprint of plain values."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:DIGITS]
 
 
 @cache
@@ -38,42 +31,14 @@ def code_version() -> str:
 
 @cache
 def folder_identity(folder: str) -> str:
-    """A fingerprint of the names and sizes of all files below a folder, hidden ones left out; not of where it lies.
-
-    Files are not opened: one that is replaced by another of the same size goes unnoticed.
-
-    Raises:
-        InputError: the folder cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"dataset_dir {folder}: {error}") from error
-
-    entries = []
-    for place, inner, names in os.walk(folder, onerror=refuse):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(place) / name
-            if not name.startswith(".") and path.is_file():
-                entries.append((path.relative_to(folder).as_posix(), path.stat().st_size))
-    return digest(entries)
+    """:func:`segxfer3d.files.folder_identity`, looked up once: the trials of a study share their data."""
+    return files.folder_identity(Path(folder))
 
 
 @cache
 def file_identity(path: str) -> str:
-    """A fingerprint of a file's bytes.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        total = hashlib.sha256()
-        with Path(path).open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-        return total.hexdigest()[:DIGITS]
-    except OSError as error:
-        raise InputError(f"checkpoint {path}: {error}") from error
+    """:func:`segxfer3d.files.file_identity`, looked up once."""
+    return files.file_identity(Path(path))
 
 
 def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[str]) -> dict[str, Any]:

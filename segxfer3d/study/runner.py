@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 from segxfer3d.errors import InputError
+from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.grid import Trial
 from segxfer3d.study.identity import code_version
-from segxfer3d.study.locks import Lock
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
 
@@ -226,8 +226,3 @@ def counts(found: Mapping[str, State]) -> dict[str, int]:
     """How many trials stand how, in the order of the states' list."""
     names = [state.name for state in found.values()]
     return {name: names.count(name) for name in dict.fromkeys(names)}
-
-
-def failed(found: Mapping[str, State]) -> bool:
-    """Whether any trial is bad."""
-    return any(state.name in BAD for state in found.values())

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.knobs import KNOBS
+from segxfer3d.files import digest
 from segxfer3d.study import identity
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.reading import Reader, nearest, read_bundle, read_object, read_parameters
@@ -84,7 +85,7 @@ class Search:
         """What the trials of one search have in common; not the metric, which is read from what they leave."""
         parts = identity.parts(self.bundle.config, self.knobs, ())
         space = {name: vars(found) for name, found in self.space.items()}
-        return identity.digest([parts, space, self.seed])
+        return digest([parts, space, self.seed])
 
 
 def read_search(file: Path, given: Mapping[str, str] | None = None) -> Search:

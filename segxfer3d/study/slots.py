@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segxfer3d.study.locks import Lock
+from segxfer3d.files import Lock
 
 
 @dataclass(frozen=True)

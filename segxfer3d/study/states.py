@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.files import held
 from segxfer3d.study.grid import MODEL, Trial
-from segxfer3d.study.locks import held
 
-DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = STATES = (
+DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = (
     "done", "running", "stopped", "failed", "damaged", "blocked", "waiting",
 )  # fmt: skip
 BAD = (FAILED, DAMAGED, BLOCKED)

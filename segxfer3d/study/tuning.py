@@ -24,10 +24,10 @@ from typing import Any
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
+from segxfer3d.files import Lock
 from segxfer3d.study import identity, runner
 from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.grid import Trial
-from segxfer3d.study.locks import Lock
 from segxfer3d.study.reading import nearest
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.states import DONE, state_at_rest
@@ -167,7 +167,7 @@ def _trial(plan: Search, number: int, params: Mapping[str, Any]) -> Trial:
     parts = identity.parts(plan.bundle.config, knobs, ())
     return Trial(
         id=f"trial-{number:04d}", kind="pretrain", folder=f"trials/{number:04d}", config=str(plan.bundle.path),
-        knobs=knobs, identity=identity.digest(parts), parts=parts,
+        knobs=knobs, identity=files.digest(parts), parts=parts,
     )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def write(plan: Search, folder: Path, found: list[Tried]) -> None:
             "folder": f"trials/{found[0].number:04d}",
             "command": command(plan, found[0]),
         }
-        files.write_text(folder / "best.json", json.dumps(best, indent=1) + "\n")
+        files.write_json(folder / "best.json", best)
 
 
 def command(plan: Search, one: Tried) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, frozen_parts, loaded_parts, needs_checkpoint
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.networks import PARTS, SegmentationNetwork
 
 __all__ = [
@@ -116,10 +116,9 @@ def _load(
         if key in given and given[key].shape != own[key].shape
     ]
     if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise InputError(
             f"checkpoint {source or 'given'} does not fit the {'+'.join(parts)} of this network "
-            f"(another width?): {'; '.join(problems[:3])}{more}"
+            f"(another width?): {some(problems, 3)}"
         )
     with torch.no_grad():
         for key in wanted:

@@ -10,9 +10,12 @@ from segxfer3d.report import tables
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.collect import collect
 from segxfer3d.report.published import paper_tables, published_values
-from segxfer3d.report.results import planned, results
+from segxfer3d.report.results import results
+from segxfer3d.report.scores import read_scores
 from segxfer3d.report.words import answer, methods
-from segxfer3d.statistics import compare, read_scores, tabulate
+from segxfer3d.statistics.compare import compare
+from segxfer3d.statistics.pairs import planned_pairs
+from segxfer3d.statistics.scores import tabulate
 from tests.report.made_studies import write_json, write_run, write_study
 
 FEW = 200  # resamples
@@ -67,9 +70,9 @@ def test_encoder_and_decoder_of_one_pretext_are_compared():
         Arm("c", "encoder", "SimCLR"),
         Arm("d", "encoder", "ConRec", knobs={"decoder_warmup_epochs": 2}),
     ]
-    assert planned(arms, "random")[4:] == [("a", "b")]
+    assert planned_pairs(arms, "random")[4:] == [("a", "b")]
     tuned = [Arm("random", "random"), Arm("e", "encoder", "x", knobs={"lr": 0.1}), Arm("f", "encoder+decoder", "x")]
-    assert planned(tuned, "random")[2:] == [("e", "f")]
+    assert planned_pairs(tuned, "random")[2:] == [("e", "f")]
 
 
 def test_curves_converge_sooner_where_something_is_transferred(found):

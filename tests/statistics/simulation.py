@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segxfer3d.statistics import ScoreTable
+from segxfer3d.statistics.scores import ScoreTable
 
 # standard deviations of trainings (all cases of a seed together), of patients between arms, and of the rest
 NOISY_TRAININGS = (0.03, 0.05, 0.06)

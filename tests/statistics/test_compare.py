@@ -4,7 +4,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics import compare, holm, planned_pairs, signed_rank
+from segxfer3d.statistics.compare import compare, holm, signed_rank
+from segxfer3d.statistics.pairs import NamedStart, planned_pairs
 from tests.statistics.simulation import STEADY_TRAININGS, study, table
 
 ARMS = ("random", "encoder", "encoder+decoder", "frozen-encoder")
@@ -74,7 +75,7 @@ def test_arms_are_paired_with_random_and_the_encoder_with_both_parts():
     comparisons = compare(made, resamples=500)
     pairs = [(c.arm, c.reference) for c in comparisons]
     assert pairs == [(arm, "random") for arm in ARMS[1:]] + [("encoder", "encoder+decoder")]
-    assert planned_pairs(["random", "encoder"]) == [("encoder", "random")]
+    assert planned_pairs([NamedStart("random"), NamedStart("encoder")]) == [("encoder", "random")]
     corrected = multipletests([c.p_value for c in comparisons], method="holm")[1]
     assert [c.p_holm for c in comparisons] == pytest.approx(corrected)
     assert {c.family for c in comparisons} == {4}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics import converge, convergence, first_reached
+from segxfer3d.statistics import convergence
+from segxfer3d.statistics.convergence import converge, first_reached
 
 
 def curve(final, rate, steps=range(25, 2001, 25)):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics import bootstrap_means, compare, describe
-from segxfer3d.statistics.interval import percentile_interval, resample_counts
+from segxfer3d.statistics.compare import compare
+from segxfer3d.statistics.describe import describe
+from segxfer3d.statistics.interval import bootstrap_means, percentile_interval, resample_counts
 from tests.statistics.simulation import NOISY_TRAININGS, STEADY_TRAININGS, study, table
 
 

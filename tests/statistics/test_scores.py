@@ -1,13 +1,10 @@
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.metrics import case_row
-from segxfer3d.statistics import Score, read_scores, tabulate
+from segxfer3d.statistics.scores import Score, tabulate
 
 ARMS = ("random", "encoder", "encoder+decoder")
 
@@ -90,30 +87,3 @@ def test_a_missing_run_is_refused_or_its_seed_left_out_for_all():
 def test_an_unknown_arm_is_named_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown arm 'decoder': expected one of random, encoder, encoder\+decoder"):
         tabulate(scores())[5].index("decoder")
-
-
-def test_the_rows_that_runs_write_are_read(tmp_path):
-    probabilities = torch.full((1, 2, 2, 2), 0.9)
-    rows = [case_row(f"c{i}", "p0", probabilities, torch.arange(8).reshape(1, 2, 2, 2) > i, 1.0) for i in range(3)]
-    file = tmp_path / "cases.csv"
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    read = read_scores(file, "encoder", 5, 3, "iou")
-    assert read == [Score("encoder", 5, 3, f"c{i}", "p0", rows[i]["iou"]) for i in range(3)]
-
-
-def test_bad_files_are_named(tmp_path):
-    file = tmp_path / "cases.csv"
-    with pytest.raises(InputError, match=r"cases\.csv cannot be read"):
-        read_scores(file, "random", 5, 0)
-    file.write_text("case,patient,iou\nc0,p0,0.5\n")
-    with pytest.raises(InputError, match="no column dice; it has case, patient, iou"):
-        read_scores(file, "random", 5, 0)
-    file.write_text("case,patient,dice\n")
-    with pytest.raises(InputError, match="no case in it"):
-        read_scores(file, "random", 5, 0)
-    file.write_text("case,patient,dice\nc0,p0,\n")
-    with pytest.raises(InputError, match="dice of case c0 is '', no number"):
-        read_scores(file, "random", 5, 0)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics import Comparison, Components, compare, judge, variance_components
+from segxfer3d.statistics.compare import Comparison, compare
+from segxfer3d.statistics.components import Components, variance_components
+from segxfer3d.statistics.verdict import judge
 from tests.statistics.simulation import NOISY_TRAININGS, study
 
 MADE = Comparison(

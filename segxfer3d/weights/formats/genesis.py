@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.networks import genesis_unet
 from segxfer3d.weights.checkpoint import read_file
 from segxfer3d.weights.formats.base import Format, is_state_dict
@@ -66,8 +66,7 @@ def translate(state_dict: dict[str, Tensor], source: str = "checkpoint") -> dict
                 f"{_published(key, theirs)} has shape {tuple(translated[key].shape)}, expected {tuple(tensor.shape)}"
             )
     if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise InputError(f"{source}: no Models Genesis 3D checkpoint: {'; '.join(problems[:5])}{more}")
+        raise InputError(f"{source}: no Models Genesis 3D checkpoint: {some(problems, 5)}")
     return {key: translated[key] for key in expected}
 
 

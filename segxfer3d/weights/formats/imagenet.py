@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.networks import imagenet_unet
 from segxfer3d.networks.imagenet import BACKBONES
 from segxfer3d.weights.formats.base import Format, is_state_dict, read_content
@@ -53,8 +53,7 @@ def translate(state_dict: dict[str, Tensor], backbone: str, source: str = "check
         if key in given and given[key].shape != tensor.shape
     ]
     if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise InputError(f"{source}: no ImageNet {backbone}: {'; '.join(problems[:5])}{more}")
+        raise InputError(f"{source}: no ImageNet {backbone}: {some(problems, 5)}")
     classifier = {key: t for key, t in state_dict.items() if key.startswith(_CLASSIFIER)}
     return {**{PREFIX + key: given[key] for key in expected}, **classifier}
 
