@@ -70,7 +70,7 @@ def test_components_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["c.csv"]
 
 
-@pytest.mark.parametrize("name", ["missing/a", "a" * 250])
+@pytest.mark.parametrize("name", ["missing/a", "a" * 255])
 def test_a_name_that_cannot_be_is_a_short_error(tmp_path, name):
     mask = np.zeros((2, 2, 2), np.uint8)
     for write in (
