@@ -64,8 +64,8 @@ def compose(recipe: Recipe) -> dict[str, Any]:
     for group in groups:
         for name, info in infos(group).items():
             defaults[name] = list(info.default) if isinstance(info.default, tuple) else info.default
-    content: dict[str, Any] = {}
-    for layer in layers:
+    content: dict[str, Any] = copy.deepcopy(dict(layers[0].content))
+    for layer in layers[1:]:
         content = merge(content, layer.content)
     _refuse_unknown(recipe, defaults, content)
     content = merge(content, recipe.differs)
@@ -113,7 +113,9 @@ def _refuse_unknown(recipe: Recipe, defaults: Mapping[str, Any], content: Mappin
         and not (isinstance(value, str) and value[:1] in ("$", "@", "%"))
     ]  # fmt: skip
     if unknown:
-        raise InputError(f"recipe {recipe.name}: no option is called {some(unknown)}; expected one of its groups' options")
+        raise InputError(
+            f"recipe {recipe.name}: no option is called {some(unknown)}; expected one of its groups' options"
+        )
 
 
 def _spelled(group: type[Group]) -> str:

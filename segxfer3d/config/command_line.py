@@ -203,9 +203,9 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
     if "--help" in argv or "-h" in argv:
         print(help_text(config, known))
         raise SystemExit(0)
-    if "mlflow" in (argument(argv, "tracking"), arguments.get("tracking")):
-        if importlib.util.find_spec("mlflow") is None:
-            raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
+    tracking = "mlflow" in (argument(argv, "tracking"), arguments.get("tracking"))
+    if tracking and importlib.util.find_spec("mlflow") is None:
+        raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
     for name in arguments:
         if name not in RUN_ARGUMENTS:
             check_key(name, config, known)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.options import Group, option
 from segxfer3d.errors import InputError
 from segxfer3d.losses import embedding_std, nt_xent
 from segxfer3d.networks import SegmentationNetwork
@@ -140,3 +143,43 @@ class ConRec(Pretext):
         for task, output in self.reconstruct(self.network.encoder(corrupted.image)).items():
             columns |= {f"{task}, output": output, f"{task}, target": targets[task]}
         return columns
+
+
+@dataclass(frozen=True)
+class Options(Group):
+    """What ConRec alone has."""
+
+    jitter_strength: float = option(1.0, "of the color jitter of views", least=0, most=1.5)
+    temperature: float = option(0.5, "of the contrastive loss", above=0, most=1000)
+    own_stages: int = option(1, "decoder stages that each reconstruction head has for itself", least=0, most=16)
+    reconstruction_weight: float = option(100.0, "of each reconstruction head's loss", least=0, most=10**6)
+
+
+RECIPE = Recipe(
+    name="conrec_pretrain",
+    description="ConRec in 2D: contrast and four reconstruction heads at once.",
+    base="pretrain",
+    dims=2,
+    title="ConRec",
+    scenario="4",
+    citation="Dippel et al. 2022, arXiv 2207.14508",
+    options=(Options,),
+    imports=("from segxfer3d.training import optimization",),
+    differs={
+        "batch_size": 16,
+        "optimizer_name": "lars",
+        "lr": "$optimization.lars_rate(@batch_size)",
+        "weight_decay": 0.0001,
+        "clip_norm": 0.0,
+        "corruption": {"_target_": "segxfer3d.augment.conrec_corruption.BoxCorruption"},
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.conrec.ConRec",
+            "network": "@network_def",
+            "views": "@views",
+            "corruption": "@corruption",
+            "own_stages": "@own_stages",
+            "reconstruction_weight": "@reconstruction_weight",
+            "temperature": "@temperature",
+        },
+    },
+)

@@ -1,0 +1,27 @@
+"""What bundles have in common: a base for each kind of job, and what volumes and images add to it."""
+
+from __future__ import annotations
+
+from segxfer3d.config import groups
+from segxfer3d.config.bases.common import COMMON, IMPORTS, SPLIT, START, Layer
+from segxfer3d.config.bases.finetune import FINETUNE, FINETUNE_IMAGES, FINETUNE_VOLUMES
+from segxfer3d.config.bases.pretrain import PRETRAIN, PRETRAIN_IMAGES, PRETRAIN_VOLUMES
+
+__all__ = ["BASES", "COMMON", "DIMENSIONS", "Layer"]
+
+BASES: dict[str, Layer] = {
+    "pretrain": Layer((groups.Data, groups.Training), PRETRAIN, (*IMPORTS, *SPLIT)),
+    "finetune": Layer(
+        (groups.Data, groups.TestPart, groups.Labels, groups.Start, groups.Training),
+        FINETUNE,
+        (*IMPORTS, *SPLIT, "from segxfer3d.jobs import evaluate"),
+    ),
+    "apply": Layer((), {**START, "finalize": ["$@run_folder.end()"]}, IMPORTS),
+}
+# (base, dimensions) -> what is put on it
+DIMENSIONS: dict[tuple[str, int], tuple[Layer, ...]] = {
+    ("pretrain", 3): (PRETRAIN_VOLUMES,),
+    ("pretrain", 2): (PRETRAIN_IMAGES,),
+    ("finetune", 3): (FINETUNE_VOLUMES,),
+    ("finetune", 2): (FINETUNE_IMAGES,),
+}

@@ -1,0 +1,102 @@
+"""The base of pretraining, and what volumes and images add to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segxfer3d.config import groups
+from segxfer3d.config.bases.common import (
+    BY_PATIENT,
+    FEW,
+    FORWARD,
+    IMAGE_SIZES,
+    KEEP,
+    PATCH_2D,
+    PHANTOM_SIZES,
+    RECORD,
+    REPEATABLE,
+    SCHEDULE,
+    STOP_ON_NAN,
+    TRAIN,
+    TRAINING,
+    VALIDATION,
+    Layer,
+)
+
+MONITOR = {
+    "_target_": f"{TRAINING}.pictures.PretextMonitor",
+    "run": "@run_folder", "network": "@network", "pictures": "$@data.pictures", "probe": "$@data.probe",
+    "interval": "@monitor_interval", "device": "$@place.device",
+}  # fmt: skip
+
+PRETRAIN: dict[str, Any] = {
+    **TRAIN,
+    "data": {
+        "_target_": "segxfer3d.jobs.pretrain.pretraining_data",
+        "options": "@options", "run": "@run_folder", "place": "@place",
+    },
+    "network": {**TRAIN["network"], "network": "@pretext"},
+    "writer": {**TRAIN["writer"], "classes": {}, "pretext": "@pretext"},
+    "train": {
+        **TRAIN["train"],
+        "handlers": [REPEATABLE, STOP_ON_NAN, VALIDATION, {**SCHEDULE, "metric": "loss"}, RECORD, KEEP],
+        "trainer": {
+            "_target_": f"{TRAINING}.engines.PretextTrainer",
+            "device": "$@place.device", "max_epochs": "@max_epochs", "train_data_loader": "@train::dataloader",
+            "pretext": "@network", "optimizer": "@optimizer", "inferer": "@train::inferer",
+            "train_handlers": "@train::handlers",
+        },
+    },
+    "validate": {
+        **TRAIN["validate"],
+        "dataloader": {
+            "_target_": f"{TRAINING}.loaders.loss_loader",
+            "dataset": "@validate::dataset", "batch_size": "@batch_size",
+        },
+        "inferer": FORWARD,
+        "handlers": [],
+        "evaluator": {
+            "_target_": f"{TRAINING}.engines.PretextEvaluator",
+            "_disabled_": "$@data.validation is None",
+            "device": "$@place.device", "val_data_loader": "@validate::dataloader", "pretext": "@pretext",
+            "inferer": "@validate::inferer", "val_handlers": "@validate::handlers",
+        },
+    },
+    "state": {**TRAIN["state"], "metric": "loss", "larger_is_better": False},
+    "run": ["$@train::trainer.run()", "$@state.use_best()", "$@writer.write(@network_def)"],
+}  # fmt: skip
+
+PRETRAIN_VOLUMES = Layer(
+    (groups.TestPart, groups.Phantoms, groups.Volumes, groups.Cubes, groups.GenesisNetwork),
+    {**PHANTOM_SIZES, "data": BY_PATIENT},
+)
+PRETRAIN_IMAGES = Layer(
+    (groups.Images, groups.ExtraImages, groups.Monitor, groups.ImageNetwork),
+    {
+        **IMAGE_SIZES,
+        **PATCH_2D,
+        "validation_fraction": 0.1,
+        "canvas_size": "$2 * @image_size",
+        "monitor_interval": "$20 if @dataset_dir else 1",
+        "max_epochs": "$200 if @dataset_dir else 3",
+        "steps_per_epoch": "$100 if @dataset_dir else 20",
+        "batch_size": "$16 if @dataset_dir else 32",
+        "validation_interval": "$5 if @dataset_dir else 1",
+        "warmup_fraction": 0.05,
+        "data": {**FEW, "task": "images"},
+        "network_def": {
+            "_target_": "segxfer3d.networks.image_unet",
+            "backbone": "@backbone", "in_channels": "$@data.channels", "out_channels": "$@data.channels",
+            "width": "@width",
+        },
+        "views": {
+            "_target_": "segxfer3d.augment.views.RandomViews",
+            "size": ["@image_size", "@image_size"], "strength": "@jitter_strength",
+        },
+        "train": {
+            "handlers": [
+                REPEATABLE, STOP_ON_NAN, VALIDATION, {**SCHEDULE, "metric": "loss"}, MONITOR, RECORD, KEEP,
+            ]
+        },
+    },
+)  # fmt: skip
