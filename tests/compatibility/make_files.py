@@ -169,9 +169,7 @@ def _study(bundles: Path) -> None:
     _small_volumes(Path(PHANTOM_DIR), Path("data/small"))
     shutil.copytree(bundles, "bundles")
     Path("bundles/studies/tiny.json").write_text(json.dumps(STUDY, indent=1) + "\n", encoding="utf-8")
-    with mock.patch.object(
-        sys, "argv", ["segxfer3d", *names.STUDY_COMMAND, "bundles/studies/tiny.json", "-o", "study"]
-    ):
+    with mock.patch.object(sys, "argv", ["segxfer3d", *names.STUDY_COMMAND, "bundles/studies/tiny.json", "-o", "study"]):
         try:
             names.main()
         except SystemExit as error:
