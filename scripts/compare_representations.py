@@ -37,7 +37,7 @@ from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
 from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.networks import SegmentationNetwork, build
-from segxfer3d.networks.unet import Encoder
+from segxfer3d.networks.blocks import Encoder
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights import initialize as transfer

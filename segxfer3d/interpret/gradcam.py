@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from segxfer3d.errors import InputError
 from segxfer3d.interpret.features import find_layer
-from segxfer3d.networks.imagenet import ResNetEncoder
-from segxfer3d.networks.unet import Encoder
+from segxfer3d.networks.blocks import Encoder
+from segxfer3d.networks.imagenet_unet import ResNetEncoder
 
 
 class ForegroundScore(nn.Module):

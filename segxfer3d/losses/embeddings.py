@@ -23,4 +23,5 @@ def embedding_std(embeddings: Tensor) -> Tensor:
     """
     with torch.autocast(embeddings.device.type, enabled=False):
         rows = normalized(embeddings)
-        return rows.std(dim=0, correction=0).mean() * rows.shape[1] ** 0.5
+        spread: Tensor = rows.std(dim=0, correction=0).mean() * rows.shape[1] ** 0.5
+        return spread

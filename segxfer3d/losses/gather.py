@@ -39,5 +39,5 @@ def gather(tensor: Tensor) -> Tensor:
     """
     if processes() == 1:
         return tensor
-    gathered: Tensor = _Gather.apply(tensor.contiguous())
+    gathered: Tensor = _Gather.apply(tensor.contiguous())  # type: ignore[no-untyped-call]
     return gathered

@@ -18,11 +18,15 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, *spatial) to (N, out_channels, *spatial)."""
-        short = 1 < input.shape[2] < self.kernel_size[0]
-        if short and input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            with torch.autocast("cpu", enabled=False):
-                return super().forward(input.float())
-        return super().forward(input)
+        # TorchScript knows neither the question nor the context
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            autocast = torch.is_autocast_enabled("cpu") and input.device.type == "cpu"
+            if autocast and 1 < input.shape[2] < self.kernel_size[0]:
+                with torch.autocast("cpu", enabled=False):
+                    exact: Tensor = self._conv_forward(input.float(), self.weight, self.bias)
+                    return exact
+        output: Tensor = self._conv_forward(input, self.weight, self.bias)
+        return output
 
 
 CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: Conv3d}
@@ -43,13 +47,20 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim not in (4, 5):
-            raise ValueError(f"expected (N, C, *spatial), got {tuple(input.shape)}")
+            raise ValueError(f"expected (N, C, *spatial), got {input.shape}")
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, *spatial) to the same shape."""
         if self.batch_statistics and not self.training:
             return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        return super().forward(input)
+        # what super().forward(input) does, which TorchScript cannot compile
+        self._check_input_dim(input)
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        momentum = 0.0 if self.momentum is None else self.momentum  # it never is
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
+        )
 
 
 class ConvBlock(nn.Sequential):
@@ -72,7 +83,7 @@ class ConvBlock(nn.Sequential):
 
 
 class FeatureEncoder(nn.Module):
-    """What an encoder of a :class:`~segxfer3d.networks.unet.SegmentationNetwork` is: images to features.
+    """What an encoder of a :class:`~segxfer3d.networks.parts.SegmentationNetwork` is: images to features.
 
     ``forward`` takes (N, in_channels, *spatial) and gives a list of features, the finest first, each at half the
     resolution of the one before it; the first has the resolution of the image.
@@ -113,8 +124,8 @@ class Encoder(FeatureEncoder):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, C, *spatial), sides divisible by 2 ** (stages - 1), to each stage's output, the finest first."""
         features: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(self.pool(features[-1]) if features else x)
+        for i, stage in enumerate(self.stages):
+            x = stage(x if i == 0 else self.pool(x))
             features.append(x)
         return features
 
@@ -167,11 +178,11 @@ class Decoder(nn.Module):
             self.stages.append(ConvBlock(spatial_dims, channels + skipped, stage, batch_statistics))
             channels = stage[-1]
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features, the finest first, to (N, last stage's channels, *spatial)."""
         return self.run(features[-1], features, 0, len(self.stages))
 
-    def run(self, x: Tensor, features: Sequence[Tensor], start: int, stop: int) -> Tensor:
+    def run(self, x: Tensor, features: list[Tensor], start: int, stop: int) -> Tensor:
         """Only the stages from ``start`` up to ``stop``.
 
         Args:
@@ -180,8 +191,10 @@ class Decoder(nn.Module):
             start: first stage that runs, 0 being the coarsest.
             stop: stage before which it stops.
         """
-        for i in range(start, stop):
-            x = self.stages[i](torch.cat([self.up[i](x), self.skips[i](features[-2 - i])], dim=1))
+        # a loop over modules, not over numbers, which TorchScript could not unroll
+        for i, (up, skip, stage) in enumerate(zip(self.up, self.skips, self.stages)):  # noqa: B905
+            if start <= i < stop:
+                x = stage(torch.cat([up(x), skip(features[-2 - i])], dim=1))
         return x
 
     def last_stages(self, count: int) -> Decoder:

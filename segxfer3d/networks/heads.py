@@ -5,8 +5,6 @@ They run under autocast as the network does; what they give goes to losses that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -173,7 +171,7 @@ class DecoderBranch(nn.Module):
         self.head = CONV[decoder.spatial_dims](decoder.channels[-1], out_channels, kernel_size=1)
         self.own_stages = own_stages
 
-    def forward(self, shared: Tensor, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, shared: Tensor, features: list[Tensor]) -> Tensor:
         """Logits (N, out_channels, *spatial).
 
         Args:

@@ -1,80 +1,62 @@
-"""The networks of the papers by name, and how a network is made again from what its checkpoint says."""
+"""All networks of this folder by name, and how a network is made again from what its checkpoint says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Iterable
 from typing import Any
 
+from segxfer3d import networks
 from segxfer3d.errors import InputError
-from segxfer3d.networks.imagenet import imagenet_unet
-from segxfer3d.networks.unet import SegmentationNetwork, UNet
+from segxfer3d.networks.declaration import Builder, Network
+from segxfer3d.networks.parts import SegmentationNetwork
 
 
-def genesis_unet(in_channels: int = 1, out_channels: int = 1, width: int = 32, batch_statistics: bool = False) -> UNet:
-    """The 3D U-Net of Models Genesis (Zhou et al. 2021), as a segmentation network that gives logits.
-
-    Args:
-        in_channels: of the image.
-        out_channels: of the output; one for each foreground class.
-        width: channels of the first convolution. 32 is the published network of 19,073,665 parameters.
-        batch_statistics: normalize with batch statistics in evaluation too, as the published network does.
-
-    Input sides have to be divisible by 8.
-    """
-    w = width
-    down = [[w, 2 * w], [2 * w, 4 * w], [4 * w, 8 * w], [8 * w, 16 * w]]
-    up = [[8 * w, 8 * w], [4 * w, 4 * w], [2 * w, 2 * w]]
-    network = UNet(3, in_channels, out_channels, down, up, batch_statistics=batch_statistics)
-    network.definition = {
-        "name": "genesis_unet",
-        "arguments": {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "width": width,
-            "batch_statistics": batch_statistics,
-        },
-    }
-    return network
-
-
-def conrec_unet(in_channels: int = 3, out_channels: int = 1, width: int = 64, spatial_dims: int = 2) -> UNet:
-    """The U-Net of ConRec (Dippel et al. 2021; arXiv 2207.14508 for segmentation), as a network that gives logits.
-
-    Four encoder stages of two convolutions, nearest-neighbor upsampling, and a 1x1 convolution with batch norm and
-    ReLU in each skip connection. The papers' network is the 2D one with width 64 and one output: 7,875,905
-    parameters. With the means and variances of its batch norms these are 7,882,433 values, the count that TensorFlow
-    gives; the state dict here holds one more integer for each of the 17 batch norms (``num_batches_tracked``),
-    which neither count includes.
+def by_name(declared: Iterable[tuple[str, Network]]) -> dict[str, Network]:
+    """Name to network.
 
     Args:
-        in_channels: of the image.
-        out_channels: of the output; one for each foreground class, or the image's for reconstruction.
-        width: channels of the finest stage, doubled from stage to stage.
-        spatial_dims: 2, or 3 for the same design in volumes (the papers have 2D only).
+        declared: each network with the file that declares it.
 
-    Input sides have to be divisible by 8.
+    Raises:
+        InputError: two files have a network, or a backbone, of one name; both are named.
     """
-    down = [[width * 2**i] * 2 for i in range(4)]
-    network = UNet(spatial_dims, in_channels, out_channels, down, down[-2::-1], up="nearest", skip="conv")
-    network.definition = {
-        "name": "conrec_unet",
-        "arguments": {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "width": width,
-            "spatial_dims": spatial_dims,
-        },
-    }
-    return network
+    known: dict[str, Network] = {}
+    files: dict[str, str] = {}
+    for file, network in declared:
+        for what in (f"network {network.name}", *(f"backbone {name}" for name in network.backbones)):
+            if what in files:
+                raise InputError(f"{what}: declared by {files[what]} and by {file}; expected two names")
+            files[what] = file
+        known[network.name] = network
+    return known
+
+
+def _declared() -> Iterable[tuple[str, Network]]:
+    """The networks of all files here that end with a ``NETWORK``."""
+    for module in pkgutil.iter_modules(networks.__path__):
+        name = f"{networks.__name__}.{module.name}"
+        if name != __name__ and (network := getattr(importlib.import_module(name), "NETWORK", None)):
+            yield f"networks/{module.name}.py", network
+
+
+NETWORKS = by_name(_declared())
+# name in a definition -> what makes the network from the arguments there
+BUILDERS: dict[str, Builder] = {name: network.builder for name, network in NETWORKS.items()}
+BACKBONES: dict[str, Builder] = {
+    backbone: builder for network in NETWORKS.values() for backbone, builder in network.backbones.items()
+}
 
 
 def image_unet(
     backbone: str = "conrec", in_channels: int = 3, out_channels: int = 1, width: int = 64
 ) -> SegmentationNetwork:
-    """A 2D U-Net by the name of its encoder, as the bundles' knob ``backbone`` spells it.
+    """A 2D U-Net by the name of its encoder, as the bundles' option ``backbone`` spells it.
 
     Args:
-        backbone: ``conrec`` for :func:`conrec_unet`, or one of :func:`~segxfer3d.networks.imagenet.imagenet_unet`.
+        backbone: ``conrec`` for :func:`~segxfer3d.networks.conrec_unet`, or one of
+            :func:`~segxfer3d.networks.imagenet_unet`.
         in_channels: of the image.
         out_channels: of the output.
         width: of ``conrec``; the others have one width only.
@@ -82,18 +64,9 @@ def image_unet(
     Raises:
         InputError: an unknown ``backbone``.
     """
-    if backbone == "conrec":
-        return conrec_unet(in_channels, out_channels, width)
-    return imagenet_unet(backbone, in_channels, out_channels)
-
-
-# name in a definition -> what makes the network from the arguments there
-BUILDERS: dict[str, Callable[..., SegmentationNetwork]] = {
-    "conrec_unet": conrec_unet,
-    "genesis_unet": genesis_unet,
-    "imagenet_unet": imagenet_unet,
-    "unet": UNet,
-}
+    if backbone not in BACKBONES:
+        raise InputError(f"backbone: expected one of {', '.join(BACKBONES)}, got {backbone!r}")
+    return BACKBONES[backbone](in_channels=in_channels, out_channels=out_channels, width=width)
 
 
 def build(definition: dict[str, Any]) -> SegmentationNetwork:

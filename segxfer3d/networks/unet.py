@@ -1,60 +1,13 @@
-"""U-Nets in 2D and 3D whose three children are the parts that transfer: encoder, decoder, head."""
+"""A U-Net in 2D and 3D of any stages; the networks of the papers are made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-from torch import Tensor, nn
+from collections.abc import Sequence
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks.blocks import CONV, Decoder, Encoder, FeatureEncoder
-
-PARTS = ("encoder", "decoder", "head")
-
-
-class SegmentationNetwork(nn.Module):
-    """A network of exactly three children: ``encoder``, ``decoder`` and ``head``; gives logits.
-
-    Attributes:
-        encoder, decoder, head: the parts.
-        definition: how :func:`build` makes the network again (plain values, saved with checkpoints).
-        frozen: the parts that do not train.
-    """
-
-    def __init__(self, encoder: FeatureEncoder, decoder: Decoder, head: nn.Module, definition: dict[str, Any]) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.head = head
-        self.definition = definition
-        self.frozen: frozenset[str] = frozenset()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, *spatial) to logits (N, out_channels, *spatial)."""
-        logits: Tensor = self.head(self.decoder(self.encoder(x)))
-        return logits
-
-    def freeze(self, parts: Iterable[str]) -> None:
-        """Freeze exactly ``parts``, batch-norm statistics included, and thaw the others.
-
-        Raises:
-            InputError: a part that is none of :data:`PARTS`.
-        """
-        chosen = frozenset(parts)
-        if unknown := sorted(chosen.difference(PARTS)):
-            raise InputError(f"freeze: expected parts among {', '.join(PARTS)}, got {', '.join(unknown)}")
-        self.frozen = chosen
-        for part in PARTS:
-            self.get_submodule(part).requires_grad_(part not in self.frozen)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> SegmentationNetwork:
-        """Set the mode; frozen parts stay in evaluation mode, so that their statistics stop."""
-        super().train(mode)
-        for part in self.frozen:
-            self.get_submodule(part).eval()
-        return self
+from segxfer3d.networks.blocks import CONV, Decoder, Encoder
+from segxfer3d.networks.declaration import Network
+from segxfer3d.networks.parts import SegmentationNetwork
 
 
 class UNet(SegmentationNetwork):
@@ -116,3 +69,12 @@ class UNet(SegmentationNetwork):
                 },
             },
         )
+
+
+NETWORK = Network(
+    name="unet",
+    builder=UNet,
+    dims=(2, 3),
+    title="U-Net of any stages",
+    citation="Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015",
+)

@@ -95,7 +95,7 @@ class ConRec(Pretext):
         pooled: Tensor = self.pooling(features)
         return pooled
 
-    def reconstruct(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    def reconstruct(self, features: list[Tensor]) -> dict[str, Tensor]:
         """The encoder's features to the output of each task, (N, channels, *spatial) in [0, 1], float32."""
         decoder = self.network.decoder
         shared = decoder.run(features[-1], features, 0, self.shared_stages)

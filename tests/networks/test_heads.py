@@ -15,7 +15,7 @@ from segxfer3d.networks.heads import (
     ProjectionHead,
     make_pooling,
 )
-from tests.networks.test_named import values
+from tests.networks.test_conrec_unet import values
 
 
 def test_the_published_size_with_heads():

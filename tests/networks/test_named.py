@@ -1,50 +1,53 @@
-"""The ConRec network: its published size, any dimension, made again from its definition."""
+"""Networks by name: found in their folder, made again from a definition, two of one name refused."""
+
+import dataclasses
 
 import pytest
 import torch
 
-from segxfer3d.config.knobs import KNOBS
+from segxfer3d import networks
+from segxfer3d.config import groups
 from segxfer3d.errors import InputError
-from segxfer3d.networks import PARTS, build, conrec_unet, image_unet
-from segxfer3d.networks.named import BUILDERS
+from segxfer3d.networks import build, image_unet
+from segxfer3d.networks.named import BACKBONES, NETWORKS, by_name
 
 
-def values(module):
-    """Parameters and batch-norm statistics, as TensorFlow counts them."""
-    return sum(t.numel() for name, t in module.state_dict().items() if not name.endswith("num_batches_tracked"))
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"name": "os.system", "arguments": {}},
+        {"name": "genesis_unet"},
+        {"name": "genesis_unet", "arguments": {"depth": 4}},
+        {"name": "genesis_unet", "arguments": {"width": -1}},
+        {"name": "genesis_unet", "arguments": {"width": "wide"}},
+        [],
+    ],
+)
+def test_build_makes_nothing_else(definition):
+    with pytest.raises(InputError, match="genesis_unet"):
+        build(definition)
 
 
-def test_the_published_size():
-    network = conrec_unet()
-    assert sum(p.numel() for p in network.parameters()) == 7_875_905
-    assert values(network) == 7_882_433
-    counters = sum(name.endswith("num_batches_tracked") for name in network.state_dict())
-    assert counters == 17
-    assert sum(t.numel() for t in network.state_dict().values()) == 7_882_433 + counters
-    assert tuple(name for name, _ in network.named_children()) == PARTS
-
-
-def test_the_encoder_gives_an_eighth():
-    features = conrec_unet().eval().encoder(torch.rand(1, 3, 64, 64))
-    assert features[-1].shape == (1, 512, 8, 8)
-    assert [f.shape[1] for f in features] == [64, 128, 256, 512]
-
-
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_any_dimension_and_made_again(spatial_dims):
-    network = conrec_unet(in_channels=1, out_channels=2, width=2, spatial_dims=spatial_dims)
-    x = torch.rand(2, 1, *(16, 8, 24)[:spatial_dims])
-    again = build(network.definition)
-    again.load_state_dict(network.state_dict())
-    network.eval(), again.eval()
-    assert network(x).shape == (2, 2, *x.shape[2:])
-    assert torch.equal(network(x), again(x))
-
-
-def test_every_choice_of_the_knob_backbone_is_made():
-    choices = KNOBS["backbone"].expected.removeprefix("one of ").split(", ")
+def test_every_choice_of_the_option_backbone_is_made():
+    choices = groups.BACKBONES
+    assert list(BACKBONES) == list(choices)
     with torch.device("meta"):
-        networks = [image_unet(choice) for choice in choices]
-    assert {network.definition["name"] for network in networks} <= set(BUILDERS)
-    with pytest.raises(InputError, match=f"expected one of {', '.join(BUILDERS)}"):
-        build({"name": "other", "arguments": {}})
+        made = [image_unet(choice) for choice in choices]
+    assert {network.definition["name"] for network in made} <= set(NETWORKS)
+    with pytest.raises(InputError, match=f"backbone: expected one of {', '.join(choices)}, got 'vgg'"):
+        image_unet("vgg")
+
+
+def test_builders_are_found_under_their_names():
+    for name, network in NETWORKS.items():
+        if name != "unet":
+            assert getattr(networks, name) is network.builder
+
+
+def test_two_of_one_name_are_refused():
+    genesis, conrec = NETWORKS["genesis_unet"], NETWORKS["conrec_unet"]
+    files = "declared by networks/a.py and by networks/b.py"
+    with pytest.raises(InputError, match=f"network genesis_unet: {files}"):
+        by_name([("networks/a.py", genesis), ("networks/b.py", dataclasses.replace(conrec, name="genesis_unet"))])
+    with pytest.raises(InputError, match=f"backbone conrec: {files}"):
+        by_name([("networks/a.py", conrec), ("networks/b.py", dataclasses.replace(conrec, name="other"))])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks import imagenet_unet
-from segxfer3d.networks.imagenet import BACKBONES
+from segxfer3d.networks.imagenet_unet import BACKBONES
 from segxfer3d.weights.formats.base import Format, is_state_dict, read_content
 
 PREFIX = "encoder.resnet."

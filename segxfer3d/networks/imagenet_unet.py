@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks.blocks import Decoder, FeatureEncoder
-from segxfer3d.networks.unet import SegmentationNetwork
+from segxfer3d.networks.declaration import Builder, Network
+from segxfer3d.networks.parts import SegmentationNetwork
 
 # backbone -> MONAI's block, blocks in each of the four layers, channels of stem and layers
 _BACKBONES: dict[str, tuple[str, list[int], tuple[int, ...]]] = {
@@ -36,8 +38,9 @@ class ResNetEncoder(FeatureEncoder):
     layers' outputs at 1/2 to 1/32 of the resolution.
     """
 
-    mean: Tensor
-    std: Tensor
+    if TYPE_CHECKING:  # as annotations at run time they would stop TorchScript
+        mean: Tensor
+        std: Tensor
 
     def __init__(self, backbone: str, in_channels: int) -> None:
         from monai.networks.nets.resnet import ResNet  # takes seconds to import
@@ -62,10 +65,10 @@ class ResNetEncoder(FeatureEncoder):
         net = self.resnet
         image = (x - self.mean) / self.std
         stem = net.act(net.bn1(net.conv1(image)))
-        features = [image, stem, net.layer1(net.maxpool(stem))]
-        for layer in (net.layer2, net.layer3, net.layer4):
-            features.append(layer(features[-1]))
-        return features
+        first = net.layer1(net.maxpool(stem))
+        second = net.layer2(first)
+        third = net.layer3(second)
+        return [image, stem, first, second, third, net.layer4(third)]
 
 
 def imagenet_unet(
@@ -111,3 +114,22 @@ def imagenet_unet(
             },
         },
     )
+
+
+def _of_backbone(backbone: str) -> Builder:
+    """What makes the network with one backbone; these encoders have one width only."""
+
+    def make(in_channels: int, out_channels: int, width: int) -> SegmentationNetwork:
+        return imagenet_unet(backbone, in_channels, out_channels)
+
+    return make
+
+
+NETWORK = Network(
+    name="imagenet_unet",
+    builder=imagenet_unet,
+    dims=(2,),
+    title="U-Net on a ResNet with ImageNet weights",
+    citation="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
+    backbones={backbone: _of_backbone(backbone) for backbone in BACKBONES},
+)

@@ -1,0 +1,75 @@
+"""What every network of the folder keeps: its parts, its definition, its shapes, and that it can be exported."""
+
+import inspect
+import io
+import json
+
+import pytest
+import torch
+
+from segxfer3d.config.options import infos
+from segxfer3d.networks import PARTS, build
+from segxfer3d.networks.blocks import FeatureEncoder
+from segxfer3d.networks.named import NETWORKS
+
+# arguments that keep a network small, where `width` does not
+SMALL = {
+    "unet": {"encoder_stages": [[2], [2]], "decoder_stages": [[2]]},
+    "imagenet_unet": {"backbone": "resnet18", "decoder_channels": (4, 4, 4, 4, 4)},
+}
+CASES = [(name, dims) for name, network in NETWORKS.items() for dims in network.dims]
+
+
+def small(name, dims):
+    """A small network with two classes, and images of its dimensions."""
+    taken = inspect.signature(NETWORKS[name].builder).parameters
+    arguments = {"in_channels": 1, "out_channels": 2, "spatial_dims": dims, "width": 2, **SMALL.get(name, {})}
+    torch.manual_seed(0)
+    network = NETWORKS[name].builder(**{key: value for key, value in arguments.items() if key in taken})
+    return network, torch.rand(2, 1, *(32, 64, 32)[:dims])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_its_file_declares_it(name):
+    declared = NETWORKS[name]
+    assert declared.title
+    assert set(declared.dims) <= {2, 3}
+    if declared.options is not None:
+        assert infos(declared.options)
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_parts_shapes_and_made_again(name, dims):
+    network, images = small(name, dims)
+    assert tuple(child for child, _ in network.named_children()) == PARTS
+    assert {key.split(".")[0] for key in network.state_dict()} == set(PARTS)
+    assert network.definition["name"] == name
+    again = build(json.loads(json.dumps(network.definition)))
+    again.load_state_dict(network.state_dict())
+    logits = network.eval()(images)
+    assert logits.shape == (2, 2, *images.shape[2:])
+    assert torch.equal(again.eval()(images), logits)
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_the_encoder_gives_features_the_finest_first(name, dims):
+    network, images = small(name, dims)
+    encoder = network.encoder
+    assert isinstance(encoder, FeatureEncoder)
+    assert (encoder.spatial_dims, encoder.in_channels) == (dims, 1)
+    features = encoder.eval()(images)
+    assert tuple(feature.shape[1] for feature in features) == tuple(encoder.channels)
+    for i, feature in enumerate(features):
+        assert feature.shape[2:] == tuple(side // 2**i for side in images.shape[2:])
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_scripted_it_gives_the_same(name, dims):
+    """As `monai.bundle ckpt_export` does it, written and read again."""
+    network, images = small(name, dims)
+    network.eval()
+    written = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), written)
+    written.seek(0)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.load(written)(images), network(images))
