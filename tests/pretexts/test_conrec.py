@@ -9,7 +9,7 @@ from segxfer3d.losses import nt_xent
 from segxfer3d.networks import PARTS, conrec_unet
 from segxfer3d.pretexts.conrec import TASKS, ConRec
 from segxfer3d.weights.initialize import initialize
-from tests.networks.test_named import values
+from tests.networks.test_conrec_unet import values
 from tests.pretexts.stand_ins import batch, check_contract, corruption, network, views
 
 
