@@ -26,12 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segxfer3d.data.check import check_cases
-from segxfer3d.data.image_case import check_images
-from segxfer3d.data.image_dataset import ImageDataset
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.layouts.images import find_images
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
@@ -90,7 +89,7 @@ def _compare(options: argparse.Namespace) -> None:
             raise InputError("--patch_size: models of images see whole images; expected none")
         patches, cases = _images(options, **preprocessing)
     else:
-        volumes = Preprocessing.from_dict(preprocessing)
+        volumes = VolumePreprocessing.from_dict(preprocessing)
         patches, cases = _patches(options, volumes, _patch_size(options, models, networks))
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -209,12 +208,13 @@ def _patch_size(
 
 
 def _patches(
-    options: argparse.Namespace, preprocessing: Preprocessing, size: tuple[int, int, int]
+    options: argparse.Namespace, preprocessing: VolumePreprocessing, size: tuple[int, int, int]
 ) -> tuple[Tensor, list[str]]:
     """The images that all networks see, and the names of the cases that they come from."""
-    cases = [replace(case, label=None) for case in find_cases(options.dataset_dir).cases]
+    found = find_cases(options.dataset_dir)
+    cases = [replace(case, label=None) for case in found.cases]
     chosen = choose_cases(cases, options.patches, options.seed)
-    good = check_cases(chosen, {}, skip_bad=options.skip_bad_cases == "True").good
+    good = check(found, chosen, skip_bad=options.skip_bad_cases == "True").good
     return volume_patches(good, preprocessing, size, options.patches, options.seed), [case.name for case in good]
 
 
@@ -226,10 +226,10 @@ def _images(options: argparse.Namespace, image_size: int, channels: int) -> tupl
         raise InputError(f"--dataset_dir: images of {found.channels} channels, the models take {channels}")
     order = torch.randperm(len(found.cases), generator=torch.Generator().manual_seed(seed))
     chosen = replace(found, cases=tuple(found.cases[i] for i in order[: options.patches]))
-    good = check_images(chosen, skip).good
+    good = check(chosen, skip_bad=skip).good
     if len(good) < SMALLEST_BATCH:
         raise InputError(f"--dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
-    dataset = ImageDataset(found, image_size, good)
+    dataset = ImagePreprocessing(image_size, channels).hold(good, found, labels=False, progress=True)
     return torch.stack([unit_images(item) for item in dataset]), [case.name for case in good]
 
 

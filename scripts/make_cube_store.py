@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.data.cubes.store import write_store
 from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
 
@@ -63,7 +63,7 @@ def _write(options: argparse.Namespace) -> None:
         raise InputError("--crop_rule genesis tells air from tissue by HU: it needs --intensity window")
     low, high = options.window_low, options.window_high
     spacing = tuple(options.spacing) if options.spacing else None
-    preprocessing = Preprocessing(spacing, intensity, low, high)
+    preprocessing = VolumePreprocessing(spacing, intensity, low, high)
     uniform = options.crop_rule == "uniform" or intensity != "window"
     rule = None if uniform else CropRule.for_window(low, high)
     report = write_store(

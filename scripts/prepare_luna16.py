@@ -32,10 +32,9 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case
 from segxfer3d.data.io.volumes import Volume, read_volume
 from segxfer3d.data.layouts import luna16
-from segxfer3d.data.layouts.listing import some
 from segxfer3d.data.lidc.annotations import index_readings, read_reading
 from segxfer3d.data.lidc.consensus import Nodule, consensus_nodules
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 AIR = -1000  # HU
 

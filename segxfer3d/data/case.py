@@ -1,33 +1,42 @@
-"""Cases: what there is to learn from, whatever the layout of the data set on disk."""
+"""Cases: what there is to learn from, volumes or images, whatever the layout of the data set on disk."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segxfer3d.errors import InputError
+
+NOUNS = {2: "images", 3: "volumes"}
 
 _LIDC_PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One volume, with its label where there is one.
+    """One volume or image, with its label and its category where there are any.
 
     Attributes:
         name: unique within its data set.
-        image: a volume file, or a folder with one DICOM series.
+        image: a file, or a folder with one DICOM series.
         label: the segmentation, on the image's grid; None for an unlabeled case.
-        patient: whose it is, cases of one patient are never split; the case's name where nothing is known.
+        patient: whose it is (of images also: which scene), cases of one patient are never split; the case's name where
+            nothing is known.
+        category: number of its class in the data set's ``categories``; None where it has none.
         fold: number of the official fold, where the data set has folds.
+        part: ``train`` or ``val`` where the data set has an official split, else "".
+        box: top, left, height and width of the patch of an image's files that is meant; None for all of it.
     """
 
     name: str
     image: Path
     label: Path | None = None
     patient: str = ""
+    category: int | None = None
     fold: int | None = None
+    part: str = ""
+    box: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.patient:
@@ -35,22 +44,85 @@ class Case:
 
 
 @dataclass(frozen=True)
+class LabelRule:
+    """What the values, or the colors, of the label file (the mask) of an image mean.
+
+    A paletted mask is read by its index, never by its color. A gray JPEG mask cannot hold exact values and is compared
+    with ``threshold``; a color mask with ``color``. All else goes by value.
+
+    Attributes:
+        foreground: values of the target.
+        background: values of the rest; None: whatever no other field names.
+        ignore: values that neither train nor count.
+        several: each value of ``foreground`` is a class of its own, a channel in this order; else all are one target.
+        either: ``foreground`` lists alternatives of which a mask may hold only one, so that a mask with 0, 1 and 255
+            (where 255 often means "ignore") is refused rather than guessed at.
+        threshold: a gray JPEG mask is foreground above it; None refuses such masks.
+        color: (red, green, blue) that a color mask is compared with; None refuses color masks.
+        tolerance: Euclidean distance to ``color``, in gray levels, that still counts as equal.
+        color_is_background: ``color`` is the backdrop and anything else is foreground, rather than the other way.
+        resize: a mask of another size than its image is brought to it, provided the aspect ratio fits; only for data
+            sets that are known to come like this.
+    """
+
+    foreground: tuple[int, ...] = (1,)
+    background: tuple[int, ...] | None = (0,)
+    ignore: tuple[int, ...] = ()
+    several: bool = False
+    either: bool = False
+    threshold: int | None = None
+    color: tuple[int, int, int] | None = None
+    tolerance: float = 0.0
+    color_is_background: bool = False
+    resize: bool = False
+
+
+@dataclass(frozen=True)
 class CaseSet:
-    """All cases of a data set.
+    """The cases of a data set that a task can use.
 
     Attributes:
         root: the data set's folder.
-        layout: name of the layout, one of :data:`segxfer3d.data.layouts.LAYOUTS`.
+        layout: name of the layout, a module of :mod:`segxfer3d.data.layouts`.
+        dims: 3 for volumes, 2 for images.
         cases: sorted by name.
-        classes: label value -> name of every foreground class.
+        classes: label value -> name of every foreground class, in rising order, which is that of the label's channels;
+            by default one: 1, the target or "foreground".
+        label_rule: what the values of an image's mask mean; a volume's label holds 0 and the values of ``classes``.
+        categories: names of the classes that whole images are told apart by, by number.
+        channels: 3 for color, 1 for gray; 1 for volumes.
         modality: ``CT``, ``MR`` or ``unknown``.
+        target: what the labels of images show, or the classes that are told apart.
+        published: how many images the paper's experiments had; None where it does not say.
+        official: whether the images are those of a published data set, see
+            :func:`~segxfer3d.data.io.images.read_image`.
+        notes: what a user should hear, such as a count that is not the published one.
     """
 
     root: Path
     layout: str
+    dims: int
     cases: tuple[Case, ...]
-    classes: dict[int, str]
-    modality: str
+    classes: dict[int, str] = field(default_factory=dict)
+    label_rule: LabelRule = field(default_factory=LabelRule)
+    categories: tuple[str, ...] = ()
+    channels: int = 0
+    modality: str = "unknown"
+    target: str = ""
+    published: int | None = None
+    official: bool = True
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", {1: self.target or "foreground"})
+        if not self.channels:
+            object.__setattr__(self, "channels", 3 if self.dims == 2 else 1)
+
+    @property
+    def name(self) -> str:
+        """What checkpoints call the data set: a published one by its layout, any other by its folder."""
+        return self.layout if self.dims == 2 and self.layout != "folder" else self.root.resolve().name
 
     @property
     def labeled(self) -> tuple[Case, ...]:
@@ -61,6 +133,16 @@ class CaseSet:
     def unlabeled(self) -> tuple[Case, ...]:
         """The cases that have none."""
         return tuple(case for case in self.cases if case.label is None)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether every case has a label."""
+        return bool(self.cases) and all(case.label is not None for case in self.cases)
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether every case has a category."""
+        return bool(self.cases) and all(case.category is not None for case in self.cases)
 
 
 def patient_of(name: str, pattern: str = "") -> str:
@@ -76,13 +158,13 @@ def patient_of(name: str, pattern: str = "") -> str:
         InputError: the pattern is no regular expression, or finds no patient in the name.
     """
     if not pattern:
-        found = _LIDC_PATIENT.search(name)
-        return found.group() if found else name
+        match = _LIDC_PATIENT.search(name)
+        return match.group() if match else name
     try:
-        found = re.search(pattern, name)
+        match = re.search(pattern, name)
     except re.error as error:
         raise InputError(f"patient_pattern {pattern!r}: not a regular expression ({error})") from error
-    patient = found and found.group(1 if found.re.groups else 0)
+    patient = match and match.group(1 if match.re.groups else 0)
     if not patient:
         raise InputError(f"patient_pattern {pattern!r}: finds no patient in the file name {name!r}")
     return patient

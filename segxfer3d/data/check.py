@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference, read_volume
+from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 
-_THREADS = 2  # decompression runs beside the comparisons; more would only hold more volumes in memory
+_THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
 
 
 @dataclass
@@ -26,13 +28,15 @@ class CheckReport:
         good: cases that can be used, in the order given.
         bad: name -> what is wrong, of the others.
         empty_labels: names of good cases whose label has no foreground, which is allowed.
-        shapes: name -> voxels (X, Y, Z) of the good cases.
+        shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
+        converted: name -> mode of good images that were not gray or color as expected (official data sets only).
     """
 
     good: tuple[Case, ...] = ()
     bad: dict[str, str] = field(default_factory=dict)
     empty_labels: list[str] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    converted: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -41,70 +45,101 @@ class CheckReport:
             "bad": self.bad,
             "empty_labels": self.empty_labels,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "converted": self.converted,
         }
 
 
-def check_cases(
-    cases: Sequence[Case], classes: Iterable[int], skip_bad: bool = False, progress: bool = True
+class _Look(NamedTuple):
+    """What was seen of a good case."""
+
+    shape: tuple[int, ...]
+    empty: bool = False
+    converted: str = ""
+
+
+def check(
+    case_set: CaseSet, cases: Sequence[Case] | None = None, *, skip_bad: bool = False, progress: bool = True
 ) -> CheckReport:
     """Read every image and label once.
 
-    Bad are: files that :func:`read_volume` refuses, NaN or infinite voxels, a label on another
-    grid than its image (:func:`~segxfer3d.data.io.volumes.grid_difference`), label values other than 0 and the declared
-    ones. Labels stored as floats are fine where the values are.
+    Bad are: files that cannot be read (:func:`~segxfer3d.data.io.volumes.read_volume`,
+    :func:`~segxfer3d.data.io.images.read_image`), labels on another grid or of another size than their images, label
+    values that the data set does not have; of volumes, NaN or infinite voxels; of images, gray among color or the other
+    way round. Labels stored as floats are fine where the values are, and so is a label without foreground.
 
     Args:
-        cases: to check.
-        classes: foreground values that a label may hold.
+        case_set: the data set.
+        cases: the part of it to check; all where None.
         skip_bad: go on with the good ones.
         progress: show a bar.
 
     Raises:
-        InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left.
+        InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left; or a
+            category without any image.
     """
-    allowed = [0, *sorted(classes)]
+    cases = case_set.cases if cases is None else cases
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(lambda case: _check(case, allowed), cases)
-        found = list(tqdm(results, "checking", total=len(cases), disable=not progress, leave=False))
-    report = CheckReport(tuple(case for case, result in zip(cases, found, strict=True) if not isinstance(result, str)))
-    for case, result in zip(cases, found, strict=True):
+        looks = pool.map(lambda case: _look(case, case_set), cases)
+        results = list(tqdm(looks, "checking", total=len(cases), disable=not progress, leave=False))
+    report = CheckReport(tuple(case for case, result in zip(cases, results, strict=True) if isinstance(result, _Look)))
+    for case, result in zip(cases, results, strict=True):
         if isinstance(result, str):
             report.bad[case.name] = result
             continue
-        report.shapes[case.name], empty = result
-        if empty:
+        report.shapes[case.name] = result.shape
+        if result.empty:
             report.empty_labels.append(case.name)
+        if result.converted:
+            report.converted[case.name] = result.converted
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
-        raise InputError(f"{len(report.bad)} of {len(cases)} cases cannot be used{hint}:\n{listed}")
+        noun = "images" if case_set.dims == 2 else "cases"
+        raise InputError(f"{len(report.bad)} of {len(cases)} {noun} cannot be used{hint}:\n{listed}")
+    _refuse_empty_categories(case_set, report.good)
     return report
 
 
-def _check(case: Case, allowed: Sequence[int]) -> str | tuple[tuple[int, ...], bool]:
-    """What is wrong with a case; or its shape and whether it has a label without foreground."""
+def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
+    counts = Counter(case.category for case in cases)
+    missing = [name for number, name in enumerate(case_set.categories) if not counts[number]]
+    if missing and case_set.has_categories:
+        raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {', '.join(missing[:10])}")
+
+
+def _look(case: Case, case_set: CaseSet) -> _Look | str:
+    """What is seen of a case, or what is wrong with it."""
     try:
-        image = read_volume(case.image)
-        if not _finite(image.array):
-            return f"{case.image}: NaN or infinite voxels"
-        if case.label is None:
-            return image.array.shape, False
-        label = read_volume(case.label)
+        return _look_at_image(case, case_set) if case_set.dims == 2 else _look_at_volume(case, sorted(case_set.classes))
     except InputError as error:
         return str(error)
+
+
+def _look_at_image(case: Case, case_set: CaseSet) -> _Look:
+    image, label, converted = load_image(case, case_set)
+    return _Look(image.shape[1:], label is not None and not label.label.any(), converted)
+
+
+def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:
+    image = read_volume(case.image)
+    if not _finite(image.array):
+        raise InputError(f"{case.image}: NaN or infinite voxels")
+    if case.label is None:
+        return _Look(image.array.shape)
+    label = read_volume(case.label)
     if difference := grid_difference(image, label):
-        return f"{case.label}: {difference}"
+        raise InputError(f"{case.label}: {difference}")
     if not _finite(label.array):
-        return f"{case.label}: NaN or infinite voxels"
+        raise InputError(f"{case.label}: NaN or infinite voxels")
     background = label.array == 0
     known = background.copy()
-    for value in allowed[1:]:
+    for value in classes:
         known |= label.array == value
     if not known.all():
         strange = np.unique(label.array[~known])
         shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
-        return f"{case.label}: label values {shown}; expected {', '.join(map(str, allowed))}"
-    return image.array.shape, bool(background.all())
+        raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}")
+    return _Look(image.array.shape, bool(background.all()))
 
 
 def _finite(array: NDArray[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""A dataset whose random items can be drawn again: by seed, epoch and index, by nothing else."""
+"""Datasets: random items that can be drawn again by seed, epoch and index, and whole cases."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import torch
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
+
+CACHED_VALUES = 500_000_000  # of whole cases kept in memory: 2 GB of float32
 
 # Separates the stream of orders from the streams of items: without it the order of pass p and the item (p, 0)
 # would start from the same state, because NumPy pads short seeds with zeros.
 _ORDER = (1,)
 
 
-class SeededDataset(Dataset):
+class SeededDataset(Dataset[Any]):
     """Random items from a sequence of dicts: item i of epoch e is a pure function of (seed, e, i).
 
     The items of all epochs follow each other through `data`, pass after pass, each pass in a fresh random
@@ -64,7 +68,7 @@ class SeededDataset(Dataset):
         self.seed = int(seed)
         self.length = len(data) if length is None else int(length)
         # A tensor and not a multiprocessing.Value: it can be copied and pickled too.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     @property
@@ -100,3 +104,35 @@ class SeededDataset(Dataset):
             sequence = np.random.SeedSequence([self.seed, epoch, index])
             self.transform.set_random_state(seed=int(sequence.generate_state(1)[0]))
         return self.transform(item)
+
+
+class WholeCases(Dataset[Item]):
+    """Whole labeled cases: the image as the network takes it, the label on its file's own grid.
+
+    Items are those of :meth:`~segxfer3d.data.preprocessing.protocol.Preprocessing.read`; they stay in memory as long as
+    all of them together are not too large.
+
+    Args:
+        cases: labeled, of ``case_set``.
+        case_set: the data set.
+        preprocessing: of the images.
+    """
+
+    def __init__(self, cases: Sequence[Case], case_set: CaseSet, preprocessing: Preprocessing) -> None:
+        self.cases = tuple(cases)
+        self.case_set = case_set
+        self.preprocessing = preprocessing
+        self._cache: dict[int, Item] = {}
+        self._cached_values = 0
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Item:
+        if index in self._cache:
+            return self._cache[index]
+        item = self.preprocessing.read(self.cases[index], self.case_set, label=True)
+        self._cached_values += item["image"].numel() + item["label"].numel()
+        if self._cached_values < CACHED_VALUES:
+            self._cache[index] = item
+        return item

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import check_cases
-from segxfer3d.data.image_case import ImageCase, ImageSet, check_images, load_case
+from segxfer3d.data.check import check
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import images_below
-from segxfer3d.errors import InputError
+from segxfer3d.data.preprocessing.images import load_image
+from segxfer3d.errors import InputError, some
 
 _THREADS = 2
 _SHOWN = 20
@@ -90,10 +90,10 @@ def _volumes(found: CaseSet, progress: bool) -> Inspection:
     made = Inspection()
     good: tuple[Case, ...] = ()
     try:
-        report = check_cases(found.cases, found.classes, skip_bad=True, progress=progress)
+        report = check(found, skip_bad=True, progress=progress)
         good, made.problems = report.good, list(report.bad.values())
         if report.empty_labels:
-            made.notes.append(f"{len(report.empty_labels)} labels are empty: {_some(report.empty_labels)}")
+            made.notes.append(f"{len(report.empty_labels)} labels are empty: {some(report.empty_labels, _SHOWN, ', ')}")
     except InputError as error:
         made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
     patients = {case.patient for case in found.cases}
@@ -132,23 +132,23 @@ def _volume_row(case: Case, classes: Sequence[int]) -> Row:
     return (*row, *(float((label == value).mean()) for value in classes))
 
 
-def _images(found: ImageSet, progress: bool) -> Inspection:
+def _images(found: CaseSet, progress: bool) -> Inspection:
     made = Inspection(notes=list(found.notes))
-    good: tuple[ImageCase, ...] = ()
+    good: tuple[Case, ...] = ()
     try:
-        report = check_images(found, skip_bad=True, progress=progress)
+        report = check(found, skip_bad=True, progress=progress)
         good, made.problems = report.good, list(report.bad.values())
-        if report.empty_masks:
-            made.notes.append(f"{len(report.empty_masks)} masks are empty: {_some(report.empty_masks)}")
+        if report.empty_labels:
+            made.notes.append(f"{len(report.empty_labels)} masks are empty: {some(report.empty_labels, _SHOWN, ', ')}")
         if report.converted:
             made.notes.append(f"{len(report.converted)} images of another color mode are converted")
     except InputError as error:
         made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
-    groups = {case.group for case in found.cases}
+    groups = {case.patient for case in found.cases}
     made.lines = [
         f"{found.root}: images, layout {found.layout}, {'color' if found.channels == 3 else 'gray'}",
         f"cases: {len(found.cases)} of {len(groups)} patients or scenes, "
-        f"{sum(case.mask is not None for case in found.cases)} with a mask"
+        f"{sum(case.label is not None for case in found.cases)} with a mask"
         + (f" of {found.target}" if found.target else ""),
     ]
     if not good:
@@ -165,9 +165,9 @@ def _images(found: ImageSet, progress: bool) -> Inspection:
     return made
 
 
-def _image_row(case: ImageCase, images: ImageSet) -> Row:
+def _image_row(case: Case, images: CaseSet) -> Row:
     """Height, width, low and high intensity, and the mask's share of the pixels that count."""
-    image, mask, _ = load_case(case, images)
+    image, mask, _ = load_image(case, images)
     low, high = np.percentile(image, [_LOW, _HIGH])
     row = (image.shape[1], image.shape[2], float(low), float(high))
     if mask is None:
@@ -190,7 +190,3 @@ def _axes(values: NDArray[Any], form: str) -> str:
 def _range(values: NDArray[Any], factor: float = 1) -> str:
     low, middle, high = (factor * float(v) for v in (values.min(), np.median(values), values.max()))
     return f"{middle:.4g}" + (f" ({low:.4g} to {high:.4g})" if low != high else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

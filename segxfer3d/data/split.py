@@ -1,69 +1,113 @@
-"""Splits by patient, and labels drawn from the training part."""
+"""Who is in which part: the two split rules, and what a run notes of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from decimal import Decimal
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from segxfer3d.data.case import Case
+from segxfer3d.data.split_draws import (
+    cases_of,
+    draw_few,
+    draw_parts,
+    hold_out,
+    labeled_or_all,
+    official_parts,
+    patients_of,
+    take_labels,
+)
 from segxfer3d.errors import InputError
 
-LUNA16_FOLDS = {"train": range(0, 5), "validation": range(5, 7), "test": range(7, 10)}
+PARTS = ("pretrain", "train", "validation", "test")
+UNITS = ("patient", "case")
 
 
 @dataclass(frozen=True)
 class Split:
     """Cases of each part, sorted by name; no patient is in two of ``train``, ``validation`` and ``test``.
 
-    ``pretrain`` is what self-supervised pretraining may see: patients of its own or the training part, with or without
-    labels, and in any case the patients that have no labels at all. The other parts hold labeled cases only, unless the
-    data set has no labels at all.
+    Attributes:
+        pretrain: what self-supervised pretraining sees.
+        train: the training part.
+        labeled: the cases of the training part whose labels are used.
+        validation: what decides which epoch is kept.
+        test: what is measured.
+        unit: what ``split.json`` names: ``patient`` or ``case``.
     """
 
     pretrain: tuple[Case, ...]
     train: tuple[Case, ...]
+    labeled: tuple[Case, ...]
     validation: tuple[Case, ...]
     test: tuple[Case, ...]
+    unit: str = "patient"
 
-    def as_dict(self) -> dict[str, list[str]]:
-        """Patient ids of each part."""
-        return {part.name: _patients(getattr(self, part.name)) for part in fields(self)}
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``split.json``: the unit, and the patients or cases of each part, sorted.
+
+        Whose labels are used is not among them: it differs between runs of one split, see :func:`labels_record`.
+        """
+        parts = {part: getattr(self, part) for part in PARTS}
+        if self.unit == "patient":
+            return {"unit": self.unit, **{part: patients_of(cases) for part, cases in parts.items()}}
+        return {"unit": self.unit, **{part: [case.name for case in cases] for part, cases in parts.items()}}
 
     @staticmethod
-    def from_dict(parts: Mapping[str, Collection[str]], cases: Sequence[Case]) -> Split:
-        """The split again, from the patient ids of each part; patients that it does not name are in no part.
+    def from_dict(
+        values: Mapping[str, Any], cases: Sequence[Case], *, labels: Mapping[str, Any] | None = None
+    ) -> Split:
+        """The split again; cases that it does not name are in no part.
+
+        Args:
+            values: of :meth:`as_dict`, or one of the two older forms, which did not say their unit (patients for
+                volumes, cases for images).
+            cases: of the data set.
+            labels: of :func:`labels_record`; without it, the whole training part counts as labeled.
 
         Raises:
-            InputError: a part is missing, or names a patient of whom there is no case.
+            InputError: a part is missing, or names a patient or case that is not there.
         """
-        names = [part.name for part in fields(Split)]
-        if missing := [name for name in names if name not in parts]:
-            raise InputError(f"split: expected the parts {', '.join(names)}; {', '.join(missing)} missing")
-        known = {case.patient for case in cases}
-        if lost := sorted({patient for name in names for patient in parts[name]} - known):
-            raise InputError(f"split: no case of {len(lost)} of its patients: {', '.join(lost[:10])}")
-        target = _target(cases)
-        return Split(
-            _of(parts["pretrain"], cases), *(_of(parts[name], target) for name in ("train", "validation", "test"))
-        )
+        if missing := [part for part in PARTS if part not in values]:
+            raise InputError(f"split: expected the parts {', '.join(PARTS)}; {', '.join(missing)} missing")
+        known = {"patient": {case.patient for case in cases}, "case": {case.name for case in cases}}
+        listed = {name for part in PARTS for name in values[part]}
+        unit = values.get("unit") or max(UNITS, key=lambda each: len(listed & known[each]))
+        if unit not in UNITS:
+            raise InputError(f"split: unit {unit!r}; expected {' or '.join(UNITS)}")
+        if lost := sorted(listed - known[unit]):
+            what = "no case of {} of its patients" if unit == "patient" else "{} of its cases are not there"
+            raise InputError(f"split: {what.format(len(lost))}: {', '.join(lost[:10])}")
+        if unit == "patient":
+            target = labeled_or_all(cases)
+            parts = {part: cases_of(values[part], cases if part == "pretrain" else target) for part in PARTS}
+        else:
+            by_name = {case.name: case for case in cases}
+            parts = {part: tuple(by_name[name] for name in sorted(values[part])) for part in PARTS}
+        names = None if labels is None else set(labels["cases"])
+        labeled = tuple(case for case in parts["train"] if names is None or case.name in names)
+        return Split(**parts, labeled=labeled, unit=unit)
 
 
-def split_by_patient(
+def by_patient(
     cases: Sequence[Case],
+    *,
     pretrain_fraction: float = 0.0,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.25,
+    split_seed: int = 0,
+    label_fraction: float | None = None,
+    label_count: int | None = None,
     seed: int = 0,
+    labels: bool = True,
+    official: bool = False,
 ) -> Split:
-    """Split cases so that a patient is in one part only; the same whatever the order of the files.
+    """Split so that a patient is in one part only, then draw labels from the training part.
 
-    Fractions are of the patients who have labels; their numbers are rounded half up, at least one where the fraction is
-    above 0, and the training part gets the rest. Patients without any label are for pretraining. Where nobody has a
-    label everything is for pretraining but the validation part, which is left out for a single patient.
+    The same whatever the order of the files. Fractions are of the patients who have labels; their numbers are rounded
+    half up, at least one where the fraction is above 0, and the training part gets the rest. Patients without any label
+    are for pretraining. Where nobody has a label everything is for pretraining but the validation part, which is left
+    out for a single patient.
 
     Where every case has a fold the published rule of LUNA16 holds instead: folds 0-4 train, 5-6 validate, 7-9 test. A
     patient in several folds counts to the first of them.
@@ -73,120 +117,100 @@ def split_by_patient(
         pretrain_fraction: of the patients, for pretraining alone; 0 pretrains on the training part.
         validation_fraction: of the patients.
         test_fraction: of the patients; the same patients whatever the other fractions.
-        seed: of the shuffle.
+        split_seed: of the shuffle.
+        label_fraction: of the patients of the training part, whose labels are used, rounded half up; or
+        label_count: their number. Neither: all. A smaller draw is part of a larger one of the same seed.
+        seed: of that draw.
+        labels: False for pretraining: nobody's labels are drawn.
+        official: the data set's own training and validation part are asked for, which this rule does not know.
 
     Raises:
-        InputError: fractions outside [0, 1) or that leave nothing to train on, or fewer patients than parts need.
+        InputError: fractions outside [0, 1) or that leave nothing to train on, fewer patients than parts need, labels
+            that cannot be met, or ``official``.
     """
-    fractions = {"test": test_fraction, "validation": validation_fraction, "pretrain": pretrain_fraction}
-    for part, fraction in fractions.items():
-        if not 0 <= fraction < 1:
-            raise InputError(f"{part}_fraction: expected at least 0 and less than 1, got {fraction:g}")
-    if sum(fractions.values()) >= 1:
-        raise InputError(f"{_asked(fractions)}: expected less than 1 in all, so that something is left to train on")
-    target = _target(cases)
-    patients = _patients(target)
-    if target and all(case.fold is not None for case in cases):
-        return _split_by_fold(cases, target)
-    if not any(case.label for case in target):
-        fractions |= {"test": 0.0, "pretrain": 0.0}
-        if len(patients) == 1:
-            fractions["validation"] = 0.0
-    counts = _counts(fractions, len(patients))
-    if sum(counts.values()) >= len(patients):
-        needed = len(patients) + 1
-        while sum(_counts(fractions, needed).values()) >= needed:
-            needed += 1
-        asked = f" and {_asked(fractions)}" if any(fractions.values()) else ""
-        raise InputError(f"{len(patients)} patients are fewer than the split needs: at least {needed} for train{asked}")
-    order = [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
-    chosen: dict[str, set[str]] = {}
-    for part, count in counts.items():
-        chosen[part], order = set(order[:count]), order[count:]
-    pretrain = chosen["pretrain"] or set(order)
-    without_labels = {case.patient for case in cases} - set(patients)
-    return Split(
-        _of(pretrain | without_labels, cases),
-        _of(set(order), target),
-        _of(chosen["validation"], target),
-        _of(chosen["test"], target),
+    if official:
+        raise InputError("official_split: patients are split by fractions, or by the folds of LUNA16; expected False")
+    parts = draw_parts(
+        cases,
+        pretrain_fraction=pretrain_fraction,
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        seed=split_seed,
     )
+    labeled: tuple[Case, ...] = ()
+    if labels:
+        labeled = take_labels(parts.train, label_fraction=label_fraction, label_count=label_count, seed=seed)
+    return Split(parts.pretrain, parts.train, labeled, parts.validation, parts.test)
 
 
-def take_labels(
-    train: Sequence[Case], label_fraction: float | None = None, label_count: int | None = None, seed: int = 0
-) -> tuple[Case, ...]:
-    """The cases of the patients whose labels may be used; a smaller draw is part of a larger one of the same seed.
+def few_of_all(
+    cases: Sequence[Case],
+    *,
+    pretrain_fraction: float = 0.0,
+    validation_fraction: float = 0.0,
+    test_fraction: float = 0.0,
+    split_seed: int = 0,
+    label_fraction: float | None = None,
+    label_count: int | None = None,
+    seed: int = 0,
+    labels: bool = True,
+    official: bool = False,
+) -> Split:
+    """Train on a few of all images, evaluate on all the others: the paper's protocol for images.
+
+    Unlike in :func:`by_patient`, the fraction is of the whole data set, and what it leaves is the test part. So the
+    test part depends on the fraction, unless ``test_fraction`` sets one apart. All numbers are of groups
+    (``Case.patient``), which are single images unless the data set knows better. For one seed the training part of a
+    smaller fraction is part of a larger's. The same whatever the order of the files.
 
     Args:
-        train: the training part.
-        label_fraction: share of its patients, rounded half up; or
-        label_count: their number. Neither: all.
-        seed: of the draw.
+        cases: of one data set.
+        pretrain_fraction: of all groups, set apart before anything else, rounded half up, at least one; for
+            fine-tuning all else is of the others. 0 sets none apart: pretraining takes all images.
+        validation_fraction: of the training side, rounded half up, at least one; not trained on and not tested on. For
+            pretraining: of what pretrains.
+        test_fraction: of the others, to test on; then images that are neither labeled nor among these are not used.
+        split_seed: of what is set apart; what validates pretraining is drawn by ``split_seed`` + 1.
+        label_fraction: of the groups, to train on, counted by :func:`~segxfer3d.data.split_draws.labeled_count`; or
+        label_count: their number. Neither: with ``official`` the whole official training part, else an error.
+        seed: of that draw.
+        labels: False for pretraining: ``pretrain`` trains and ``validation`` validates, the other parts are empty.
+        official: test on the data set's official validation part and draw from its official training part only; for
+            pretraining, train and validate on them.
 
     Raises:
-        InputError: both given, or a share or number that cannot be met.
+        InputError: fractions out of range, a number that cannot be met, or a part that nothing is left for.
     """
-    patients = _patients(train)
-    count = len(patients)
-    if label_fraction is not None and label_count is not None:
-        raise InputError("label_fraction and label_count: expected one of them, got both")
-    if label_fraction is not None:
-        if not 0 < label_fraction <= 1:
-            raise InputError(f"label_fraction: expected a number above 0 and at most 1, got {label_fraction:g}")
-        count = round_half_up(label_fraction, len(patients))
-        if count < 1:
-            raise InputError(
-                f"label_fraction {label_fraction:g} of {len(patients)} training patients is none; expected at least one"
-            )
-    if label_count is not None:
-        if not 1 <= label_count <= len(patients):
-            raise InputError(f"label_count: expected 1 to {len(patients)} (the training patients), got {label_count}")
-        count = label_count
-    order = np.random.default_rng([seed, 1]).permutation(len(patients))
-    return _of({patients[i] for i in order[:count]}, train)
+    if official and pretrain_fraction:
+        raise InputError("official_split and pretrain_fraction: expected one of them, got both")
+    if not 0 <= pretrain_fraction < 1:
+        raise InputError(f"pretrain_fraction: expected at least 0 and less than 1, got {pretrain_fraction:g}")
+    rest, pretrain = tuple(cases), tuple[Case, ...]()
+    if pretrain_fraction:
+        rest, pretrain = hold_out(rest, pretrain_fraction, seed=split_seed)
+    if not labels:
+        train, held = pretrain or rest, tuple[Case, ...]()
+        if official:
+            train, held = official_parts(cases)
+        elif validation_fraction:
+            train, held = hold_out(train, validation_fraction, seed=split_seed + 1)
+        return Split(train, (), (), held, (), "case")
+    test: tuple[Case, ...] = ()
+    if test_fraction:
+        if official:
+            raise InputError("test_fraction and official_split: expected one of them, both say what is measured")
+        rest, test = hold_out(rest, test_fraction, seed=split_seed)
+    parts = draw_few(
+        rest,
+        label_fraction=label_fraction,
+        label_count=label_count,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        official=official,
+    )
+    return Split(pretrain, parts.train, parts.train, parts.validation, test or parts.test, "case")
 
 
-def round_half_up(fraction: float, number: int) -> int:
-    """``fraction`` of ``number``, 2.5 to 3; in decimals, so that 0.145 of 100 is 15."""
-    return math.floor(Decimal(str(fraction)) * number + Decimal("0.5"))
-
-
-def _split_by_fold(cases: Sequence[Case], target: Sequence[Case]) -> Split:
-    first: dict[str, int] = {}
-    for case in cases:
-        if case.fold is not None:
-            first[case.patient] = min(case.fold, first.get(case.patient, case.fold))
-    chosen = {part: {p for p, fold in first.items() if fold in folds} for part, folds in LUNA16_FOLDS.items()}
-    parts = {part: _of(patients, target) for part, patients in chosen.items()}
-    # without labels there is only pretraining, which can do with its training part
-    for part in LUNA16_FOLDS if any(case.label for case in target) else ("train",):
-        if not parts[part]:
-            folds = LUNA16_FOLDS[part]
-            raise InputError(
-                f"no cases in the folds {folds[0]}-{folds[-1]}, which are the {part} part; "
-                f"the cases have the folds {', '.join(map(str, sorted(set(first.values()))))}"
-            )
-    return Split(_of(chosen["train"], cases), **parts)
-
-
-def _counts(fractions: Mapping[str, float], patients: int) -> dict[str, int]:
-    return {part: max(1, round_half_up(share, patients)) if share > 0 else 0 for part, share in fractions.items()}
-
-
-def _target(cases: Sequence[Case]) -> list[Case]:
-    """What is split: the labeled cases, or all where none has a label."""
-    return [case for case in cases if case.label] or list(cases)
-
-
-def _patients(cases: Iterable[Case]) -> list[str]:
-    return sorted({case.patient for case in cases})
-
-
-def _of(patients: Collection[str], cases: Iterable[Case]) -> tuple[Case, ...]:
-    chosen = set(patients)
-    return tuple(sorted((case for case in cases if case.patient in chosen), key=lambda case: case.name))
-
-
-def _asked(fractions: Mapping[str, float]) -> str:
-    return ", ".join(f"{part}_fraction {fraction:g}" for part, fraction in fractions.items() if fraction > 0)
+def labels_record(split: Split) -> dict[str, list[str]]:
+    """Plain values for ``labels.json``: whose labels are used."""
+    return {"cases": [case.name for case in split.labeled], "patients": patients_of(split.labeled)}

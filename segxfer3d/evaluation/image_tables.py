@@ -20,7 +20,7 @@ from segxfer3d.networks.forward import to_device, unwrap
 
 
 class ImagePreparation:
-    """Batches of :class:`~segxfer3d.data.image_dataset.ImageDataset` as MONAI's trainer and evaluator take them.
+    """Batches of :class:`~segxfer3d.data.preprocessing.images.HeldImages` as MONAI's trainer and evaluator take them.
 
     Augmentation is drawn for the whole batch, on the training device.
 
@@ -57,7 +57,7 @@ class ImageTable(Table):
             batch["index"].tolist(), probabilities, target[:, :-1], counts, strict=True
         ):
             case = self.dataset.cases[index]
-            row = self.add(case.name, case.group, probability * counted, label * counted, 1.0)
+            row = self.add(case.name, case.patient, probability * counted, label * counted, 1.0)
             if row is not None:
                 for name in ("label", "prediction"):
                     row[f"{name}_pixels"] = row.pop(f"{name}_mm3")

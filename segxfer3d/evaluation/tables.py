@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from segxfer3d.data.case import Case
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation import previews
 from segxfer3d.evaluation.lesions import measure_lesions, summarize_lesions
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
@@ -41,7 +41,7 @@ class CaseDataset(Dataset[dict[str, Any]]):
         classes: label value to name; the label becomes one channel for each.
     """
 
-    def __init__(self, cases: Sequence[Case], preprocessing: Preprocessing, classes: dict[int, str]) -> None:
+    def __init__(self, cases: Sequence[Case], preprocessing: VolumePreprocessing, classes: dict[int, str]) -> None:
         self.cases = tuple(cases)
         self.preprocessing = preprocessing
         self.transform = preprocessing.image_transform()

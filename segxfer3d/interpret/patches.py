@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segxfer3d.augment.cubes import sample_cubes
 from segxfer3d.data.case import Case
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
 
@@ -21,7 +21,7 @@ def choose_cases(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
 
 
 def volume_patches(
-    cases: Sequence[Case], preprocessing: Preprocessing, size: tuple[int, int, int], count: int, seed: int
+    cases: Sequence[Case], preprocessing: VolumePreprocessing, size: tuple[int, int, int], count: int, seed: int
 ) -> Tensor:
     """Random patches of volumes, as many from each as the count allows, in a random order.
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
-from segxfer3d.data.case import Case
-from segxfer3d.data.check import check_cases
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import check
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.listing import volumes_below
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseDataset, to_native
 from segxfer3d.inference.components import COMPONENT_COLUMNS, components
@@ -32,7 +32,7 @@ class Model:
     """A trained network with what inference has to repeat."""
 
     network: SegmentationNetwork
-    preprocessing: Preprocessing
+    preprocessing: VolumePreprocessing
     classes: dict[int, str]
     patch_size: tuple[int, ...]
     provenance: dict[str, Any]
@@ -61,7 +61,7 @@ def load_model(session: Session) -> Model:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     return Model(
         network,
-        Preprocessing.from_dict(content["preprocessing"]),
+        VolumePreprocessing.from_dict(content["preprocessing"]),
         content["classes"],
         tuple(content["provenance"]["patch_size"]),
         content["provenance"],
@@ -129,7 +129,8 @@ class Segmenter:
         self.model = model
         self.inferer = inferer
         self.transform = model.preprocessing.image_transform()
-        report = check_cases(find_inputs(session.knobs.input), {}, session.knobs.skip_bad_cases, session.knobs.progress)
+        inputs = CaseSet(Path(session.knobs.input), "folder", 3, tuple(find_inputs(session.knobs.input)))
+        report = check(inputs, skip_bad=session.knobs.skip_bad_cases, progress=session.knobs.progress)
         session.record("data_check", report.as_dict())
         self.cases = report.good
 

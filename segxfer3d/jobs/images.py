@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import check
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.image_case import ImageCase, ImageSet, check_images
-from segxfer3d.data.image_dataset import ImageDataset, ImagePreprocessing
-from segxfer3d.data.image_split import ImageSplit, hold_out, split_images
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import HeldImages, ImagePreprocessing
+from segxfer3d.data.split import Split, few_of_all
+from segxfer3d.data.split_draws import hold_out
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
@@ -25,7 +27,7 @@ PROBED = 500  # images at most of each side of a probe
 VALIDATED = 512  # images at most whose pretext loss is computed
 
 
-def find_source(session: Session, task: str) -> tuple[ImageSet, bool]:
+def find_source(session: Session, task: str) -> tuple[CaseSet, bool]:
     """The images that the knobs name, checked; or generated ones, where they name none, and whether they are.
 
     Raises:
@@ -46,7 +48,7 @@ def find_source(session: Session, task: str) -> tuple[ImageSet, bool]:
     return found, generated
 
 
-def _found(session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check") -> ImageSet:
+def _found(session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check") -> CaseSet:
     knobs = session.knobs
     progress = knobs.progress and session.main
     images = find_images(
@@ -55,12 +57,12 @@ def _found(session: Session, dataset: str, folder: str, target: str, task: str, 
     )  # fmt: skip
     for note in images.notes:
         session.say(f"note: {note}")
-    report = check_images(images, knobs.skip_bad_cases, progress)
+    report = check(images, skip_bad=knobs.skip_bad_cases, progress=progress)
     session.record(record, report.as_dict())
     for name, why in report.bad.items():
         session.say(f"left out: {name} ({why})")
-    if report.empty_masks:
-        session.say(f"warning: {len(report.empty_masks)} masks are empty: {', '.join(report.empty_masks[:5])}")
+    if report.empty_labels:
+        session.say(f"warning: {len(report.empty_labels)} masks are empty: {', '.join(report.empty_labels[:5])}")
     if report.converted:
         session.say(f"note: {len(report.converted)} images of another color mode were converted (see {record}.json)")
     return replace(images, cases=report.good)
@@ -92,8 +94,8 @@ class ImagePretrainingData:
 
     train: SeededDataset
     validation: Subset[Any] | None
-    probe: tuple[ImageDataset, ImageDataset] | None
-    images: ImageSet
+    probe: tuple[HeldImages, HeldImages] | None
+    images: CaseSet
     preprocessing: ImagePreprocessing
     provenance: dict[str, Any]
 
@@ -119,32 +121,33 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
     if knobs.extra_dataset_dir and task != "images":
         raise InputError(f"extra_dataset_dir: expected none, this pretext needs {task} data of one data set")
     images, _ = find_source(session, task)
-    cases: Sequence[ImageCase] = images.cases
-    if knobs.official_split:
-        split = split_images(cases, official=True)
-        cases, held = split.train, split.test
-    else:
-        if knobs.pretrain_fraction:
-            _, cases = hold_out(cases, knobs.pretrain_fraction, knobs.split_seed)
-        held = ()
-        if knobs.validation_fraction:
-            cases, held = hold_out(cases, knobs.validation_fraction, knobs.split_seed + 1)
+    split = few_of_all(
+        images.cases,
+        pretrain_fraction=knobs.pretrain_fraction,
+        validation_fraction=knobs.validation_fraction,
+        split_seed=knobs.split_seed,
+        labels=False,
+        official=knobs.official_split,
+    )
+    cases, held = split.pretrain, split.validation
     progress = knobs.progress and session.main
-    own = ImageDataset(images, knobs.canvas_size, cases, progress)
+    preprocessing = ImagePreprocessing(knobs.image_size, images.channels)
+    labels, size = images.has_labels, knobs.canvas_size
+    own = preprocessing.hold(cases, images, labels=labels, progress=progress, size=size)
     data: Any = own
-    extra: tuple[ImageCase, ...] = ()
+    extra: tuple[Case, ...] = ()
     if knobs.extra_dataset_dir:
         more = _found(session, knobs.extra_dataset or "folder", knobs.extra_dataset_dir, "", "images", "extra_check")
         if more.channels != images.channels:
             raise InputError(
                 f"extra_dataset_dir {more.root}: {more.channels} channels, {images.root} {images.channels}"
             )
-        data = ConcatDataset([own, ImageDataset(more, knobs.canvas_size, progress=progress)])
+        data = ConcatDataset([own, preprocessing.hold(more.cases, more, labels=False, progress=progress, size=size)])
         extra = more.cases
     length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
     validation = None
     if held:
-        validated = ImageDataset(images, knobs.canvas_size, held, progress)
+        validated = preprocessing.hold(held, images, labels=labels, progress=progress, size=size)
         validation = Subset(validated, range(min(len(validated), VALIDATED)))
     everyone = [*cases, *extra]
     return ImagePretrainingData(
@@ -152,12 +155,12 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
         validation=validation,
         probe=_probe(session, images, cases),
         images=images,
-        preprocessing=ImagePreprocessing(knobs.image_size, images.channels),
+        preprocessing=preprocessing,
         provenance=_provenance(images, everyone) | ({"extra_data": knobs.extra_dataset or "folder"} if extra else {}),
     )
 
 
-def _probe(session: Session, images: ImageSet, cases: Sequence[ImageCase]) -> tuple[ImageDataset, ImageDataset] | None:
+def _probe(session: Session, images: CaseSet, cases: Sequence[Case]) -> tuple[HeldImages, HeldImages] | None:
     """Two samples of the pretraining images with their classes; nothing where a data set has no classes."""
     knobs = session.knobs
     if not knobs.probe:
@@ -173,21 +176,23 @@ def _probe(session: Session, images: ImageSet, cases: Sequence[ImageCase]) -> tu
     labeled = [case for case in images.cases if case.name in known]
     if len(labeled) < 20 or len({case.category for case in labeled}) < 2:
         return None
-    fit, test = hold_out(labeled, 0.3, knobs.split_seed)
+    fit, test = hold_out(labeled, 0.3, seed=knobs.split_seed)
     order = torch.Generator().manual_seed(knobs.split_seed)
     sides = []
     for side in (fit, test):
         chosen = torch.randperm(len(side), generator=order)[:PROBED].tolist()
-        sides.append(ImageDataset(images, knobs.image_size, [side[i] for i in sorted(chosen)], progress=False))
+        sampled = [side[i] for i in sorted(chosen)]
+        preprocessing = ImagePreprocessing(knobs.image_size, images.channels)
+        sides.append(preprocessing.hold(sampled, images, labels=False, progress=False))
     return sides[0], sides[1]
 
 
-def _provenance(images: ImageSet, cases: Sequence[ImageCase]) -> dict[str, Any]:
+def _provenance(images: CaseSet, cases: Sequence[Case]) -> dict[str, Any]:
     return {
-        "data": images.layout if images.layout != "folder" else images.root.resolve().name,
+        "data": images.name,
         "target": images.target,
         "cases": len(cases),
-        "patients": sorted({case.group for case in cases}),
+        "patients": sorted({case.patient for case in cases}),
         "cases_hash": names_hash(case.name for case in cases),
     }
 
@@ -200,18 +205,18 @@ class ImageFinetuningData:
         generated: whether they were made because none were given.
     """
 
-    images: ImageSet
-    split: ImageSplit
+    images: CaseSet
+    split: Split
     generated: bool
     train: SeededDataset
-    validation: ImageDataset | None
-    test: ImageDataset
+    validation: HeldImages | None
+    test: HeldImages
     preprocessing: ImagePreprocessing
 
     @property
     def classes(self) -> dict[int, str]:
-        """The one class that is segmented."""
-        return {1: self.images.target or "foreground"}
+        """Label value to name of each class."""
+        return self.images.classes
 
     @property
     def name(self) -> str:
@@ -221,12 +226,12 @@ class ImageFinetuningData:
     @property
     def test_patients(self) -> set[str]:
         """The groups of images (patients, where known) in the test part."""
-        return {case.group for case in self.split.test}
+        return {case.patient for case in self.split.test}
 
     @property
     def unit(self) -> str:
         """What ``test_patients`` counts, in words."""
-        alone = all(case.group == case.name for case in self.split.test)
+        alone = all(case.patient == case.name for case in self.split.test)
         return "images" if alone else "groups of images"
 
     @property
@@ -244,40 +249,42 @@ def finetuning_data(session: Session) -> ImageFinetuningData:
     """
     knobs = session.knobs
     images, generated = find_source(session, "segmentation")
-    cases: Sequence[ImageCase] = images.cases
-    pretrain: tuple[ImageCase, ...] = ()
-    if knobs.pretrain_fraction:
-        cases, pretrain = hold_out(cases, knobs.pretrain_fraction, knobs.split_seed)
-    test: tuple[ImageCase, ...] = ()
-    if knobs.test_fraction:
-        if knobs.official_split:
-            raise InputError("test_fraction and official_split: expected one of them, both say what is measured")
-        cases, test = hold_out(cases, knobs.test_fraction, knobs.split_seed)
-    split = split_images(
-        cases, knobs.label_fraction, knobs.label_count, 0.0, knobs.validation_fraction, knobs.seed, knobs.official_split
+    split = few_of_all(
+        images.cases,
+        pretrain_fraction=knobs.pretrain_fraction,
+        validation_fraction=knobs.validation_fraction,
+        test_fraction=knobs.test_fraction,
+        split_seed=knobs.split_seed,
+        label_fraction=knobs.label_fraction,
+        label_count=knobs.label_count,
+        seed=knobs.seed,
+        official=knobs.official_split,
     )
     if len(split.train) < session.world_size:
         raise InputError(f"{len(split.train)} labeled images for {session.world_size} processes: expected one for each")
-    split = replace(split, pretrain=pretrain, test=test or split.test)
     session.record("split", split.as_dict())
     session.record("labels", {"cases": [case.name for case in split.train]})
-    number = len(cases) + len(test)
+    number = len(images.cases) - len(split.pretrain)
     session.say(f"{len(split.train)} of {number} images are labeled for training, {len(split.test)} are measured")
     progress = knobs.progress and session.main
     length = knobs.steps_per_epoch * knobs.batch_size * session.world_size
-    size = knobs.image_size
+    preprocessing = ImagePreprocessing(knobs.image_size, images.channels)
+
+    def held(cases: Sequence[Case]) -> HeldImages:
+        return preprocessing.hold(cases, images, labels=True, progress=progress)
+
     return ImageFinetuningData(
         images=images,
         split=split,
         generated=generated,
-        train=SeededDataset(ImageDataset(images, size, split.train, progress), None, knobs.seed, length),
-        validation=ImageDataset(images, size, split.validation, progress) if split.validation else None,
-        test=ImageDataset(images, size, split.test, progress),
-        preprocessing=ImagePreprocessing(size, images.channels),
+        train=SeededDataset(held(split.train), None, knobs.seed, length),
+        validation=held(split.validation) if split.validation else None,
+        test=held(split.test),
+        preprocessing=preprocessing,
     )
 
 
-def image_loader(session: Session, dataset: ImageDataset | None) -> DataLoader[Any] | None:
+def image_loader(session: Session, dataset: HeldImages | None) -> DataLoader[Any] | None:
     """A loader for evaluation, each process taking its share."""
     if dataset is None:
         return None

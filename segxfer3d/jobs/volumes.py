@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,25 +22,22 @@ from monai.transforms import (
 )
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.augment.genesis_corruption import GenesisCorruptiond
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import check_cases
+from segxfer3d.data.check import check
 from segxfer3d.data.cubes.store import CubeStore, is_cube_store
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.preprocessing.volumes import Preprocessing
-from segxfer3d.data.split import Split, split_by_patient, take_labels
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.split import Split, by_patient, labels_record
 from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseDataset, CaseTable, prepare_case
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
 from segxfer3d.run.folder import Session
-
-MEMORY_SHARE = 0.6  # of the machine's memory that cached volumes may take
 
 
 @dataclass
@@ -58,14 +54,14 @@ class Source:
 
     cases: CaseSet
     split: Split
-    preprocessing: Preprocessing
+    preprocessing: VolumePreprocessing
     phantoms: bool
     checked: tuple[Case, ...] = ()
 
     @property
     def name(self) -> str:
         """Of the data set: its folder's."""
-        return self.cases.root.resolve().name
+        return self.cases.name
 
 
 def find_source(session: Session, labeled: bool) -> Source:
@@ -90,9 +86,9 @@ def find_source(session: Session, labeled: bool) -> Source:
         raise InputError(
             f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
         )
-    report = check_cases(
-        cases.labeled if labeled else cases.cases,
-        cases.classes,
+    report = check(
+        cases,
+        cases.labeled if labeled else None,
         skip_bad=knobs.skip_bad_cases,
         progress=knobs.progress and session.main,
     )
@@ -101,8 +97,16 @@ def find_source(session: Session, labeled: bool) -> Source:
         session.say(f"left out: {name} ({why})")
     if report.empty_labels:
         session.say(f"warning: {len(report.empty_labels)} labels are empty: {', '.join(report.empty_labels[:5])}")
-    split = split_by_patient(
-        report.good, knobs.pretrain_fraction, knobs.validation_fraction, knobs.test_fraction, knobs.split_seed
+    split = by_patient(
+        report.good,
+        pretrain_fraction=knobs.pretrain_fraction,
+        validation_fraction=knobs.validation_fraction,
+        test_fraction=knobs.test_fraction,
+        split_seed=knobs.split_seed,
+        label_fraction=knobs.get("label_fraction"),
+        label_count=knobs.get("label_count"),
+        seed=knobs.get("seed", 0),
+        labels=labeled,
     )
     session.record("split", split.as_dict())
     _say_padding(session, report.shapes)
@@ -116,33 +120,14 @@ def _say_padding(session: Session, shapes: dict[str, tuple[int, ...]]) -> None:
         session.say(f"{small} of {len(shapes)} volumes are smaller than the patch {patch}: padded with 0")
 
 
-def _preprocessing(session: Session, cases: CaseSet) -> Preprocessing:
+def _preprocessing(session: Session, cases: CaseSet) -> VolumePreprocessing:
     """What the knobs say; a job without these knobs (evaluation) takes the checkpoint's instead."""
     knobs = session.knobs
     intensity = knobs.get("intensity", "auto")
     if intensity == "auto":
         intensity = "window" if cases.modality == "CT" else "percentile"
     spacing = tuple(knobs.spacing) if knobs.get("spacing") else None
-    return Preprocessing(spacing, intensity, knobs.get("window_low", -1000), knobs.get("window_high", 1000))
-
-
-def _load(session: Session, cases: Sequence[Case], transform: Compose, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Load cases into memory, as plain tensors; refuse where they would not fit."""
-    items: list[dict[str, Any]] = []
-    used, limit = 0, MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    bar = tqdm(cases, desc="loading", disable=not (session.knobs.progress and session.main), leave=False)
-    for case in bar:
-        paths = {"image": str(case.image)} | ({"label": str(case.label)} if "label" in keys else {})
-        loaded = transform(paths)
-        item = {key: loaded[key].as_tensor().contiguous() for key in keys}
-        used += sum(tensor.numel() * tensor.element_size() for tensor in item.values())
-        if used > limit:
-            raise InputError(
-                f"the volumes do not fit in memory ({len(items)} of {len(cases)} take {used / 2**30:.0f} GiB); "
-                "for pretraining write a cube store with scripts/make_cube_store.py and give it as --dataset_dir"
-            )
-        items.append(item)
-    return items
+    return VolumePreprocessing(spacing, intensity, knobs.get("window_low", -1000), knobs.get("window_high", 1000))
 
 
 @dataclass
@@ -151,7 +136,7 @@ class PretrainingData:
 
     train: SeededDataset
     validation: SeededDataset | None
-    preprocessing: Preprocessing
+    preprocessing: VolumePreprocessing
     provenance: dict[str, Any]
 
 
@@ -170,17 +155,17 @@ def pretraining_data(session: Session) -> PretrainingData:
                 f"patch_size: the cube store {knobs.dataset_dir} holds cubes of {list(store.size)}, not {list(size)}"
             )
         provenance = {"data": Path(knobs.dataset_dir).resolve().name, **store.provenance()}
-        preprocessing = Preprocessing.from_dict(store.preprocessing)
+        preprocessing = VolumePreprocessing.from_dict(store.preprocessing)
         corrupted = SeededDataset(store, GenesisCorruptiond(), knobs.seed, length)
         return PretrainingData(corrupted, None, preprocessing, provenance)
     source = find_source(session, labeled=False)
-    transform = source.preprocessing.image_transform()
+    progress = knobs.progress and session.main
     rule = None
     if knobs.crop_rule != "uniform" and source.preprocessing.intensity == "window":
         rule = CropRule.for_window(knobs.window_low, knobs.window_high)
     sets: list[SeededDataset | None] = []
     for part, seed in ((source.split.pretrain, knobs.seed), (source.split.validation, 0)):
-        volumes = _load(session, part, transform, ["image"])
+        volumes = source.preprocessing.hold(part, source.cases, labels=False, progress=progress)
         if rule is not None:
             large = [v for v in volumes if rule.starts(v["image"].shape[1:], size) is not None]
             if knobs.crop_rule == "genesis":
@@ -247,7 +232,7 @@ class FinetuningData:
         return "patients"
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> VolumePreprocessing:
         """Of every volume."""
         return self.source.preprocessing
 
@@ -261,20 +246,16 @@ def finetuning_data(session: Session) -> FinetuningData:
     """Draw the labels that the knobs allow from the training part, and set up patches and cases."""
     knobs = session.knobs
     source = find_source(session, labeled=True)
-    labeled = take_labels(source.split.train, knobs.label_fraction, knobs.label_count, knobs.seed)
+    labeled = source.split.labeled
     if len(labeled) < session.world_size:
         raise InputError(
             f"{len(labeled)} labeled cases for {session.world_size} processes: expected at least one for each"
         )
-    session.record("labels", {"cases": [c.name for c in labeled], "patients": sorted({c.patient for c in labeled})})
+    session.record("labels", labels_record(source.split))
     size = knobs.patch_size
     classes = source.cases.classes
-    items = _load(
-        session,
-        labeled,
-        Compose([source.preprocessing.training_transform(), source.preprocessing.one_hot(classes)]),
-        ["image", "label"],
-    )
+    progress = knobs.progress and session.main
+    items = source.preprocessing.hold(labeled, source.cases, labels=True, progress=progress)
     share = knobs.foreground_share
     keys = ["image", "label"]
     warnings.filterwarnings("ignore", "Num foregrounds")  # of an empty label, which has been counted and said

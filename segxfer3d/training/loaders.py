@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.image_dataset import ImagePreprocessing
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation.tables import CaseTable, format_table, save_previews
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.forward import layout_of
@@ -90,7 +90,7 @@ class ModelWriter:
     def __init__(
         self,
         session: Session,
-        preprocessing: Preprocessing | ImagePreprocessing,
+        preprocessing: VolumePreprocessing | ImagePreprocessing,
         classes: dict[int, str],
         provenance: dict[str, Any],
         pretext: Pretext | None = None,

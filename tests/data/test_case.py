@@ -13,9 +13,19 @@ def test_a_case_without_a_known_patient_is_its_own():
 
 def test_case_set_separates_labeled_and_unlabeled():
     with_label, without = Case("a", Path("a.nii"), Path("l.nii")), Case("b", Path("b.nii"))
-    cases = CaseSet(Path(), "folder", (with_label, without), {1: "foreground"}, "CT")
+    cases = CaseSet(Path(), "folder", 3, (with_label, without))
     assert cases.labeled == (with_label,)
     assert cases.unlabeled == (without,)
+    assert not cases.has_labels
+    assert CaseSet(Path(), "folder", 3, (with_label,)).has_labels
+
+
+def test_what_a_case_set_says_by_default(tmp_path):
+    volumes, images = CaseSet(tmp_path, "decathlon", 3, ()), CaseSet(tmp_path, "voc", 2, (), target="cat")
+    assert (volumes.channels, volumes.classes, volumes.name) == (1, {1: "foreground"}, tmp_path.name)
+    assert (images.channels, images.classes, images.name) == (3, {1: "cat"}, "voc")
+    assert CaseSet(tmp_path, "folder", 2, ()).name == tmp_path.name
+    assert not CaseSet(tmp_path, "voc", 2, ()).has_labels
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segxfer3d.data.case import Case
-from segxfer3d.data.check import check_cases
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
@@ -31,9 +32,13 @@ def make(tmp_path):
     return write
 
 
+def volumes(*cases, classes=None):
+    return CaseSet(Path(), "folder", 3, cases, classes or {1: "a"})
+
+
 def why(case):
     with pytest.raises(InputError) as error:
-        check_cases([case], {1: "a", 2: "b"}, progress=False)
+        check(volumes(case, classes={1: "a", 2: "b"}), progress=False)
     first, second = str(error.value).splitlines()
     assert first == "1 of 1 cases cannot be used; --skip_bad_cases True goes on without them:"
     return second
@@ -43,12 +48,14 @@ def test_good_cases(make):
     two = blob(np.float32)
     two[0, 0, 0] = 2
     cases = [make("a", label=blob()), make("b", label=two), make("c"), make("d", label=np.zeros((9, 8, 7), np.int16))]
-    report = check_cases(cases, {1: "a", 2: "b"})
+    report = check(volumes(*cases, classes={1: "a", 2: "b"}))
     assert report.good == tuple(cases)
     assert report.bad == {}
     assert report.empty_labels == ["d"]
     assert report.shapes == dict.fromkeys("abcd", (9, 8, 7))
-    assert json.loads(json.dumps(report.as_dict()))["good"] == ["a", "b", "c", "d"]
+    content = json.loads(json.dumps(report.as_dict()))
+    assert list(content) == ["good", "bad", "empty_labels", "shapes", "converted"]
+    assert (content["good"], content["shapes"]["a"]) == (["a", "b", "c", "d"], [9, 8, 7])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -86,20 +93,20 @@ def test_all_bad_cases_are_listed_at_once_or_left_out(make):
     bad = [make(f"bad{i}", label=blob(value=7)) for i in range(12)]
     good = [make("good", label=blob())]
     with pytest.raises(InputError, match="12 of 13 cases cannot be used") as error:
-        check_cases(bad + good, [1], progress=False)
+        check(volumes(*bad, *good), progress=False)
     assert all(f"bad{i}-label.nii.gz: label values 7; expected 0, 1" in str(error.value) for i in range(12))
-    report = check_cases(bad + good, [1], skip_bad=True, progress=False)
+    report = check(volumes(*bad, *good), skip_bad=True, progress=False)
     assert report.good == tuple(good)
     assert sorted(report.bad) == sorted(case.name for case in bad)
     assert list(report.shapes) == ["good"]
     with pytest.raises(InputError, match="12 of 12 cases cannot be used:"):
-        check_cases(bad, [1], skip_bad=True, progress=False)
+        check(volumes(*bad, *good), bad, skip_bad=True, progress=False)
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["LIDC_VOIs", "Task04_Hippocampus", "ct_volumes"])
 def test_real_data_is_good(real_data, name):
     found = find_cases(real_data / name)
-    report = check_cases(found.cases, found.classes, progress=False)
+    report = check(found, progress=False)
     assert report.good == found.cases
     assert report.empty_labels == []

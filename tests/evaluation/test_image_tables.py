@@ -10,9 +10,8 @@ import torch
 from ignite.engine import Engine
 from torch.utils.data import DataLoader
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.image_dataset import ImageDataset
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
+from segxfer3d.data.preprocessing.images import HeldImages
 from segxfer3d.evaluation.image_tables import ImagePreparation, ImageTable
 from tests.data.image_files import noise, save
 
@@ -49,9 +48,9 @@ def dataset(tmp_path):
     for seed, (name, mask) in enumerate(MASKS.items()):
         image = save(tmp_path / f"{name}.png", noise((8, 8), seed=seed))
         path = save(tmp_path / f"{name}-mask.png", mask)
-        cases.append(ImageCase(name, image, path, group=f"group {name}"))
-    images = ImageSet(tmp_path, "test", tuple(cases), mask_rule=MaskRule(ignore=(255,)), target="cat")
-    return ImageDataset(images, 8, progress=False)
+        cases.append(Case(name, image, path, patient=f"group {name}"))
+    images = CaseSet(tmp_path, "test", 2, tuple(cases), label_rule=LabelRule(ignore=(255,)), target="cat")
+    return HeldImages(images, 8, progress=False)
 
 
 def measure(table, dataset, predict, batch_size=2):

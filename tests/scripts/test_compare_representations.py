@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from scripts.compare_representations import _even_batches, main, short_names
-from segxfer3d.data.image_dataset import ImagePreprocessing
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
 from segxfer3d.networks import conrec_unet, genesis_unet
@@ -19,7 +19,7 @@ def write(path, seed, width=2, preprocessing=None, patch_size=(16, 16, 8)):
     torch.manual_seed(seed)
     network = genesis_unet(width=width)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = (preprocessing or Preprocessing()).as_dict()
+    values = (preprocessing or VolumePreprocessing()).as_dict()
     checkpoint.write_model(path, network.state_dict(), network.definition, values, {}, {"patch_size": list(patch_size)})
     return str(path)
 
@@ -67,7 +67,7 @@ def test_other_layers_and_names_and_one_batch_for_the_full_data(models, phantoms
 
 
 def test_errors_come_before_the_work(models, phantoms, tmp_path, capsys):
-    window = write(tmp_path / "window" / "model.pt", 0, preprocessing=Preprocessing(window_high=400))
+    window = write(tmp_path / "window" / "model.pt", 0, preprocessing=VolumePreprocessing(window_high=400))
     size = write(tmp_path / "size" / "model.pt", 0, patch_size=(8, 8, 8))
     (tmp_path / "file").touch()
     output = tmp_path / "out"

@@ -9,10 +9,10 @@ import pytest
 
 from scripts import prepare_luna16
 from scripts.prepare_luna16 import cube_start, cut_cube, main
-from segxfer3d.data.check import check_cases
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.lidc import consensus
-from segxfer3d.data.split import split_by_patient
+from segxfer3d.data.split import by_patient
 from tests.data.lidc_files import (
     box,
     disk,
@@ -135,9 +135,9 @@ def test_the_bundles_can_read_it(made):
     found = find_cases(made[2])
     assert (found.layout, found.modality, found.classes) == ("decathlon", "CT", {1: "nodule"})
     assert [(case.patient, case.fold) for case in found.cases] == [(f"{UID}1", 0), (f"{UID}1", 0), (f"{UID}2", 7)]
-    assert check_cases(found.cases, found.classes, progress=False).bad == {}
+    assert check(found, progress=False).bad == {}
     with pytest.raises(ValueError, match="validation"):  # folds 5 and 6 have nobody here
-        split_by_patient(found.cases)
+        by_patient(found.cases)
 
 
 def test_done_patients_are_passed_over_and_unfinished_ones_done_again(made, tmp_path, monkeypatch):

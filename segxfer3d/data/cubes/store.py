@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from segxfer3d.augment.cubes import CropRule, sample_cubes
 from segxfer3d.data.case import Case
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
 INDEX = "store.json"
@@ -86,7 +86,7 @@ def is_cube_store(folder: str | Path) -> bool:
 def write_store(
     folder: str | Path,
     cases: Sequence[Case],
-    preprocessing: Preprocessing,
+    preprocessing: VolumePreprocessing,
     size: tuple[int, int, int] = (64, 64, 32),
     rule: CropRule | None = None,
     cubes_per_volume: int = 32,
@@ -174,7 +174,7 @@ def _load(transform: Compose, case: Case) -> tuple[NDArray[np.float32], tuple[fl
     return volume, tuple(float(side) for side in loaded.pixdim)
 
 
-def _scale(preprocessing: Preprocessing) -> tuple[float, float]:
+def _scale(preprocessing: VolumePreprocessing) -> tuple[float, float]:
     """Stored values of the intensities 0 and 1."""
     if preprocessing.intensity != "window":
         return 0, _HIGHEST
@@ -217,7 +217,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
     Attributes:
         folder: where it lies.
         size: voxels of a cube along x, y, z.
-        preprocessing: of the volumes, as `Preprocessing.as_dict` gives it.
+        preprocessing: of the volumes, as `VolumePreprocessing.as_dict` gives it.
         cases: where the cubes come from; those of a case follow each other, in this order.
 
     Raises:
@@ -234,7 +234,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
             self.size: tuple[int, ...] = tuple(index["size"])
             self.preprocessing: dict[str, Any] = index["preprocessing"]
             self.cases = tuple(StoredCase(**case) for case in index["cases"])
-            self._scale = _scale(Preprocessing.from_dict(self.preprocessing))
+            self._scale = _scale(VolumePreprocessing.from_dict(self.preprocessing))
             self._count = int(index["count"])
             self._sums = np.array([value for case in self.cases for value in case.checksums], dtype=np.uint32)
         except FileNotFoundError:

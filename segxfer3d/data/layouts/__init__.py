@@ -10,8 +10,7 @@ from pathlib import Path
 
 from segxfer3d.data.case import CaseSet
 from segxfer3d.data.layouts import decathlon, folder, luna16
-from segxfer3d.data.layouts.listing import some
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 __all__ = ["LAYOUTS", "find_cases"]
 

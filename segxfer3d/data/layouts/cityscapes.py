@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule, values_in
+from segxfer3d.data.case import Case, CaseSet, LabelRule
+from segxfer3d.data.io.labels import values_in
 from segxfer3d.data.layouts.request import Request, count_note, images_below, one_of, read_masks, require
 from segxfer3d.errors import InputError
 
@@ -50,7 +50,7 @@ PARTS = ("train", "val")
 _IMAGE, _MASK = "_leftImg8bit", "_gtFine_labelIds"
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """Images of one class with masks, or for the task ``images`` without a target all images.
 
     Raises:
@@ -63,8 +63,8 @@ def read(root: Path, request: Request) -> ImageSet:
             root, ["leftImg8bit"], "Cityscapes", "leftImg8bit_trainvaltest.zip of https://www.cityscapes-dataset.com"
         )
         found = images_below(root / "leftImg8bit").values()
-        cases = [ImageCase(path.stem.removesuffix(_IMAGE), path) for path in found if path.stem.endswith(_IMAGE)]
-        return ImageSet(root, "cityscapes", request.only(cases), target="images")
+        cases = [Case(path.stem.removesuffix(_IMAGE), path) for path in found if path.stem.endswith(_IMAGE)]
+        return CaseSet(root, "cityscapes", 2, request.only(cases), target="images")
     if not request.target:
         raise InputError(f"target: expected one class of cityscapes: {', '.join(LABELS)}")
     target = one_of("target", request.target, list(LABELS))
@@ -73,15 +73,24 @@ def read(root: Path, request: Request) -> ImageSet:
     chosen = request.only(case for case, shown in seen if shown)
     published = PUBLISHED.get(target)
     notes = lost + count_note(f"cityscapes, {target}", len(chosen), published)
-    return ImageSet(root, "cityscapes", chosen, (), rule(number), target=target, published=published, notes=notes)
+    return CaseSet(
+        root,
+        "cityscapes",
+        2,
+        chosen,
+        label_rule=rule(number),
+        target=target,
+        published=published,
+        notes=notes,
+    )
 
 
-def rule(number: int) -> MaskRule:
+def rule(number: int) -> LabelRule:
     """One label against all others, which are 0 to 33."""
-    return MaskRule(foreground=(number,), background=tuple(value for value in range(34) if value != number))
+    return LabelRule(foreground=(number,), background=tuple(value for value in range(34) if value != number))
 
 
-def labeled(root: Path) -> list[ImageCase]:
+def labeled(root: Path) -> list[Case]:
     """The images of train and val, each with its mask.
 
     Raises:
@@ -96,5 +105,5 @@ def labeled(root: Path) -> list[ImageCase]:
             if path.stem.endswith(_IMAGE):
                 name = path.stem.removesuffix(_IMAGE)
                 mask = root / "gtFine" / part / path.parent.name / f"{name}{_MASK}.png"
-                cases.append(ImageCase(name, path, mask, part=part))
+                cases.append(Case(name, path, mask, part=part))
     return sorted(cases, key=lambda case: case.name)

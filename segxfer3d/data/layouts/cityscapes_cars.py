@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
+from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.images import UInt8
 from segxfer3d.data.layouts import cityscapes
 from segxfer3d.data.layouts.request import Request, read_masks
-from segxfer3d.data.split import round_half_up
+from segxfer3d.data.split_draws import round_half_up
 from segxfer3d.errors import InputError
 
 CATEGORIES = ("no car", "car")
@@ -29,7 +29,7 @@ TRAIN_SHARE = 0.7
 MAX_DRAWS = 1000
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """One patch of every image, with its mask or its class.
 
     Raises:
@@ -42,17 +42,26 @@ def read(root: Path, request: Request) -> ImageSet:
     order = np.random.default_rng([request.seed, 1]).permutation(len(patches))
     training = set(order[: round_half_up(TRAIN_SHARE, len(patches))].tolist())
     split = [
-        ImageCase(p.name, p.image, p.mask, p.category, part="train" if i in training else "val", box=p.box)
+        Case(p.name, p.image, p.label, category=p.category, part="train" if i in training else "val", box=p.box)
         for i, p in enumerate(patches)
     ]
     notes = bad
     if lost := len(drawn) - len(patches):
         notes += (f"cityscapes_cars: {lost} of {len(cases)} images have no patch that fits and are left out",)
     rule = cityscapes.rule(cityscapes.LABELS["car"])
-    return ImageSet(root, "cityscapes_cars", request.only(split), CATEGORIES, rule, target="car", notes=notes)
+    return CaseSet(
+        root,
+        "cityscapes_cars",
+        2,
+        request.only(split),
+        label_rule=rule,
+        categories=CATEGORIES,
+        target="car",
+        notes=notes,
+    )
 
 
-def draw_patch(case: ImageCase, mask: UInt8, size: int, seed: int) -> ImageCase | None:
+def draw_patch(case: Case, mask: UInt8, size: int, seed: int) -> Case | None:
     """The patch of an image by the label ids of its mask (H, W), or None where no draw will do.
 
     Raises:
@@ -61,7 +70,7 @@ def draw_patch(case: ImageCase, mask: UInt8, size: int, seed: int) -> ImageCase 
     cars = mask == cityscapes.LABELS["car"]
     height, width = cars.shape
     if size < 1 or size > min(height, width):
-        raise InputError(f"patch_size {size}: expected 1 to {min(height, width)}, the shorter side of {case.mask}")
+        raise InputError(f"patch_size {size}: expected 1 to {min(height, width)}, the shorter side of {case.label}")
     rng = np.random.default_rng([seed, zlib.crc32(case.name.encode())])
     category = int(rng.integers(2))
     tops = rng.integers(height - size + 1, size=MAX_DRAWS)
@@ -75,4 +84,4 @@ def draw_patch(case: ImageCase, mask: UInt8, size: int, seed: int) -> ImageCase 
     if not len(fits):
         return None
     box = (int(tops[fits[0]]), int(lefts[fits[0]]), size, size)
-    return ImageCase(case.name, case.image, case.mask, category, box=box)
+    return Case(case.name, case.image, case.label, category=category, box=box)

@@ -12,8 +12,7 @@ from typing import Any
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.listing import some
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 _MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
 
@@ -48,10 +47,11 @@ def read(root: Path, patient_pattern: str = "") -> CaseSet:
             problems.append(f"{label or image} ({'no such file' if label else 'image without label'})")
         name = volume_name(image) or image.name
         patient = str(entry.get("patient", "")) or patient_of(name, patient_pattern)
-        cases.append(Case(name, image, label, patient, entry.get("fold")))
+        cases.append(Case(name, image, label, patient, fold=entry.get("fold")))
     if problems:
         raise InputError(f"{path}: lists what is not there: {some(problems)}")
-    return CaseSet(root, "decathlon", tuple(cases), classes, _modality(content.get("modality", {})))
+    modality = _modality(content.get("modality", {}))
+    return CaseSet(root, "decathlon", 3, tuple(cases), classes, modality=modality)
 
 
 def _entry(item: Any) -> dict[str, Any]:

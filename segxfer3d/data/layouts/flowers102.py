@@ -14,20 +14,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
 from segxfer3d.errors import InputError
 
 CATEGORIES = tuple(f"{number:03d}" for number in range(1, 103))
 IMAGES = 8189
 TOLERANCE = 60.0  # gray levels, Euclidean
-RULE = MaskRule(color=(0, 0, 254), tolerance=TOLERANCE, color_is_background=True)
+RULE = LabelRule(color=(0, 0, 254), tolerance=TOLERANCE, color_is_background=True)
 
 _NAME = re.compile(r"image_(\d{5})")
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """All images, with what the task needs beside them.
 
     Raises:
@@ -51,11 +50,20 @@ def read(root: Path, request: Request) -> ImageSet:
         number = int(name.removeprefix("image_"))
         if labels and not 1 <= number <= len(labels):
             raise InputError(f"{path}: imagelabels.mat has {len(labels)} labels, none for this image")
-        cases.append(ImageCase(name, path, masks.get(name), labels[number - 1] if labels else None))
+        cases.append(Case(name, path, masks.get(name), category=labels[number - 1] if labels else None))
     chosen = request.only(cases)
     categories = CATEGORIES if labels else ()
     notes = count_note("flowers102", len(chosen), IMAGES, "the data set has")
-    return ImageSet(root, "flowers102", chosen, categories, RULE, target="flower", notes=notes)
+    return CaseSet(
+        root,
+        "flowers102",
+        2,
+        chosen,
+        label_rule=RULE,
+        categories=categories,
+        target="flower",
+        notes=notes,
+    )
 
 
 def _labels(path: Path) -> list[int]:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
 from segxfer3d.errors import InputError
 
@@ -40,12 +39,12 @@ CATEGORIES = (
 )
 PER_CATEGORY = 80
 TRIMAPS, IMAGES = 849, 1360
-RULE = MaskRule(foreground=(1,), background=None, color=(128, 0, 0))
+RULE = LabelRule(foreground=(1,), background=None, color=(128, 0, 0))
 
 _NAME = re.compile(r"image_(\d{4})")
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """The images with a trimap, or for the other tasks all.
 
     Raises:
@@ -59,14 +58,24 @@ def read(root: Path, request: Request) -> ImageSet:
     images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
     masks = images_below(root / "trimaps") if segmenting else {}
     refuse_lone_masks(root, images, masks)
-    cases = [ImageCase(name, path, masks.get(name), _category(path)) for name, path in images.items()]
+    cases = [Case(name, path, masks.get(name), category=_category(path)) for name, path in images.items()]
     chosen = request.only(cases)
     if segmenting:
         notes = count_note("flowers17 with a trimap", len(chosen), TRIMAPS)
     else:
         notes = count_note("flowers17", len(chosen), IMAGES, "the data set has")
     published = TRIMAPS if segmenting else None
-    return ImageSet(root, "flowers17", chosen, CATEGORIES, RULE, target="flower", published=published, notes=notes)
+    return CaseSet(
+        root,
+        "flowers17",
+        2,
+        chosen,
+        label_rule=RULE,
+        categories=CATEGORIES,
+        target="flower",
+        published=published,
+        notes=notes,
+    )
 
 
 def _category(path: Path) -> int:

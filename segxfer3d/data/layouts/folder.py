@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.layouts.listing import some, volumes_below
-from segxfer3d.errors import InputError
+from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.errors import InputError, some
 
 IMAGE_FOLDERS = ("imagesTr", "images", "image")
 LABEL_FOLDERS = ("labelsTr", "labels", "label", "masks", "mask")
@@ -41,7 +41,7 @@ def read(root: Path, patient_pattern: str = "") -> CaseSet:
             if images.setdefault(name, path) != path:
                 raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
     cases = (Case(name, path, labels.get(name), patient_of(name, patient_pattern)) for name, path in images.items())
-    return CaseSet(root, "folder", tuple(cases), {1: "foreground"}, "CT")
+    return CaseSet(root, "folder", 3, tuple(cases), modality="CT")
 
 
 def _match(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> dict[str, Path]:

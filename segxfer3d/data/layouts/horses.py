@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
 from segxfer3d.errors import InputError
 
 IMAGES = 328
-RULE = MaskRule(threshold=127, resize=True)
+RULE = LabelRule(threshold=127, resize=True)
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """All horses, with their masks where the task needs them.
 
     Raises:
@@ -34,13 +33,13 @@ def read(root: Path, request: Request) -> ImageSet:
     images = images_below(root / "rgb")
     masks = images_below(root / "figure_ground") if request.task == "segmentation" else {}
     refuse_lone_masks(root, images, masks)
-    chosen = request.only(ImageCase(name, path, masks.get(name)) for name, path in images.items())
-    return ImageSet(
+    chosen = request.only(Case(name, path, masks.get(name)) for name, path in images.items())
+    return CaseSet(
         root,
         "horses",
+        2,
         chosen,
-        (),
-        RULE,
+        label_rule=RULE,
         target="horse",
         notes=count_note("horses", len(chosen), IMAGES, "the data set has"),
     )

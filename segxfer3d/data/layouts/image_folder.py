@@ -14,19 +14,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segxfer3d.data.case import patient_of
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule, image_channels
-from segxfer3d.data.layouts.listing import some
+from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.io.images import image_channels
 from segxfer3d.data.layouts.request import Request, images_below, refuse_lone_masks
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 IMAGE_FOLDERS = ("images", "image")
 MASK_FOLDERS = ("masks", "mask", "labels", "label")
-RULE = MaskRule(foreground=(1, 255), either=True, threshold=127)
+RULE = LabelRule(foreground=(1, 255), either=True, threshold=127)
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """The images that the task can use.
 
     Raises:
@@ -57,25 +55,26 @@ def read(root: Path, request: Request) -> ImageSet:
         _refuse_empty_classes(image_folder or root, set(classes.values()))
     categories = tuple(sorted(set(classes.values())))
     cases = [
-        ImageCase(
+        Case(
             name,
             path,
             masks.get(name),
-            categories.index(classes[name]) if classes else None,
             patient_of(name, request.patient_pattern),
+            categories.index(classes[name]) if classes else None,
         )
         for name, path in images.items()
     ]
     chosen = request.only(cases)
     channels = _channels(chosen)
-    return ImageSet(
+    return CaseSet(
         root,
         "folder",
+        2,
         chosen,
-        categories,
-        _rule(request.target),
-        channels,
-        request.target or "foreground",
+        label_rule=_rule(request.target),
+        categories=categories,
+        channels=channels,
+        target=request.target or "foreground",
         official=False,
     )
 
@@ -92,7 +91,7 @@ def _refuse_empty_classes(folder: Path, classes: set[str]) -> None:
         raise InputError(f"{folder}: no image of {len(empty)} of its classes: {some(empty)}")
 
 
-def _channels(cases: Sequence[ImageCase]) -> int:
+def _channels(cases: Sequence[Case]) -> int:
     """Of the first image that can be opened; that others cannot is found when all are checked."""
     for case in cases:
         try:
@@ -102,9 +101,9 @@ def _channels(cases: Sequence[ImageCase]) -> int:
     return 3
 
 
-def _rule(target: str) -> MaskRule:
+def _rule(target: str) -> LabelRule:
     if not target:
         return RULE
     if not target.isdigit():
         raise InputError(f"target {target!r}: expected the number that marks the target in the masks of a folder")
-    return MaskRule(foreground=(int(target),), background=None)
+    return LabelRule(foreground=(int(target),), background=None)

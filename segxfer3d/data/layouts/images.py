@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageSet
+from segxfer3d.data.case import CaseSet
 from segxfer3d.data.layouts import cityscapes, cityscapes_cars, flowers17, flowers102, image_folder, oxford_pets
 from segxfer3d.data.layouts import horses as weizmann_horse
 from segxfer3d.data.layouts import voc as pascal_voc
@@ -16,7 +16,7 @@ from segxfer3d.errors import InputError
 
 __all__ = ["DATASETS", "find_images"]
 
-DATASETS: dict[str, Callable[[Path, Request], ImageSet]] = {
+DATASETS: dict[str, Callable[[Path, Request], CaseSet]] = {
     "flowers17": flowers17.read,
     "flowers102": flowers102.read,
     "oxford_pets": oxford_pets.read,
@@ -39,7 +39,7 @@ def find_images(
     seed: int = 0,
     skip_bad: bool = False,
     progress: bool = True,
-) -> ImageSet:
+) -> CaseSet:
     """Find the images of a data set, in its official layout; images are not opened.
 
     Masks are opened only by ``voc``, ``cityscapes`` and ``cityscapes_cars``, to see what they show.

@@ -1,9 +1,8 @@
-"""Find the volumes below a folder, whatever their format, and list names in messages."""
+"""Find the volumes below a folder, whatever their format."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.io.volumes import volume_name
@@ -34,12 +33,6 @@ def volumes_below(folder: Path) -> dict[str, Path]:
                 raise InputError(f"{folder}: two volumes are called {name}: {found[name]} and {path}")
             found[name] = path
     return found
-
-
-def some(items: Sequence[str], most: int = 10) -> str:
-    """Join what a message names, the first ten of it."""
-    more = f"; and {len(items) - most} more" if len(items) > most else ""
-    return "; ".join(items[:most]) + more
 
 
 def _is_dicom(path: Path) -> bool:

@@ -35,5 +35,5 @@ def read(root: Path, patient_pattern: str = "") -> CaseSet:
         for name, path in volumes_below(folder).items():
             if name in cases:
                 raise InputError(f"{root}: one series in two subsets: {cases[name].image} and {path}")
-            cases[name] = Case(name, path, None, patient_of(name, patient_pattern), number)
-    return CaseSet(root, "luna16", tuple(cases.values()), {1: "foreground"}, "CT")
+            cases[name] = Case(name, path, None, patient_of(name, patient_pattern), fold=number)
+    return CaseSet(root, "luna16", 3, tuple(cases.values()), modality="CT")

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.layouts.request import (
     Request,
     count_note,
@@ -35,7 +34,7 @@ BREEDS = {"pet": 37, "dog": 25, "cat": 12}
 _PARTS = {"trainval": "train", "test": "val"}
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """Pets of a target: ``pet`` (or nothing), ``cat``, ``dog`` or a breed; classes are the breeds.
 
     Raises:
@@ -64,7 +63,7 @@ def read(root: Path, request: Request) -> ImageSet:
         images = {name: path for name, path in images.items() if name in species}
     breeds = sorted({_breed(name) for name in images})
     cases = [
-        ImageCase(name, path, masks.get(name), breeds.index(_breed(name)), part=parts.get(name, ""))
+        Case(name, path, masks.get(name), category=breeds.index(_breed(name)), part=parts.get(name, ""))
         for name, path in images.items()
     ]
     chosen = request.only(cases)
@@ -74,8 +73,18 @@ def read(root: Path, request: Request) -> ImageSet:
         notes = count_note(f"oxford_pets, {target}", len(chosen), published)
         if len(breeds) != BREEDS.get(target, 1):
             notes += (f"oxford_pets, {target}: {len(breeds)} breeds; the data set has {BREEDS[target]}",)
-    rule = request.with_border(MaskRule(foreground=(1,), background=(2,)), (3,))
-    return ImageSet(root, "oxford_pets", chosen, tuple(breeds), rule, target=target, published=published, notes=notes)
+    rule = request.with_border(LabelRule(foreground=(1,), background=(2,)), (3,))
+    return CaseSet(
+        root,
+        "oxford_pets",
+        2,
+        chosen,
+        label_rule=rule,
+        categories=tuple(breeds),
+        target=target,
+        published=published,
+        notes=notes,
+    )
 
 
 def _breed(name: str) -> str:

@@ -12,10 +12,11 @@ from typing import TypeVar, cast
 
 from tqdm import tqdm
 
-from segxfer3d.data.image_case import THREADS, ImageCase
-from segxfer3d.data.io.images import ENDINGS, MaskRule, UInt8, read_values
-from segxfer3d.data.layouts.listing import some
-from segxfer3d.errors import InputError
+from segxfer3d.data.case import Case, LabelRule
+from segxfer3d.data.io.images import ENDINGS, UInt8
+from segxfer3d.data.io.labels import read_values
+from segxfer3d.data.preprocessing.images import THREADS
+from segxfer3d.errors import InputError, some
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
@@ -47,16 +48,16 @@ class Request:
     skip_bad: bool = False
     progress: bool = True
 
-    def only(self, cases: Iterable[ImageCase]) -> tuple[ImageCase, ...]:
+    def only(self, cases: Iterable[Case]) -> tuple[Case, ...]:
         """Of what was found, the cases that the task can use and no more of them than it needs, sorted by name."""
         chosen = []
         for case in cases:
-            if self.task == "segmentation" and case.mask is not None:
+            if self.task == "segmentation" and case.label is not None:
                 chosen.append(replace(case, category=None))
             elif self.task == "classification" and case.category is not None:
-                chosen.append(replace(case, mask=None))
+                chosen.append(replace(case, label=None))
             elif self.task == "images":
-                chosen.append(replace(case, mask=None, category=None))
+                chosen.append(replace(case, label=None, category=None))
         return tuple(sorted(chosen, key=lambda case: case.name))
 
     def refuse_target(self, layout: str) -> None:
@@ -68,7 +69,7 @@ class Request:
         if self.target:
             raise InputError(f"target {self.target!r}: {layout} has one target only; expected none")
 
-    def with_border(self, rule: MaskRule, values: tuple[int, ...]) -> MaskRule:
+    def with_border(self, rule: LabelRule, values: tuple[int, ...]) -> LabelRule:
         """The rule with the values that the annotators left open, as ``border`` says."""
         if self.border == "foreground":
             return replace(rule, foreground=(*rule.foreground, *values))
@@ -145,8 +146,8 @@ def count_note(what: str, found: int, expected: int | None, whose: str = "the pa
 
 
 def read_masks(
-    cases: Sequence[ImageCase], look: Callable[[ImageCase, UInt8], Result], request: Request
-) -> tuple[list[tuple[ImageCase, Result]], tuple[str, ...]]:
+    cases: Sequence[Case], look: Callable[[Case, UInt8], Result], request: Request
+) -> tuple[list[tuple[Case, Result]], tuple[str, ...]]:
     """What ``look`` sees in the values of each mask, by a few threads.
 
     Returns:
@@ -157,11 +158,11 @@ def read_masks(
             out, and noted.
     """
 
-    def read(case: ImageCase) -> tuple[Result | None, str]:
+    def read(case: Case) -> tuple[Result | None, str]:
         try:
-            if case.mask is None:
+            if case.label is None:
                 raise InputError(f"{case.image}: no mask")
-            return look(case, read_values(case.mask)), ""
+            return look(case, read_values(case.label)), ""
         except InputError as error:
             return None, str(error)
 

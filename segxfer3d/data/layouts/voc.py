@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.image_case import ImageCase, ImageSet
-from segxfer3d.data.io.images import MaskRule, values_in
+from segxfer3d.data.case import Case, CaseSet, LabelRule
+from segxfer3d.data.io.labels import values_in
 from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, one_of, read_masks, require
 from segxfer3d.errors import InputError
 
@@ -44,7 +44,7 @@ VOID = 255
 PUBLISHED = {"aeroplane": 178, "cat": 250, "horse": 147}
 
 
-def read(root: Path, request: Request) -> ImageSet:
+def read(root: Path, request: Request) -> CaseSet:
     """Images of one class with masks, images of several classes (``motorbike,car``; nothing means all), or all images.
 
     Raises:
@@ -56,8 +56,8 @@ def read(root: Path, request: Request) -> ImageSet:
     lists = [f"ImageSets/Segmentation/{part}.txt" for part in ("train", "val")]
     require(root, ["JPEGImages"] + ([] if everything else ["SegmentationClass", *lists]), "Pascal VOC 2012", source)
     if everything:
-        cases = [ImageCase(name, path) for name, path in images_below(root / "JPEGImages").items()]
-        return ImageSet(root, "voc", request.only(cases), target="images")
+        cases = [Case(name, path) for name, path in images_below(root / "JPEGImages").items()]
+        return CaseSet(root, "voc", 2, request.only(cases), target="images")
     names = [one_of("target", name.strip(), CLASSES) for name in request.target.split(",")] if request.target else []
     if request.task == "classification":
         names = names or list(CLASSES)
@@ -73,23 +73,33 @@ def read(root: Path, request: Request) -> ImageSet:
         shown = [name for name in names if CLASSES.index(name) + 1 in present]
         if len(shown) == 1:
             category = names.index(shown[0]) if request.task == "classification" else None
-            found.append(ImageCase(case.name, case.image, case.mask, category, part=case.part))
+            found.append(Case(case.name, case.image, case.label, category=category, part=case.part))
     chosen = request.only(found)
     target = ",".join(names)
     published = PUBLISHED.get(target)
     number = CLASSES.index(names[0]) + 1
     background = tuple(value for value in range(len(CLASSES) + 1) if value != number)
-    rule = request.with_border(MaskRule(foreground=(number,), background=background), (VOID,))
+    rule = request.with_border(LabelRule(foreground=(number,), background=background), (VOID,))
     categories = tuple(names) if request.task == "classification" else ()
     notes = lost + count_note(f"voc, {target}", len(chosen), published)
-    return ImageSet(root, "voc", chosen, categories, rule, target=target, published=published, notes=notes)
+    return CaseSet(
+        root,
+        "voc",
+        2,
+        chosen,
+        label_rule=rule,
+        categories=categories,
+        target=target,
+        published=published,
+        notes=notes,
+    )
 
 
-def _masked(root: Path, lists: list[str]) -> list[ImageCase]:
+def _masked(root: Path, lists: list[str]) -> list[Case]:
     """The cases of the official parts."""
     cases = []
     for path in (root / place for place in lists):
         for name in path.read_text(encoding="utf-8").split():
             mask = root / "SegmentationClass" / f"{name}.png"
-            cases.append(ImageCase(name, root / "JPEGImages" / f"{name}.jpg", mask, part=path.stem))
+            cases.append(Case(name, root / "JPEGImages" / f"{name}.jpg", mask, part=path.stem))
     return cases

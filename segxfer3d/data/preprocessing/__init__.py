@@ -1,0 +1,26 @@
+"""What happens to a case before the network sees it, and how a prediction gets back to the case's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
+
+__all__ = ["Item", "Preprocessing", "from_dict"]
+
+
+def from_dict(values: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing that a checkpoint names, of images or of volumes: its entries tell which.
+
+    Raises:
+        InputError: an entry is missing or cannot be used.
+    """
+    # here, for each is imported only where its kind of data is used: volumes bring MONAI's transforms
+    if "image_size" in values:
+        from segxfer3d.data.preprocessing.images import ImagePreprocessing
+
+        return ImagePreprocessing.from_dict(values)
+    from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+
+    return VolumePreprocessing.from_dict(values)

@@ -14,7 +14,7 @@ from segxfer3d.augment.cubes import CropRule
 from segxfer3d.data.case import Case
 from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, write_store
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import write_nifti
 
@@ -33,7 +33,7 @@ def lung(seed, shape=(24, 22, 20)):
 
 def cases_in(folder, seeds=range(3)):
     return [
-        Case(f"case{seed}", write_nifti(folder / f"case{seed}.nii.gz", lung(seed), AFFINE), None, f"p{seed}", seed)
+        Case(f"case{seed}", write_nifti(folder / f"case{seed}.nii.gz", lung(seed), AFFINE), None, f"p{seed}", fold=seed)
         for seed in seeds
     ]
 
@@ -42,7 +42,7 @@ def cases_in(folder, seeds=range(3)):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     cases = cases_in(folder)
-    report = write_store(folder / "store", cases, Preprocessing(), SIZE, RULE, cubes_per_volume=5, seed=1)
+    report = write_store(folder / "store", cases, VolumePreprocessing(), SIZE, RULE, cubes_per_volume=5, seed=1)
     return folder / "store", cases, report
 
 
@@ -57,7 +57,7 @@ def test_cubes_equal_the_volumes_that_training_would_read(made):
     assert (len(store), report.count, store.size) == (15, 15, SIZE)
     items = iter(store)
     for case, stored in zip(cases, store.cases, strict=True):
-        volume = Preprocessing().image_transform()({"image": str(case.image)})["image"].as_tensor()
+        volume = VolumePreprocessing().image_transform()({"image": str(case.image)})["image"].as_tensor()
         for x, y, z in stored.starts:
             item = next(items)["image"]
             assert torch.equal(item, volume[:, x : x + 8, y : y + 8, z : z + 6])
@@ -71,7 +71,7 @@ def test_the_index_says_where_cubes_come_from(made):
     store = CubeStore(made[0])
     assert [(c.case, c.patient, c.fold) for c in store.cases] == [(f"case{i}", f"p{i}", i) for i in range(3)]
     assert store.cases[0].spacing == pytest.approx((0.7, 0.8, 2.0))
-    assert store.preprocessing == Preprocessing().as_dict()
+    assert store.preprocessing == VolumePreprocessing().as_dict()
     assert store.provenance() == {"cases": 3, "cubes": 15, "patients": ["p0", "p1", "p2"]}
     assert json.loads((made[0] / INDEX).read_text(encoding="utf-8"))["rule"]["max_tissue"] == 0.15
     assert is_cube_store(made[0])
@@ -85,9 +85,9 @@ def test_the_file_is_a_plain_numpy_array_of_hu(made):
 
 
 def test_a_case_has_the_same_cubes_whatever_the_others(made, tmp_path):
-    write_store(tmp_path / "one", made[1][2:], Preprocessing(), SIZE, RULE, 5, seed=1)
+    write_store(tmp_path / "one", made[1][2:], VolumePreprocessing(), SIZE, RULE, 5, seed=1)
     assert CubeStore(tmp_path / "one").cases[0] == CubeStore(made[0]).cases[2]
-    write_store(tmp_path / "two", made[1][2:], Preprocessing(), SIZE, RULE, 5, seed=2)
+    write_store(tmp_path / "two", made[1][2:], VolumePreprocessing(), SIZE, RULE, 5, seed=2)
     assert CubeStore(tmp_path / "two").cases[0].starts != CubeStore(made[0]).cases[2].starts
 
 
@@ -103,7 +103,7 @@ def test_patients_can_be_selected(made):
 
 
 def test_percentile_intensities_come_back_within_a_step(made, tmp_path):
-    preprocessing = Preprocessing(None, "percentile")
+    preprocessing = VolumePreprocessing(None, "percentile")
     write_store(tmp_path / "store", made[1][:1], preprocessing, SIZE, None, 4)
     store = CubeStore(tmp_path / "store")
     volume = preprocessing.image_transform()({"image": str(made[1][0].image)})["image"].as_tensor()
@@ -123,7 +123,7 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
     others = [("broken", tmp_path / "broken.nii.gz"), ("short", short), ("full", full), ("hole", hole)]
     others.append(("missing", tmp_path / "missing.nii.gz"))
     cases += [Case(name, path) for name, path in others]
-    report = write_store(tmp_path / "store", cases, Preprocessing(), SIZE, RULE, 5)
+    report = write_store(tmp_path / "store", cases, VolumePreprocessing(), SIZE, RULE, 5)
     assert [case.case for case in report.cases] == ["case0"]
     assert sorted(report.bad) == ["broken", "hole", "missing"]
     assert "too short" in report.empty["short"]
@@ -134,7 +134,7 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
 
 def test_a_store_without_a_cube_is_not_written(made, tmp_path):
     with pytest.raises(InputError, match=r"not a single cube from 3 volumes; case0: .*too short"):
-        write_store(tmp_path / "store", made[1], Preprocessing(), SIZE, CropRule(), 5)
+        write_store(tmp_path / "store", made[1], VolumePreprocessing(), SIZE, CropRule(), 5)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,13 +145,13 @@ def test_an_interrupted_store_does_not_appear(made, tmp_path, monkeypatch):
     monkeypatch.setattr("segxfer3d.data.cubes.store._why_empty", interrupt)
     too_short = CropRule(border=(9, 9, 9))
     with pytest.raises(KeyboardInterrupt):
-        write_store(tmp_path / "store", made[1], Preprocessing(), SIZE, too_short, 5)
+        write_store(tmp_path / "store", made[1], VolumePreprocessing(), SIZE, too_short, 5)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_folder_is_not_overwritten(made):
     with pytest.raises(InputError, match="exists already"):
-        write_store(made[0], made[1], Preprocessing(), SIZE, RULE, 5)
+        write_store(made[0], made[1], VolumePreprocessing(), SIZE, RULE, 5)
     assert len(CubeStore(made[0])) == 15
 
 
@@ -161,12 +161,12 @@ def test_an_existing_folder_is_not_overwritten(made):
         ({"size": (0, 8, 8)}, "at least 1"),
         ({"cubes_per_volume": 0}, "at least 1"),
         ({"seed": -1}, "at least 0"),
-        ({"preprocessing": Preprocessing(window_high=1e5)}, "whole HU"),
+        ({"preprocessing": VolumePreprocessing(window_high=1e5)}, "whole HU"),
     ],
 )
 def test_bad_arguments(made, tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
-        write_store(tmp_path / "store", made[1], **{"preprocessing": Preprocessing(), **arguments})
+        write_store(tmp_path / "store", made[1], **{"preprocessing": VolumePreprocessing(), **arguments})
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segxfer3d.data.io.images import MaskRule, image_channels, read_image, read_mask, read_values, resize_with_padding
+from segxfer3d.data.case import LabelRule
+from segxfer3d.data.io.images import image_channels, read_image, resize_with_padding
+from segxfer3d.data.io.labels import read_label, read_values
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, save_paletted, square
 
 SIZE = (12, 16)
 
 
-def refused(function, *arguments):
+def refused(function, *arguments, **options):
     with pytest.raises(InputError) as error:
-        function(*arguments)
+        function(*arguments, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -85,10 +87,10 @@ def test_transparency_is_dropped_in_official_data_sets(tmp_path):
 @pytest.mark.parametrize("official", [False, True])
 def test_deep_images_are_never_read(tmp_path, official):
     gray, color = deep_png(tmp_path / "gray.png", False), deep_png(tmp_path / "color.png", True)
-    assert "gray.png: more than 8 bits a channel (I;16)" in refused(read_image, gray, 1, official)
-    assert "color.png: more than 8 bits a channel (RGB)" in refused(read_image, color, 3, official)
+    assert "gray.png: more than 8 bits a channel (I;16)" in refused(read_image, gray, 1, official=official)
+    assert "color.png: more than 8 bits a channel (RGB)" in refused(read_image, color, 3, official=official)
     save(tmp_path / "float.tif", np.zeros(SIZE, np.float32))
-    assert "(F); expected a gray image" in refused(read_image, tmp_path / "float.tif", 1, official)
+    assert "(F); expected a gray image" in refused(read_image, tmp_path / "float.tif", 1, official=official)
 
 
 def test_damaged_files(tmp_path):
@@ -96,7 +98,7 @@ def test_damaged_files(tmp_path):
         path = save(tmp_path / f"a.{ending}", noise((64, 64)))
         path.write_bytes(path.read_bytes()[:1500])
         assert f"a.{ending}: cannot be read, damaged or truncated (" in refused(read_image, path)
-        assert "cannot be read, damaged" in refused(read_mask, path, MaskRule(), (64, 64))
+        assert "cannot be read, damaged" in refused(read_label, path, LabelRule(), (64, 64))
     (tmp_path / "text.jpg").write_text("no image")
     assert refused(read_image, tmp_path / "text.jpg").endswith("text.jpg: not an image, or damaged")
     assert "not an image" in refused(image_channels, tmp_path / "text.jpg")
@@ -119,10 +121,10 @@ def test_orientation_turns_image_and_mask_alike_or_neither(tmp_path):
     upright = save(tmp_path / "upright.png", np.rot90(mask, -1))  # drawn on the image as viewers show it
     with_tag = turned(tmp_path / "tag.png", mask, 6)
     for path in (upright, with_tag):
-        read = read_mask(path, MaskRule(), SIZE[::-1])
+        read = read_label(path, LabelRule(), SIZE[::-1])
         np.testing.assert_array_equal(read.label[0], np.rot90(mask, -1))
-    np.testing.assert_array_equal(read_mask(with_tag, MaskRule(), SIZE, official=True).label[0], mask)
-    message = refused(read_mask, upright, MaskRule(), SIZE, True)
+    np.testing.assert_array_equal(read_label(with_tag, LabelRule(), SIZE, official=True).label[0], mask)
+    message = refused(read_label, upright, LabelRule(), SIZE, official=True)
     assert message.endswith("the mask is 12x16, its image 16x12 (width x height); one of the two is turned")
 
 
@@ -130,8 +132,8 @@ def test_paletted_masks_are_read_by_index(tmp_path):
     values = square(value=3)
     values[0, 0] = 255
     path = save_paletted(tmp_path / "a.png", values)
-    rule = MaskRule(foreground=(3,), background=(0, 1, 2), ignore=(255,))
-    read = read_mask(path, rule, SIZE)
+    rule = LabelRule(foreground=(3,), background=(0, 1, 2), ignore=(255,))
+    read = read_label(path, rule, SIZE)
     assert read.label.shape == read.valid.shape == (1, *SIZE)
     assert read.label.dtype == read.valid.dtype == np.uint8
     np.testing.assert_array_equal(read.label[0], values == 3)
@@ -142,33 +144,33 @@ def test_paletted_masks_are_read_by_index(tmp_path):
 def test_values_that_the_rule_does_not_know(tmp_path):
     trimap = square(value=4) + 1
     path = save(tmp_path / "a.png", trimap)
-    rule = MaskRule(foreground=(1,), background=(2,), ignore=(3,))
-    assert refused(read_mask, path, rule, SIZE).endswith("a.png: mask values 5; expected 1, 2, 3")
+    rule = LabelRule(foreground=(1,), background=(2,), ignore=(3,))
+    assert refused(read_label, path, rule, SIZE).endswith("a.png: mask values 5; expected 1, 2, 3")
     many = save(tmp_path / "b.png", noise(SIZE, 1))
-    assert ", ...; expected 1, 2, 3" in refused(read_mask, many, rule, SIZE)
-    assert read_mask(path, MaskRule(foreground=(5,), background=None), SIZE).label.sum() == 20
+    assert ", ...; expected 1, 2, 3" in refused(read_label, many, rule, SIZE)
+    assert read_label(path, LabelRule(foreground=(5,), background=None), SIZE).label.sum() == 20
     deep = save(tmp_path / "c.png", square(value=700, dtype=np.uint16))
-    assert refused(read_mask, deep, rule, SIZE).endswith("mask values 0, 700; expected 1, 2, 3")
-    assert read_mask(deep, MaskRule(foreground=(700,)), SIZE).label.sum() == 20
+    assert refused(read_label, deep, rule, SIZE).endswith("mask values 0, 700; expected 1, 2, 3")
+    assert read_label(deep, LabelRule(foreground=(700,)), SIZE).label.sum() == 20
 
 
 def test_one_foreground_value_where_they_are_alternatives(tmp_path):
-    rule = MaskRule(foreground=(1, 255), either=True)
+    rule = LabelRule(foreground=(1, 255), either=True)
     for value in (1, 255):
-        assert read_mask(save(tmp_path / "a.png", square(value=value)), rule, SIZE).label.sum() == 20
+        assert read_label(save(tmp_path / "a.png", square(value=value)), rule, SIZE).label.sum() == 20
     both = square()
     both[0, 0] = 255
     path = save(tmp_path / "a.png", both)
-    assert refused(read_mask, path, rule, SIZE).endswith(
+    assert refused(read_label, path, rule, SIZE).endswith(
         "mask values 1 and 255; expected one foreground value in a mask"
     )
-    assert read_mask(save(tmp_path / "b.png", square().astype(bool)), rule, SIZE).label.sum() == 20
+    assert read_label(save(tmp_path / "b.png", square().astype(bool)), rule, SIZE).label.sum() == 20
 
 
 def test_jpeg_masks_need_a_threshold(tmp_path):
     path = save(tmp_path / "a.jpg", square((40, 40), 255), quality=60)
-    assert "a JPEG as a mask, which blurs its values" in refused(read_mask, path, MaskRule(), (40, 40))
-    label = read_mask(path, MaskRule(threshold=127), (40, 40)).label[0]
+    assert "a JPEG as a mask, which blurs its values" in refused(read_label, path, LabelRule(), (40, 40))
+    label = read_label(path, LabelRule(threshold=127), (40, 40)).label[0]
     assert (label == square((40, 40))).mean() > 0.99
 
 
@@ -176,37 +178,37 @@ def test_color_masks(tmp_path):
     flower = np.zeros((*SIZE, 3), np.uint8) + np.uint8([128, 128, 0])
     flower[square() > 0] = (128, 0, 0)
     path = save(tmp_path / "a.png", flower)
-    read = read_mask(path, MaskRule(color=(128, 0, 0)), SIZE)
+    read = read_label(path, LabelRule(color=(128, 0, 0)), SIZE)
     np.testing.assert_array_equal(read.label[0], square())
     assert read.valid.all()
-    assert "a color mask (RGB); expected one number a pixel" in refused(read_mask, path, MaskRule(), SIZE)
+    assert "a color mask (RGB); expected one number a pixel" in refused(read_label, path, LabelRule(), SIZE)
     gray = save(tmp_path / "gray.png", square(value=255), "RGB")
-    assert read_mask(gray, MaskRule(foreground=(255,)), SIZE).label.sum() == 20
+    assert read_label(gray, LabelRule(foreground=(255,)), SIZE).label.sum() == 20
     transparent = save(tmp_path / "rgba.png", square(), "RGBA")
-    assert "transparency (RGBA) as a mask" in refused(read_mask, transparent, MaskRule(), SIZE)
+    assert "transparency (RGBA) as a mask" in refused(read_label, transparent, LabelRule(), SIZE)
     outline = np.zeros((120, 120), bool)
     outline[30:90, 40:95] = True
     backdrop = np.where(outline[..., None], np.uint8([200, 180, 20]), np.uint8([0, 0, 254]))
     path = save(tmp_path / "b.jpg", backdrop, quality=90)
-    rule = MaskRule(color=(0, 0, 254), tolerance=60, color_is_background=True)
-    assert (read_mask(path, rule, (120, 120)).label[0] == outline).mean() > 0.98
+    rule = LabelRule(color=(0, 0, 254), tolerance=60, color_is_background=True)
+    assert (read_label(path, rule, (120, 120)).label[0] == outline).mean() > 0.98
 
 
 def test_masks_of_another_size_only_where_known_and_of_the_same_shape(tmp_path):
     path = save(tmp_path / "a.png", square())
-    assert refused(read_mask, path, MaskRule(), (24, 32)).endswith(
+    assert refused(read_label, path, LabelRule(), (24, 32)).endswith(
         "the mask is 16x12, its image 32x24 (width x height)"
     )
-    rule = MaskRule(resize=True)
-    np.testing.assert_array_equal(read_mask(path, rule, (24, 32)).label[0], square().repeat(2, 0).repeat(2, 1))
-    assert "of another shape" in refused(read_mask, path, rule, (24, 30))
-    smooth = read_mask(
-        save(tmp_path / "a.jpg", square(value=255), quality=95), MaskRule(threshold=127, resize=True), (120, 160)
+    rule = LabelRule(resize=True)
+    np.testing.assert_array_equal(read_label(path, rule, (24, 32)).label[0], square().repeat(2, 0).repeat(2, 1))
+    assert "of another shape" in refused(read_label, path, rule, (24, 30))
+    smooth = read_label(
+        save(tmp_path / "a.jpg", square(value=255), quality=95), LabelRule(threshold=127, resize=True), (120, 160)
     )
     assert smooth.label.mean() == pytest.approx(square().mean(), rel=0.1)
     colored = save(tmp_path / "c.png", np.stack([square(value=9), square(value=0), square(value=0)], -1))
-    rule = MaskRule(color=(9, 0, 0), resize=True)
-    assert read_mask(colored, rule, (24, 32)).label.sum() == 80
+    rule = LabelRule(color=(9, 0, 0), resize=True)
+    assert read_label(colored, rule, (24, 32)).label.sum() == 80
 
 
 def test_values_need_one_number_a_pixel(tmp_path):
@@ -235,7 +237,7 @@ def test_images_are_averaged_and_masks_are_not():
     stripes[:, :, ::2] = 255
     image = resize_with_padding(stripes, 10).array
     assert ((image > 100) & (image < 155)).all()
-    mask = resize_with_padding(stripes // 255 * 7, 10, mask=True).array
+    mask = resize_with_padding(stripes // 255 * 7, 10, labels=True).array
     assert set(np.unique(mask)) <= {0, 7}
     pixels = noise((9, 9)).transpose(2, 0, 1)
     np.testing.assert_array_equal(resize_with_padding(pixels, 9).array, pixels)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import check_images, load_case
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts import cityscapes_cars
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save
 
@@ -42,8 +43,8 @@ def test_one_class(cityscapes):
     assert [case.name for case in found.cases] == ["aachen_000001_000019", "lindau_000004_000019"]
     assert [case.part for case in found.cases] == ["train", "val"]
     assert found.notes == ("cityscapes, bus: 2 images; the paper had 483",)
-    assert check_images(found, progress=False).good == found.cases
-    mask = load_case(found.cases[0], found).mask
+    assert check(found, progress=False).good == found.cases
+    mask = load_image(found.cases[0], found).label
     np.testing.assert_array_equal(mask.label[0], labels((28, 0, 20)) == 28)
     assert mask.valid.all()
     assert find_images("cityscapes", cityscapes, target="car", progress=False).published is None
@@ -67,20 +68,20 @@ def test_refused(cityscapes, tmp_path):
 
 def test_car_patches(cityscapes):
     found = find_images("cityscapes_cars", cityscapes, patch_size=16, progress=False)
-    assert found.has_masks
+    assert found.has_labels
     classes = find_images("cityscapes_cars", cityscapes, patch_size=16, task="classification", progress=False)
     assert classes.categories == ("no car", "car")
     assert [case.box for case in classes.cases] == [case.box for case in found.cases]
     categories = [case.category for case in classes.cases]
     assert 3 < sum(categories) < len(categories) - 3
     for case, category in zip(found.cases, categories, strict=True):
-        loaded = load_case(case, found)
+        loaded = load_image(case, found)
         assert loaded.image.shape == (3, 16, 16)
-        share = loaded.mask.label.mean()
+        share = loaded.label.label.mean()
         assert share >= 0.2 if category else share == 0
     parts = [case.part for case in found.cases]
     assert parts.count("train") == round(0.7 * len(parts))
-    assert check_images(classes, progress=False).good == classes.cases
+    assert check(classes, progress=False).good == classes.cases
 
 
 def test_car_patches_come_from_the_seed(cityscapes):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from segxfer3d.data.image_case import check_images, load_case
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, save_paletted, square
 
@@ -27,8 +28,8 @@ def test_flowers17_segmentation(flowers17):
     assert [case.name for case in found.cases] == ["image_0001", "image_0080", "image_0500"]
     assert (found.layout, found.target, found.channels, found.published) == ("flowers17", "flower", 3, 849)
     assert found.notes == ("flowers17 with a trimap: 3 images; the paper had 849",)
-    assert check_images(found, progress=False).good == found.cases
-    label, valid = load_case(found.cases[0], found).mask
+    assert check(found, progress=False).good == found.cases
+    label, valid = load_image(found.cases[0], found).label
     np.testing.assert_array_equal(label[0], square())
     assert valid.all()
 
@@ -37,7 +38,7 @@ def test_flowers17_trimaps_saved_as_rgb(flowers17):
     colors = np.where(square()[..., None] > 0, np.uint8([128, 0, 0]), np.uint8([128, 128, 128]))
     save(flowers17 / "trimaps" / "image_0001.png", colors)
     found = find_images("flowers17", flowers17)
-    np.testing.assert_array_equal(load_case(found.cases[0], found).mask.label[0], square())
+    np.testing.assert_array_equal(load_image(found.cases[0], found).label.label[0], square())
 
 
 def test_flowers17_other_tasks(flowers17):
@@ -50,9 +51,9 @@ def test_flowers17_other_tasks(flowers17):
         "tigerlily",
         "pansy",
     ]
-    assert not any(case.mask for case in classes.cases)
+    assert not any(case.label for case in classes.cases)
     with pytest.raises(InputError, match="no image of 13 of its classes: lily of the valley, "):
-        check_images(classes, progress=False)
+        check(classes, progress=False)
     images = find_images("flowers17", flowers17, task="images")
     assert len(images.cases) == 6
     assert not images.has_categories
@@ -88,7 +89,7 @@ def test_flowers102_segmentation(flowers102):
     found = find_images("flowers102", flowers102)
     assert [case.name for case in found.cases] == ["image_00001", "image_00002", "image_00003"]
     assert found.notes == ("flowers102: 3 images; the data set has 8189",)
-    assert (load_case(found.cases[0], found).mask.label[0] == square((40, 40))).mean() > 0.99
+    assert (load_image(found.cases[0], found).label.label[0] == square((40, 40))).mean() > 0.99
     save(flowers102 / "segmim" / "segmim_00009.jpg", noise())
     with pytest.raises(InputError, match=r"segmim_00009\.jpg \(mask without image\)"):
         find_images("flowers102", flowers102)
@@ -121,7 +122,7 @@ def test_real_flowers17(real_data):
     found = find_images("flowers17", real_data / "flowers17", task="classification")
     assert (len(found.cases), found.notes) == (1360, ())
     assert all(sum(case.category == i for case in found.cases) == 80 for i in range(17))
-    report = check_images(found, progress=False)
+    report = check(found, progress=False)
     assert report.good == found.cases
     assert report.converted == {}
     with pytest.raises(InputError, match=r"no trimaps; unpack .* trimaps\.tgz"):

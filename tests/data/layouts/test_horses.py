@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import check_images, load_case
-from segxfer3d.data.image_dataset import ImageDataset
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import HeldImages, load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, square
 
@@ -22,8 +22,8 @@ def test_masks_are_enlarged_to_their_images(horses):
         found = find_images("horses", root)
         assert [case.name for case in found.cases] == ["horse001", "horse002"]
     assert found.notes == ("horses: 2 images; the data set has 328",)
-    assert check_images(found, progress=False).good == found.cases
-    label = load_case(found.cases[0], found).mask.label[0]
+    assert check(found, progress=False).good == found.cases
+    label = load_image(found.cases[0], found).label.label[0]
     assert (label == square().repeat(4, 0).repeat(4, 1)).mean() > 0.97
     assert len(find_images("horses", horses, task="images").cases) == 2
 
@@ -31,7 +31,7 @@ def test_masks_are_enlarged_to_their_images(horses):
 def test_refused(horses):
     save(horses / "figure_ground" / "horse002.jpg", square((12, 30), 255))
     with pytest.raises(InputError, match=r"horse002\.jpg: the mask is 30x12, its image 64x48 .* of another shape"):
-        check_images(find_images("horses", horses), progress=False)
+        check(find_images("horses", horses), progress=False)
     with pytest.raises(InputError, match="one class only"):
         find_images("horses", horses, task="classification")
     (horses / "rgb" / "horse001.jpg").unlink()
@@ -45,9 +45,9 @@ def test_refused(horses):
 def test_real_horses(real_data):
     found = find_images("horses", real_data / "weizmann_horse_db")
     assert (len(found.cases), found.notes) == (328, ())
-    report = check_images(found, progress=False)
+    report = check(found, progress=False)
     assert report.good == found.cases
-    assert report.empty_masks == []
-    dataset = ImageDataset(found, 64, found.cases[:40], progress=False)
+    assert report.empty_labels == []
+    dataset = HeldImages(found, 64, found.cases[:40], progress=False)
     shares = [dataset[i]["label"].float().mean().item() for i in range(40)]
     assert 0.1 < np.mean(shares) < 0.35

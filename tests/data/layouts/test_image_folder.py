@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import check_images, load_case
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, square
 
@@ -18,8 +19,8 @@ def test_images_and_masks(tmp_path):
     found = find_images("folder", tmp_path)
     assert [case.name for case in found.cases] == ["a_1", "b_1"]
     assert (found.layout, found.channels, found.official, found.notes) == ("folder", 3, False, ())
-    assert check_images(found, progress=False).good == found.cases
-    assert load_case(found.cases[0], found).mask.label.sum() == 20
+    assert check(found, progress=False).good == found.cases
+    assert load_image(found.cases[0], found).label.label.sum() == 20
     classes = find_images("folder", tmp_path, task="classification")
     assert (classes.categories, [case.category for case in classes.cases]) == (("a", "b"), [0, 1])
 
@@ -52,13 +53,13 @@ def test_the_first_image_says_whether_all_are_gray(tmp_path):
         InputError,
         match=r"2 of 4 images.*\n.*0\.png: not an image, or damaged\n.*c\.png: a color image \(RGB\)",
     ):
-        check_images(found, progress=False)
+        check(found, progress=False)
 
 
 def test_patients_from_the_names(tmp_path):
     fill(tmp_path, ["p1-1", "p1-2", "p2-1"])
     found = find_images("folder", tmp_path, task="images", patient_pattern=r"^p\d+")
-    assert [case.group for case in found.cases] == ["p1", "p1", "p2"]
+    assert [case.patient for case in found.cases] == ["p1", "p1", "p2"]
 
 
 def test_target_is_a_value(tmp_path):
@@ -67,9 +68,9 @@ def test_target_is_a_value(tmp_path):
     mask[0] = 7
     save(tmp_path / "masks" / "a.png", mask)
     with pytest.raises(InputError, match=r"mask values 2, 7; expected 0, 1, 255"):
-        check_images(find_images("folder", tmp_path), progress=False)
+        check(find_images("folder", tmp_path), progress=False)
     found = find_images("folder", tmp_path, target="7")
-    np.testing.assert_array_equal(load_case(found.cases[0], found).mask.label[0], mask == 7)
+    np.testing.assert_array_equal(load_image(found.cases[0], found).label.label[0], mask == 7)
     with pytest.raises(InputError, match="target 'horse': expected the number that marks the target"):
         find_images("folder", tmp_path, target="horse")
 

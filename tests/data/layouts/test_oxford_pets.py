@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import check_images, load_case
-from segxfer3d.data.image_split import split_images
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import load_image
+from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, square
 
@@ -39,7 +40,7 @@ def test_every_pet_with_a_trimap(pets):
         "oxford_pets, pet: 3 breeds; the data set has 37",
     )
     assert (found.target, found.published) == ("pet", 7375)
-    assert check_images(found, progress=False).good == found.cases
+    assert check(found, progress=False).good == found.cases
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_every_pet_with_a_trimap(pets):
 )
 def test_borders(pets, border, pet, valid):
     found = find_images("oxford_pets", pets, border=border)
-    mask = load_case(found.cases[0], found).mask
+    mask = load_image(found.cases[0], found).label
     assert (mask.label.sum(), mask.valid.sum()) == (pet, valid)
     np.testing.assert_array_equal(mask.label[0, 3:], square()[3:])
 
@@ -55,7 +56,7 @@ def test_borders(pets, border, pet, valid):
 def test_a_value_that_no_trimap_has(pets):
     save(pets / "annotations" / "trimaps" / "pug_10.png", trimap() + 1)
     with pytest.raises(InputError, match=r"pug_10\.png: mask values 4; expected 1, 2, 3"):
-        check_images(find_images("oxford_pets", pets), progress=False)
+        check(find_images("oxford_pets", pets), progress=False)
 
 
 def test_species_and_breeds(pets):
@@ -77,14 +78,14 @@ def test_species_and_breeds(pets):
 
 
 def test_official_parts(pets):
-    split = split_images(find_images("oxford_pets", pets, target="cat").cases, official=True)
+    split = few_of_all(find_images("oxford_pets", pets, target="cat").cases, official=True)
     assert [case.name for case in (*split.train, *split.test)] == ["Abyssinian_1", "Abyssinian_2"]
 
 
 def test_odd_files_are_converted(pets):
     save(pets / "images" / "pug_10.jpg", noise(channels=1))
     save(pets / "images" / "pug_11.jpg", noise(), "CMYK")
-    report = check_images(find_images("oxford_pets", pets), progress=False)
+    report = check(find_images("oxford_pets", pets), progress=False)
     assert report.converted == {"pug_10": "L", "pug_11": "CMYK"}
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import check_images, load_case
-from segxfer3d.data.image_split import split_images
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import load_image
+from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, save_paletted
 
@@ -37,14 +38,14 @@ def test_one_class(voc, above):
     assert [case.name for case in found.cases] == ["2007_000001", "2007_000002", "2008_000001"]
     assert (found.root, found.target, found.published) == (voc, "cat", 250)
     assert found.notes == ("voc, cat: 3 images; the paper had 250",)
-    mask = load_case(found.cases[1], found).mask
+    mask = load_image(found.cases[1], found).label
     assert (mask.label.sum(), mask.valid.sum()) == (9, 176)
     assert mask.label[0, 2:5, 3:6].all()
 
 
 def test_official_split(voc):
     found = find_images("voc", voc, target="cat", progress=False)
-    split = split_images(found.cases, official=True)
+    split = few_of_all(found.cases, official=True)
     assert [case.name for case in split.train] == ["2007_000001", "2007_000002"]
     assert [case.name for case in split.test] == ["2008_000001"]
 
@@ -57,7 +58,7 @@ def test_several_classes_by_what_is_shown(voc):
         "2008_000001": "cat",
         "2008_000002": "person",
     }  # not the one with a cat and a person
-    assert check_images(found, progress=False).good == found.cases
+    assert check(found, progress=False).good == found.cases
     assert len(find_images("voc", voc, task="classification", progress=False).categories) == 20
 
 

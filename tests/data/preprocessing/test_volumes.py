@@ -4,7 +4,10 @@ import pytest
 import torch
 from monai.transforms import Invertd
 
-from segxfer3d.data.preprocessing.volumes import Preprocessing
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.preprocessing import from_dict, protocol
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
 
@@ -25,7 +28,7 @@ def pair(tmp_path):
 
 
 def test_window(pair):
-    image = Preprocessing(window_low=-500, window_high=500).image_transform()(pair)["image"]
+    image = VolumePreprocessing(window_low=-500, window_high=500).image_transform()(pair)["image"]
     expected = ((ct()[::-1, ::-1].astype(np.float64) + 500) / 1000).clip(0, 1)
     assert image.dtype == torch.float32
     assert image.shape == (1, 9, 8, 7)
@@ -34,21 +37,21 @@ def test_window(pair):
 
 
 def test_percentiles(pair):
-    image = Preprocessing(intensity="percentile").image_transform()(pair)["image"]
+    image = VolumePreprocessing(intensity="percentile").image_transform()(pair)["image"]
     low, high = np.percentile(ct(), (0.5, 99.5))
     np.testing.assert_allclose(image[0].numpy(), ((ct()[::-1, ::-1] - low) / (high - low)).clip(0, 1), atol=1e-6)
 
 
 def test_percentiles_of_a_constant_volume(tmp_path):
     path = write_nifti(tmp_path / "a.nii", np.full((4, 4, 4), 7.0, np.float32))
-    image = Preprocessing(intensity="percentile").image_transform()({"image": path})["image"]
+    image = VolumePreprocessing(intensity="percentile").image_transform()({"image": path})["image"]
     assert (image == 0).all()
 
 
 @pytest.mark.parametrize("spacing", [None, (1.0, 1.0, 1.0), (0.5, 2.0, 2.0)])
 def test_image_and_label_on_one_grid(pair, spacing):
-    both = Preprocessing(spacing).training_transform()(pair)
-    alone = Preprocessing(spacing).image_transform()(pair)["image"]
+    both = VolumePreprocessing(spacing).training_transform()(pair)
+    alone = VolumePreprocessing(spacing).image_transform()(pair)["image"]
     assert torch.equal(both["image"].as_tensor(), alone.as_tensor())
     assert both["label"].shape == both["image"].shape
     assert torch.equal(both["label"].affine, both["image"].affine)
@@ -62,20 +65,20 @@ def test_label_whose_header_is_rounded_shares_the_grid(pair, tmp_path):
     rounded = LPS.copy()
     rounded[0, 0] = -1.01
     pair["label"] = write_nifti(tmp_path / "r.nii.gz", np.asarray(nibabel.load(pair["label"]).dataobj), rounded)
-    both = Preprocessing((0.1, 1.0, 1.0)).training_transform()(pair)
+    both = VolumePreprocessing((0.1, 1.0, 1.0)).training_transform()(pair)
     assert both["label"].shape == both["image"].shape
 
 
 def test_label_on_another_grid_is_refused(pair, tmp_path):
     pair["label"] = write_nifti(tmp_path / "other.nii.gz", np.zeros((9, 8, 7), np.uint8), AFFINE)
     with pytest.raises(RuntimeError) as error:
-        Preprocessing().training_transform()(pair)
+        VolumePreprocessing().training_transform()(pair)
     assert isinstance(error.value.__cause__, InputError)
     assert "other.nii.gz: the label's affine is not its image's" in str(error.value.__cause__)
 
 
 def test_native_transform_leaves_everything(pair):
-    label = Preprocessing((3.0, 3.0, 3.0)).native_transform("label")(pair)["label"]
+    label = VolumePreprocessing((3.0, 3.0, 3.0)).native_transform("label")(pair)["label"]
     np.testing.assert_array_equal(label[0].numpy(), nibabel.load(pair["label"]).get_fdata())
     np.testing.assert_array_equal(label.affine.numpy(), LPS)
 
@@ -86,7 +89,7 @@ def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
     x, y, z = np.meshgrid(np.arange(16), np.arange(14), np.arange(12), indexing="ij")
     # smooth and different along each axis: a flipped or swapped axis would show, resampling hardly
     array = (400 * np.sin(x / 5) + 300 * np.cos(y / 6) + 200 * np.sin(z / 4)).astype(np.int16)
-    transform = Preprocessing(spacing).image_transform()
+    transform = VolumePreprocessing(spacing).image_transform()
     image = transform({"image": write_nifti(tmp_path / "a.nii.gz", array, affine)})["image"]
     inverse = Invertd("prediction", transform, orig_keys="image", nearest_interp=False)
     restored = inverse({"prediction": image.clone(), "image": image})["prediction"]
@@ -96,7 +99,7 @@ def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
 
 
 def test_one_hot(pair):
-    preprocessing = Preprocessing()
+    preprocessing = VolumePreprocessing()
     label = preprocessing.training_transform()(pair)["label"]
     channels = preprocessing.one_hot({2: "b", 1: "a"})({"label": label})["label"]
     assert channels.shape == (2, 9, 8, 7)
@@ -106,17 +109,17 @@ def test_one_hot(pair):
 
 
 def test_as_dict_and_back():
-    for preprocessing in (Preprocessing(), Preprocessing((1.0, 1.0, 2.5), "percentile", -160, 240)):
-        assert Preprocessing.from_dict(preprocessing.as_dict()) == preprocessing
+    for preprocessing in (VolumePreprocessing(), VolumePreprocessing((1.0, 1.0, 2.5), "percentile", -160, 240)):
+        assert VolumePreprocessing.from_dict(preprocessing.as_dict()) == preprocessing
     with pytest.raises(InputError, match="expected orientation RAS, got 'LPS'"):
-        Preprocessing.from_dict(Preprocessing().as_dict() | {"orientation": "LPS"})
+        VolumePreprocessing.from_dict(VolumePreprocessing().as_dict() | {"orientation": "LPS"})
     with pytest.raises(InputError, match="the entry 'spacing' is missing"):
-        Preprocessing.from_dict({"orientation": "RAS"})
+        VolumePreprocessing.from_dict({"orientation": "RAS"})
 
 
 def test_for_modality():
-    assert Preprocessing.for_modality("CT") == Preprocessing(None, "window")
-    assert Preprocessing.for_modality("MR", (1, 1, 1)) == Preprocessing((1, 1, 1), "percentile")
+    assert VolumePreprocessing.for_modality("CT") == VolumePreprocessing(None, "window")
+    assert VolumePreprocessing.for_modality("MR", (1, 1, 1)) == VolumePreprocessing((1, 1, 1), "percentile")
 
 
 @pytest.mark.parametrize(
@@ -130,4 +133,56 @@ def test_for_modality():
 )
 def test_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        Preprocessing(**arguments)
+        VolumePreprocessing(**arguments)
+
+
+@pytest.fixture
+def case_set(pair):
+    return CaseSet(pair["image"].parent, "folder", 3, (Case("a", **pair, patient="p"),), {1: "one", 2: "two"})
+
+
+@pytest.mark.parametrize("spacing", [None, (1.0, 1.0, 1.0)])
+def test_held_volumes_are_plain_tensors_of_one_grid(case_set, spacing):
+    preprocessing = VolumePreprocessing(spacing)
+    (item,) = preprocessing.hold(case_set.cases, case_set, labels=True, progress=False)
+    assert {key: type(value) for key, value in item.items()} == {"image": torch.Tensor, "label": torch.Tensor}
+    assert item["label"].shape == (2, *item["image"].shape[1:])
+    assert item["label"].unique().tolist() == [0, 1]
+    (alone,) = preprocessing.hold(case_set.cases, case_set, labels=False, progress=False)
+    assert list(alone) == ["image"]
+    assert torch.equal(alone["image"], item["image"])
+
+
+def test_volumes_that_do_not_fit_in_memory(case_set, monkeypatch):
+    monkeypatch.setattr(protocol, "MEMORY_SHARE", 1e-9)
+    with pytest.raises(InputError, match=r"do not fit in memory \(0 of 1 take .*segxfer3d data cubes"):
+        VolumePreprocessing().hold(case_set.cases, case_set, labels=False, progress=False)
+
+
+@pytest.mark.parametrize("spacing", [None, (1.0, 1.0, 1.0)])
+def test_a_whole_volume_and_back(case_set, pair, spacing):
+    dataset = WholeCases(case_set.cases, case_set, VolumePreprocessing(spacing))
+    item = dataset[0]
+    assert item is dataset[0]
+    assert (item["case"], item["patient"], item["image"].shape[0]) == ("a", "p", 1)
+    label = nibabel.load(pair["label"]).get_fdata()
+    np.testing.assert_array_equal(item["label"].numpy(), [label == 1, label == 2])
+    # equal preprocessing restores too: that of a checkpoint, say
+    restored = VolumePreprocessing(spacing).restore(torch.cat([item["image"].as_tensor() * 2] * 2), item)
+    assert restored.shape == (2, 9, 8, 7)
+    np.testing.assert_allclose(restored.affine.numpy(), LPS, atol=1e-5)
+    assert 0 <= restored.min() <= restored.max() <= 1
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_its_own_words(case_set):
+    case_set.cases[0].image.write_bytes(b"")
+    for read in (
+        lambda: VolumePreprocessing().hold(case_set.cases, case_set, labels=False, progress=False),
+        lambda: VolumePreprocessing().read(case_set.cases[0], case_set, label=False),
+    ):
+        with pytest.raises(InputError, match=r"i\.nii\.gz: cannot be read, damaged or truncated"):
+            read()
+
+
+def test_checkpoints_tell_volumes_from_images():
+    assert from_dict(VolumePreprocessing((1.0, 1.0, 1.0)).as_dict()) == VolumePreprocessing((1.0, 1.0, 1.0))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segxfer3d.data.image_case import check_images
-from segxfer3d.data.image_dataset import ImageDataset
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import HeldImages
 from segxfer3d.data.synthetic import images as generated_images
 from segxfer3d.data.synthetic.images import CLASSES, draw_image, write_images
 
@@ -21,14 +21,14 @@ def content(folder):
 def test_layout(root):
     masked = find_images("folder", root)
     assert len(masked.cases) == 60
-    assert check_images(masked, progress=False).empty_masks == []
-    labels = ImageDataset(masked, 64, progress=False)
+    assert check(masked, progress=False).empty_labels == []
+    labels = HeldImages(masked, 64, progress=False)
     shares = [labels[i]["label"].float().mean().item() for i in range(60)]
     assert min(shares) > 0.03
     assert max(shares) < 0.4
     classes = find_images("folder", root, task="classification")
     assert classes.categories == CLASSES
-    assert check_images(classes, progress=False).good == classes.cases
+    assert check(classes, progress=False).good == classes.cases
     assert [sum(case.category == i for case in classes.cases) for i in range(5)] == [12] * 5
 
 

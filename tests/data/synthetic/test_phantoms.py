@@ -2,7 +2,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from segxfer3d.data.check import check_cases
+from segxfer3d.data.check import check
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.synthetic import phantoms
@@ -22,7 +22,7 @@ def test_layout(root):
     found = find_cases(root)
     assert (found.layout, found.modality, found.classes) == ("decathlon", "CT", {1: "nodule"})
     assert [case.patient[-1] for case in found.cases] == list("0012344")
-    report = check_cases(found.cases, found.classes, progress=False)
+    report = check(found, progress=False)
     assert report.empty_labels == []
     assert set(report.shapes.values()) == {phantoms.SHAPE}
     assert nibabel.aff2axcodes(read_volume(found.cases[0].image).affine) == ("L", "P", "S")

@@ -4,8 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segxfer3d.data.image_case import ImageCase, ImageSet, check_images, load_case
-from segxfer3d.data.io.images import MaskRule
+from segxfer3d.data.case import Case, CaseSet, LabelRule
+from segxfer3d.data.check import check
+from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, square
 
@@ -17,30 +18,25 @@ def make(tmp_path):
     def write(name, mask=None, image=None, category=None):
         path = save(tmp_path / f"{name}.png", noise() if image is None else image)
         label = None if mask is None else save(tmp_path / f"{name}-mask.png", mask)
-        return ImageCase(name, path, label, category)
+        return Case(name, path, label, category=category)
 
     return write
 
 
 def image_set(tmp_path, *cases, **options):
-    return ImageSet(tmp_path, "folder", cases, official=False, **options)
-
-
-def test_groups_are_names_where_nothing_is_known(tmp_path):
-    assert ImageCase("a", tmp_path).group == "a"
-    assert ImageCase("a", tmp_path, group="p").group == "p"
+    return CaseSet(tmp_path, "folder", 2, cases, official=False, **options)
 
 
 def test_good_images(make, tmp_path):
     cases = (make("a", square()), make("b", square() * 0), make("c", square(), noise(seed=1)))
     images = image_set(tmp_path, *cases)
-    assert images.has_masks
+    assert images.has_labels
     assert not images.has_categories
-    report = check_images(images)
+    report = check(images)
     assert report.good == cases
-    assert (report.bad, report.converted, report.empty_masks) == ({}, {}, ["b"])
-    assert report.sizes == dict.fromkeys("abc", (12, 16))
-    assert json.loads(json.dumps(report.as_dict()))["sizes"]["a"] == [12, 16]
+    assert (report.bad, report.converted, report.empty_labels) == ({}, {}, ["b"])
+    assert report.shapes == dict.fromkeys("abc", (12, 16))
+    assert json.loads(json.dumps(report.as_dict()))["shapes"]["a"] == [12, 16]
 
 
 def test_all_bad_images_are_listed_at_once_or_left_out(make, tmp_path):
@@ -54,7 +50,7 @@ def test_all_bad_images_are_listed_at_once_or_left_out(make, tmp_path):
     good = make("good", square())
     images = image_set(tmp_path, gray, size, value, broken, good)
     with pytest.raises(InputError) as error:
-        check_images(images, progress=False)
+        check(images, progress=False)
     first, *listed = str(error.value).splitlines()
     assert first == "4 of 5 images cannot be used; --skip_bad_cases True goes on without them:"
     for line, message in zip(
@@ -68,16 +64,16 @@ def test_all_bad_images_are_listed_at_once_or_left_out(make, tmp_path):
         strict=True,
     ):
         assert message in line
-    report = check_images(images, skip_bad=True, progress=False)
+    report = check(images, skip_bad=True, progress=False)
     assert report.good == (good,)
     assert list(report.bad) == ["gray", "size", "value", "broken"]
     with pytest.raises(InputError, match="4 of 4 images cannot be used:"):
-        check_images(image_set(tmp_path, gray, size, value, broken), skip_bad=True, progress=False)
+        check(image_set(tmp_path, gray, size, value, broken), skip_bad=True, progress=False)
 
 
 def test_official_data_sets_convert_and_say_so(make, tmp_path):
     images = replace(image_set(tmp_path, make("a", image=noise(channels=1)), make("b")), official=True)
-    assert check_images(images, progress=False).converted == {"a": "L"}
+    assert check(images, progress=False).converted == {"a": "L"}
 
 
 def test_a_class_without_an_image(make, tmp_path):
@@ -85,17 +81,17 @@ def test_a_class_without_an_image(make, tmp_path):
     images = image_set(tmp_path, *cases, categories=("cat", "dog", "horse"))
     assert images.has_categories
     with pytest.raises(InputError, match=r"no image of 2 of its classes: dog, horse"):
-        check_images(images, skip_bad=True, progress=False)
+        check(images, skip_bad=True, progress=False)
     two = replace(images, categories=("cat", "dog"), cases=(cases[0], replace(cases[0], name="c", category=1)))
-    assert len(check_images(two, progress=False).good) == 2
+    assert len(check(two, progress=False).good) == 2
 
 
 def test_boxes_cut_image_and_mask(make, tmp_path):
     case = replace(make("a", square()), box=(2, 3, 4, 5))
-    images = image_set(tmp_path, case, mask_rule=MaskRule(background=None, ignore=(0,)))
-    loaded = load_case(case, images)
+    images = image_set(tmp_path, case, label_rule=LabelRule(background=None, ignore=(0,)))
+    loaded = load_image(case, images)
     np.testing.assert_array_equal(loaded.image, noise().transpose(2, 0, 1)[:, 2:6, 3:8])
-    np.testing.assert_array_equal(loaded.mask.label[0], square()[2:6, 3:8])
-    np.testing.assert_array_equal(loaded.mask.valid[0], square()[2:6, 3:8])
+    np.testing.assert_array_equal(loaded.label.label[0], square()[2:6, 3:8])
+    np.testing.assert_array_equal(loaded.label.valid[0], square()[2:6, 3:8])
     with pytest.raises(InputError, match=r"16x12 pixels are too few for the patch of 5x4 at 12, 2"):
-        load_case(replace(case, box=(2, 12, 4, 5)), images)
+        load_image(replace(case, box=(2, 12, 4, 5)), images)

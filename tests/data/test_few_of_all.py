@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from segxfer3d.data import image_split as image_splits
-from segxfer3d.data.image_case import ImageCase
-from segxfer3d.data.image_split import ImageSplit, hold_out, labeled_count, split_images
+from segxfer3d.data import split_draws
+from segxfer3d.data.case import Case
+from segxfer3d.data.split import Split, few_of_all
+from segxfer3d.data.split_draws import hold_out, labeled_count
 from segxfer3d.errors import InputError
 
 
 def cases(number, per_group=1, parts=False):
     return [
-        ImageCase(
+        Case(
             f"i{i:05d}",
             Path(f"{i}.png"),
-            group=f"g{i // per_group}" if per_group > 1 else "",
+            patient=f"g{i // per_group}" if per_group > 1 else "",
             part=("train" if i % 3 else "val") if parts else "",
         )
         for i in range(number)
@@ -28,7 +29,7 @@ def sizes(split):
 
 
 def test_doctest():
-    assert doctest.testmod(image_splits).failed == 0
+    assert doctest.testmod(split_draws).failed == 0
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_doctest():
 )
 def test_published_counts(number, fraction, count):
     assert labeled_count(fraction, number) == count
-    assert sizes(split_images(cases(number), fraction)) == [0, count, 0, number - count]
+    assert sizes(few_of_all(cases(number), label_fraction=fraction)) == [0, count, 0, number - count]
 
 
 def test_other_counts_are_rounded_half_up():
@@ -46,52 +47,55 @@ def test_other_counts_are_rounded_half_up():
 
 
 def test_the_rest_of_all_is_evaluated():
-    split = split_images(cases(50), label_count=7)
+    split = few_of_all(cases(50), label_count=7)
     assert sizes(split) == [0, 7, 0, 43]
     assert sorted(split.train + split.test, key=lambda case: case.name) == cases(50)
     shuffled = random.Random(0).sample(cases(50), 50)
-    assert split_images(shuffled, label_count=7) == split
-    assert split_images(cases(50), label_count=7, seed=1) != split
+    assert few_of_all(shuffled, label_count=7) == split
+    assert few_of_all(cases(50), label_count=7, seed=1) != split
 
 
 def test_smaller_training_parts_are_part_of_larger_ones():
     for validation in (0.0, 0.2):
-        splits = [split_images(cases(100), f, validation_fraction=validation, seed=4) for f in (0.05, 0.2, 0.5, 0.9)]
+        splits = [
+            few_of_all(cases(100), label_fraction=f, validation_fraction=validation, seed=4)
+            for f in (0.05, 0.2, 0.5, 0.9)
+        ]
         assert all(set(a.train) < set(b.train) for a, b in pairwise(splits))
         assert all(not set(s.train + s.validation) & set(s.test) for s in splits)
 
 
 def test_validation_is_taken_from_the_training_side():
-    split = split_images(cases(100), 0.2, validation_fraction=0.25)
+    split = few_of_all(cases(100), label_fraction=0.2, validation_fraction=0.25)
     assert sizes(split) == [0, 15, 5, 80]
-    assert split.test == split_images(cases(100), 0.2).test
+    assert split.test == few_of_all(cases(100), label_fraction=0.2).test
 
 
 def test_pretraining_share_is_set_apart_first():
-    split = split_images(cases(100), 0.1, pretrain_fraction=0.4)
+    split = few_of_all(cases(100), label_fraction=0.1, pretrain_fraction=0.4)
     assert sizes(split) == [40, 6, 0, 54]
     assert len({case.name for part in (split.pretrain, split.train, split.test) for case in part}) == 100
-    assert split.pretrain == split_images(cases(100), 0.5, pretrain_fraction=0.4).pretrain
+    assert split.pretrain == few_of_all(cases(100), label_fraction=0.5, pretrain_fraction=0.4).pretrain
 
 
 def test_groups_stay_together():
-    split = split_images(cases(90, per_group=3), 0.2, pretrain_fraction=0.2, validation_fraction=0.3)
-    groups = [{case.group for case in part} for part in (split.pretrain, split.train, split.validation, split.test)]
+    split = few_of_all(cases(90, per_group=3), label_fraction=0.2, pretrain_fraction=0.2, validation_fraction=0.3)
+    groups = [{case.patient for case in part} for part in (split.pretrain, split.train, split.validation, split.test)]
     assert [len(group) for group in groups] == [6, 3, 2, 19]
     assert len(set().union(*groups)) == 30
 
 
 def test_official_split():
-    split = split_images(cases(30, parts=True), official=True)
+    split = few_of_all(cases(30, parts=True), official=True)
     assert sizes(split) == [0, 20, 0, 10]
     assert {case.part for case in split.train} == {"train"}
-    few = split_images(cases(30, parts=True), 0.25, validation_fraction=0.2, official=True)
+    few = few_of_all(cases(30, parts=True), label_fraction=0.25, validation_fraction=0.2, official=True)
     assert sizes(few) == [0, 4, 1, 10]
     assert few.test == split.test
     with pytest.raises(InputError, match="the official split: no image of its training part"):
-        split_images(cases(30), official=True)
+        few_of_all(cases(30), official=True)
     with pytest.raises(InputError, match="images of one group in both parts: g0"):
-        split_images(cases(4, per_group=2, parts=True), official=True)
+        few_of_all(cases(4, per_group=2, parts=True), official=True)
 
 
 def test_hold_out():
@@ -124,13 +128,13 @@ def test_hold_out():
 )
 def test_refused(options, message):
     with pytest.raises(InputError, match=message):
-        split_images(cases(20), **options)
+        few_of_all(cases(20), **options)
 
 
 def test_split_comes_back_from_its_dictionary():
-    split = split_images(cases(40), 0.2, pretrain_fraction=0.2, validation_fraction=0.2)
-    assert ImageSplit.from_dict(split.as_dict(), cases(40)) == split
-    with pytest.raises(InputError, match=r"split: 1 of its images are not there: i00039"):
-        ImageSplit.from_dict(split.as_dict(), cases(39))
+    split = few_of_all(cases(40), label_fraction=0.2, pretrain_fraction=0.2, validation_fraction=0.2)
+    assert Split.from_dict(split.as_dict(), cases(40)) == split
+    with pytest.raises(InputError, match=r"split: 1 of its cases are not there: i00039"):
+        Split.from_dict(split.as_dict(), cases(39))
     with pytest.raises(InputError, match="train, validation, test missing"):
-        ImageSplit.from_dict({"pretrain": []}, cases(2))
+        Split.from_dict({"pretrain": []}, cases(2))

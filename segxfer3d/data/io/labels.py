@@ -1,0 +1,127 @@
+"""Reading the labels of images (masks) with Pillow: their values, what counts of them, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from segxfer3d.data.case import LabelRule
+from segxfer3d.data.io.images import KINDS, UInt8, open_image
+from segxfer3d.errors import InputError
+
+SHAPE_TOLERANCE = 0.02  # by which the aspect ratio of a mask that is resized may differ from its image's
+
+
+class ReadLabel(NamedTuple):
+    """A mask as read, uint8 of 0 and 1.
+
+    Attributes:
+        label: (K, H, W), where each class is; K is 1 unless the rule has several.
+        valid: (1, H, W), where the data set says anything.
+    """
+
+    label: UInt8
+    valid: UInt8
+
+
+def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: bool = False) -> ReadLabel:
+    """Read the mask of an image.
+
+    Args:
+        path: of the mask.
+        rule: what its values mean.
+        size: height and width of its image, as :func:`~segxfer3d.data.io.images.read_image` gives it with the same
+            ``official``.
+        official: as there: the orientation of both files is kept as stored, or of both as displayed.
+
+    Raises:
+        InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
+    """
+    mask = open_image(path)
+    lossy = mask.format == "JPEG"
+    if not official:
+        mask = ImageOps.exif_transpose(mask)
+    _check_size(path, mask, rule, size)
+    shape = (size[1], size[0])
+    if mask.mode == "RGB" and not _is_gray(mask):
+        if rule.color is None:
+            raise InputError(f"{path}: a color mask (RGB); expected one number a pixel: a gray or paletted file")
+        mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
+        distance = np.linalg.norm(np.asarray(mask) - np.array(rule.color, np.float32), axis=-1)
+        label = (distance > rule.tolerance) == rule.color_is_background
+        return _read(label[None], np.ones_like(label[None]))
+    if mask.mode == "RGB":
+        mask = mask.getchannel(0)
+    if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
+        kind = KINDS.get(mask.mode, "an image of another kind")
+        raise InputError(f"{path}: {kind} ({mask.mode}) as a mask; expected a gray or paletted file")
+    if lossy:
+        if rule.threshold is None:
+            raise InputError(f"{path}: a JPEG as a mask, which blurs its values; expected a PNG")
+        mask = mask.convert("L")
+        # smooth before the threshold, so that enlarged outlines have no stairs
+        mask = mask.resize(shape, Image.Resampling.BILINEAR) if mask.size != shape else mask
+        label = np.asarray(mask) > rule.threshold
+        return _read(label[None], np.ones_like(label[None]))
+    mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
+    values = np.asarray(mask)
+    return _by_value(path, values.astype(np.uint8) if values.dtype == bool else values, rule)
+
+
+def read_values(path: Path) -> UInt8:
+    """The values of a gray or paletted mask of 8 bits, uint8 (H, W), as they are stored.
+
+    Raises:
+        InputError: damaged, or no such mask.
+    """
+    mask = open_image(path)
+    if mask.mode not in ("1", "L", "P"):
+        raise InputError(f"{path}: a mask of mode {mask.mode}; expected one number of 8 bits a pixel")
+    return np.asarray(mask).astype(np.uint8, copy=False)
+
+
+def values_in(mask: NDArray[Any]) -> set[int]:
+    """The different values of a mask."""
+    if mask.dtype == np.uint8:
+        return set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
+    return set(np.unique(mask).astype(int).tolist())
+
+
+def _is_gray(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
+
+
+def _check_size(path: Path, mask: Image.Image, rule: LabelRule, size: tuple[int, int]) -> None:
+    height, width = size
+    if mask.size == (width, height):
+        return
+    sizes = f"{path}: the mask is {mask.width}x{mask.height}, its image {width}x{height}"
+    if not rule.resize:
+        turned = "; one of the two is turned" if mask.size == (height, width) else ""
+        raise InputError(f"{sizes} (width x height){turned}")
+    if abs(mask.width * height / (mask.height * width) - 1) > SHAPE_TOLERANCE:
+        raise InputError(f"{sizes} (width x height), of another shape, so it is no smaller or larger copy")
+
+
+def _by_value(path: Path, values: NDArray[Any], rule: LabelRule) -> ReadLabel:
+    present = values_in(values)
+    if rule.background is not None:
+        known = {*rule.foreground, *rule.background, *rule.ignore}
+        if strange := sorted(present - known):
+            shown = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
+            raise InputError(f"{path}: mask values {shown}; expected {', '.join(map(str, sorted(known)))}")
+    if rule.either and len(targets := sorted(present & set(rule.foreground))) > 1:
+        raise InputError(
+            f"{path}: mask values {' and '.join(map(str, targets))}; expected one foreground value in a mask"
+        )
+    classes = rule.foreground if rule.several else (rule.foreground,)
+    return _read(np.stack([np.isin(values, which) for which in classes]), ~np.isin(values, rule.ignore)[None])
+
+
+def _read(label: NDArray[np.bool_], valid: NDArray[np.bool_]) -> ReadLabel:
+    return ReadLabel(label.astype(np.uint8), valid.astype(np.uint8))
