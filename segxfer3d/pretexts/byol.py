@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.errors import InputError
 from segxfer3d.losses import embedding_std, negative_cosine
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import BYOLHead
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Pretext, Views
 from segxfer3d.pretexts.momentum import cosine_momentum, follow, momentum_copy
 
@@ -75,3 +77,26 @@ class BYOL(Pretext):
         follow(self.momentum_encoder, self.network.encoder, momentum)
         follow(self.momentum_projection, self.projection, momentum)
         self.steps += 1
+
+
+RECIPE = Recipe(
+    name="byol_pretrain",
+    description="BYOL in 2D: predict the momentum network's projection of another view.",
+    base="pretrain",
+    dims=2,
+    title="BYOL",
+    scenario="2",
+    citation="Grill et al., Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning, NeurIPS 2020",
+    options=(shared.Jitter, shared.Momentum),
+    imports=shared.LARS_IMPORTS,
+    differs={
+        **shared.LARS,
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.byol.BYOL",
+            "network": "@network_def",
+            "views": "@views",
+            "total_steps": "$@max_epochs * @steps_per_epoch",
+            "momentum": "@momentum",
+        },
+    },
+)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.options import Group, option
 from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork
-from segxfer3d.networks.heads import ClassificationHead
+from segxfer3d.networks.heads import POOLINGS, ClassificationHead
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Pretext, Views, entry, unit_images
 
 
@@ -87,3 +91,40 @@ class _Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pretext.classify(images)
+
+
+@dataclass(frozen=True)
+class Options(Group):
+    """What classification alone has."""
+
+    pooling: str = option("average", "how the encoder's output becomes one vector", choices=POOLINGS)
+
+
+RECIPE = Recipe(
+    name="classification_pretrain",
+    description="Classification in 2D: tell the classes of another data set apart.",
+    base="pretrain",
+    dims=2,
+    title="Classification",
+    scenario="2",
+    citation="Dippel et al., Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the "
+    "Decoder, 2022, arXiv 2207.14508",
+    options=(shared.Jitter, Options),
+    differs={
+        "jitter_strength": 0.5,
+        "batch_size": 32,
+        "data": {"task": "classification"},
+        "whole_view": {
+            "_target_": "segxfer3d.augment.views.CenterView",
+            "size": ["@image_size", "@image_size"],
+        },
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.classification.Classification",
+            "network": "@network_def",
+            "classes": "$@data.classes",
+            "views": "@views",
+            "pooling": "@pooling",
+            "whole": "@whole_view",
+        },
+    },
+)

@@ -15,6 +15,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.losses import embedding_std, nt_xent
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import AttentionPooling, DecoderBranch, ProjectionHead
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Corrupted, Corruption, Pretext, Views
 
 TASKS = ("clean", "plain", "where", "blacked")
@@ -149,8 +150,6 @@ class ConRec(Pretext):
 class Options(Group):
     """What ConRec alone has."""
 
-    jitter_strength: float = option(1.0, "of the color jitter of views", least=0, most=1.5)
-    temperature: float = option(0.5, "of the contrastive loss", above=0, most=1000)
     own_stages: int = option(1, "decoder stages that each reconstruction head has for itself", least=0, most=16)
     reconstruction_weight: float = option(100.0, "of each reconstruction head's loss", least=0, most=10**6)
 
@@ -162,15 +161,13 @@ RECIPE = Recipe(
     dims=2,
     title="ConRec",
     scenario="4",
-    citation="Dippel et al. 2022, arXiv 2207.14508",
-    options=(Options,),
-    imports=("from segxfer3d.training import optimization",),
+    citation="Dippel et al., Towards Fine-grained Visual Representations by Combining Contrastive Learning with Image "
+    "Reconstruction and Attention-weighted Pooling, 2021; with more heads in arXiv 2207.14508",
+    options=(shared.Jitter, shared.Temperature, Options),
+    imports=shared.LARS_IMPORTS,
     differs={
+        **shared.LARS,
         "batch_size": 16,
-        "optimizer_name": "lars",
-        "lr": "$optimization.lars_rate(@batch_size)",
-        "weight_decay": 0.0001,
-        "clip_norm": 0.0,
         "corruption": {"_target_": "segxfer3d.augment.conrec_corruption.BoxCorruption"},
         "pretext": {
             "_target_": "segxfer3d.pretexts.conrec.ConRec",

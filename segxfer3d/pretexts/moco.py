@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.options import Group, option
 from segxfer3d.errors import InputError
 from segxfer3d.losses import embedding_std, info_nce
 from segxfer3d.losses.gather import gather, processes
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import MoCoHead
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Pretext, Views
 from segxfer3d.pretexts.momentum import follow, momentum_copy
 
@@ -91,3 +95,38 @@ class MoCo(Pretext):
             self.queue[places] = self._new_keys
             self.position.copy_((self.position + count) % length)
             self._new_keys = None
+
+
+@dataclass(frozen=True)
+class Options(Group):
+    """What MoCo alone has."""
+
+    queue_size: int = option(4096, "keys that serve as negatives", least=1, most=2**24)
+
+
+RECIPE = Recipe(
+    name="moco_pretrain",
+    description="MoCo v2 in 2D: find a view's key among a queue of other images' keys.",
+    base="pretrain",
+    dims=2,
+    title="MoCo",
+    scenario="2",
+    citation="Chen et al., Improved Baselines with Momentum Contrastive Learning, 2020, arXiv 2003.04297; after He et "
+    "al., Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020",
+    options=(shared.Jitter, shared.Temperature, shared.Momentum, Options),
+    imports=shared.LARS_IMPORTS,
+    differs={
+        **shared.LARS,
+        "temperature": 0.2,
+        "momentum": 0.999,
+        "queue_size": "$4096 if @dataset_dir else 256",
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.moco.MoCo",
+            "network": "@network_def",
+            "views": "@views",
+            "queue_size": "@queue_size",
+            "momentum": "@momentum",
+            "temperature": "@temperature",
+        },
+    },
+)

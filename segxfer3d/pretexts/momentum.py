@@ -36,7 +36,7 @@ def follow(twin: nn.Module, module: nn.Module, momentum: float) -> None:
     theirs = module.state_dict(keep_vars=True)
     pairs = [(own, theirs[name]) for name, own in twin.state_dict(keep_vars=True).items()]
     moving = [(own.detach(), other.detach()) for own, other in pairs if own.is_floating_point()]
-    average = get_ema_multi_avg_fn(momentum)
+    average = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
     average([own for own, _ in moving], [other for _, other in moving], 0)
     for own, other in pairs:
         if not own.is_floating_point():

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.errors import InputError
 from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Corruption, Pretext, Views, unit_images
 
 
@@ -56,3 +58,26 @@ class Reconstruction(Pretext):
         """What the network sees, what it makes of it, what it should make."""
         image, target = self.pair(batch)
         return {"corrupted": image, "output": torch.sigmoid(self.network(image).float()), "target": target}
+
+
+RECIPE = Recipe(
+    name="reconstruction_pretrain",
+    description="Reconstruction in 2D: give back views of images from corrupted ones.",
+    base="pretrain",
+    dims=2,
+    title="Reconstruction",
+    scenario="4",
+    citation="Zhou et al., Models Genesis, Medical Image Analysis 67 (2021) 101840; in 2D as in arXiv 2207.14508",
+    options=(shared.Jitter,),
+    imports=shared.LARS_IMPORTS,
+    differs={
+        **shared.LARS,
+        "corruption": {"_target_": "segxfer3d.augment.conrec_corruption.BoxCorruption"},
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.reconstruction.Reconstruction",
+            "network": "@network_def",
+            "views": "@views",
+            "corruption": "@corruption",
+        },
+    },
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.losses import LabeledDiceLoss, with_valid
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.pretexts.base import Pretext, entry, unit_images
@@ -46,3 +47,31 @@ class Segmentation(Pretext):
         images = unit_images(batch)
         output = torch.sigmoid(self.network(images).float())
         return {"image": images, "output": output[:, :1], "label": entry(batch, "label")[:, :1].float()}
+
+
+RECIPE = Recipe(
+    name="segmentation_pretrain",
+    description="Segmentation in 2D: learn from the masks of another data set or class.",
+    base="pretrain",
+    dims=2,
+    title="Segmentation",
+    scenario="4",
+    citation="Dippel et al., Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the "
+    "Decoder, 2022, arXiv 2207.14508",
+    differs={
+        "canvas_size": "$@image_size",
+        "batch_size": 32,
+        "data": {"task": "segmentation"},
+        "network_def": {"out_channels": 1},
+        "views": None,
+        "augment": {
+            "_target_": "segxfer3d.augment.finetune_views.FinetuneViews",
+            "size": ["@image_size", "@image_size"],
+        },
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.segmentation.Segmentation",
+            "network": "@network_def",
+            "augment": "@augment",
+        },
+    },
+)

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.losses import embedding_std, nt_xent
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import ProjectionHead
+from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Pretext, Views
 
 
@@ -50,3 +52,25 @@ class SimCLR(Pretext):
         first, second = self.projection(pooled).chunk(2)
         contrast = nt_xent(first, second, self.temperature, across_processes=self.training)
         return {**contrast._asdict(), "embedding_std": embedding_std(pooled)}
+
+
+RECIPE = Recipe(
+    name="simclr_pretrain",
+    description="SimCLR in 2D: two views of an image belong together.",
+    base="pretrain",
+    dims=2,
+    title="SimCLR",
+    scenario="2",
+    citation="Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020",
+    options=(shared.Jitter, shared.Temperature),
+    imports=shared.LARS_IMPORTS,
+    differs={
+        **shared.LARS,
+        "pretext": {
+            "_target_": "segxfer3d.pretexts.simclr.SimCLR",
+            "network": "@network_def",
+            "views": "@views",
+            "temperature": "@temperature",
+        },
+    },
+)

@@ -1,0 +1,38 @@
+"""What the recipes of several pretexts share: options, and training with LARS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segxfer3d.config.options import Group, option
+
+
+@dataclass(frozen=True)
+class Jitter(Group):
+    """How strongly views are changed."""
+
+    jitter_strength: float = option(1.0, "of the color jitter of views", least=0, most=1.5)
+
+
+@dataclass(frozen=True)
+class Temperature(Group):
+    """How sharply embeddings are told apart."""
+
+    temperature: float = option(0.5, "of the contrastive loss", above=0, most=1000)
+
+
+@dataclass(frozen=True)
+class Momentum(Group):
+    """How slowly the momentum encoder follows."""
+
+    momentum: float = option(0.996, "of the momentum encoder, at the start", least=0, most=1)
+
+
+# the self-supervised pretexts of images train with LARS, its rate proportional to the batch
+LARS = {
+    "optimizer_name": "lars",
+    "lr": "$optimization.lars_rate(@batch_size)",
+    "weight_decay": 0.0001,
+    "clip_norm": 0.0,
+}
+LARS_IMPORTS = ("from segxfer3d.training import optimization",)
