@@ -25,8 +25,8 @@ BLOCK = re.compile(r"<!-- (file|edit|bundle): (.+?) -->\n```\w+\n(.*?)```\n", re
 STANDING = [
     "tests/test_layering.py",
     "tests/data/layouts/test_images.py",
-    "tests/networks/test_named.py",
-    "tests/weights/test_formats.py",
+    "tests/networks/test_contract.py",
+    "tests/weights/formats/test_contract.py",
 ]
 OF_A_BUNDLE = "tests/jobs/test_images.py"
 

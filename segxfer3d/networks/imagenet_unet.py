@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from segxfer3d.config import groups
 from segxfer3d.errors import InputError
 from segxfer3d.networks.blocks import Decoder, FeatureEncoder
 from segxfer3d.networks.declaration import Builder, Network
@@ -131,5 +132,6 @@ NETWORK = Network(
     dims=(2,),
     title="U-Net on a ResNet with ImageNet weights",
     citation="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
+    options=groups.ImageNetwork,
     backbones={backbone: _of_backbone(backbone) for backbone in BACKBONES},
 )

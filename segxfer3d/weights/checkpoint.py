@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segxfer3d import files
 from segxfer3d.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -39,18 +40,14 @@ def write(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         InputError: the file cannot be written (disk full, no permission); the old file is untouched.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
+        with files.replacing(path, sync=True) as file:
             torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
+    except (InputError, RuntimeError) as error:
         # torch wraps a failed write in a RuntimeError of its own
-        temporary.unlink(missing_ok=True)
+        said = str(error) if isinstance(error, InputError) else f"{path} could not be saved ({error})"
         kept = "; the file that was there before is kept" if path.exists() else ""
-        raise InputError(f"{path} could not be saved ({error}){kept}") from error
+        raise InputError(f"{said}{kept}") from error
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -140,8 +137,8 @@ class StateFolder:
         """``(epoch, file)`` of every state, newest first."""
         if not self.folder.is_dir():
             return []
-        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _STATE_NAME.search(path.name))]
-        return sorted(found, reverse=True)
+        states = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _STATE_NAME.search(path.name))]
+        return sorted(states, reverse=True)
 
     def write(self, epoch: int, content: Mapping[str, Any]) -> None:
         """Write the state after ``epoch`` epochs, then drop the ones that are too old."""

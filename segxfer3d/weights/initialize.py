@@ -75,10 +75,10 @@ def initialize(
     parts, frozen = loaded_parts(init), frozen_parts(init)
     if parts and state_dict is None:
         raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
-    given = dict(state_dict or {})
-    if init == "whole" and not _shapes_fit(network, "head", given):
+    tensors = dict(state_dict or {})
+    if init == "whole" and not _shapes_fit(network, "head", tensors):
         parts = ("encoder", "decoder")
-    report = _load(network, init, parts, given, source, frozen)
+    report = _load(network, init, parts, tensors, source, frozen)
     network.freeze(frozen)
     return report
 
@@ -92,28 +92,28 @@ def load_all(network: SegmentationNetwork, state_dict: Mapping[str, Tensor], sou
     return _load(network, "whole", PARTS, dict(state_dict), source, ())
 
 
-def _shapes_fit(network: SegmentationNetwork, part: str, given: Mapping[str, Tensor]) -> bool:
+def _shapes_fit(network: SegmentationNetwork, part: str, tensors: Mapping[str, Tensor]) -> bool:
     """Whether no tensor of ``part`` is misshapen; a missing one is no question of shape, loading refuses it."""
-    own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(f"{part}.")}
-    return all(given[key].shape == tensor.shape for key, tensor in own.items() if key in given)
+    expected = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(f"{part}.")}
+    return all(tensors[key].shape == tensor.shape for key, tensor in expected.items() if key in tensors)
 
 
 def _load(
     network: SegmentationNetwork,
     init: str,
     parts: tuple[str, ...],
-    given: dict[str, Tensor],
+    tensors: dict[str, Tensor],
     source: str,
     frozen: tuple[str, ...],
 ) -> TransferReport:
-    own = network.state_dict()
+    weights = network.state_dict()
     prefixes = tuple(f"{part}." for part in parts)
-    wanted = [key for key in own if key.startswith(prefixes)] if prefixes else []
-    problems = [f"{key} is missing" for key in wanted if key not in given]
+    wanted = [key for key in weights if key.startswith(prefixes)] if prefixes else []
+    problems = [f"{key} is missing" for key in wanted if key not in tensors]
     problems += [
-        f"{key} has shape {tuple(given[key].shape)}, the network {tuple(own[key].shape)}"
+        f"{key} has shape {tuple(tensors[key].shape)}, the network {tuple(weights[key].shape)}"
         for key in wanted
-        if key in given and given[key].shape != own[key].shape
+        if key in tensors and tensors[key].shape != weights[key].shape
     ]
     if problems:
         raise InputError(
@@ -122,14 +122,14 @@ def _load(
         )
     with torch.no_grad():
         for key in wanted:
-            own[key].copy_(given[key])
+            weights[key].copy_(tensors[key])
     used = set(wanted)
     return TransferReport(
         init=init,
         source=source,
         loaded=wanted,
-        left=[key for key in own if key not in used],
+        left=[key for key in weights if key not in used],
         used=wanted,
-        unused=[key for key in given if key not in used],
+        unused=[key for key in tensors if key not in used],
         frozen=list(frozen),
     )

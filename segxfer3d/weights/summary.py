@@ -11,8 +11,8 @@ from torch import Tensor
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS
 from segxfer3d.weights import checkpoint
-from segxfer3d.weights.formats.base import Format, read_content
-from segxfer3d.weights.formats.registry import FORMATS, flags, recognize
+from segxfer3d.weights.formats import FORMATS, Format, flags, recognize
+from segxfer3d.weights.formats.base import read_content
 
 _SHOWN = 120  # characters of a value
 
@@ -31,8 +31,8 @@ def summarize(path: Path) -> list[str]:
             f"training state after epoch {content.get('epoch')}, for --resume True of its run",
             "to start from it, use the run's model.pt",
         ]
-    if found := recognize(content):
-        return _foreign(found, content, f"checkpoint {path}")
+    if fitting := recognize(content):
+        return _foreign(fitting, content, f"checkpoint {path}")
     known = ", ".join(f"{known.title} ({flags(known)})" for known in FORMATS)
     raise InputError(
         f"checkpoint {path}: expected a model.pt of a run or one of: {known}; it holds "
@@ -52,17 +52,17 @@ def _model(model: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _foreign(found: Format, content: Mapping[str, Any], source: str) -> list[str]:
+def _foreign(fitting: Format, content: Mapping[str, Any], source: str) -> list[str]:
     problems = []
-    for variant in found.variants:
+    for variant in fitting.variants:
         try:
-            translated = found.translate(content, variant, source)
+            translated = fitting.translate(content, variant, source)
         except InputError as error:
             problems.append(str(error))
             continue
         words = " ".join(f"--{name} {value}" for name, value in variant.items())
-        return [f"{found.title} ({words})", *_parts(translated)]
-    others = f"; nor another of {flags(found)}" if len(problems) > 1 else ""
+        return [f"{fitting.title} ({words})", *_parts(translated)]
+    others = f"; nor another of {flags(fitting)}" if len(problems) > 1 else ""
     raise InputError(f"{problems[-1]}{others}")
 
 
@@ -71,9 +71,9 @@ def _parts(state_dict: Mapping[str, Tensor], trained: tuple[str, ...] | list[str
     lines = []
     rest = dict(state_dict)
     for part in PARTS:
-        own = {key: rest.pop(key) for key in list(rest) if key.startswith(f"{part}.")}
-        note = "" if part in trained or not own else ", not trained by the pretext"
-        lines.append(f"  {part}: {_size(own)}{note}")
+        tensors = {key: rest.pop(key) for key in list(rest) if key.startswith(f"{part}.")}
+        note = "" if part in trained or not tensors else ", not trained by the pretext"
+        lines.append(f"  {part}: {_size(tensors)}{note}")
     if rest:
         lines.append(f"  no part of a network here: {_size(rest)} ({', '.join(sorted(rest)[:4])})")
     return lines

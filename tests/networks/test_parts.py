@@ -100,9 +100,9 @@ def test_a_network_from_elsewhere_freezes_moves_and_is_copied():
         ({"encoder": ["stem"]}, "expected a table of the parts encoder, decoder, head"),
         ({**TABLE, "head": ["out", "last"]}, "has no last; expected paths"),
         ({**TABLE, "encoder": ["stem"]}, "belongs to no part: scale"),
-        ({**TABLE, "decoder": ["up", "stem.norm"]}, r"belongs to two parts: stem\.norm\.weight \(stem and stem\.norm\)"),
+        ({**TABLE, "decoder": ["up", "stem.norm"]}, r"two parts: stem\.norm\.weight \(stem and stem\.norm\)"),
     ],
 )
 def test_tables_that_do_not_fit(table, message):
-    with pytest.raises(InputError, match=f"Elsewhere: {message}"):
+    with pytest.raises(InputError, match=f"Elsewhere: .*{message}"):
         with_parts(Elsewhere(), table, **SIZES)

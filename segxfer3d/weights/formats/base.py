@@ -16,13 +16,13 @@ from segxfer3d.weights.checkpoint import read_file
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of checkpoint that was not written here.
+    """A kind of checkpoint that was not written here; its file ends with one of these, called ``FORMAT``.
 
     Attributes:
         title: what it is, in words.
         network: name of the network that it serves, as in its ``definition``.
         variants: arguments of that network with which it was trained, one entry for each network that was published;
-            names and values are those of the bundles' knobs.
+            names and values are those of the bundles' options.
         recognizes: whether the content of a file looks like this format; a look at a few keys is enough.
         translate: (content, arguments of the network, where it comes from) to a state dict in which ``encoder``,
             ``decoder`` and ``head`` start the keys; whatever else is in it counts as unused. It raises an
@@ -61,6 +61,26 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"checkpoint {path}: no safetensors file, or damaged ({error})") from error
     return content
+
+
+def misfits(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: Callable[[str], str] = str
+) -> list[str]:
+    """What keeps ``tensors`` from being those of ``expected``, in words: extra, missing and misshapen keys.
+
+    Args:
+        tensors: key to tensor, of a file.
+        expected: key to tensor, of a network; only shapes are looked at.
+        name: a key as messages spell it.
+    """
+    problems = [f"extra key {name(key)}" for key in tensors if key not in expected]
+    problems += [f"missing key {name(key)}" for key in expected if key not in tensors]
+    problems += [
+        f"{name(key)} has shape {tuple(tensors[key].shape)}, expected {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in tensors and tensors[key].shape != tensor.shape
+    ]
+    return problems
 
 
 def is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:

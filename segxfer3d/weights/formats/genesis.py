@@ -16,7 +16,7 @@ from torch import Tensor
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks import genesis_unet
 from segxfer3d.weights.checkpoint import read_file
-from segxfer3d.weights.formats.base import Format, is_state_dict
+from segxfer3d.weights.formats.base import Format, is_state_dict, misfits
 
 PREFIX = "module."
 # published module -> ours; the published down stages are the encoder, the up stages the decoder, out_tr the head
@@ -57,14 +57,7 @@ def translate(state_dict: dict[str, Tensor], source: str = "checkpoint") -> dict
     with torch.device("meta"):  # names and shapes are all that is asked of it
         expected = genesis_unet(batch_statistics=True).state_dict()
     problems = [f"extra key {key}" for key in extra]
-    problems += [f"extra key {_published(key, theirs)}" for key in translated if key not in expected]
-    for key, tensor in expected.items():
-        if key not in translated:
-            problems.append(f"missing key {_published(key, theirs)}")
-        elif translated[key].shape != tensor.shape:
-            problems.append(
-                f"{_published(key, theirs)} has shape {tuple(translated[key].shape)}, expected {tuple(tensor.shape)}"
-            )
+    problems += misfits(translated, expected, lambda key: _published(key, theirs))
     if problems:
         raise InputError(f"{source}: no Models Genesis 3D checkpoint: {some(problems, 5)}")
     return {key: translated[key] for key in expected}

@@ -16,7 +16,7 @@ from torch import Tensor
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks import imagenet_unet
 from segxfer3d.networks.imagenet_unet import BACKBONES
-from segxfer3d.weights.formats.base import Format, is_state_dict, read_content
+from segxfer3d.weights.formats.base import Format, is_state_dict, misfits, read_content
 
 PREFIX = "encoder.resnet."
 _CLASSIFIER = "fc."
@@ -42,20 +42,13 @@ def translate(state_dict: dict[str, Tensor], backbone: str, source: str = "check
     with torch.device("meta"):  # names and shapes are all that is asked of it
         network = imagenet_unet(backbone)
     expected = {key.removeprefix(PREFIX): t for key, t in network.state_dict().items() if key.startswith(PREFIX)}
-    given = {key: t for key, t in state_dict.items() if not key.startswith(_CLASSIFIER)}
+    tensors = {key: t for key, t in state_dict.items() if not key.startswith(_CLASSIFIER)}
     counters = {key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(".num_batches_tracked")}
-    given = {**counters, **given}
-    problems = [f"extra key {key}" for key in given if key not in expected]
-    problems += [f"missing key {key}" for key in expected if key not in given]
-    problems += [
-        f"{key} has shape {tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in given and given[key].shape != tensor.shape
-    ]
-    if problems:
+    tensors = {**counters, **tensors}
+    if problems := misfits(tensors, expected):
         raise InputError(f"{source}: no ImageNet {backbone}: {some(problems, 5)}")
     classifier = {key: t for key, t in state_dict.items() if key.startswith(_CLASSIFIER)}
-    return {**{PREFIX + key: given[key] for key in expected}, **classifier}
+    return {**{PREFIX + key: tensors[key] for key in expected}, **classifier}
 
 
 def read(path: str | PathLike[str], backbone: str) -> dict[str, Tensor]:

@@ -1,29 +1,17 @@
-"""The formats of checkpoints from elsewhere: what each has to say of itself, and what a user is told."""
+"""Finding the format of a checkpoint from elsewhere, and what a user is told."""
+
+import dataclasses
 
 import pytest
 import torch
 
-from segxfer3d.config.knobs import KNOBS
 from segxfer3d.errors import InputError
 from segxfer3d.networks import conrec_unet, genesis_unet, imagenet_unet
-from segxfer3d.networks.named import BUILDERS
-from segxfer3d.weights.formats import imagenet
-from segxfer3d.weights.formats.registry import FORMATS, recognize, translate
-from tests.weights.test_genesis import fingerprint_weights
+from segxfer3d.weights import formats
+from segxfer3d.weights.formats import by_title, imagenet, recognize, translate
+from tests.weights.formats.test_genesis import fingerprint_weights
 
 SOURCE = "checkpoint x.pt"
-
-
-@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.title)
-def test_a_format_names_a_network_and_knobs(known):
-    assert known.network in BUILDERS
-    assert known.variants
-    with torch.device("meta"):
-        for variant in known.variants:
-            assert set(variant) <= set(KNOBS)
-            BUILDERS[known.network](**variant)
-    for content in ({}, {"state_dict": {}}, {"state_dict": 1}, genesis_unet(width=1).state_dict()):
-        assert not known.recognizes(content)
 
 
 def test_what_a_user_is_told():
@@ -50,3 +38,16 @@ def test_a_near_miss_is_told_what_it_lacks():
     with pytest.raises(InputError, match=r"no ImageNet resnet18: extra key a; missing key conv1\.weight"):
         translate({"a": torch.ones(1)}, network.definition, SOURCE)
     assert not imagenet.is_imagenet({"a"})
+
+
+def test_two_of_one_title_are_refused():
+    with pytest.raises(InputError, match=r"published ImageNet weights: declared by formats/a\.py and by formats/b\.py"):
+        by_title([("formats/a.py", imagenet.FORMAT), ("formats/b.py", imagenet.FORMAT)])
+
+
+def test_a_file_that_looks_like_two_formats_is_refused(monkeypatch):
+    other = dataclasses.replace(imagenet.FORMAT, title="another")
+    monkeypatch.setattr(formats, "FORMATS", (imagenet.FORMAT, other))
+    content = dict.fromkeys(["conv1.weight", "bn1.running_mean", "layer4.0.conv1.weight"])
+    with pytest.raises(InputError, match="looks like published ImageNet weights and like another"):
+        recognize(content)

@@ -1,0 +1,121 @@
+"""Does a checkpoint fit this network and this data? What is wrong is refused, what a user should know is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from segxfer3d.config.initializations import loaded_parts
+from segxfer3d.errors import InputError
+from segxfer3d.networks import PARTS, SegmentationNetwork
+from segxfer3d.weights import checkpoint, formats
+from segxfer3d.weights.formats.base import read_content
+
+COMPARED = ("width", "backbone", "in_channels")  # arguments of a network that have to be the checkpoint's
+
+
+class Preprocessing(Protocol):
+    """How cases become what a network sees."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class Target(Protocol):
+    """What a checkpoint is checked against: the data that a network will be fine-tuned on.
+
+    Attributes:
+        name: of the data set.
+        test_patients: patients of the test part; of images, what is never split.
+        unit: what these are, in words, such as ``patients``.
+        preprocessing: of every case.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def test_patients(self) -> set[str]: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+
+def leak(provenance: Mapping[str, Any], target: Target) -> str:
+    """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
+
+    Args:
+        provenance: of the checkpoint.
+        target: the data that the network will be fine-tuned and tested on.
+    """
+    if provenance.get("data") != target.name:
+        return ""
+    seen = set(provenance.get("patients", [])) & target.test_patients
+    if not seen:
+        return ""
+    # only the segmentation pretext and fine-tuning see masks
+    unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
+    return (
+        f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}{unlabeled}; "
+        "--pretrain_fraction in both trainings keeps them apart"
+    )
+
+
+def read_weights(
+    path: str, network: SegmentationNetwork, target: Target, *, init: str, options: Collection[str] = ()
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The state dict of a model of ours, or of a checkpoint from elsewhere (see :mod:`segxfer3d.weights.formats`),
+    checked against a network and its data.
+
+    Args:
+        path: of the checkpoint.
+        network: that it is for.
+        target: the data that the network will be fine-tuned on.
+        init: name of the initialization, which says what will be loaded.
+        options: names of those that the user can turn, for messages.
+
+    Returns:
+        the state dict, and what the user should hear, such as ``warning: ...``.
+
+    Raises:
+        InputError: it is of another network, or its pretext did not train what ``init`` would load.
+    """
+    content = read_content(path)
+    if "format" not in content:
+        state_dict, note = formats.translate(content, network.definition, f"checkpoint {path}", options)
+        return state_dict, [f"note: {note}"] if note else []
+    model = checkpoint.read_model(path)
+    _refuse_another_network(path, model["network"], network.definition, options)
+    _refuse_untrained(path, model["provenance"], init)
+    notes = []
+    if warning := leak(model["provenance"], target):
+        notes.append(f"warning: {warning}")
+    if model["preprocessing"] != target.preprocessing.as_dict():
+        notes.append("warning: the checkpoint was trained with other preprocessing than this run uses")
+    weights: dict[str, Tensor] = model["state_dict"]
+    return weights, notes
+
+
+def _refuse_another_network(
+    path: str, theirs: Mapping[str, Any], ours: Mapping[str, Any], options: Collection[str]
+) -> None:
+    if theirs["name"] != ours["name"]:
+        raise InputError(f"checkpoint {path}: its network is {theirs['name']}, this one {ours['name']}")
+    for name in COMPARED:
+        their_value, our_value = theirs["arguments"].get(name), ours["arguments"].get(name)
+        if their_value != our_value:
+            hint = f"; --{name} {their_value}" if name in options else ""
+            raise InputError(f"checkpoint {path}: its network has {name} {their_value}, this one {our_value}{hint}")
+
+
+def _refuse_untrained(path: str, provenance: Mapping[str, Any], init: str) -> None:
+    trained = provenance.get("trained_parts", PARTS)
+    if untrained := [part for part in loaded_parts(init) if part not in trained]:
+        raise InputError(
+            f"init {init}: the pretext of {path} ({provenance.get('pretext')}) did not train "
+            f"the {' and '.join(untrained)}; expected --init encoder"
+        )

@@ -1,0 +1,26 @@
+"""What every format of the folder says of itself: its network, the options that fit, and what it is not."""
+
+import pytest
+import torch
+
+from segxfer3d.config.options import infos
+from segxfer3d.networks import genesis_unet
+from segxfer3d.networks.named import NETWORKS
+from segxfer3d.weights.formats import FORMATS
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.title)
+def test_a_format_names_a_network_and_its_options(known):
+    network = NETWORKS[known.network]
+    assert network.options is not None
+    assert known.variants
+    with torch.device("meta"):
+        for variant in known.variants:
+            assert set(variant) <= set(infos(network.options))
+            network.builder(**variant)
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.title)
+def test_what_is_no_such_file_is_not_recognized(known):
+    for content in ({}, {"state_dict": {}}, {"state_dict": 1}, genesis_unet(width=1).state_dict()):
+        assert not known.recognizes(content)

@@ -1,0 +1,104 @@
+"""Whether a checkpoint fits a network and its data: refusals, and what is noted."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from segxfer3d.errors import InputError
+from segxfer3d.networks import conrec_unet, genesis_unet
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.passport import leak, read_weights
+from tests.weights.formats.test_genesis import fingerprint_weights
+
+
+@dataclass
+class Preprocessing:
+    spacing: float = 1.0
+
+    def as_dict(self):
+        return {"spacing": self.spacing}
+
+
+@dataclass
+class Target:
+    name: str = "lungs"
+    test_patients: set = field(default_factory=lambda: {"a", "b", "c"})
+    unit: str = "patients"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+
+NETWORK = genesis_unet(width=2)
+
+
+def write(folder, network=NETWORK, spacing=1.0, **provenance):
+    path = folder / "model.pt"
+    preprocessing = Preprocessing(spacing).as_dict()
+    checkpoint.write_model(path, network.state_dict(), network.definition, preprocessing, {}, provenance)
+    return str(path)
+
+
+def test_a_model_that_fits_is_read_without_a_note(tmp_path):
+    weights, notes = read_weights(write(tmp_path), NETWORK, Target(), init="whole")
+    assert notes == []
+    assert weights.keys() == NETWORK.state_dict().keys()
+    assert all(torch.equal(weights[key], value) for key, value in NETWORK.state_dict().items())
+
+
+def test_what_is_noted(tmp_path):
+    path = write(tmp_path, spacing=2.0, data="lungs", patients=["a", "c", "z"], pretext="Reconstruction")
+    _, notes = read_weights(path, NETWORK, Target(), init="encoder")
+    assert notes == [
+        "warning: this checkpoint was trained on 2 of the 3 test patients, without their masks; "
+        "--pretrain_fraction in both trainings keeps them apart",
+        "warning: the checkpoint was trained with other preprocessing than this run uses",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        (conrec_unet(width=2), (), "its network is conrec_unet, this one genesis_unet"),
+        (genesis_unet(width=3), (), "has width 3, this one 2$"),
+        (genesis_unet(width=3), ("width",), "has width 3, this one 2; --width 3"),
+        (genesis_unet(width=2, in_channels=4), (), "has in_channels 4, this one 1"),
+    ],
+)
+def test_another_network_is_refused(tmp_path, network, options, message):
+    with pytest.raises(InputError, match=message):
+        read_weights(write(tmp_path, network), NETWORK, Target(), init="encoder", options=options)
+
+
+def test_parts_that_were_not_trained_are_refused(tmp_path):
+    path = write(tmp_path, trained_parts=["encoder"], pretext="SimCLR")
+    assert read_weights(path, NETWORK, Target(), init="encoder")
+    with pytest.raises(InputError, match=r"\(SimCLR\) did not train the decoder; expected --init encoder"):
+        read_weights(path, NETWORK, Target(), init="encoder+decoder")
+
+
+def test_a_checkpoint_from_elsewhere(tmp_path):
+    path = tmp_path / "published.pt"
+    torch.save({"state_dict": fingerprint_weights()}, path)
+    with torch.device("meta"):
+        network = genesis_unet()
+    weights, notes = read_weights(str(path), network, Target(), init="encoder")
+    assert set(weights) == set(network.state_dict())
+    assert len(notes) == 1
+    assert notes[0].startswith("note: published Models Genesis checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("provenance", "expected"),
+    [
+        ({"data": "lungs", "patients": ["a"]}, "1 of the 3 test patients; "),
+        ({"data": "lungs", "patients": ["a"], "pretext": "Segmentation"}, "1 of the 3 test patients; "),
+        ({"data": "lungs", "patients": ["a"], "pretext": "MoCo"}, "1 of the 3 test patients, without their masks; "),
+        ({"data": "lungs", "patients": ["z"]}, ""),
+        ({"data": "livers", "patients": ["a"]}, ""),
+        ({}, ""),
+    ],
+)
+def test_leaks(provenance, expected):
+    said = leak(provenance, Target())
+    assert expected in said
+    assert bool(said) == bool(expected)
