@@ -13,13 +13,31 @@ class InputError(ValueError):
     """
 
 
-def some(items: Iterable[object], most: int = 10, separator: str = "; ") -> str:
+def shortened(items: Iterable[object], most: int = 10) -> list[str]:
+    """The first ``most`` of a list in words, and how many more there are as its last line.
+
+    Example:
+        >>> shortened("abcd", 2)
+        ['a', 'b', 'and 2 more']
+    """
+    texts = [str(item) for item in items]
+    return texts[:most] + ([f"and {len(texts) - most} more"] if len(texts) > most else [])
+
+
+def some(items: Iterable[object], most: int = 10, separator: str = "; ", *, last: str | None = None) -> str:
     """Join what a message lists: the first ``most`` of it, and how many more there are.
+
+    Args:
+        items: all of them.
+        most: of them that are named.
+        separator: between them.
+        last: what stands before "and 2 more"; by default the separator.
 
     Example:
         >>> some("abcd", 2, ", ")
         'a, b, and 2 more'
     """
-    texts = [str(item) for item in items]
-    rest = [f"and {len(texts) - most} more"] if len(texts) > most else []
-    return separator.join(texts[:most] + rest)
+    texts = list(items)
+    listed = separator.join(map(str, texts[:most]))
+    rest = shortened(texts, most)[most:]
+    return listed + "".join((separator if last is None else last) + text for text in rest)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from segxfer3d.config import initializations
 from segxfer3d.config.initializations import order_of
+from segxfer3d.report.pretexts import Pretext, pretext_of
 from segxfer3d.report.run_files import Run
 
-# how a pretext's job is called, and which kind of task it is in the paper: its encoder is scenario 2 or 4
-PRETEXTS: dict[str, tuple[str, str]] = {
-    "simclr_pretrain": ("SimCLR", "2"),
-    "moco_pretrain": ("MoCo", "2"),
-    "byol_pretrain": ("BYOL", "2"),
-    "classification_pretrain": ("Classification", "2"),
-    "reconstruction_pretrain": ("Reconstruction", "4"),
-    "conrec_pretrain": ("ConRec", "4"),
-    "segmentation_pretrain": ("Segmentation", "4"),
-    "genesis_pretrain": ("Models Genesis", "4"),
-}
 SCENARIOS = {
     "1": "encoder and decoder drawn at random",
     "2": "encoder from a pretext that tells images apart, decoder drawn at random",
@@ -53,40 +45,43 @@ class Arm:
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def pretext_name(job: str) -> str:
-    """A pretext in words, from the name of its job."""
-    return PRETEXTS[job][0] if job in PRETEXTS else job.removesuffix("_pretrain")
+def scenario_of(init: str, encoder: str) -> str:
+    """The paper's scenario of an initialization; empty where it has none.
 
-
-def scenario_of(init: str, job: str) -> str:
-    """The paper's scenario of an initialization, given the pretext's job; empty where it has none.
-
-    The encoder alone is scenario 2 or 4, by the kind of pretext; both where that is not known.
+    Args:
+        init: its name.
+        encoder: the scenario of the pretext's encoder alone; empty where the pretext is not known: then it is both.
     """
-    return {"random": "1", "encoder": PRETEXTS.get(job, ("", "2 or 4"))[1], "encoder+decoder": "3"}.get(init, "")
+    return (encoder if init == "encoder" else "") or initializations.SCENARIOS.get(init, "")
 
 
-def study_arms(study: Mapping[str, Any]) -> list[Arm]:
-    """The arms of a ``study.json``, in its order."""
+def study_arms(study: Mapping[str, Any], notes: Mapping[str, Pretext]) -> list[Arm]:
+    """The arms of a ``study.json``, in its order.
+
+    Args:
+        study: its content.
+        notes: of pretexts, by the name of their job.
+    """
     stages = _mapping(study.get("pretrain"))
     arms = []
     for name, entry in _mapping(study.get("arms")).items():
         arm = _mapping(entry)
         stage = str(arm.get("pretrain") or "")
         config = str(_mapping(stages.get(stage)).get("config", stage))
-        job = config.rsplit("/", 1)[-1].removesuffix(".json")
+        pretext = pretext_of(Path(config).stem, notes)
         init = str(arm.get("init") or "")
-        scenario = str(arm.get("scenario") or scenario_of(init, job))
-        pretext = pretext_name(job) if stage else "a checkpoint from elsewhere" if arm.get("checkpoint") else ""
-        arms.append(Arm(str(name), init, pretext, scenario, _mapping(arm.get("knobs"))))
+        scenario = str(arm.get("scenario") or scenario_of(init, pretext.scenario))
+        title = pretext.title if stage else "a checkpoint from elsewhere" if arm.get("checkpoint") else ""
+        arms.append(Arm(str(name), init, title, scenario, _mapping(arm.get("knobs"))))
     return arms
 
 
-def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
+def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[Run], list[Arm]]:
     """Name the arms of fine-tunings that no study file names: by initialization, and by what else differs.
 
     Args:
         runs: with ``pretext`` as the name of a job.
+        notes: of pretexts, by the name of their job.
 
     Returns:
         the runs with their arm, and the arms, ``random`` first.
@@ -98,12 +93,12 @@ def name_arms(runs: Sequence[Run]) -> tuple[list[Run], list[Arm]]:
     for run in finetunings:
         init = str(run.knobs.get("init", "")) or "unknown"
         words = [f"{knob} {run.knobs.get(knob)}" for knob in differing]
-        pretext = pretext_name(run.pretext)
-        if several and pretext:
-            words.insert(0, pretext)
+        pretext = pretext_of(run.pretext, notes)
+        if several and pretext.title:
+            words.insert(0, pretext.title)
         name = f"{init} ({', '.join(words)})" if words else init
         knobs = {knob: run.knobs.get(knob) for knob in differing}
-        named[id(run)] = Arm(name, init, pretext, scenario_of(init, run.pretext), knobs)
+        named[id(run)] = Arm(name, init, pretext.title, scenario_of(init, pretext.scenario), knobs)
     arms = {arm.name: arm for arm in named.values()}
     order = sorted(arms.values(), key=lambda arm: order_of(arm.init))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order
@@ -114,13 +109,12 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     by_init: dict[Any, list[Run]] = {}
     for run in runs:
         by_init.setdefault((str(run.knobs.get("init")), run.data, run.job), []).append(run)
-    found = {
+    return sorted({
         knob
-        for group in by_init.values()
-        for knob in {knob for run in group for knob in run.knobs} - _NO_CHOICE
-        if len({repr(run.knobs.get(knob)) for run in group}) > 1
-    }
-    return sorted(found)
+        for alike in by_init.values()
+        for knob in {knob for run in alike for knob in run.knobs} - _NO_CHOICE
+        if len({repr(run.knobs.get(knob)) for run in alike}) > 1
+    })  # fmt: skip
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Find the runs of a study, or of any folder, and read what they left as plain data; nothing found stops it."""
+"""Find the runs of a study, or of any folder, and read what they left as plain data; no damage stops it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms
-from segxfer3d.report.run_files import DONE, Problem, Run, read_results, read_run
+from segxfer3d.report.pretexts import noted
+from segxfer3d.report.run_files import DONE, Problem, Run, read_json, read_results, read_run
 
 _KINDS = {"pretrain": "pretrain", "finetune": "finetune"}  # the last part of a job's name
 
@@ -64,45 +66,46 @@ def collect(folder: Path | str) -> Collection:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a study's, or one with runs in it")
     problems: list[Problem] = []
-    study = _read_json(folder, "study.json", dict, problems)
-    trials = _read_json(folder, "trials.json", list, problems)
+    study = read_json(folder / "study.json", dict, ".", problems)
+    trials = read_json(folder / "trials.json", list, ".", problems)
     entries = [entry for entry in trials if _usable(entry, problems)]
-    arms: list[Arm]
-    if entries:
-        runs = _with_pretexts([_trial(folder, entry) for entry in entries], entries)
-        runs = _all(read_results, _all(read_run, runs, problems), problems)
-        arms = study_arms(study)
-        arms += [Arm(name) for name in dict.fromkeys(run.arm for run in runs if run.arm) if name not in _names(arms)]
-    else:
-        described = [_described(run) for run in _all(read_run, _runs_below(folder), problems)]
-        runs, arms = name_arms(_with_sources(described))
-        runs = _all(read_results, runs, problems)
+    runs, arms = _trials(folder, study, entries, problems) if entries else _named(folder, problems)
     if not runs:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
     problems += _other_tests(runs)
-    cka = {}
-    for path in sorted({*folder.glob("cka.json"), *folder.glob("*/cka.json")}):
-        content = _read_json(path.parent, path.name, dict, problems, folder)
-        if content:
-            cka[path.relative_to(folder).as_posix()] = content
+    cka = _similarities(folder, problems)
     name = str(study.get("name") or folder.resolve().name)
     return Collection(folder, name, study, tuple(arms), tuple(runs), cka, tuple(dict.fromkeys(problems)))
 
 
-def _read_json(folder: Path, name: str, expected: type, problems: list[Problem], root: Path | None = None) -> Any:
-    """A JSON file of this type; an empty one where it is missing or damaged, which is a problem."""
-    path = folder / name
-    if not path.is_file():
-        return expected()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, expected):
-            raise ValueError(f"expected a {'list' if expected is list else 'JSON object'}")
-    except (OSError, ValueError) as error:
-        where = folder.relative_to(root).as_posix() if root else "."
-        problems.append(Problem(where, f"{name} cannot be read ({error})"))
-        return expected()
-    return content
+def _trials(
+    folder: Path, study: Mapping[str, Any], entries: list[Mapping[str, Any]], problems: list[Problem]
+) -> tuple[list[Run], list[Arm]]:
+    """The trials of a study and its arms, those that ``study.json`` does not name at the end."""
+    runs = _with_pretexts([_trial(folder, entry) for entry in entries], entries)
+    runs = _all(read_run, runs, problems)
+    arms = study_arms(study, noted(run.description for run in runs))
+    runs = _all(read_results, runs, problems)
+    arms += [Arm(name) for name in dict.fromkeys(run.arm for run in runs if run.arm) if name not in _names(arms)]
+    return runs, arms
+
+
+def _named(folder: Path, problems: list[Problem]) -> tuple[list[Run], list[Arm]]:
+    """The runs below a folder, and the arms that tell its fine-tunings apart."""
+    runs = [_described(run) for run in _all(read_run, _runs_below(folder), problems)]
+    runs, outside = _with_sources(runs)
+    runs, arms = name_arms(runs, noted([*outside, *(run.description for run in runs)]))
+    return _all(read_results, runs, problems), arms
+
+
+def _similarities(folder: Path, problems: list[Problem]) -> dict[str, dict[str, Any]]:
+    """Each ``cka.json`` in a folder or directly below it."""
+    contents = {}
+    for path in sorted({*folder.glob("cka.json"), *folder.glob("*/cka.json")}):
+        content = read_json(path, dict, path.parent.relative_to(folder).as_posix(), problems)
+        if content:
+            contents[path.relative_to(folder).as_posix()] = content
+    return contents
 
 
 def _usable(entry: Any, problems: list[Problem]) -> bool:
@@ -146,11 +149,8 @@ def _with_pretexts(runs: list[Run], entries: list[Mapping[str, Any]]) -> list[Ru
 
 def _runs_below(folder: Path) -> list[Run]:
     """A run for each ``run.json`` at or below a folder."""
-    found = []
-    for path in sorted(folder.rglob("run.json")):
-        name = path.parent.relative_to(folder).as_posix()
-        found.append(Run(name, path.parent, "", ""))
-    return found
+    places = [path.parent for path in sorted(folder.rglob("run.json"))]
+    return [Run(place.relative_to(folder).as_posix(), place, "", "") for place in places]
 
 
 def _described(run: Run) -> Run:
@@ -175,31 +175,37 @@ def _described(run: Run) -> Run:
     )  # fmt: skip
 
 
-def _with_sources(runs: list[Run]) -> list[Run]:
-    """Each fine-tuning with the job that made its checkpoint, where that run is here or beside its checkpoint."""
+def _with_sources(runs: list[Run]) -> tuple[list[Run], list[dict[str, Any]]]:
+    """Each fine-tuning with the job that made its checkpoint, where that run is here or beside its checkpoint.
+
+    Returns:
+        the runs, and the ``run.json`` of the runs that are not among them.
+    """
     jobs = {run.folder.resolve(): run.job for run in runs}
+    outside: dict[Path, dict[str, Any]] = {}
 
     def source(run: Run) -> str:
         path = str(run.transfer.get("source") or run.knobs.get("checkpoint") or "")
-        if not path or run.knobs.get("init") in ("random", "frozen-random"):
+        init = run.knobs.get("init")
+        if not path or (init in INITIALIZATIONS and not needs_checkpoint(init)):
             return ""
-        folder = Path(path).parent
-        known = jobs.get(folder.resolve())
-        if known is None and (folder / "run.json").is_file():
-            known = _read_json(folder, "run.json", dict, []).get("job")
-        return str(known) if known else Path(path).stem
+        folder = Path(path).parent.resolve()
+        if folder not in jobs and folder not in outside:
+            outside[folder] = read_json(folder / "run.json", dict, ".", [])
+        return str(jobs.get(folder) or outside.get(folder, {}).get("job") or Path(path).stem)
 
-    return [replace(run, pretext=source(run)) if run.kind == "finetune" else run for run in runs]
+    with_sources = [replace(run, pretext=source(run)) if run.kind == "finetune" else run for run in runs]
+    return with_sources, list(outside.values())
 
 
 def _all(read: Callable[[Run], tuple[Run, list[Problem]]], runs: Iterable[Run], problems: list[Problem]) -> list[Run]:
-    """Read every run, and note the problems."""
-    found = []
+    """Read all runs, and note the problems."""
+    filled = []
     for run in runs:
-        read_one, its_problems = read(run)
-        found.append(read_one)
-        problems += its_problems
-    return found
+        run, of_run = read(run)
+        filled.append(run)
+        problems += of_run
+    return filled
 
 
 def _names(arms: Iterable[Arm]) -> set[str]:
@@ -214,7 +220,7 @@ def _other_tests(runs: Iterable[Run]) -> list[Problem]:
             cases = names_hash(score.case for score in run.scores["dice"])
             parts.setdefault((run.data, run.budget_name, run.seed), {}).setdefault(cases, []).append(run)
     return [
-        Problem(group[0].name, "measured on other test cases than most runs with its data, labels and seed")
+        Problem(fewer[0].name, "measured on other test cases than most runs with its data, labels and seed")
         for of_cases in parts.values()
-        for group in sorted(of_cases.values(), key=len)[:-1]
+        for fewer in sorted(of_cases.values(), key=len)[:-1]
     ]

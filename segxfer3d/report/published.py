@@ -37,10 +37,10 @@ def paper_tables() -> dict[str, Any]:
 
 def published_values(study: Mapping[str, Any]) -> tuple[dict[tuple[str, str, str], Published], list[Problem]]:
     """Figures by (arm, data, budget_name), and the entries that name none."""
-    given = study.get("published")
-    section: dict[str, Any] = given if isinstance(given, dict) else {}
+    content = study.get("published")
+    section: dict[str, Any] = content if isinstance(content, dict) else {}
     entries = section.get("values", [])
-    found: dict[tuple[str, str, str], Published] = {}
+    figures: dict[tuple[str, str, str], Published] = {}
     problems = []
     tables = paper_tables() if entries else {}
     for entry in entries if isinstance(entries, list) else []:
@@ -52,13 +52,13 @@ def published_values(study: Mapping[str, Any]) -> tuple[dict[tuple[str, str, str
                 figure = Published(float(entry["mean"]), None if std is None else float(std), source)
             else:
                 figure = _look_up(tables, entry)
-            found[key] = replace(figure, measure=str(entry.get("metric") or section.get("metric") or "dice"))
+            figures[key] = replace(figure, measure=str(entry.get("metric") or section.get("metric") or "dice"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             text = json.dumps(entry)[:200]
             problems.append(
                 Problem("study.json", f"published: {text} names no figure ({type(error).__name__} {error})")
             )
-    return found, problems
+    return figures, problems
 
 
 def _look_up(tables: Mapping[str, Any], entry: Mapping[str, Any]) -> Published:

@@ -1,6 +1,6 @@
 """The statistics of a report: one result for each data set and label budget, in percent.
 
-The numbers are those of :mod:`segxfer3d.study`; here is decided what goes into them, and what is said where pairs
+The numbers are those of :mod:`segxfer3d.statistics`; here is decided what goes into them, and what is said where pairs
 cannot be made: then means and standard deviations still stand, and the reason why there is no test beside them.
 """
 
@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
+from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
+from segxfer3d.report.curves import convergence, curves
+from segxfer3d.report.pairing import once, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.statistics.compare import Comparison, compare
-from segxfer3d.statistics.convergence import Convergence, converge
+from segxfer3d.statistics.convergence import Convergence
 from segxfer3d.statistics.describe import describe
 from segxfer3d.statistics.interval import RESAMPLES, Interval
 from segxfer3d.statistics.pairs import planned_pairs
-from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 from segxfer3d.statistics.verdict import Verdict, judge
 
 POOLED = ("genesis_dice", "genesis_iou")
@@ -35,7 +36,6 @@ LESIONS = {
     "lesion_volume_error_percent": ("volume error, %", 1.0),
     "lesion_absolute_volume_error_percent": ("absolute volume error, %", 1.0),
 }
-Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 
 
 @dataclass(frozen=True)
@@ -116,19 +116,19 @@ def results(
     """
     runs = collection.finetunings()
     several = len({run.data for run in runs}) > 1
-    found = []
+    by_budget = []
     for data in dict.fromkeys(run.data for run in runs):
         for budget, name in sorted({(run.budget or 0.0, run.budget_name) for run in runs if run.data == data}):
             chosen = [run for run in runs if (run.data, run.budget_name) == (data, name)]
             title = budget_words(name, budget, chosen)
             whole = f"{data}, {title}" if several else title
-            found.append(_result(collection, chosen, whole, published or {}, margin, resamples))
-    return found
+            by_budget.append(_result(collection, chosen, whole, published or {}, margin, resamples))
+    return by_budget
 
 
 def budget_words(name: str, budget: float, runs: Sequence[Run]) -> str:
     """A label budget in words."""
-    of = "patients" if any("patients" in run.labels for run in runs) else "images"
+    of = "patients" if any(run.unit == "patient" for run in runs) else "images"
     if name == "all" or (name.startswith("f") and budget == 1):
         return f"all {of} labeled"
     if name.startswith("f"):
@@ -147,20 +147,20 @@ def _result(
     """The result of runs with one data set and one budget."""
     data, budget, name = runs[0].data, runs[0].budget or 0.0, runs[0].budget_name
     notes: list[str] = []
-    runs = _once(runs, notes)
+    runs = once(runs, notes)
     order = [arm.name for arm in collection.arms if any(run.arm == arm.name for run in runs)]
     arms = [collection.arm(arm) for arm in order]
     reference = next((arm.name for arm in arms if arm.init == "random"), order[0])
     ordered = [run for arm in order for run in sorted(runs, key=lambda run: run.seed or 0) if run.arm == arm]
-    table = _table(ordered, notes)
+    table = paired(ordered, notes)
     intervals: dict[str, Interval | None] = {}
     comparisons: list[tuple[Comparison, Verdict]] = []
     if table is not None:
         intervals = {summary.arm: summary.interval for summary in describe(table, resamples)}
         pairs = planned_pairs(arms, reference)
-        comparisons = [(made, judge(made, margin)) for made in compare(table, pairs, resamples)]
-    curves = _curves(ordered, notes)
-    own, shared = _convergence(curves, reference, resamples, notes)
+        comparisons = [(pair, judge(pair, margin)) for pair in compare(table, pairs, resamples)]
+    drawn = curves(ordered, notes)
+    to_itself, to_reference = convergence(drawn, reference, resamples, notes)
     return Result(
         data=data,
         budget=budget,
@@ -173,78 +173,30 @@ def _result(
         reference=reference,
         comparisons=tuple(comparisons),
         compared=(len(table.cases), len(set(table.patients))) if table is not None else (0, 0),
-        curves=curves,
-        convergence=own,
-        to_reference=shared,
+        curves=drawn,
+        convergence=to_itself,
+        to_reference=to_reference,
         notes=tuple(notes),
     )
 
 
-def _once(runs: Sequence[Run], notes: list[str]) -> list[Run]:
-    """Runs that differ in arm or seed; of others the last one counts."""
-    found: dict[tuple[str, int | None], Run] = {}
-    for run in runs:
-        if (run.arm, run.seed) in found:
-            notes.append(f"{run.arm} with seed {run.seed} ran more than once: {run.name} counts.")
-        found[run.arm, run.seed] = run
-    return list(found.values())
-
-
-def _table(runs: Sequence[Run], notes: list[str]) -> ScoreTable | None:
-    """All scores, paired; None where they cannot be, and why."""
-    scores = [score for run in runs for score in run.scores["dice"]]
-    try:
-        table = tabulate(_shared_cases(runs, scores, notes), common_seeds=True)
-    except InputError as error:
-        notes.append(f"No paired test: {error}.")
-        return None
-    (only,) = table.values()
-    for arm, seed in only.left_out:
-        notes.append(
-            f"{arm} with seed {seed} counts in no interval and no comparison: another arm has no such run that is done."
-        )
-    return only
-
-
-def _shared_cases(runs: Sequence[Run], scores: Sequence[Score], notes: list[str]) -> Sequence[Score]:
-    """The cases that all runs measured, where each seed has a test part of its own, the same for all arms.
-
-    Such are studies of images, which are tested on all that is not labeled. Other differences are left for
-    :func:`tabulate` to refuse: a case that one arm lacks has often failed there.
-    """
-    of_seed: dict[int | None, set[frozenset[str]]] = {}
-    for run in runs:
-        of_seed.setdefault(run.seed, set()).add(frozenset(score.case for score in run.scores["dice"]))
-    parts = {part for of_one in of_seed.values() for part in of_one}
-    if len(parts) == 1 or any(len(of_one) > 1 for of_one in of_seed.values()):
-        return scores
-    shared = frozenset.intersection(*parts)
-    if not shared:
-        return scores
-    notes.append(
-        f"Each seed tests on other cases. Intervals and comparisons are of the {len(shared)} cases that all seeds test "
-        f"on (each has {min(map(len, parts))} or more); means and standard deviations are of all cases of each seed."
-    )
-    return [score for score in scores if score.case in shared]
-
-
 def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, published: Published | None) -> ArmResult:
-    own = [run for run in runs if run.arm == arm.name]
+    runs = [run for run in runs if run.arm == arm.name]
     by_run: dict[str, list[float]] = {
-        measure: [float(np.mean([score.value for score in run.scores[measure]])) for run in own]
-        for measure in own[0].scores
+        measure: [float(np.mean([score.value for score in run.scores[measure]])) for run in runs]
+        for measure in runs[0].scores
     }
-    extra = [n for n in own[0].summary if n.startswith(("dice_", "iou_")) and not n.endswith("_std")]
+    extra = [n for n in runs[0].summary if n.startswith(("dice_", "iou_")) and not n.endswith("_std")]
     for name in (*POOLED, *extra):
-        if values := _of_all(own, name):
+        if values := _of_all(runs, name):
             by_run[name] = [PERCENT * value for value in values]
-    lesions = {name: [factor * value for value in _of_all(own, name)] for name, (_, factor) in LESIONS.items()}
+    lesions = {name: [factor * value for value in _of_all(runs, name)] for name, (_, factor) in LESIONS.items()}
     return ArmResult(
         arm=arm,
         measures={name: spread(values) for name, values in by_run.items()},
         interval=interval,
-        seeds=tuple(run.seed for run in own if run.seed is not None),
-        cases=min(len(run.scores["dice"]) for run in own),
+        seeds=tuple(run.seed for run in runs if run.seed is not None),
+        cases=min(len(run.scores["dice"]) for run in runs),
         published=published,
         lesions={name: spread(values) for name, values in lesions.items() if values},
     )
@@ -260,46 +212,3 @@ def _of_all(runs: Sequence[Run], name: str) -> list[float]:
 def spread(values: Sequence[float]) -> Spread:
     """Mean, and the sample's standard deviation (n - 1); None for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _curves(runs: Sequence[Run], notes: list[str]) -> dict[str, dict[int, list[tuple[float, float]]]]:
-    """Dice over steps of each arm, at the steps that all of its seeds have."""
-    found: dict[str, dict[int, list[tuple[float, float]]]] = {}
-    if not any(len(run.curve) > 1 for run in runs):
-        notes.append("No curves: no run was validated twice while it trained.")
-        return found
-    for arm in dict.fromkeys(run.arm for run in runs):
-        own = {run.seed: dict(run.curve) for run in runs if run.arm == arm and run.seed is not None}
-        with_curve = {seed: curve for seed, curve in own.items() if len(curve) > 1}
-        if len(with_curve) < len(own):
-            lacking = ", ".join(str(seed) for seed in own if seed not in with_curve)
-            notes.append(f"No curve of {arm} with seed {lacking}: fewer than two validations can be read.")
-        if not with_curve:
-            continue
-        steps = sorted(set.intersection(*(set(curve) for curve in with_curve.values())))
-        if len(steps) < 2:
-            notes.append(f"No curve of {arm}: its seeds were validated at different steps.")
-            continue
-        if any(len(curve) > len(steps) for curve in with_curve.values()):
-            notes.append(f"The curve of {arm} is drawn at the steps that all of its seeds have.")
-        found[arm] = {seed: [(step, curve[step]) for step in steps] for seed, curve in with_curve.items()}
-    return found
-
-
-def _convergence(
-    curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]], reference: str, resamples: int, notes: list[str]
-) -> tuple[tuple[Convergence, ...], tuple[Convergence, ...]]:
-    """Steps to 95 % of each arm's own final dice, and of the reference's; seeds that all arms have."""
-    if not curves:
-        return (), ()
-    seeds = set.intersection(*(set(of_seed) for of_seed in curves.values()))
-    paired = {arm: {seed: of_seed[seed] for seed in sorted(seeds)} for arm, of_seed in curves.items()}
-    try:
-        own, shared = (
-            tuple(converge(paired, level_of=level, reference=reference, resamples=resamples))
-            for level in (None, reference)
-        )
-    except InputError as error:
-        notes.append(f"No time to converge: {error}.")
-        return (), ()
-    return own, shared

@@ -17,13 +17,14 @@ from segxfer3d.study.states import DAMAGED, DONE, FAILED, STOPPED, WAITING
 
 MEASURES = ("dice", "iou")  # case by case
 PERCENT = 100.0
+PARTS = ("pretrain", "train", "validation", "test")  # of split.json
 
 Curve = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with what was found.
+    """Something that is wrong with the files.
 
     Attributes:
         where: the folder, below the one that is reported on.
@@ -82,6 +83,24 @@ class Run:
         return str(self.description.get("job", ""))
 
     @property
+    def unit(self) -> str:
+        """What was split and labeled: ``patient``, or ``case`` in studies of images.
+
+        Older runs do not say it in ``split.json``, but only those of volumes named patients in ``labels.json``.
+        """
+        return str(self.split.get("unit") or ("patient" if "patients" in self.labels else "case"))
+
+    def part(self, name: str) -> list[Any]:
+        """Who is in a part of the split, in units; empty where ``split.json`` does not tell."""
+        members = self.split.get(name)
+        return members if isinstance(members, list) else []
+
+    def labeled(self) -> list[Any]:
+        """Whose labels were used, in units; empty where ``labels.json`` does not tell."""
+        names = self.labels.get("patients" if self.unit == "patient" else "cases")
+        return names if isinstance(names, list) else []
+
+    @property
     def knobs(self) -> dict[str, Any]:
         """As they were set."""
         knobs = self.description.get("knobs", {})
@@ -97,7 +116,7 @@ class Run:
 
 
 def read_run(run: Run) -> tuple[Run, list[Problem]]:
-    """How a run stands and what it says of itself; :func:`read_results` reads what it found.
+    """How a run stands and what it says of itself; :func:`read_results` reads its scores and curve.
 
     Args:
         run: its folder, and what is known from elsewhere.
@@ -109,7 +128,7 @@ def read_run(run: Run) -> tuple[Run, list[Problem]]:
     ended = _read(run, f"{state}.json", problems) if done or failed else {}
     if done and not begun:
         problems.append(Problem(run.name, "run.json is missing"))
-    found = replace(
+    described = replace(
         run,
         state=state,
         description=_read(run, "run.json", problems),
@@ -120,7 +139,7 @@ def read_run(run: Run) -> tuple[Run, list[Problem]]:
         transfer=_read(run, "transfer.json", problems),
         error=str(ended.get("error", "failed.json does not say why")) if failed and not done else "",
     )
-    return found, problems
+    return described, problems
 
 
 def read_results(run: Run) -> tuple[Run, list[Problem]]:
@@ -178,23 +197,34 @@ def read_curve(run: Run, problems: list[Problem]) -> Curve:
             if number < len(lines) or run.state == DONE:
                 bad.append(number)
     if bad:
-        listed = some(bad, 5, ", ")
-        problems.append(Problem(run.name, f"metrics.jsonl: damaged in line {listed}; left out of the curves"))
+        lines_of = some(bad, 5, ", ", last=" ")
+        problems.append(Problem(run.name, f"metrics.jsonl: damaged in line {lines_of}; left out of the curves"))
     return tuple(points)
 
 
-def _read(run: Run, name: str, problems: list[Problem]) -> dict[str, Any]:
-    """A JSON object; an empty one where the file is missing, or damaged, which is a problem."""
-    path = run.folder / name
+def read_json(path: Path, expected: type, where: str, problems: list[Problem]) -> Any:
+    """A JSON file of this type (``dict`` or ``list``); an empty one where it is missing, or damaged: a problem.
+
+    Args:
+        path: of the file.
+        expected: type of its content.
+        where: it is, for the problem.
+        problems: this one is added to.
+    """
     if not path.is_file():
-        return {}
+        return expected()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("no JSON object")
+        if not isinstance(content, expected):
+            raise ValueError("no JSON object" if expected is dict else "expected a list")
     except (OSError, ValueError) as error:
-        problems.append(Problem(run.name, f"{name} cannot be read ({error})"))
-        return {}
+        problems.append(Problem(where, f"{path.name} cannot be read ({error})"))
+        return expected()
+    return content
+
+
+def _read(run: Run, name: str, problems: list[Problem]) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(run.folder / name, dict, run.name, problems)
     return content
 
 

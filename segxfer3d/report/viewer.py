@@ -41,11 +41,11 @@ def volumes(results: Sequence[Result], problems: list[Problem]) -> tuple[list[di
     size = left_out = 0
     for title, run in _chosen(results):
         try:
-            found = [preview for preview in run.previews() if preview.label.ndim == 3 and preview.label.shape[2] > 1]
+            previews = [preview for preview in run.previews() if preview.label.ndim == 3 and preview.label.shape[2] > 1]
         except InputError as error:
             problems.append(Problem(run.name, str(error).replace(f"{run.folder}/", "")))
             continue
-        for preview in found:
+        for preview in previews:
             volume = _volume(preview)
             size += len(volume["image"]) + len(volume["masks"])
             if size > LIMIT:
@@ -60,9 +60,9 @@ def volumes(results: Sequence[Result], problems: list[Problem]) -> tuple[list[di
 def _chosen(results: Sequence[Result]) -> Iterator[tuple[str, Run]]:
     for result in results:
         for arm in sorted(result.arms, key=lambda arm: -arm.measures["dice"][0]):
-            own = [run for run in result.runs if run.arm == arm.arm.name]
-            own.sort(key=lambda run: float(np.mean([score.value for score in run.scores["dice"]])))
-            yield result.title, own[len(own) // 2]
+            runs = [run for run in result.runs if run.arm == arm.arm.name]
+            runs.sort(key=lambda run: float(np.mean([score.value for score in run.scores["dice"]])))
+            yield result.title, runs[len(runs) // 2]
 
 
 def _volume(preview: Preview) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.figures import style
+from segxfer3d.report.figures.cka import cka_heat_map
 from segxfer3d.report.figures.galleries import Sample, dataset_gallery, mask_gallery, reconstruction_gallery
-from segxfer3d.report.figures.plots import cka_heat_map, dice_over_steps
+from segxfer3d.report.figures.plots import dice_over_steps
 
 
 def volume(name="case", shape=(12, 10, 6)):

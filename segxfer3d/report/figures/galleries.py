@@ -86,13 +86,19 @@ def mask_gallery(
                     outline(axis, predicted, colors[value] if several else PREDICTION, "--" if several else "-")
                 if dice and name in dice:
                     write(axis, 0.03, 0.03, f"dice {dice[name][i]:.2f}", ha="left", va="bottom")
-        if several:
-            handles = [Line2D([], [], color=colors[value], label=classes[value]) for value in sorted(classes)]
-            handles += [Line2D([], [], color="black", ls=d, label=w) for d, w in (("-", "truth"), ("--", "prediction"))]
-        else:
-            handles = [Line2D([], [], color=c, label=w) for c, w in ((TRUTH, "truth"), (PREDICTION, "prediction"))]
-        legend_below(figure, handles, plane, any(view.number is not None for view in views))
+        legend_below(figure, _mask_handles(classes, colors), plane, any(view.number is not None for view in views))
     return figure
+
+
+def _mask_handles(classes: Mapping[int, str], colors: Mapping[int, str]) -> list[Line2D]:
+    """The legend of truth and prediction: by color with one class, by line with several, whose colors are theirs."""
+    if len(classes) > 1:
+        handles = [Line2D([], [], color=colors[value], label=classes[value]) for value in sorted(classes)]
+        return handles + [
+            Line2D([], [], color="black", ls=dash, label=words)
+            for dash, words in (("-", "truth"), ("--", "prediction"))
+        ]
+    return [Line2D([], [], color=c, label=words) for c, words in ((TRUTH, "truth"), (PREDICTION, "prediction"))]
 
 
 def _row_label(sample: Sample, view: View) -> str:
@@ -105,9 +111,9 @@ def _check_samples(
 ) -> None:
     if not samples:
         raise InputError("no samples to draw, expected at least one")
-    for name, given in [*predictions.items(), *dice.items()]:
-        if len(given) != len(samples):
-            raise InputError(f"{name}: {len(given)} masks or figures for {len(samples)} samples")
+    for name, of_samples in [*predictions.items(), *dice.items()]:
+        if len(of_samples) != len(samples):
+            raise InputError(f"{name}: {len(of_samples)} masks or figures for {len(samples)} samples")
     for name, masks in predictions.items():
         for sample, mask in zip(samples, masks, strict=True):
             if mask.shape != sample.label.shape:

@@ -117,7 +117,7 @@ def panel_grid(rows: int, columns: int, ratios: Sequence[float], titles: int, be
 def ratio(view: View, label: NDArray[Any]) -> float:
     """Height of the picture over its width, as it is drawn."""
     height, width = view.label(label).shape
-    return height * view.aspect / width
+    return float(height * view.aspect / width)
 
 
 def show(axis: Axes, picture: NDArray[Any], view: View, window: tuple[float, float], marked: bool = False) -> None:

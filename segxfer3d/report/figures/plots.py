@@ -1,19 +1,19 @@
-"""Plots of numbers: dice over steps, differences with their intervals, and the similarity of representations."""
+"""Plots of numbers: dice over steps, and differences with their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from segxfer3d.errors import InputError
-from segxfer3d.report.figures.style import HEAT, lines, new_figure, styled
+from segxfer3d.report.figures.style import lines, new_figure, styled
 
 Curve = tuple[ArrayLike, ArrayLike]
 
@@ -49,13 +49,8 @@ def dice_over_steps(
                 x, y = np.asarray(steps, float), np.asarray(values, float)
                 if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x) or not len(y):
                     raise InputError(f"{title}, {name}: steps {x.shape} and dice {y.shape}, expected (T,), (seeds, T)")
-                color, dash = looks[name]
-                (handles[name],) = axis.plot(x, y.mean(axis=0), color=color, ls=dash, lw=1.8, label=name)
+                handles[name] = _mean_and_band(axis, x, y, name, looks[name])
                 seeds.add(len(y))
-                if len(y) > 1:
-                    deviation = y.std(axis=0, ddof=1)
-                    low, high = y.mean(axis=0) - deviation, y.mean(axis=0) + deviation
-                    axis.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
             axis.set(title=title, xlabel="training step", ylim=ylim)
             axis.margins(x=0)
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -69,6 +64,19 @@ def dice_over_steps(
             title=note,
         )
     return figure
+
+
+def _mean_and_band(
+    axis: Axes, steps: NDArray[np.float64], values: NDArray[np.float64], name: str, look: tuple[str, str]
+) -> Line2D:
+    """The mean of the seeds as a line, one standard deviation to both sides as a band."""
+    color, dash = look
+    mean = values.mean(axis=0)
+    (line,) = axis.plot(steps, mean, color=color, ls=dash, lw=1.8, label=name)
+    if len(values) > 1:
+        deviation = values.std(axis=0, ddof=1)
+        axis.fill_between(steps, mean - deviation, mean + deviation, color=color, alpha=0.15, linewidth=0)
+    return line
 
 
 @dataclass(frozen=True)
@@ -111,42 +119,4 @@ def forest(panels: Mapping[str, Sequence[Bar]], xlabel: str = "difference of dic
             axis.title.set_x(0)
             axis.grid(False, axis="y")
         axes[-1].set_xlabel(xlabel)
-    return figure
-
-
-def cka_heat_map(names: Sequence[str], matrix: ArrayLike, title: str = "linear CKA, unbiased") -> Figure:
-    """Similarity of every pair of representations (the paper's Figure 7); colors from 0 to 1, the value in each field.
-
-    Args:
-        names: of the m networks.
-        matrix: (m, m); NaN (no similarity can be told) is left white.
-        title: says which estimate it is.
-
-    Raises:
-        InputError: a matrix that does not fit the names.
-    """
-    values = np.asarray(matrix, float)
-    if not names or values.shape != (len(names), len(names)):
-        raise InputError(f"CKA matrix of shape {values.shape} for {len(names)} names: expected one row and column each")
-    side = 0.62 * len(names)
-    with styled():
-        figure = new_figure(max(side, 1.9) + 2.0, max(side, 1.9) + 1.3)
-        axis = figure.subplots()
-        picture = axis.imshow(np.ma.masked_invalid(values), cmap=HEAT, vmin=0, vmax=1)
-        axis.grid(False)
-        axis.spines[:].set_visible(False)
-        axis.tick_params(length=0)
-        slant: dict[str, Any] = {}
-        if max(map(len, names)) > 8:
-            slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-        axis.set_xticks(range(len(names)), names, **slant)
-        axis.set_yticks(range(len(names)), names)
-        axis.set_title(title)
-        for (i, j), value in np.ndenumerate(values):
-            # + 0.0 after rounding: no "-0.00"
-            text = "–" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
-            red, green, blue, _ = colormaps[HEAT](0.0 if np.isnan(value) else min(max(value, 0.0), 1.0))
-            dark = not np.isnan(value) and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-            axis.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-        figure.colorbar(picture, ax=axis, shrink=0.8).outline.set_visible(False)
     return figure

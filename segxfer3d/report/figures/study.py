@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,8 +16,9 @@ from PIL import Image
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.previews import SHARED, Preview
 from segxfer3d.report.collect import Collection
+from segxfer3d.report.figures.cka import draw_cka
 from segxfer3d.report.figures.galleries import Sample, mask_gallery
-from segxfer3d.report.figures.plots import Bar, cka_heat_map, dice_over_steps, forest
+from segxfer3d.report.figures.plots import Bar, dice_over_steps, forest
 from segxfer3d.report.figures.style import lines, save, styled
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Problem, Run
@@ -58,8 +58,8 @@ def draw_forest(results: Sequence[Result]) -> Figure | None:
     for result in results:
         colors = lines([arm.arm.name for arm in result.arms])
         bars = [
-            Bar(f"{made.arm} − {made.reference}", made.difference, made.interval, colors[made.arm][0])
-            for made, _ in result.comparisons
+            Bar(f"{pair.arm} − {pair.reference}", pair.difference, pair.interval, colors[pair.arm][0])
+            for pair, _ in result.comparisons
         ]
         if bars:
             panels[result.title] = bars
@@ -111,20 +111,6 @@ def _shared(run: Run, problems: list[Problem]) -> dict[str, Preview]:
 def _sample(preview: Preview) -> Sample:
     x, y, z = (*preview.spacing, 1.0)[:3]
     return Sample(preview.case, preview.image, preview.label, (x, y, z))
-
-
-def draw_cka(content: Mapping[str, Any]) -> Figure:
-    """The heat map of a ``cka.json``.
-
-    Raises:
-        InputError: it holds no matrix.
-    """
-    try:
-        matrix = np.array([[np.nan if v is None else float(v) for v in row] for row in content["cka"]], float)
-        names = [str(name) for name in content["names"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"expected names and a matrix ({type(error).__name__}: {error})") from error
-    return cka_heat_map(names, matrix, f"linear CKA of {content.get('layer', 'a layer')}, unbiased")
 
 
 def draw_all(

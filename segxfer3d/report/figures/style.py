@@ -85,14 +85,14 @@ def new_figure(width: float, height: float, gap: float = 0.04) -> Figure:
 
 def lines(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Color and line style of each name: fixed for initializations, the next free of the palette for any other."""
-    found: dict[str, tuple[str, str]] = {}
+    looks: dict[str, tuple[str, str]] = {}
     styles = [(color, dash) for dash in ("-", "--", ":") for color in PALETTE]
     names = list(names)
     taken = {INIT_LINES[name] for name in names if name in INIT_LINES}
     free = [style for style in styles if style not in taken]
     for name in names:
-        found[name] = INIT_LINES[name] if name in INIT_LINES else free[len(found.keys() - INIT_LINES) % len(free)]
-    return found
+        looks[name] = INIT_LINES[name] if name in INIT_LINES else free[len(looks.keys() - INIT_LINES) % len(free)]
+    return looks
 
 
 def save(figure: Figure, path: str | Path) -> Path:

@@ -1,0 +1,77 @@
+"""The numbers of all results unrounded, row by row: what the CSV files of a report hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from segxfer3d.report.results import ArmResult, Result
+
+Rows = list[dict[str, Any]]
+
+
+def scores(results: Sequence[Result]) -> Rows:
+    """All arms of all results, in percent."""
+    return [_score_row(result, arm) for result in results for arm in result.arms]
+
+
+def lesions(results: Sequence[Result]) -> Rows:
+    """Measures of lesions of all arms that have them."""
+    rows = []
+    for result in results:
+        for arm in result.arms:
+            row: dict[str, Any] = {**_which(result), "arm": arm.arm.name}
+            for name, (mean, std) in arm.lesions.items():
+                row |= {name: mean, f"{name}_std": std}
+            rows += [row] if arm.lesions else []
+    return rows
+
+
+def comparisons(results: Sequence[Result]) -> Rows:
+    """All comparisons of all results, in percent points."""
+    rows = []
+    for result in results:
+        for pair, verdict in result.comparisons:
+            low, high = pair.interval or (None, None)
+            rows.append({
+                **_which(result), "arm": pair.arm, "reference": pair.reference, "difference": pair.difference,
+                "low": low, "high": high, "p": pair.p_value, "p_holm": pair.p_holm, "family": pair.family,
+                "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "verdict": verdict.kind,
+                "patients_needed": verdict.patients_needed, "seeds_needed": verdict.seeds_needed,
+            })  # fmt: skip
+    return rows
+
+
+def convergence(results: Sequence[Result]) -> Rows:
+    """All times to converge: to an arm's own final dice, and to the reference's."""
+    rows = []
+    for result in results:
+        for level_of, arms in (("own", result.convergence), ("reference", result.to_reference)):
+            for arm in arms:
+                low, high = arm.interval or (None, None)
+                less_low, less_high = arm.difference_interval or (None, None)
+                rows.append({
+                    **_which(result), "arm": arm.arm, "level_of": level_of, "steps": arm.steps, "low": low,
+                    "high": high, "difference": arm.difference, "difference_low": less_low,
+                    "difference_high": less_high, "never": len(arm.never), "seeds": len(arm.seeds),
+                    "final_dice": arm.final,
+                })  # fmt: skip
+    return rows
+
+
+def _which(result: Result) -> dict[str, Any]:
+    return {"data": result.data, "budget": result.budget, "budget_name": result.budget_name}
+
+
+def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
+    low, high = arm.interval or (None, None)
+    row = {
+        **_which(result), "arm": arm.arm.name, "init": arm.arm.init, "scenario": arm.arm.scenario,
+        "pretext": arm.arm.pretext, "seeds": len(arm.seeds), "cases": arm.cases, "dice_low": low, "dice_high": high,
+    }  # fmt: skip
+    for name, (mean, std) in arm.measures.items():
+        row |= {name: mean, f"{name}_std": std}
+    if arm.published:
+        row |= {"published": arm.published.mean, "published_std": arm.published.std}
+        row |= {"published_measure": arm.published.measure, "published_where": arm.published.where}
+    return row

@@ -1,0 +1,65 @@
+"""The sections of a page of results, from made-up studies."""
+
+import json
+
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.report.results_page import write_results_page
+from tests.report.made_studies import write_json, write_run, write_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies") / "nodules"
+    write_study(folder, budgets=(5,), previews=False)
+    return folder
+
+
+def test_a_section_is_written_anew_and_the_rest_stays(study, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Results\n\nIn words.\n", encoding="utf-8")
+    assert write_results_page([study], page) == page
+    first = page.read_text(encoding="utf-8")
+    assert first.startswith("# Results\n\nIn words.\n")
+    assert "### 5 labeled patients" in first
+    assert "is better than random" in first
+    assert "| encoder+decoder |" in first
+    assert write_results_page([study], page) == page
+    assert page.read_text(encoding="utf-8") == first
+    drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
+    assert len(drawn) == 2
+    assert all(f"]({name})" in first for name in drawn)
+
+
+def test_settings_are_chosen_by_the_validation_part_alone(study, tmp_path):
+    page = tmp_path / "page.md"
+    write_results_page([study], page, validation=True)
+    assert "Dice on the validation part" in page.read_text(encoding="utf-8")
+    assert "interval" not in page.read_text(encoding="utf-8")
+
+
+def test_several_studies_have_a_section_each(study, tmp_path):
+    write_study(tmp_path / "other", budgets=(5,), seeds=1, previews=False)
+    content = json.loads((tmp_path / "other/study.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "other/study.json", content | {"name": "other"})
+    page = write_results_page([study, tmp_path / "other"], tmp_path / "page.md")
+    text = page.read_text(encoding="utf-8")
+    assert text.index("## lungs") < text.index("## other")
+    assert "`segxfer3d results other -o " in text
+
+
+def test_what_cannot_be_written_is_said(study, tmp_path):
+    page = tmp_path / "page.md"
+    with pytest.raises(InputError, match="no run in it"):
+        write_results_page([tmp_path], page)
+    write_run(tmp_path / "runs/a")
+    (tmp_path / "runs/a/done.json").unlink()
+    with pytest.raises(InputError, match="no fine-tuning is done"):
+        write_results_page([tmp_path / "runs"], page)
+    page.write_text("<!-- begin lungs -->\n", encoding="utf-8")
+    with pytest.raises(InputError, match="without <!-- end lungs --> below it"):
+        write_results_page([study], page)
+    page.write_bytes(b"\xff")
+    with pytest.raises(InputError, match="cannot be read"):
+        write_results_page([study], page)
