@@ -13,7 +13,8 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms
 from segxfer3d.report.pretexts import noted
-from segxfer3d.report.run_files import DONE, Problem, Run, read_json, read_results, read_run
+from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
+from segxfer3d.study.states import DONE
 
 _KINDS = {"pretrain": "pretrain", "finetune": "finetune"}  # the last part of a job's name
 

@@ -17,12 +17,13 @@ from segxfer3d.report.html import html_table, minus, render
 from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result
 from segxfer3d.report.results import results as results_of
-from segxfer3d.report.run_files import FAILED, Problem
+from segxfer3d.report.run_files import Problem
 from segxfer3d.report.run_tables import facts, knob_table, run_table
 from segxfer3d.report.tables import comparison_table, convergence_table, lesion_table, score_table, write_tables
 from segxfer3d.report.viewer import volumes
 from segxfer3d.report.words import answer, caveats, methods, other_answers
 from segxfer3d.statistics.interval import RESAMPLES
+from segxfer3d.study.states import FAILED
 
 _NOTES = 40  # on a result, before "and n more"
 

@@ -20,7 +20,8 @@ from segxfer3d.report.figures.study import draw_curves, draw_forest
 from segxfer3d.report.figures.style import save
 from segxfer3d.report.markup import markdown
 from segxfer3d.report.results import Result, results
-from segxfer3d.report.run_files import DONE, PARTS, Run
+from segxfer3d.report.run_files import PARTS, Run
+from segxfer3d.study.states import DONE
 
 
 def write_results_page(folders: Sequence[Path | str], page: Path | str, *, validation: bool = False) -> Path:

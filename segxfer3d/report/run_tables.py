@@ -9,7 +9,8 @@ from segxfer3d.errors import InputError, some
 from segxfer3d.files import names_hash
 from segxfer3d.report.cells import NONE
 from segxfer3d.report.collect import Collection
-from segxfer3d.report.run_files import DAMAGED, DONE, PERCENT, Run
+from segxfer3d.report.run_files import PERCENT, Run
+from segxfer3d.study.states import DAMAGED, DONE
 
 try:
     import pandas as pd

@@ -10,9 +10,10 @@ from segxfer3d.report.cells import between, p_value, plus_minus, signed
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
-from segxfer3d.report.run_files import DONE, Run
+from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
+from segxfer3d.study.states import DONE
 
 REFERENCES = {
     "dippel": (
