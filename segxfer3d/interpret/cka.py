@@ -120,7 +120,7 @@ class CKA:
         """
         n = len(features)
         gram = torch.zeros(n, n, dtype=torch.float64, device=features.device)
-        for columns in features.detach().reshape(n, -1).split(_COLUMNS, dim=1):
+        for columns in torch.split(features.detach().reshape(n, -1), _COLUMNS, dim=1):
             values = columns.double()
             values = values - values[0]  # makes constant features exactly 0, which the mean alone does not
             values -= values.mean(dim=0)
@@ -150,8 +150,8 @@ def _hsic_unbiased(grams: Tensor) -> Tensor:
 
 
 def _normalized(hsic: Tensor) -> NDArray[np.float64]:
-    own = hsic.diagonal()
-    scale = torch.where(own > 0, own, torch.nan).sqrt()
+    of_itself = hsic.diagonal()
+    scale = torch.where(of_itself > 0, of_itself, torch.nan).sqrt()
     matrix = hsic / torch.outer(scale, scale)
     return ((matrix + matrix.T) / 2).numpy()
 
@@ -186,6 +186,6 @@ def compare(
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
         for images in batches:
-            pieces = images.split(images_at_once)
+            pieces = torch.split(images, images_at_once)
             cka.update({name: torch.cat([f(p.to(device)) for p in pieces]) for name, f in functions.items()})
     return cka.compute()

@@ -28,7 +28,7 @@ def find_layer(network: nn.Module, layer_name: str) -> nn.Module:
     Raises:
         InputError: no such layer; the message lists the children, and the names that are close.
     """
-    layers = dict(network.named_modules())
+    layers: dict[str, nn.Module] = dict(network.named_modules())
     if layer_name in layers and layer_name:
         return layers[layer_name]
     children = ", ".join(name for name, _ in network.named_children())

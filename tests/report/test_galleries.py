@@ -1,5 +1,6 @@
 """Galleries and plots: what is in them, that they repeat, and what they refuse."""
 
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.figures import style
-from segxfer3d.report.figures.cka import cka_heat_map
+from segxfer3d.report.figures.cka import cka_heat_map, draw_cka, save_cka
 from segxfer3d.report.figures.galleries import Sample, dataset_gallery, mask_gallery, reconstruction_gallery
 from segxfer3d.report.figures.plots import dice_over_steps
 
@@ -137,6 +138,25 @@ def test_similarities_are_written_in_their_fields():
     figure = cka_heat_map(["a", "b"], [[1, -0.001], [-0.001, np.nan]])
     assert {"1.00", "0.00", "–"} <= set(words(figure))
     assert "-0.00" not in words(figure)
+
+
+def test_the_similarities_of_a_file_are_drawn_beside_it(tmp_path):
+    content = {"names": ["a", "b"], "cka": [[1, 0.25], [0.25, None]], "layer": "encoder", "patches": 16}
+    volumes = content | {"patch_size": [8, 8, 8], "cases": ["p", "q"]}
+    assert "linear CKA of encoder, unbiased" in words(draw_cka(content))
+    assert "linear CKA of encoder, unbiased\n16 patches of 2 volumes" in words(draw_cka(volumes, on_what=True))
+    assert "linear CKA of encoder, unbiased\n16 images" in words(
+        draw_cka(content | {"patch_size": [8, 8]}, on_what=True)
+    )
+    (tmp_path / "cka.json").write_text(json.dumps(volumes))
+    assert [path.name for path in save_cka(tmp_path)] == ["cka.png", "cka.svg"]
+    assert (tmp_path / "cka.png").read_bytes()[1:4] == b"PNG"
+    for bad in ("[", "{}", '{"names": ["a"], "cka": "no"}'):
+        (tmp_path / "cka.json").write_text(bad)
+        with pytest.raises(InputError, match=r"cka\.json cannot be drawn"):
+            save_cka(tmp_path)
+    with pytest.raises(InputError, match="cannot be drawn"):
+        save_cka(tmp_path / "none")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])

@@ -1,0 +1,265 @@
+"""Compare what networks have learned: linear CKA between all pairs of models at one layer, on the same random patches
+of volumes or the same images.
+
+``cka.csv`` (a line for each pair) and ``cka.json`` (both matrices and how they came about) are written;
+:mod:`segxfer3d.report.figures.cka` draws the second. The unbiased estimate is the one to read. The biased one beside it
+depends on the batch size: it is the usual full-data value only where the batch is at least as large as the number of
+patches.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segxfer3d import files
+from segxfer3d.data import preprocessing
+from segxfer3d.data.check import check
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import InputError
+from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
+from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
+from segxfer3d.interpret.patches import choose_cases, volume_patches
+from segxfer3d.networks import SegmentationNetwork, build
+from segxfer3d.networks.blocks import Encoder
+from segxfer3d.pretexts.base import unit_images
+from segxfer3d.run.devices import find_device
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.initialize import load_all
+
+Models = Mapping[str, Mapping[str, Any]]  # name to content of a model.pt
+
+
+def compare_representations(
+    checkpoints: Sequence[Path | str],
+    *,
+    dataset_dir: Path | str,
+    output_dir: Path | str,
+    names: Sequence[str] = (),
+    dataset: str = "folder",
+    target: str = "",
+    layer: str = DEFAULT_LAYER,
+    patches: int = 256,
+    patch_size: Sequence[int] = (),
+    batch_size: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+    skip_bad_cases: bool = False,
+) -> CKAResult:
+    """Linear CKA of every pair of models, written as ``cka.csv`` and ``cka.json``.
+
+    Args:
+        checkpoints: ``model.pt`` of two or more runs.
+        dataset_dir: volumes or images, in any layout that the bundles read.
+        output_dir: where the files are written.
+        names: one for each checkpoint; by default what tells their folders apart.
+        dataset: which data set of images it is, for models of images.
+        target: of a data set of images.
+        layer: name of the layer; by default the encoder's output.
+        patches: how many, or of images at most how many.
+        patch_size: voxels along x, y, z; by default what the models trained on. Images are seen whole.
+        batch_size: patches of which features are held at a time.
+        seed: of the choice of cases and patches.
+        device: where the networks run.
+        skip_bad_cases: go on without cases that cannot be read.
+
+    Returns:
+        both estimates.
+
+    Raises:
+        InputError: models that cannot be compared, data that cannot be read, or files that cannot be written.
+    """
+    _check_numbers(len(checkpoints), {"patches": patches, "batch_size": batch_size}, seed)
+    where = find_device(device)
+    models = _read(checkpoints, names)
+    networks = {name: _network(name, model, layer) for name, model in models.items()}
+    prepare = preprocessing.from_dict(_shared_preprocessing(models))
+    if isinstance(prepare, ImagePreprocessing):
+        if patch_size:
+            raise InputError("patch_size: models of images see whole images; expected none")
+        samples, cases = _images(prepare, dataset_dir, dataset, target, patches, seed, skip_bad_cases)
+    else:
+        assert isinstance(prepare, VolumePreprocessing)
+        size = _patch_size(patch_size, models, networks)
+        samples, cases = _volume_patches(prepare, dataset_dir, size, patches, seed, skip_bad_cases)
+    output = Path(output_dir)
+    files.make_folder(output)
+    result = compare(networks, _even_batches(samples, batch_size), layer, where)
+    origin = {
+        "checkpoints": [str(path) for path in checkpoints],
+        "layer": layer,
+        "dataset": Path(dataset_dir).name,
+        "cases": cases,
+        "patches": result.samples,
+        "patch_size": list(samples.shape[2:]),
+        "batches": result.batches,
+        "seed": seed,
+    }
+    _write(output, result, origin)
+    return result
+
+
+def similarity_table(result: CKAResult) -> str:
+    """The unbiased estimate as lines of text, a column and a line for each model."""
+    width = max(8, *(len(name) + 2 for name in result.names))
+    lines = ["".join(f"{name:>{width}}" for name in ("", *result.names))]
+    for name, row in zip(result.names, result.unbiased, strict=True):
+        lines.append(f"{name:>{width}}" + "".join(f"{value:>{width}.3f}" for value in row))
+    return "\n".join(lines)
+
+
+def short_names(paths: Sequence[Path | str]) -> list[str]:
+    """What tells the checkpoints' paths apart: the fewest last folders, less those that all share at the end.
+
+    Raises:
+        InputError: a path is given twice.
+    """
+    full = [Path(path).absolute() for path in paths]
+    if len(set(full)) < len(full):
+        raise InputError("checkpoints: one of them is given twice; tell them apart by --names")
+    parts = [path.with_suffix("").parts for path in full]
+    while len(parts) > 1 and len({part[-1] for part in parts}) == 1 and min(map(len, parts)) > 1:
+        parts = [part[:-1] for part in parts]
+    longest = max(map(len, parts))
+    choices = (["/".join(part[-depth:]) for part in parts] for depth in range(1, longest + 1))
+    return next((names for names in choices if len(set(names)) == len(names)), list(map(str, paths)))
+
+
+def _check_numbers(checkpoints: int, counts: Mapping[str, int], seed: int) -> None:
+    for name, count in counts.items():
+        if count < SMALLEST_BATCH:
+            raise InputError(f"{name} {count}: expected at least {SMALLEST_BATCH}")
+    if seed < 0:
+        raise InputError(f"seed {seed}: expected at least 0")
+    if checkpoints < 2:
+        raise InputError("checkpoints: expected two or more to compare")
+
+
+def _read(paths: Sequence[Path | str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Name to content of the model files."""
+    names = names or short_names(paths)
+    if len(names) != len(paths) or len(set(names)) < len(names):
+        raise InputError(f"names: expected {len(paths)} different ones, one for each checkpoint, got {list(names)}")
+    return {name: {**checkpoint.read_model(path), "path": path} for name, path in zip(names, paths, strict=True)}
+
+
+def _network(name: str, model: Mapping[str, Any], layer: str) -> SegmentationNetwork:
+    network = build(model["network"])
+    load_all(network, model["state_dict"], str(model["path"]))
+    try:
+        find_layer(network, layer)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return network
+
+
+def _shared_preprocessing(models: Models) -> dict[str, Any]:
+    """The one that all models share; features of differently prepared images would not compare."""
+    (first, model), *others = models.items()
+    for name, other in others:
+        if other["preprocessing"] != model["preprocessing"]:
+            different = [k for k, v in model["preprocessing"].items() if other["preprocessing"].get(k) != v]
+            raise InputError(
+                f"{first} and {name}: trained with different preprocessing ({', '.join(different)}); "
+                "expected models that see the same images"
+            )
+    shared: dict[str, Any] = model["preprocessing"]
+    return shared
+
+
+def _patch_size(
+    asked: Sequence[int], models: Models, networks: Mapping[str, SegmentationNetwork]
+) -> tuple[int, int, int]:
+    trained = {name: tuple(model["provenance"].get("patch_size", ())) for name, model in models.items()}
+    size = tuple(asked) or next(iter(trained.values()))
+    if not asked and len(set(trained.values())) > 1:
+        raise InputError(f"patch_size: needed, the models trained on different ones ({trained})")
+    if len(size) != 3:
+        raise InputError(f"patch_size {size}: expected three numbers of voxels")
+    for name, network in networks.items():
+        step = 2 ** (len(network.encoder.stages) - 1) if isinstance(network.encoder, Encoder) else 1
+        if any(side < 1 or side % step for side in size):
+            raise InputError(f"patch_size {size}: expected multiples of {step}, as the network of {name} needs")
+    return size[0], size[1], size[2]
+
+
+def _volume_patches(
+    prepare: VolumePreprocessing,
+    folder: Path | str,
+    size: tuple[int, int, int],
+    count: int,
+    seed: int,
+    skip_bad: bool,
+) -> tuple[Tensor, list[str]]:
+    """The patches that all networks see, and the names of the cases that they come from."""
+    case_set = find_cases(folder)
+    unlabeled = [replace(case, label=None) for case in case_set.cases]
+    good = check(case_set, choose_cases(unlabeled, count, seed), skip_bad=skip_bad).good
+    return volume_patches(good, prepare, size, count, seed), [case.name for case in good]
+
+
+def _images(
+    prepare: ImagePreprocessing,
+    folder: Path | str,
+    dataset: str,
+    target: str,
+    count: int,
+    seed: int,
+    skip_bad: bool,
+) -> tuple[Tensor, list[str]]:
+    """The same for networks of images: at most so many whole images, in random order."""
+    case_set = find_images(dataset, folder, target, "images", seed=seed, skip_bad=skip_bad)
+    if case_set.channels != prepare.channels:
+        raise InputError(f"dataset_dir: images of {case_set.channels} channels, the models take {prepare.channels}")
+    order = torch.randperm(len(case_set.cases), generator=torch.Generator().manual_seed(seed))
+    chosen = [case_set.cases[i] for i in order[:count]]
+    good = check(replace(case_set, cases=tuple(chosen)), skip_bad=skip_bad).good
+    if len(good) < SMALLEST_BATCH:
+        raise InputError(f"dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
+    items = prepare.hold(good, case_set, labels=False, progress=True)
+    return torch.stack([unit_images(items[i]) for i in range(len(items))]), [case.name for case in good]
+
+
+def _even_batches(samples: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Batches that differ by one sample at most, so that no last one is small; fewer and larger where CKA needs it."""
+    count = -(-len(samples) // batch_size)
+    while count > 1 and len(samples) // count < SMALLEST_BATCH:
+        count -= 1
+    return samples.tensor_split(count)
+
+
+def _write(output: Path, result: CKAResult, origin: Mapping[str, Any]) -> None:
+    content = {
+        "names": list(result.names),
+        **origin,
+        "cka": _plain(result.unbiased),
+        "estimate": "unbiased (HSIC_1), mean over batches",
+        "cka_biased": _plain(result.biased),
+        "biased_estimate": result.biased_estimate,
+    }
+    files.write_json(output / "cka.json", content)
+    pairs = itertools.combinations_with_replacement(range(len(result.names)), 2)
+    rows = [
+        {
+            "first": result.names[i],
+            "second": result.names[j],
+            "cka": result.unbiased[i, j],
+            "cka_biased": result.biased[i, j],
+        }
+        for i, j in pairs
+    ]
+    files.write_rows(output / "cka.csv", rows)
+
+
+def _plain(matrix: Any) -> list[list[float | None]]:
+    """For JSON, which has no NaN."""
+    return [[None if value != value else value for value in row] for row in matrix.tolist()]
