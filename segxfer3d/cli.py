@@ -14,9 +14,9 @@ import click
 from segxfer3d.errors import InputError
 
 if TYPE_CHECKING:
-    from segxfer3d.study.grid import Trial
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.states import State
+    from segxfer3d.study.trials import Trial
 
 _STOPPED = 130  # exit status of a command that Ctrl-C ended
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -110,9 +110,10 @@ def study_run(
 @click.option("--all", "show_all", is_flag=True, help="A line for each trial, also for those that are done.")
 def study_status(folder: Path, show_all: bool) -> None:
     """How the trials of a study's FOLDER stand, and why some failed."""
-    from segxfer3d.study import grid, states
+    from segxfer3d.study import states
+    from segxfer3d.study.trials import read_trials
 
-    trials = grid.read_trials(folder)
+    trials = read_trials(folder)
     found = states.states(folder, trials)
     for trial in trials:
         if show_all or found[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
@@ -143,9 +144,10 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
 @_resources
 def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gpu: int | None) -> None:
     """Run one TRIAL of a study's FOLDER, unless it is done."""
-    from segxfer3d.study import grid, runner, states
+    from segxfer3d.study import runner, states
+    from segxfer3d.study.trials import read_trials
 
-    trials = grid.read_trials(folder)
+    trials = read_trials(folder)
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
     resources = _made_resources(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):

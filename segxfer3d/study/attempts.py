@@ -15,9 +15,9 @@ from typing import IO, Any
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.files import Lock, held
-from segxfer3d.study.grid import Trial
 from segxfer3d.study.slots import Slot
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, State, state_at_rest
+from segxfer3d.study.trials import TRIAL_FILE, Trial
 
 OUTPUT = "output.txt"
 SECONDS_TO_STOP = 10.0
@@ -115,7 +115,7 @@ def start(
             _release(slot, lock)
             return state
         (folder / "failed.json").unlink(missing_ok=True)
-        files.write_json(folder / "trial.json", trial.as_dict())
+        files.write_json(folder / TRIAL_FILE, trial.as_dict())
         knobs = {**trial.start_knobs(root, trials), "resume": (folder / "run.json").exists()}
         variables = {**(os.environ if environment is None else environment)}
         if slot is not None:

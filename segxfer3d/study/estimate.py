@@ -15,8 +15,8 @@ from typing import Any
 
 from segxfer3d.files import digest
 from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, explain
-from segxfer3d.study.grid import Trial
 from segxfer3d.study.states import DAMAGED, DONE, State
+from segxfer3d.study.trials import Trial
 
 EPOCHS = 3
 STEPS = 5

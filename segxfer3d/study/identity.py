@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import segxfer3d
 from segxfer3d import files
 from segxfer3d.config.knobs import FREE
 from segxfer3d.files import digest
+from segxfer3d.study.code import code_version
 
 _FOLDERS = ("dataset_dir", "extra_dataset_dir")
-_NOT_TRAINING = ("cli.py", "study", "report")  # no part of what a training computes
-
-
-@cache
-def code_version() -> str:
-    """The package's version and a fingerprint of its files, but for those that have no part in a training."""
-    root = Path(segxfer3d.__file__).parent
-    sums = {}
-    for path in sorted(root.rglob("*.py")):
-        place = path.relative_to(root)
-        if place.parts[0] not in _NOT_TRAINING:
-            sums[place.as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{segxfer3d.__version__}+{digest(sums)[:8]}"
 
 
 @cache
@@ -39,6 +26,15 @@ def folder_identity(folder: str) -> str:
 def file_identity(path: str) -> str:
     """:func:`segxfer3d.files.file_identity`, looked up once."""
     return files.file_identity(Path(path))
+
+
+def code_version_of(config_file: str) -> str:
+    """The code version of a bundle, by its path; of one that is gone, of no module at all."""
+    try:
+        config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    return code_version(config)
 
 
 def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[str]) -> dict[str, Any]:
@@ -57,7 +53,7 @@ def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[
         "config": digest({key: value for key, value in config.items() if key != "description"}),
         "knobs": {name: value for name, value in sorted(knobs.items()) if name not in left_out},
         "data": data,
-        "code_version": code_version(),
+        "code_version": code_version(config),
         "before": list(before),
     }
 

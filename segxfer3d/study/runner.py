@@ -15,10 +15,10 @@ from types import FrameType
 from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
-from segxfer3d.study.grid import Trial
-from segxfer3d.study.identity import code_version
+from segxfer3d.study.identity import code_version_of
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
+from segxfer3d.study.trials import Trial
 
 STUDY_LOCK = "study.lock"
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -108,9 +108,9 @@ def run_one(
     found = states(folder, trials)
     if lacking := [name for name in by_id[trial_id].depends if found[name].name != DONE]:
         raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {found[lacking[0]].name}")
-    version = by_id[trial_id].parts["code_version"]
-    if version != code_version():
-        raise InputError(f"trial {trial_id}: was planned with code version {version}, not {code_version()}")
+    version, now = by_id[trial_id].parts["code_version"], code_version_of(by_id[trial_id].config)
+    if version != now:
+        raise InputError(f"trial {trial_id}: was planned with code version {version}, not {now}")
     return run(trials, folder, resources, lambda _: None, launch, [trial_id])[trial_id]
 
 

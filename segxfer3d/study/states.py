@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.files import held
-from segxfer3d.study.grid import MODEL, Trial
+from segxfer3d.study.trials import MODEL, Trial
 
 DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = (
     "done", "running", "stopped", "failed", "damaged", "blocked", "waiting",

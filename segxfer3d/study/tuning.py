@@ -27,10 +27,10 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study import identity, runner
 from segxfer3d.study.attempts import Launch, bundle_command
-from segxfer3d.study.grid import Trial
 from segxfer3d.study.reading import nearest
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.states import DONE, state_at_rest
+from segxfer3d.study.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from segxfer3d import cli
-from segxfer3d.study.grid import read_trials
 from segxfer3d.study.states import DONE, states
+from segxfer3d.study.trials import read_trials
 from tests.study.studies import BUNDLES, ROOT, content
 
 # kills the first training that imports it, and no other: the file that it leaves says that one was killed

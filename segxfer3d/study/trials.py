@@ -1,0 +1,120 @@
+"""A study's folder and its trials, one training each.
+
+A study's folder::
+
+    study.json            the study, resolved
+    trials.json           the list of its trials
+    study.lock            held by the process that runs the study
+    pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
+    finetune/<data>-<arm>-<budget>-s<seed>/
+
+``study.json``::
+
+    format        1
+    name          of the study
+    description   in words
+    study_file    where it was read from
+    parameters    name -> value, as given with --set or by default
+    arms          name -> {"init", "scenario", "pretrain" (name in "pretrain", or null), "checkpoint" (a file given
+                  from outside, or null), "knobs" (of this arm alone)}; in the order of the file, the first one is the
+                  reference that others are compared to
+    pretrain      name -> {"config", "knobs"}
+    finetune      {"config", "knobs"}
+    data          name -> {"pretrain": knobs, "finetune": knobs}
+    budgets       list of {"name", "value", "knobs"}
+    seeds         list of int
+    code_version  of all its bundles (segxfer3d.study.code)
+    published     what was published for comparison, as the study file has it (or null)
+
+``trials.json`` is a list, pretrainings first, then seed by seed (a study that is stopped has whole comparisons)::
+
+    id            unique, letters, digits and ``-+._``; names the trial on the command line
+    kind          "pretrain" or "finetune"
+    folder        below the study's folder
+    depends       ids of the trials that must be done before
+    config        absolute path of the bundle
+    knobs         name -> value, all that the study sets (without output_dir and resume)
+    identity      16 hex digits: of config, knobs, data, code version and what it depends on
+    pretrain      name of the pretraining (kind "pretrain": its own), or null
+    arm           name of the arm; null for a pretraining
+    data          name of the data set (a pretraining that several share: of the first)
+    budget        float: number of labels, or share of them at most 1 (1.0: all); null for a pretraining
+    budget_name   "n5", "f0.05" or "all"; null for a pretraining
+    seed          int; null for a pretraining
+    parts         what the identity was made of: {"config", "knobs", "data", "code_version", "before"}
+
+A trial's folder has, beside what the run leaves (``run.json``, ``metrics.jsonl``, ``cases.csv``, ``model.pt``,
+``done.json``): ``trial.json`` (its entry of ``trials.json``), ``output.txt`` (what the training printed),
+``trial.lock``, and after a failure ``failed.json`` (``{"error", "returncode", "seconds", "time"}``). How a trial stands
+is read from these files alone: :func:`segxfer3d.study.states.states`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.errors import InputError
+
+FORMAT = 1
+MODEL = "model.pt"
+STUDY_FILE = "study.json"
+TRIALS_FILE = "trials.json"
+TRIAL_FILE = "trial.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a study; the fields are those of ``trials.json``."""
+
+    id: str
+    kind: str
+    folder: str
+    config: str
+    knobs: Mapping[str, Any]
+    identity: str
+    depends: tuple[str, ...] = ()
+    pretrain: str | None = None
+    arm: str | None = None
+    data: str = ""
+    budget: float | None = None
+    budget_name: str | None = None
+    seed: int | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as in ``trials.json``."""
+        return {**asdict(self), "depends": list(self.depends)}
+
+    def start_knobs(self, root: Path, trials: Mapping[str, Trial]) -> dict[str, Any]:
+        """The knobs with paths into the study's folder put in: where to write, and what to start from.
+
+        Args:
+            root: the study's folder, absolute.
+            trials: all of them by id.
+        """
+        given: dict[str, Any] = {"output_dir": str(root / self.folder)}
+        if self.depends:
+            given["checkpoint"] = str(root / trials[self.depends[0]].folder / MODEL)
+        return {**self.knobs, **given}
+
+
+def read_trials(folder: Path) -> list[Trial]:
+    """The trials of a study's folder.
+
+    Raises:
+        InputError: no study's folder, or a damaged one.
+    """
+    path = folder / TRIALS_FILE
+    if not path.is_file():
+        raise InputError(f"{folder}: no study's folder (there is no {TRIALS_FILE})")
+    try:
+        return [
+            Trial(**{**entry, "depends": tuple(entry["depends"])})
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error}); start the study again to have it written anew") from error

@@ -1,0 +1,101 @@
+"""What a training runs is found in the source; an edit counts where it may change a result."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import segxfer3d
+from segxfer3d.study import code
+from tests.study.studies import BUNDLES
+
+NAMES = ("simclr_pretrain", "unet2d_finetune", "genesis_finetune")
+VERSION = """
+import json, sys
+from pathlib import Path
+from segxfer3d.study import code
+assert str(code.ROOT) == sys.argv[1], code.ROOT
+configs = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[2:]]
+print(code.code_version(*configs))
+"""
+
+
+def config(name):
+    return json.loads((BUNDLES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, to be edited."""
+    shutil.copytree(Path(segxfer3d.__file__).parent, tmp_path / "segxfer3d", ignore=shutil.ignore_patterns("*.pyc"))
+    return tmp_path / "segxfer3d"
+
+
+def version(package, *names):
+    command = [sys.executable, "-c", VERSION, str(package), *(str(BUNDLES / f"{name}.json") for name in names)]
+    result = subprocess.run(
+        command, env={"PYTHONPATH": str(package.parent)}, cwd=package.parent, capture_output=True, text=True, check=True
+    )
+    return result.stdout
+
+
+def edit(path, before, after):
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+def test_a_cosmetic_edit_changes_nothing(package):
+    before = version(package, *NAMES)
+    for name in (
+        "report/page.py",
+        "study/runner.py",
+        "statistics/compare.py",
+        "interpret/cka.py",
+        "data/inspection.py",
+    ):
+        with (package / name).open("a", encoding="utf-8") as file:
+            file.write("\nADDED = 1\n")
+    losses = package / "losses" / "nt_xent.py"
+    text = losses.read_text(encoding="utf-8")
+    losses.write_text("# a comment\n" + text.replace('"""', '"""In other words: ', 1) + "\n\n\n", encoding="utf-8")
+    assert version(package, *NAMES) == before
+
+
+def test_what_may_change_a_result_changes_it(package):
+    before = version(package, *NAMES)
+    with (package / "losses" / "nt_xent.py").open("a", encoding="utf-8") as file:
+        file.write("\nADDED = 1\n")
+    losses = version(package, *NAMES)
+    edit(package / "config" / "groups.py", "batch_size: int = option(", "batch_size: int = option(1 + ")
+    assert len({before, losses, version(package, *NAMES)}) == 3
+
+
+def test_a_new_layout_counts_and_another_pretext_does_not(package):
+    before = version(package, *NAMES)
+    edit(package / "pretexts" / "moco.py", "import", "ADDED = 1\nimport")
+    assert version(package, *NAMES) == before
+    (package / "networks" / "another.py").write_text("ADDED = 1\n")
+    assert version(package, *NAMES) != before
+
+
+def test_modules_are_those_that_a_training_imports():
+    names = code.modules(config("simclr_pretrain"))
+    assert {"losses.nt_xent", "augment.views", "training.optimization", "data.layouts", "files"} <= set(names)
+    assert "pretexts.moco" not in names
+    rooms = {name.split(".")[0] for name in names}
+    assert not rooms & {"report", "study", "statistics", "cli", "interpret"}
+    assert all(code._file(name) for name in code.NO_EFFECT)
+
+
+def test_it_is_quick():
+    code._source.cache_clear()
+    code._reached.cache_clear()
+    code._version.cache_clear()
+    begun = time.process_time()
+    code.code_version(config("genesis_pretrain"), config("genesis_finetune"))
+    assert time.process_time() - begun < 0.3
