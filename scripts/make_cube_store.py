@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.data.cubes.store import write_store
-from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> None:
-    found = find_cases(options.dataset_dir, options.patient_pattern)
+    found = find_cases(options.dataset_dir, Request(patient_pattern=options.patient_pattern))
     intensity = options.intensity
     if intensity == "auto":
         intensity = "window" if found.modality == "CT" else "percentile"

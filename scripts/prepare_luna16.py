@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io.volumes import Volume, read_volume
-from segxfer3d.data.layouts import luna16
+from segxfer3d.data.layouts import Request, luna16
 from segxfer3d.data.lidc.annotations import index_readings, read_reading
 from segxfer3d.data.lidc.consensus import Nodule, consensus_nodules
 from segxfer3d.errors import InputError, some
@@ -102,7 +102,7 @@ def _why_not_one(files: Sequence[Path], damaged: Mapping[Path, str], xml_dir: Pa
 def _volumes(luna_dir: Path) -> tuple[Case, ...]:
     if not luna_dir.is_dir():
         raise InputError(f"--luna_dir {luna_dir}: no such folder")
-    cases = luna16.read(luna_dir).cases
+    cases = luna16.read(luna_dir, Request()).cases if luna16.fits(luna_dir) else ()
     if not cases:
         raise InputError(
             f"--luna_dir {luna_dir}: no volumes in it, expected subset0 to subset9 with .mhd and .raw files"

@@ -198,7 +198,7 @@ def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
     """
     from segxfer3d.data.inspection import inspect
 
-    found = inspect(data, dataset, target, patient_pattern, progress=sys.stderr.isatty())
+    found = inspect(data, dataset, target=target, patient_pattern=patient_pattern, progress=sys.stderr.isatty())
     click.echo(found.text())
     if found.problems:
         raise SystemExit(1)

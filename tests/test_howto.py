@@ -24,7 +24,7 @@ BLOCK = re.compile(r"<!-- (file|edit|bundle): (.+?) -->\n```\w+\n(.*?)```\n", re
 # besides the tests that the pages bring: what already asks something of every data set, network and pretext
 STANDING = [
     "tests/test_layering.py",
-    "tests/data/layouts/test_images.py",
+    "tests/data/layouts/test_contract.py",
     "tests/networks/test_contract.py",
     "tests/weights/formats/test_contract.py",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,8 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.io.volumes import read_volume
-from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.layouts.images import find_images
-from segxfer3d.data.layouts.listing import volumes_below
-from segxfer3d.data.layouts.request import images_below
+from segxfer3d.data.layouts import Request, find_cases, layouts
+from segxfer3d.data.layouts.listing import images_below, volumes_below
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError, some
 
@@ -57,14 +55,13 @@ class Inspection:
 
 
 def inspect(
-    root: Path, dataset: str = "", target: str = "", patient_pattern: str = "", progress: bool = True
+    root: Path, dataset: str = "", *, target: str = "", patient_pattern: str = "", progress: bool = True
 ) -> Inspection:
     """Look over a folder of volumes or of images.
 
     Args:
         root: the data set's folder.
-        dataset: layout of a data set of images, see :func:`~segxfer3d.data.layouts.images.find_images`; empty: volumes
-            where there are some, else a folder of images.
+        dataset: its layout; empty: the one that fits, of volumes where there are some, else of images.
         target: what is segmented, where a data set of images has several.
         patient_pattern: finds the patient in a file's name.
         progress: show bars.
@@ -74,51 +71,72 @@ def inspect(
     """
     if not root.is_dir():
         raise InputError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
-    if not dataset and (not images_below(root) or volumes_below(root)):
-        return _volumes(find_cases(root, patient_pattern), progress)
-    layout = dataset or "folder"
+    request = Request(
+        layout=dataset,
+        dims=_dims(root, dataset),
+        target=target,
+        patient_pattern=patient_pattern,
+        progress=progress,
+    )
+    if request.dims == 3:
+        return _volumes(find_cases(root, request), progress)
     try:
-        images = find_images(layout, root, target, "segmentation", "ignore", patient_pattern, progress=progress)
+        images = find_cases(root, request)
     except InputError as error:
         if dataset or target or "no masks" not in str(error):
             raise
-        images = find_images(layout, root, target, "images", "ignore", patient_pattern, progress=progress)
+        images = find_cases(root, replace(request, task="images"))
     return _images(images, progress)
 
 
-def _volumes(found: CaseSet, progress: bool) -> Inspection:
-    made = Inspection()
+def _dims(root: Path, dataset: str) -> int:
+    """Whether a folder is of volumes (3) or of images (2)."""
+    known = layouts()[dataset].DIMS if dataset in layouts() else (2, 3)
+    if len(known) == 1:
+        return known[0]
+    return 3 if not images_below(root) or volumes_below(root) else 2
+
+
+def _volumes(case_set: CaseSet, progress: bool) -> Inspection:
+    result = Inspection()
     good: tuple[Case, ...] = ()
     try:
-        report = check(found, skip_bad=True, progress=progress)
-        good, made.problems = report.good, list(report.bad.values())
+        report = check(case_set, skip_bad=True, progress=progress)
+        good, result.problems = report.good, list(report.bad.values())
         if report.empty_labels:
-            made.notes.append(f"{len(report.empty_labels)} labels are empty: {some(report.empty_labels, _SHOWN, ', ')}")
+            result.notes.append(
+                f"{len(report.empty_labels)} labels are empty: {some(report.empty_labels, _SHOWN, ', ')}"
+            )
     except InputError as error:
-        made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
-    patients = {case.patient for case in found.cases}
-    made.lines = [
-        f"{found.root}: volumes, layout {found.layout}, modality {found.modality}",
-        f"cases: {len(found.cases)} of {len(patients)} patients, {len(found.labeled)} labeled",
+        result.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    patients = {case.patient for case in case_set.cases}
+    result.lines = [
+        f"{case_set.root}: volumes, layout {case_set.layout}, modality {case_set.modality}",
+        f"cases: {len(case_set.cases)} of {len(patients)} patients, {len(case_set.labeled)} labeled",
     ]
-    if len(patients) == len(found.cases) > 1:
-        made.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
+    if len(patients) == len(case_set.cases) > 1:
+        result.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
     if not good:
-        return made
-    rows = _over(good, lambda case: _volume_row(case, sorted(found.classes)), progress)
+        return result
+    rows = _over(good, lambda case: _volume_row(case, sorted(case_set.classes)), progress)
     table = np.array([row[:8] for row in rows])
-    made.lines += [
+    result.lines += [
         f"voxels: {_axes(table[:, 0:3], '{:.0f}')}",
         f"spacing in mm: {_axes(table[:, 3:6], '{:.3g}')}",
         f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 6])} to {_range(table[:, 7])}",
     ]
-    labeled = np.array([row[8:] for row in rows if len(row) > 8])
-    for index, value in enumerate(sorted(found.classes)):
-        if labeled.size:
-            made.lines.append(
-                f"foreground share of {found.classes[value]} ({value}): {_range(labeled[:, index], 100)} %"
-            )
-    return made
+    shares = np.array([row[8:] for row in rows if len(row) > 8])
+    return _with_shares(
+        result, shares, [f" of {case_set.classes[value]} ({value})" for value in sorted(case_set.classes)]
+    )
+
+
+def _with_shares(result: Inspection, shares: NDArray[Any], names: Sequence[str]) -> Inspection:
+    """A line for the share of each class, in the labels that there are."""
+    if shares.size:
+        for index, name in enumerate(names):
+            result.lines.append(f"foreground share{name}: {_range(shares[:, index], 100)} %")
+    return result
 
 
 def _volume_row(case: Case, classes: Sequence[int]) -> Row:
@@ -132,47 +150,46 @@ def _volume_row(case: Case, classes: Sequence[int]) -> Row:
     return (*row, *(float((label == value).mean()) for value in classes))
 
 
-def _images(found: CaseSet, progress: bool) -> Inspection:
-    made = Inspection(notes=list(found.notes))
+def _images(case_set: CaseSet, progress: bool) -> Inspection:
+    result = Inspection(notes=list(case_set.notes))
     good: tuple[Case, ...] = ()
     try:
-        report = check(found, skip_bad=True, progress=progress)
-        good, made.problems = report.good, list(report.bad.values())
+        report = check(case_set, skip_bad=True, progress=progress)
+        good, result.problems = report.good, list(report.bad.values())
         if report.empty_labels:
-            made.notes.append(f"{len(report.empty_labels)} masks are empty: {some(report.empty_labels, _SHOWN, ', ')}")
+            result.notes.append(
+                f"{len(report.empty_labels)} masks are empty: {some(report.empty_labels, _SHOWN, ', ')}"
+            )
         if report.converted:
-            made.notes.append(f"{len(report.converted)} images of another color mode are converted")
+            result.notes.append(f"{len(report.converted)} images of another color mode are converted")
     except InputError as error:
-        made.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
-    groups = {case.patient for case in found.cases}
-    made.lines = [
-        f"{found.root}: images, layout {found.layout}, {'color' if found.channels == 3 else 'gray'}",
-        f"cases: {len(found.cases)} of {len(groups)} patients or scenes, "
-        f"{sum(case.label is not None for case in found.cases)} with a mask"
-        + (f" of {found.target}" if found.target else ""),
+        result.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    patients = {case.patient for case in case_set.cases}
+    result.lines = [
+        f"{case_set.root}: images, layout {case_set.layout}, {'color' if case_set.channels == 3 else 'gray'}",
+        f"cases: {len(case_set.cases)} of {len(patients)} patients or scenes, {len(case_set.labeled)} with a mask"
+        + (f" of {case_set.target}" if case_set.target else ""),
     ]
     if not good:
-        return made
-    rows = _over(good, lambda case: _image_row(case, found), progress)
+        return result
+    rows = _over(good, lambda case: _image_row(case, case_set), progress)
     table = np.array([row[:4] for row in rows])
-    made.lines += [
+    result.lines += [
         f"height and width in pixels: {_axes(table[:, 0:2], '{:.0f}')}",
         f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 2])} to {_range(table[:, 3])}",
     ]
-    shares = np.array([row[4] for row in rows if len(row) > 4])
-    if shares.size:
-        made.lines.append(f"foreground share: {_range(shares, 100)} %")
-    return made
+    names = [f" of {name} ({value})" for value, name in case_set.classes.items()] if len(case_set.classes) > 1 else [""]
+    return _with_shares(result, np.array([row[4:] for row in rows if len(row) > 4]), names)
 
 
-def _image_row(case: Case, images: CaseSet) -> Row:
-    """Height, width, low and high intensity, and the mask's share of the pixels that count."""
-    image, mask, _ = load_image(case, images)
+def _image_row(case: Case, case_set: CaseSet) -> Row:
+    """Height, width, low and high intensity, and the share of each class in the pixels that count."""
+    image, label, _ = load_image(case, case_set)
     low, high = np.percentile(image, [_LOW, _HIGH])
     row = (image.shape[1], image.shape[2], float(low), float(high))
-    if mask is None:
+    if label is None:
         return row
-    return (*row, float(mask.label.sum() / max(1, mask.valid.sum())))
+    return (*row, *(float(mask.sum() / max(1, label.valid.sum())) for mask in label.label))
 
 
 def _over(items: Sequence[Item], look: Callable[[Item], Row], progress: bool) -> list[Row]:

@@ -21,8 +21,7 @@ from torch import Tensor
 from segxfer3d import files
 from segxfer3d.data import preprocessing
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -217,7 +216,8 @@ def _images(
     skip_bad: bool,
 ) -> tuple[Tensor, list[str]]:
     """The same for networks of images: at most so many whole images, in random order."""
-    case_set = find_images(dataset, folder, target, "images", seed=seed, skip_bad=skip_bad)
+    request = Request(layout=dataset, dims=2, task="images", target=target, seed=seed, skip_bad=skip_bad)
+    case_set = find_cases(folder, request)
     if case_set.channels != prepare.channels:
         raise InputError(f"dataset_dir: images of {case_set.channels} channels, the models take {prepare.channels}")
     order = torch.randperm(len(case_set.cases), generator=torch.Generator().manual_seed(seed))

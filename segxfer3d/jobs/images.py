@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.layouts.images import find_images
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.images import HeldImages, ImagePreprocessing
 from segxfer3d.data.split import Split, few_of_all
 from segxfer3d.data.split_draws import hold_out
@@ -38,9 +38,9 @@ def find_source(session: Session, task: str) -> tuple[CaseSet, bool]:
         raise InputError(f"dataset_dir: where is the data set {knobs.dataset}? Expected its folder")
     _refuse_sizes(knobs)
     generated = not knobs.dataset_dir
-    folder, name = knobs.dataset_dir, knobs.dataset or "folder"
+    folder, name = knobs.dataset_dir, knobs.dataset
     if generated:
-        folder = str(generated_data(session, write_images, knobs.generated_images))
+        folder, name = str(generated_data(session, write_images, knobs.generated_images)), "folder"
         session.say(f"no --dataset_dir given: using generated images in {folder}")
     found = _found(session, name, folder, knobs.target, task)
     if len(found.cases) < 2:
@@ -51,10 +51,11 @@ def find_source(session: Session, task: str) -> tuple[CaseSet, bool]:
 def _found(session: Session, dataset: str, folder: str, target: str, task: str, record: str = "data_check") -> CaseSet:
     knobs = session.knobs
     progress = knobs.progress and session.main
-    images = find_images(
-        dataset, folder, target, task, knobs.border, knobs.patient_pattern, seed=knobs.split_seed,
-        skip_bad=knobs.skip_bad_cases, progress=progress,
+    request = Request(
+        layout=dataset, dims=2, task=task, target=target, border=knobs.border, patient_pattern=knobs.patient_pattern,
+        seed=knobs.split_seed, skip_bad=knobs.skip_bad_cases, progress=progress,
     )  # fmt: skip
+    images = find_cases(folder, request)
     for note in images.notes:
         session.say(f"note: {note}")
     report = check(images, skip_bad=knobs.skip_bad_cases, progress=progress)
@@ -137,7 +138,7 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
     data: Any = own
     extra: tuple[Case, ...] = ()
     if knobs.extra_dataset_dir:
-        more = _found(session, knobs.extra_dataset or "folder", knobs.extra_dataset_dir, "", "images", "extra_check")
+        more = _found(session, knobs.extra_dataset, knobs.extra_dataset_dir, "", "images", "extra_check")
         if more.channels != images.channels:
             raise InputError(
                 f"extra_dataset_dir {more.root}: {more.channels} channels, {images.root} {images.channels}"
@@ -156,7 +157,7 @@ def pretraining_data(session: Session, task: str = "images") -> ImagePretraining
         probe=_probe(session, images, cases),
         images=images,
         preprocessing=preprocessing,
-        provenance=_provenance(images, everyone) | ({"extra_data": knobs.extra_dataset or "folder"} if extra else {}),
+        provenance=_provenance(images, everyone) | ({"extra_data": more.layout} if extra else {}),
     )
 
 
@@ -167,9 +168,11 @@ def _probe(session: Session, images: CaseSet, cases: Sequence[Case]) -> tuple[He
         return None
     if not images.has_categories:
         try:
-            images = find_images(
-                knobs.dataset or "folder", images.root, knobs.target, "classification", knobs.border, progress=False
-            )
+            request = Request(
+                layout=images.layout, dims=2, task="classification", target=knobs.target, border=knobs.border,
+                progress=False,
+            )  # fmt: skip
+            images = find_cases(images.root, request)
         except InputError:
             return None
     known = {case.name for case in cases}

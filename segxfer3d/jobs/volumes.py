@@ -29,7 +29,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.cubes.store import CubeStore, is_cube_store
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split import Split, by_patient, labels_record
 from segxfer3d.data.synthetic.phantoms import write_phantoms
@@ -81,7 +81,7 @@ def find_source(session: Session, labeled: bool) -> Source:
         session.say(f"no --dataset_dir given: using chest-CT phantoms in {root}")
     else:
         root = Path(knobs.dataset_dir)
-    cases = find_cases(root, knobs.patient_pattern)
+    cases = find_cases(root, Request(patient_pattern=knobs.patient_pattern))
     if labeled and not cases.labeled:
         raise InputError(
             f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"

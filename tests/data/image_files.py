@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from segxfer3d.data.layouts import Request, find_cases
+
 # as in the official files, whose palettes are complete: black, dark red, dark green, olive, then grays
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + [value for value in range(4, 256) for _ in range(3)]
 
@@ -36,3 +38,8 @@ def square(size=(12, 16), value=1, dtype=np.uint8):
     mask = np.zeros(size, dtype)
     mask[3:7, 4:9] = value
     return mask
+
+
+def find_images(layout, root, target="", task="segmentation", **options):
+    """The images of a data set."""
+    return find_cases(root, Request(layout=layout, dims=2, target=target, task=task, **options))

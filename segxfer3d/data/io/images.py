@@ -29,6 +29,8 @@ KINDS = {
 _EXPECTED = {1: "a gray image of 8 bits (L)", 3: "a color image of 8 bits a channel (RGB)"}
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
+THREADS = 2  # Pillow decodes without holding Python's lock; more would only hold more images in memory
+
 UInt8 = NDArray[np.uint8]
 
 

@@ -1,54 +1,114 @@
-"""Data sets on disk: one file per layout, and :func:`find_cases`, which picks the layout."""
+"""Data sets on disk: one module a layout, called as on the command line, and :func:`find_cases`, which picks one.
+
+A layout is a module of this folder with ``TITLE`` (what the data set is called), ``SOURCE`` (what has to be unpacked,
+and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
+layout) and ``read(root, request)``, which gives the cases. A new file is found by itself.
+"""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol, cast
 
-from segxfer3d.data.case import CaseSet
-from segxfer3d.data.layouts import decathlon, folder, luna16
+from segxfer3d.data.case import NOUNS, CaseSet
+from segxfer3d.data.layouts.listing import refuse_other_kind, what_takes_it
+from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
 
-__all__ = ["LAYOUTS", "find_cases"]
+__all__ = ["Layout", "Request", "find_cases", "layouts"]
 
-# name -> whether a folder has the layout, and its reader; the first that fits reads
-LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, str], CaseSet]]] = {
-    "decathlon": (decathlon.fits, decathlon.read),
-    "luna16": (luna16.fits, luna16.read),
-    "folder": (folder.fits, folder.read),
-}
+FOLDER = "folder"  # fits everything, so it is asked last
 
 
-def find_cases(dataset_dir: str | os.PathLike[str], patient_pattern: str = "") -> CaseSet:
-    """Find the cases of a data set; no volume is opened.
+class Layout(Protocol):
+    """What a module of a layout has."""
 
-    The first of :data:`LAYOUTS` that fits reads: a folder with ``dataset.json`` is
-    :mod:`~segxfer3d.data.layouts.decathlon`, one with ``subset0`` to ``subset9``
-    :mod:`~segxfer3d.data.layouts.luna16`, any other :mod:`~segxfer3d.data.layouts.folder`.
+    TITLE: str
+    SOURCE: str
+    DIMS: tuple[int, ...]
+
+    def fits(self, root: Path) -> bool:
+        """Whether a folder has this layout, by what lies in it; no file is opened."""
+        ...
+
+    def read(self, root: Path, request: Request) -> CaseSet:
+        """The cases that the task can use; no image is opened.
+
+        Raises:
+            InputError: what is missing, and where it is had.
+        """
+        ...
+
+
+@cache
+def layouts() -> dict[str, Layout]:
+    """Name to module of every layout, sorted, ``folder`` last."""
+    names = sorted((module.name for module in pkgutil.iter_modules(__path__)), key=lambda name: (name == FOLDER, name))
+    modules: dict[str, Any] = {name: import_module(f"{__name__}.{name}") for name in names}
+    return {name: cast(Layout, module) for name, module in modules.items() if hasattr(module, "read")}
+
+
+def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = None) -> CaseSet:
+    """Find the cases of a data set; volumes and images are not opened.
+
+    Masks of images are opened only by ``voc``, ``cityscapes`` and ``cityscapes_cars``, to see what they show.
 
     Args:
         dataset_dir: the data set's folder.
-        patient_pattern: finds the patient in a case's name, see :func:`~segxfer3d.data.case.patient_of`; not used
-            where ``dataset.json`` names the patient.
+        request: what is asked of it; None: volumes. Without a ``layout`` all of the wanted kind (volumes or images) are
+            asked whether they fit, ``folder`` last.
 
     Returns:
-        the cases, sorted by name.
+        the cases, sorted by name, and in ``notes`` what a user should hear.
 
     Raises:
-        InputError: the folder is missing or has no volumes, images and labels do not fit each other, two cases have
-            one name, or a name does not fit the pattern.
+        InputError: unknown names (with the nearest known one), several layouts that fit, images where volumes are
+            wanted or the other way round, missing files (with their source), two cases of one name, or no case at all.
     """
+    request = request or Request()
+    one_of("task", request.task, TASKS)
+    one_of("border", request.border, BORDERS)
+    named = request.layout and _named(request)
     root = Path(dataset_dir).expanduser()
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
-    read = next(read for fits, read in LAYOUTS.values() if fits(root))
-    found = read(root, patient_pattern)
+    name = named or _fitting(root, request)
+    found = layouts()[name].read(root, request)
+    if request.dims == 2 and request.task != "classification":
+        found = replace(found, categories=())
     if not found.cases:
-        raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {found.layout!r})")
-    twice = [name for name, count in Counter(case.name for case in found.cases).items() if count > 1]
-    if twice:
+        refuse_other_kind(root, request.dims, request.task)
+        if request.dims == 3:
+            raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r})")
+        raise InputError(
+            f"dataset_dir {root}: no images for {request.task}{f' of {found.target}' if found.target else ''} in it"
+        )
+    if twice := [name for name, count in Counter(case.name for case in found.cases).items() if count > 1]:
         raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
     return replace(found, cases=tuple(sorted(found.cases, key=lambda case: case.name)))
+
+
+def _named(request: Request) -> str:
+    """The layout that the request names, if it is one of its kind of data."""
+    name = request.layout
+    if name in layouts() and request.dims not in layouts()[name].DIMS:
+        kind = NOUNS[5 - request.dims]
+        raise InputError(f"dataset {name}: a data set of {kind}; {what_takes_it(request.dims, request.task)}")
+    return one_of("dataset", name, [name for name, layout in layouts().items() if request.dims in layout.DIMS])
+
+
+def _fitting(root: Path, request: Request) -> str:
+    """The one layout that fits a folder."""
+    fitting = [name for name, layout in layouts().items() if name != FOLDER and layout.fits(root)]
+    wanted = [name for name in fitting if request.dims in layouts()[name].DIMS]
+    if len(wanted) > 1:
+        raise InputError(f"dataset_dir {root}: has the layouts of {' and of '.join(wanted)}; say which with --dataset")
+    if not wanted and fitting:
+        refuse_other_kind(root, request.dims, request.task)
+    return wanted[0] if wanted else FOLDER

@@ -3,8 +3,6 @@
 Segmentation takes the images of train and val with at least one pixel of the target class and drops the others. All
 other labels count as background, the void ones (0 to 6: the own car, the frame's edge) too; the paper does not say.
 Masks are those of ``labelIds``, not of ``labelTrainIds``.
-
-Source: https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip; needs an account).
 """
 
 from __future__ import annotations
@@ -13,8 +11,13 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.io.labels import values_in
-from segxfer3d.data.layouts.request import Request, count_note, images_below, one_of, read_masks, require
+from segxfer3d.data.layouts.listing import images_below
+from segxfer3d.data.layouts.request import Request, count_note, one_of, read_masks, require
 from segxfer3d.errors import InputError
+
+TITLE = "Cityscapes"
+SOURCE = "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com"
+DIMS = (2,)
 
 LABELS = {
     "road": 7,
@@ -50,6 +53,11 @@ PARTS = ("train", "val")
 _IMAGE, _MASK = "_leftImg8bit", "_gtFine_labelIds"
 
 
+def fits(root: Path) -> bool:
+    """Whether there is ``leftImg8bit``; the patches of ``cityscapes_cars`` are read from the same files."""
+    return (root / "leftImg8bit").is_dir()
+
+
 def read(root: Path, request: Request) -> CaseSet:
     """Images of one class with masks, or for the task ``images`` without a target all images.
 
@@ -59,9 +67,7 @@ def read(root: Path, request: Request) -> CaseSet:
     if request.task == "classification":
         raise InputError("dataset cityscapes: its images have no classes; cityscapes_cars has patches that do")
     if request.task == "images" and not request.target:
-        require(
-            root, ["leftImg8bit"], "Cityscapes", "leftImg8bit_trainvaltest.zip of https://www.cityscapes-dataset.com"
-        )
+        require(root, ["leftImg8bit"], title=TITLE, source=SOURCE)
         found = images_below(root / "leftImg8bit").values()
         cases = [Case(path.stem.removesuffix(_IMAGE), path) for path in found if path.stem.endswith(_IMAGE)]
         return CaseSet(root, "cityscapes", 2, request.only(cases), target="images")
@@ -72,7 +78,7 @@ def read(root: Path, request: Request) -> CaseSet:
     seen, lost = read_masks(labeled(root), lambda _, values: number in values_in(values), request)
     chosen = request.only(case for case, shown in seen if shown)
     published = PUBLISHED.get(target)
-    notes = lost + count_note(f"cityscapes, {target}", len(chosen), published)
+    notes = lost + count_note(f"cityscapes, {target}", len(chosen), expected=published)
     return CaseSet(
         root,
         "cityscapes",
@@ -97,8 +103,7 @@ def labeled(root: Path) -> list[Case]:
         InputError: files are missing.
     """
     places = [f"{folder}/{part}" for folder in ("leftImg8bit", "gtFine") for part in PARTS]
-    source = "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com"
-    require(root, places, "Cityscapes", source)
+    require(root, places, title=TITLE, source=SOURCE)
     cases = []
     for part in PARTS:
         for path in images_below(root / "leftImg8bit" / part).values():

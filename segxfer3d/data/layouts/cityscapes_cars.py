@@ -23,10 +23,19 @@ from segxfer3d.data.layouts.request import Request, read_masks
 from segxfer3d.data.split_draws import round_half_up
 from segxfer3d.errors import InputError
 
+TITLE = "patches of Cityscapes with and without cars"
+SOURCE = cityscapes.SOURCE
+DIMS = (2,)
+
 CATEGORIES = ("no car", "car")
 CAR_SHARE = 0.2
 TRAIN_SHARE = 0.7
 MAX_DRAWS = 1000
+
+
+def fits(_root: Path) -> bool:
+    """Never: its files are those of ``cityscapes``, so these patches have to be asked for by name."""
+    return False
 
 
 def read(root: Path, request: Request) -> CaseSet:

@@ -5,8 +5,6 @@ so everything within :data:`TOLERANCE` of that blue is background (our choice; n
 segmentations by a program, not by people. The classes lie in a MATLAB file, which only classification needs; SciPy
 reads it. The official names of the classes are not in the archives: they are
 numbers here, ``001`` to ``102``.
-
-Source: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ (102flowers.tgz, 102segmentations.tgz, imagelabels.mat).
 """
 
 from __future__ import annotations
@@ -15,8 +13,15 @@ import re
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
-from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
+from segxfer3d.data.layouts.listing import images_below
+from segxfer3d.data.layouts.request import Request, count_note, folder_of, refuse_lone_masks, require
 from segxfer3d.errors import InputError
+
+TITLE = "Oxford Flowers 102"
+SOURCE = (
+    "102flowers.tgz, 102segmentations.tgz and imagelabels.mat of https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
+)
+DIMS = (2,)
 
 CATEGORIES = tuple(f"{number:03d}" for number in range(1, 103))
 IMAGES = 8189
@@ -24,6 +29,12 @@ TOLERANCE = 60.0  # gray levels, Euclidean
 RULE = LabelRule(color=(0, 0, 254), tolerance=TOLERANCE, color_is_background=True)
 
 _NAME = re.compile(r"image_(\d{5})")
+
+
+def fits(root: Path) -> bool:
+    """Whether there is ``jpg/image_00001.jpg`` (five digits) or another of these names."""
+    folder = folder_of(root, "jpg", ("102flowers",)) / "jpg"
+    return folder.is_dir() and any(_NAME.fullmatch(path.stem) for path in folder.glob("image_*.jpg"))
 
 
 def read(root: Path, request: Request) -> CaseSet:
@@ -35,10 +46,7 @@ def read(root: Path, request: Request) -> CaseSet:
     request.refuse_target("flowers102")
     root = folder_of(root, "jpg", ("102flowers",))
     beside = {"segmentation": ("segmim",), "classification": ("imagelabels.mat",)}.get(request.task, ())
-    source = (
-        "102flowers.tgz, 102segmentations.tgz and imagelabels.mat of https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
-    )
-    require(root, ("jpg", *beside), "Oxford Flowers 102", source)
+    require(root, ("jpg", *beside), title=TITLE, source=SOURCE)
     images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
     masks = {}
     if request.task == "segmentation":
@@ -53,7 +61,7 @@ def read(root: Path, request: Request) -> CaseSet:
         cases.append(Case(name, path, masks.get(name), category=labels[number - 1] if labels else None))
     chosen = request.only(cases)
     categories = CATEGORIES if labels else ()
-    notes = count_note("flowers102", len(chosen), IMAGES, "the data set has")
+    notes = count_note("flowers102", len(chosen), expected=IMAGES, whose="the data set has")
     return CaseSet(
         root,
         "flowers102",

@@ -5,8 +5,6 @@ the files themselves say so, so no MATLAB reader is needed. A trimap is a palett
 index 1, (128, 0, 0); (128, 128, 0), (128, 128, 128) and the unlabeled (0, 0, 0) are not. Everything but the flower is
 taken as background here, as others do who use the trimaps; neither the data set nor the paper says more about the other
 colors, so ``border`` has nothing to decide. A trimap that was saved again as RGB is read by its color.
-
-Source: https://www.robots.ox.ac.uk/~vgg/data/flowers/17/ (17flowers.tgz, trimaps.tgz).
 """
 
 from __future__ import annotations
@@ -15,8 +13,13 @@ import re
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
-from segxfer3d.data.layouts.request import Request, count_note, folder_of, images_below, refuse_lone_masks, require
+from segxfer3d.data.layouts.listing import images_below
+from segxfer3d.data.layouts.request import Request, count_note, folder_of, refuse_lone_masks, require
 from segxfer3d.errors import InputError
+
+TITLE = "Oxford Flowers 17"
+SOURCE = "17flowers.tgz and trimaps.tgz of https://www.robots.ox.ac.uk/~vgg/data/flowers/17/"
+DIMS = (2,)
 
 CATEGORIES = (
     "daffodil",
@@ -44,6 +47,12 @@ RULE = LabelRule(foreground=(1,), background=None, color=(128, 0, 0))
 _NAME = re.compile(r"image_(\d{4})")
 
 
+def fits(root: Path) -> bool:
+    """Whether there is ``jpg/image_0001.jpg`` (four digits) or another of these names."""
+    folder = folder_of(root, "jpg", ("17flowers",)) / "jpg"
+    return folder.is_dir() and any(_NAME.fullmatch(path.stem) for path in folder.glob("image_*.jpg"))
+
+
 def read(root: Path, request: Request) -> CaseSet:
     """The images with a trimap, or for the other tasks all.
 
@@ -53,17 +62,16 @@ def read(root: Path, request: Request) -> CaseSet:
     request.refuse_target("flowers17")
     root = folder_of(root, "jpg", ("17flowers",))
     segmenting = request.task == "segmentation"
-    source = "17flowers.tgz and trimaps.tgz of https://www.robots.ox.ac.uk/~vgg/data/flowers/17/"
-    require(root, ("jpg", "trimaps") if segmenting else ("jpg",), "Oxford Flowers 17", source)
+    require(root, ("jpg", "trimaps") if segmenting else ("jpg",), title=TITLE, source=SOURCE)
     images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
     masks = images_below(root / "trimaps") if segmenting else {}
     refuse_lone_masks(root, images, masks)
     cases = [Case(name, path, masks.get(name), category=_category(path)) for name, path in images.items()]
     chosen = request.only(cases)
     if segmenting:
-        notes = count_note("flowers17 with a trimap", len(chosen), TRIMAPS)
+        notes = count_note("flowers17 with a trimap", len(chosen), expected=TRIMAPS)
     else:
-        notes = count_note("flowers17", len(chosen), IMAGES, "the data set has")
+        notes = count_note("flowers17", len(chosen), expected=IMAGES, whose="the data set has")
     published = TRIMAPS if segmenting else None
     return CaseSet(
         root,

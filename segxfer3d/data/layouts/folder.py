@@ -1,8 +1,18 @@
-"""Any folder of volumes: images and labels in two folders, matched by name, or volumes alone.
+"""Any folder of volumes or of images: images and labels in two folders, matched by name, or images alone.
 
-Images lie in ``imagesTr``, ``images`` or ``image``, labels in ``labelsTr``, ``labels``, ``label``, ``masks`` or
+Volumes lie in ``imagesTr``, ``images`` or ``image``, labels in ``labelsTr``, ``labels``, ``label``, ``masks`` or
 ``mask``; volumes in ``imagesTs`` beside them have no labels. Where there are no such folders, every volume below the
 data set's folder is an unlabeled case. Nothing here says the modality; it is taken to be CT.
+
+Images lie in ``images`` or ``image`` and masks in ``masks``, ``mask``, ``labels`` or ``label``, matched by name below
+their folders; without these folders every image below the data set's folder counts. Where all images lie in subfolders
+(of ``images``, or of the data set), the first of them is the class. All images are color or all are gray, as the
+first one is.
+
+A mask is 0 for background and 1 or 255 for the target, or a gray JPEG that is foreground above 127; with a number as
+target it may hold any values, and that one is the target. A ``dataset.json`` beside the folders may declare several
+classes, ``{"labels": {"background": 0, "disc": 1, "cup": 2}}``, of which the target may name some (``disc,cup``; the
+others then count as background); one that is called "ignore" neither trains nor counts.
 """
 
 from __future__ import annotations
@@ -10,8 +20,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.data.layouts.request import Request
 from segxfer3d.errors import InputError, some
+
+TITLE = "any folder"
+SOURCE = "volumes or images of your own"
+DIMS = (2, 3)
 
 IMAGE_FOLDERS = ("imagesTr", "images", "image")
 LABEL_FOLDERS = ("labelsTr", "labels", "label", "masks", "mask")
@@ -23,13 +39,15 @@ def fits(_root: Path) -> bool:
     return True
 
 
-def read(root: Path, patient_pattern: str = "") -> CaseSet:
-    """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after an image's is passed over.
+def read(root: Path, request: Request) -> CaseSet:
+    """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after a volume's is passed over.
 
     Raises:
         InputError: images without labels or labels without images (all named, up to ten), two volumes of one name, or
-            ``patient_pattern`` does not fit.
+            ``patient_pattern`` does not fit; see also :func:`~segxfer3d.data.layouts.folder_images.read_images`.
     """
+    if request.dims == 2:
+        return read_images(root, request)
     image_folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
     label_folder = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
     if label_folder is not None and image_folder is None:
@@ -40,7 +58,9 @@ def read(root: Path, patient_pattern: str = "") -> CaseSet:
         for name, path in volumes_below(root / UNLABELED_FOLDER).items():
             if images.setdefault(name, path) != path:
                 raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
-    cases = (Case(name, path, labels.get(name), patient_of(name, patient_pattern)) for name, path in images.items())
+    cases = (
+        Case(name, path, labels.get(name), patient_of(name, request.patient_pattern)) for name, path in images.items()
+    )
     return CaseSet(root, "folder", 3, tuple(cases), modality="CT")
 
 

@@ -1,14 +1,22 @@
-"""Find the volumes below a folder, whatever their format."""
+"""Find the volumes or the images below a folder, whatever their format."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from segxfer3d.data.case import NOUNS
+from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.errors import InputError
 
 _DICOM = ("", ".dcm", ".ima")
+
+# what takes the other kind of data: dimensions -> whether labels train -> bundle
+_BUNDLES = {
+    2: {True: "unet2d_finetune.json", False: "simclr_pretrain.json"},
+    3: {True: "genesis_finetune.json", False: "genesis_pretrain.json"},
+}
 
 
 def volumes_below(folder: Path) -> dict[str, Path]:
@@ -33,6 +41,48 @@ def volumes_below(folder: Path) -> dict[str, Path]:
                 raise InputError(f"{folder}: two volumes are called {name}: {found[name]} and {path}")
             found[name] = path
     return found
+
+
+def images_below(folder: Path) -> dict[str, Path]:
+    """Map names to image files at any depth: the path below ``folder`` without the ending, its parts joined by "_".
+
+    Hidden files are passed over, such as the ``._*`` of archives packed on a Mac.
+
+    Raises:
+        InputError: two images of one name.
+    """
+    found: dict[str, Path] = {}
+    for place, subfolders, files in os.walk(folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place) / name
+            if name.startswith(".") or path.suffix.lower() not in ENDINGS:
+                continue
+            key = "_".join(path.relative_to(folder).with_suffix("").parts)
+            if key in found:
+                raise InputError(f"{folder}: two images are called {key}: {found[key]} and {path}")
+            found[key] = path
+    return found
+
+
+def refuse_other_kind(root: Path, dims: int, task: str) -> None:
+    """Say so where a folder holds images and volumes are wanted, or the other way round.
+
+    Args:
+        root: a folder in which nothing that is wanted was found.
+        dims: 3 where volumes are wanted, 2 where images are.
+        task: what for, as in :class:`~segxfer3d.data.layouts.request.Request`.
+
+    Raises:
+        InputError: it holds the other kind; the bundle that takes it is named.
+    """
+    if volumes_below(root) if dims == 2 else images_below(root):
+        raise InputError(f"dataset_dir {root}: holds {NOUNS[5 - dims]}; {what_takes_it(dims, task)}")
+
+
+def what_takes_it(dims: int, task: str) -> str:
+    """What is wanted (images for 2, volumes for 3), and the bundle that takes the other kind, in words."""
+    return f"this bundle takes {NOUNS[dims]}: use {_BUNDLES[5 - dims][task == 'segmentation']}"
 
 
 def _is_dicom(path: Path) -> bool:

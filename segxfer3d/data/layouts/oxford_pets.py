@@ -8,8 +8,6 @@ Breeds are read from the file names; ``annotations/list.txt`` says which images 
 more (7390), and a few images that are not RGB JPEGs, which are converted. The paper counts 7375 images with a trimap,
 which is neither number, and does not say how; its 4978 dogs are those of the list. Here ``pet`` takes every image with
 a trimap, ``cat`` and ``dog`` those of the list, and the name of a breed all of that breed.
-
-Source: https://www.robots.ox.ac.uk/~vgg/data/pets/ (images.tar.gz, annotations.tar.gz).
 """
 
 from __future__ import annotations
@@ -17,21 +15,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
-from segxfer3d.data.layouts.request import (
-    Request,
-    count_note,
-    folder_of,
-    images_below,
-    one_of,
-    refuse_lone_masks,
-    require,
-)
+from segxfer3d.data.layouts.listing import images_below
+from segxfer3d.data.layouts.request import Request, count_note, folder_of, one_of, refuse_lone_masks, require
 from segxfer3d.errors import InputError
+
+TITLE = "Oxford-IIIT Pets"
+SOURCE = "images.tar.gz and annotations.tar.gz of https://www.robots.ox.ac.uk/~vgg/data/pets/"
+DIMS = (2,)
 
 SPECIES = {"1": "cat", "2": "dog"}
 PUBLISHED = {"pet": 7375, "dog": 4978}
 BREEDS = {"pet": 37, "dog": 25, "cat": 12}
 _PARTS = {"trainval": "train", "test": "val"}
+
+
+def fits(root: Path) -> bool:
+    """Whether there are ``images`` and ``annotations/list.txt``."""
+    root = folder_of(root, "images", ("oxford-iiit-pet",))
+    return (root / "images").is_dir() and (root / "annotations" / "list.txt").is_file()
 
 
 def read(root: Path, request: Request) -> CaseSet:
@@ -42,12 +43,7 @@ def read(root: Path, request: Request) -> CaseSet:
     """
     root = folder_of(root, "images", ("oxford-iiit-pet",))
     places = ["images", "annotations/list.txt"] + ["annotations/trimaps"] * (request.task == "segmentation")
-    require(
-        root,
-        places,
-        "Oxford-IIIT Pets",
-        "images.tar.gz and annotations.tar.gz of https://www.robots.ox.ac.uk/~vgg/data/pets/",
-    )
+    require(root, places, title=TITLE, source=SOURCE)
     images = images_below(root / "images")
     masks = images_below(root / "annotations" / "trimaps") if request.task == "segmentation" else {}
     refuse_lone_masks(root, images, masks)
@@ -70,7 +66,7 @@ def read(root: Path, request: Request) -> CaseSet:
     notes: tuple[str, ...] = ()
     published = PUBLISHED.get(target) if request.task == "segmentation" or target == "dog" else None
     if request.task != "images":
-        notes = count_note(f"oxford_pets, {target}", len(chosen), published)
+        notes = count_note(f"oxford_pets, {target}", len(chosen), expected=published)
         if len(breeds) != BREEDS.get(target, 1):
             notes += (f"oxford_pets, {target}: {len(breeds)} breeds; the data set has {BREEDS[target]}",)
     rule = request.with_border(LabelRule(foreground=(1,), background=(2,)), (3,))

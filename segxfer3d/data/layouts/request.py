@@ -1,10 +1,9 @@
-"""What a reader of an image data set is asked for, and what the readers share."""
+"""What a layout is asked for, and what the layouts share."""
 
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import TypeVar, cast
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, LabelRule
-from segxfer3d.data.io.images import ENDINGS, UInt8
+from segxfer3d.data.io.images import THREADS, UInt8
 from segxfer3d.data.io.labels import read_values
-from segxfer3d.data.preprocessing.images import THREADS
 from segxfer3d.errors import InputError, some
 
 TASKS = ("segmentation", "classification", "images")
@@ -24,23 +22,30 @@ BORDERS = ("ignore", "foreground", "background")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked of a data set; see :func:`~segxfer3d.data.layouts.images.find_images`.
+    """What is asked of a data set; see :func:`~segxfer3d.data.layouts.find_cases`.
 
     Attributes:
-        target: what to segment or to tell apart, "" for the data set's own choice.
-        task: one of :data:`TASKS`.
-        border: what pixels are that the annotators left open, one of :data:`BORDERS`.
+        layout: name of the layout; "" for the one that fits.
+        dims: 3 for volumes, 2 for images.
+        task: ``segmentation`` wants images with labels, ``classification`` images with categories, ``images`` images
+            alone (of the target, where one is given). Volumes come all of them, with their labels where they have some.
+        target: what to segment or to tell apart (images), "" for the data set's own choice; several are joined by
+            commas.
+        border: what pixels are that the annotators left open (``oxford_pets``: value 3, ``voc``: 255), one of
+            :data:`BORDERS`.
         patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.
-        patch_size: pixels of a side of a patch cut from larger images.
-        seed: of what is drawn.
+        patch_size: pixels of a side of a patch cut from larger images (``cityscapes_cars``).
+        seed: of what is drawn (``cityscapes_cars``).
         skip_bad: where masks have to be opened, go on without those that cannot be used.
         progress: show a bar where masks have to be opened.
     """
 
-    target: str = ""
+    layout: str = ""
+    dims: int = 3
     task: str = "segmentation"
+    target: str = ""
     border: str = "ignore"
     patient_pattern: str = ""
     patch_size: int = 256
@@ -49,7 +54,7 @@ class Request:
     progress: bool = True
 
     def only(self, cases: Iterable[Case]) -> tuple[Case, ...]:
-        """Of what was found, the cases that the task can use and no more of them than it needs, sorted by name."""
+        """Of images that were found, those that the task can use and no more of them than it needs, sorted by name."""
         chosen = []
         for case in cases:
             if self.task == "segmentation" and case.label is not None:
@@ -70,7 +75,13 @@ class Request:
             raise InputError(f"target {self.target!r}: {layout} has one target only; expected none")
 
     def with_border(self, rule: LabelRule, values: tuple[int, ...]) -> LabelRule:
-        """The rule with the values that the annotators left open, as ``border`` says."""
+        """The rule with the values that the annotators left open, as ``border`` says.
+
+        Raises:
+            InputError: they should be foreground, but of several classes.
+        """
+        if self.border == "foreground" and rule.several:
+            raise InputError(f"border foreground: there are several classes ({self.target}); expected another border")
         if self.border == "foreground":
             return replace(rule, foreground=(*rule.foreground, *values))
         if self.border == "background":
@@ -78,17 +89,17 @@ class Request:
         return replace(rule, ignore=(*rule.ignore, *values))
 
 
-def one_of(name: str, given: str, known: Sequence[str]) -> str:
-    """``given`` if it is known.
+def one_of(name: str, value: str, known: Sequence[str]) -> str:
+    """``value`` if it is known.
 
     Raises:
         InputError: unknown; the nearest and all known ones are named.
     """
-    if given in known:
-        return given
-    near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.5)
+    if value in known:
+        return value
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"{name} {given!r}: unknown; {hint}expected one of {', '.join(known)}")
+    raise InputError(f"{name} {value!r}: unknown; {hint}expected one of {', '.join(known)}")
 
 
 def folder_of(root: Path, marker: str, inner: Sequence[str]) -> Path:
@@ -96,39 +107,23 @@ def folder_of(root: Path, marker: str, inner: Sequence[str]) -> Path:
     return next((root / place for place in ("", *inner) if (root / place / marker).exists()), root)
 
 
-def require(root: Path, places: Iterable[str], layout: str, source: str) -> None:
+def require(root: Path, places: Iterable[str], *, title: str, source: str) -> None:
     """Make sure that a data set's files and folders are there.
+
+    Args:
+        root: the data set's folder.
+        places: files and folders in it.
+        title: the layout's ``TITLE``.
+        source: the layout's ``SOURCE``.
 
     Raises:
         InputError: some are not; all are named, and where the data set is to be had.
     """
     if missing := [place for place in places if not (root / place).exists()]:
-        raise InputError(f"{root}: not the layout of {layout}: no {', no '.join(missing)}; unpack {source} there")
+        raise InputError(f"{root}: not the layout of {title}: no {', no '.join(missing)}; unpack {source} there")
 
 
-def images_below(folder: Path) -> dict[str, Path]:
-    """Map names to image files at any depth: the path below ``folder`` without the ending, its parts joined by "_".
-
-    Hidden files are passed over, such as the ``._*`` of archives packed on a Mac.
-
-    Raises:
-        InputError: two images of one name.
-    """
-    found: dict[str, Path] = {}
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place) / name
-            if name.startswith(".") or path.suffix.lower() not in ENDINGS:
-                continue
-            key = "_".join(path.relative_to(folder).with_suffix("").parts)
-            if key in found:
-                raise InputError(f"{folder}: two images are called {key}: {found[key]} and {path}")
-            found[key] = path
-    return found
-
-
-def refuse_lone_masks(root: Path, images: dict[str, Path], masks: dict[str, Path]) -> None:
+def refuse_lone_masks(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> None:
     """Masks must have their images.
 
     Raises:
@@ -138,11 +133,11 @@ def refuse_lone_masks(root: Path, images: dict[str, Path], masks: dict[str, Path
         raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
 
 
-def count_note(what: str, found: int, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
+def count_note(what: str, count: int, *, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
     """What to say where there are not as many images as in the paper or in the whole data set."""
-    if expected is None or found == expected:
+    if expected is None or count == expected:
         return ()
-    return (f"{what}: {found} images; {whose} {expected}",)
+    return (f"{what}: {count} images; {whose} {expected}",)
 
 
 def read_masks(
@@ -168,12 +163,12 @@ def read_masks(
 
     with ThreadPoolExecutor(THREADS) as pool:
         bar = tqdm(pool.map(read, cases), "reading masks", total=len(cases), disable=not request.progress, leave=False)
-        found = list(zip(cases, bar, strict=True))
-    bad = [problem for _, (_, problem) in found if problem]
+        looks = list(zip(cases, bar, strict=True))
+    bad = [problem for _, (_, problem) in looks if problem]
     if bad and not request.skip_bad:
         listed = "\n".join(f"  {problem}" for problem in bad)
         raise InputError(
             f"{len(bad)} of {len(cases)} masks cannot be used; --skip_bad_cases True goes on without them:\n{listed}"
         )
-    seen = [(case, cast(Result, result)) for case, (result, problem) in found if not problem]
+    seen = [(case, cast(Result, result)) for case, (result, problem) in looks if not problem]
     return seen, ((f"left out {len(bad)} masks that cannot be used: {some(bad)}",) if bad else ())

@@ -15,12 +15,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.io.images import UInt8, read_image, resize_with_padding
+from segxfer3d.data.io.images import THREADS, UInt8, read_image, resize_with_padding
 from segxfer3d.data.io.labels import ReadLabel, read_label
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
 from segxfer3d.errors import InputError
-
-THREADS = 2  # Pillow decodes without holding Python's lock; more would only hold more images in memory
 
 
 class LoadedImage(NamedTuple):

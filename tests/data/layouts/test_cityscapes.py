@@ -3,10 +3,9 @@ import pytest
 
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import cityscapes_cars
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save
+from tests.data.image_files import find_images, noise, save
 
 SIZE = (40, 80)
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
 
 
@@ -34,10 +34,15 @@ def test_official_layout(tmp_path):
 def test_patients_come_from_the_entry_the_pattern_or_the_lidc_name(tmp_path):
     root = make(tmp_path, [pair("x_1", patient=7, fold=3), pair("LIDC-IDRI-0003_R_1"), pair("LIDC-IDRI-0003_R_2")])
     assert [case.patient for case in find_cases(root).cases] == ["LIDC-IDRI-0003", "LIDC-IDRI-0003", "7"]
-    assert [case.patient for case in find_cases(root, r"^(.*?)_").cases] == ["LIDC-IDRI-0003", "LIDC-IDRI-0003", "7"]
+    request = Request(patient_pattern=r"^(.*?)_")
+    assert [case.patient for case in find_cases(root, request).cases] == [
+        "LIDC-IDRI-0003",
+        "LIDC-IDRI-0003",
+        "7",
+    ]
     assert [case.fold for case in find_cases(root).cases] == [None, None, 3]
     with pytest.raises(InputError, match="finds no patient in the file name 'LIDC-IDRI-0003_R_1'"):
-        find_cases(root, r"x_\d")
+        find_cases(root, Request(patient_pattern=r"x_\d"))
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@ import pytest
 from scipy.io import savemat
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save, save_paletted, square
+from tests.data.image_files import find_images, noise, save, save_paletted, square
 
 
 @pytest.fixture

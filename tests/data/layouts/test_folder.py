@@ -1,6 +1,6 @@
 import pytest
 
-from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
 from tests.data.volumes import ct, write_dicom
 
@@ -90,4 +90,4 @@ def test_dataset_dir_must_be_a_folder(tmp_path):
 
 def test_pattern_that_does_not_fit(tmp_path):
     with pytest.raises(InputError, match="finds no patient in the file name 'a'"):
-        find_cases(make(tmp_path, ["a.nii"]), r"p\d+")
+        find_cases(make(tmp_path, ["a.nii"]), Request(patient_pattern=r"p\d+"))

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import HeldImages, load_image
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save, square
+from tests.data.image_files import find_images, noise, save, square
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save, square
+from tests.data.image_files import find_images, noise, save, square
 
 LISTED = {"Abyssinian_1": 1, "Abyssinian_2": 1, "beagle_1": 2, "beagle_2": 2, "pug_10": 2}
 NAMES = [*LISTED, "pug_11"]  # in the archives, but not of the data set

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save, save_paletted
+from tests.data.image_files import find_images, noise, save, save_paletted
 
 # image -> classes in its mask: 8 cat, 13 horse, 15 person
 TRAIN = {"2007_000001": [8], "2007_000002": [8, 15], "2007_000003": [13]}
@@ -41,6 +40,21 @@ def test_one_class(voc, above):
     mask = load_image(found.cases[1], found).label
     assert (mask.label.sum(), mask.valid.sum()) == (9, 176)
     assert mask.label[0, 2:5, 3:6].all()
+
+
+def test_several_target_classes_are_channels(voc):
+    found = find_images("voc", voc, target="horse, cat,horse", progress=False)
+    assert [case.name for case in found.cases] == ["2007_000001", "2007_000002", "2007_000003", "2008_000001"]
+    assert (found.classes, found.target, found.categories) == ({8: "cat", 13: "horse"}, "horse,cat", ())
+    label = load_image(found.cases[2], found).label
+    assert label.label.shape == (2, 12, 16)
+    assert label.label.sum(axis=(1, 2)).tolist() == [0, 9]
+    assert label.valid.sum() == 176
+    report = check(found, progress=False)
+    assert (report.good, report.empty_labels) == (found.cases, [])
+    with pytest.raises(InputError, match="border foreground: there are several classes"):
+        find_images("voc", voc, target="cat,horse", border="foreground", progress=False)
+    assert len(find_images("voc", voc, target="cat,horse", task="images", progress=False).cases) == 4
 
 
 def test_official_split(voc):

@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import HeldImages
 from segxfer3d.data.synthetic import images as generated_images
 from segxfer3d.data.synthetic.images import CLASSES, draw_image, write_images
+from tests.data.image_files import find_images
 
 
 @pytest.fixture(scope="module")

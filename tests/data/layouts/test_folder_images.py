@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts.images import find_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
-from tests.data.image_files import noise, save, square
+from tests.data.image_files import find_images, noise, save, square
 
 
 def fill(root, names, channels=3, value=None, ending="png"):
@@ -73,6 +72,54 @@ def test_target_is_a_value(tmp_path):
     np.testing.assert_array_equal(load_image(found.cases[0], found).label.label[0], mask == 7)
     with pytest.raises(InputError, match="target 'horse': expected the number that marks the target"):
         find_images("folder", tmp_path, target="horse")
+
+
+@pytest.mark.parametrize(
+    "labels", ['{"background": 0, "cup": 2, "disc": 1}', '{"0": "background", "2": "cup", "1": "disc"}']
+)
+def test_classes_of_a_dataset_json(tmp_path, labels):
+    fill(tmp_path / "images", ["a"])
+    mask = square(value=1)
+    mask[4, 5] = 2
+    save(tmp_path / "masks" / "a.png", mask)
+    (tmp_path / "dataset.json").write_text(f'{{"labels": {labels}}}')
+    found = find_images("", tmp_path)
+    assert (found.layout, found.classes, found.target) == ("folder", {1: "disc", 2: "cup"}, "disc,cup")
+    assert check(found, progress=False).empty_labels == []
+    np.testing.assert_array_equal(load_image(found.cases[0], found).label.label, [mask == 1, mask == 2])
+    cup = find_images("folder", tmp_path, target="cup")
+    assert (cup.classes, cup.target) == ({2: "cup"}, "cup")
+    np.testing.assert_array_equal(load_image(cup.cases[0], cup).label.label, [mask == 2])
+    assert load_image(cup.cases[0], cup).label.valid.all()
+    assert find_images("folder", tmp_path, target="2").classes == {1: "2"}
+    assert find_images("folder", tmp_path, task="images").classes == {1: "foreground"}
+    with pytest.raises(InputError, match="target 'cop': unknown; did you mean cup"):
+        find_images("folder", tmp_path, target="cop")
+    mask[0, 0] = 3
+    save(tmp_path / "masks" / "a.png", mask)
+    with pytest.raises(InputError, match="mask values 3; expected 0, 1, 2"):
+        check(found, progress=False)
+
+
+def test_values_that_a_dataset_json_ignores(tmp_path):
+    fill(tmp_path / "images", ["a"])
+    mask = square(value=1)
+    mask[0] = 255
+    save(tmp_path / "masks" / "a.png", mask)
+    path = tmp_path / "dataset.json"
+    path.write_text('{"labels": {"background": 0, "disc": 1, "ignore": 255}}')
+    found = find_images("", tmp_path)
+    assert found.classes == {1: "disc"}
+    label = load_image(found.cases[0], found).label
+    assert (label.label.shape, label.label.sum(), label.valid[0, 0].sum()) == ((1, 12, 16), 20, 0)
+    path.write_text('{"name": "mine"}')
+    with pytest.raises(
+        InputError, match=r"dataset\.json: no classes in it \(KeyError: 'labels'\); expected \"labels\""
+    ):
+        find_images("", tmp_path)
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(JSONDecodeError"):
+        find_images("", tmp_path)
 
 
 def test_refused(tmp_path):
