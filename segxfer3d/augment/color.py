@@ -131,7 +131,7 @@ def jitter_tensors_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tenso
     steps = order.shape[1]
     turned_at = torch.where(chosen, turned_at, steps)
     counts = (turned_at[:, None] == torch.arange(steps + 1, device=order.device)).sum(0).tolist()  # a GPU waits here
-    groups = turned_at.argsort().split(counts)[:steps]
+    groups = turned_at.argsort().split(counts)[:steps]  # type: ignore[no-untyped-call]
     for turned, index in enumerate(groups):
         if not len(index):
             continue

@@ -28,7 +28,9 @@ def compiled_sum(function: Function) -> Function:
 
 def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
     options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    loop: Function
     try:
-        return numba.njit(cache=True, **options)(function)
+        loop = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no folder that it may write to: each process compiles for itself
-        return numba.njit(**options)(function)
+        loop = numba.njit(**options)(function)
+    return loop

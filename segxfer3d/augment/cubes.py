@@ -99,15 +99,15 @@ def _accepted(
     size: tuple[int, int, int],
     tissue: np.floating,
     bound: int,
-    found: NDArray[Any],
+    accepted: NDArray[Any],
 ) -> int:
-    """Fill found with the first starts whose score is within the bound; returns how many there are."""
+    """Fill accepted with the first starts whose score is within the bound; returns how many there are."""
     count = 0
     for i in range(len(starts)):
-        if count == len(found):
+        if count == len(accepted):
             break
         if _score(volume, starts[i], size, tissue, bound) <= bound:
-            found[count] = i
+            accepted[count] = i
             count += 1
     return count
 
@@ -134,9 +134,16 @@ def sample_starts(
     """
     if rule is None:
         spare = np.maximum(np.array(volume.shape) - size, 0)
-        return (rng.random((count, 3)) * (spare + 1)).astype(np.int64)
+        return _whole(rng.random((count, 3)) * (spare + 1))
     candidates = _candidates(volume, size, rule, count, rng)
-    return candidates[_accept(volume, candidates, size, rule, count)]
+    starts: NDArray[np.int64] = candidates[_accept(volume, candidates, size, rule, count)]
+    return starts
+
+
+def _whole(places: NDArray[Any]) -> NDArray[np.int64]:
+    """Rounded down."""
+    whole: NDArray[np.int64] = places.astype(np.int64)
+    return whole
 
 
 def _candidates(
@@ -147,16 +154,16 @@ def _candidates(
     if ranges is None:
         return np.empty((0, 3), dtype=np.int64)
     first, last = np.array(ranges).T
-    return first + (rng.random((count * rule.draws_per_cube, 3)) * (last - first + 1)).astype(np.int64)
+    return _whole(first + np.floor(rng.random((count * rule.draws_per_cube, 3)) * (last - first + 1)))
 
 
 def _accept(
     volume: NDArray[Any], candidates: NDArray[np.int64], size: tuple[int, int, int], rule: CropRule, count: int
 ) -> NDArray[np.int64]:
     """Which candidates are the first `count` that hold little enough tissue."""
-    found = np.empty(count, dtype=np.int64)
+    accepted = np.empty(count, dtype=np.int64)
     bound = int(rule.max_tissue * 2 * np.prod(size) + _ROUNDING)
-    return found[: _accepted(volume, candidates, size, np.float32(rule.tissue - _ROUNDING), bound, found)]
+    return accepted[: _accepted(volume, candidates, size, np.float32(rule.tissue - _ROUNDING), bound, accepted)]
 
 
 def sample_cubes(
@@ -213,13 +220,18 @@ class RandCubed(Randomizable, MapTransform):
     def randomize(self, data: NDArray[Any]) -> NDArray[np.int64]:
         """The first voxel (3,) of the next cube of a volume (X, Y, Z)."""
         rule = self.rule
+        start: NDArray[np.int64]
         if rule is None or rule.starts(data.shape, self.size) is None:
-            return sample_starts(data, self.size, None, 1, self.R)[0]
+            start = sample_starts(data, self.size, None, 1, self.R)[0]
+            return start
         candidates = _candidates(data, self.size, rule, 1, self.R)
         accepted = _accept(data, candidates, self.size, rule, 1)
         if len(accepted):
-            return candidates[accepted[0]]
-        return candidates[np.argmin([tissue_score(data, start, self.size, rule.tissue) for start in candidates])]
+            start = candidates[accepted[0]]
+        else:
+            scores = [tissue_score(data, candidate, self.size, rule.tissue) for candidate in candidates]
+            start = candidates[np.argmin(scores)]
+        return start
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         volume = data[self.key]

@@ -1,5 +1,4 @@
-"""The Models Genesis corruption of cubes: flips, local shuffling, non-linear intensities, in- and
-out-painting.
+"""The Models Genesis corruption of cubes: flips, local shuffling, non-linear intensities, in- and out-painting.
 
 Zhou et al., "Models Genesis", MICCAI 2019 and Medical Image Analysis 67 (2021) 101840. What they leave open
 and what is done here:
@@ -28,7 +27,9 @@ from monai.utils import convert_data_type
 from numpy.typing import ArrayLike
 
 from segxfer3d.augment.kernels import genesis_corruption as kernels
-from segxfer3d.augment.kernels.genesis_corruption import IN_PAINTING, OUT_PAINTING
+from segxfer3d.augment.kernels import genesis_draws as draws
+from segxfer3d.augment.kernels.genesis_draws import IN_PAINTING, OUT_PAINTING
+from segxfer3d.augment.kernels.splitmix64 import stream
 from segxfer3d.errors import InputError
 
 __all__ = [
@@ -49,16 +50,14 @@ class Corruption:
     """How often each part of the corruption happens; the defaults are those of Models Genesis.
 
     Attributes:
-        flip: chance of each of up to three flips, which stop at the first that does not happen. A third of
-        the
-            flips goes along x, a third along y, a third does nothing.
+        flip: chance of each of up to three flips, which stop at the first that does not happen. A third of the flips
+            goes along x, a third along y, a third does nothing.
         shuffle: chance that local shuffling is applied at all.
         intensity: chance of the Bezier map; half of the maps run upward, half downward.
         paint: chance that the cube is painted.
         in_paint: chance that a painted cube is in-painted; else it is out-painted.
-        box: chance of each of the up to five boxes of painting, which stop at the first that does not happen.
-        The
-            first box of out-painting is certain.
+        box: chance of each of the up to five boxes of painting, which stop at the first that does not happen. The first
+            box of out-painting is certain.
         windows: windows of the local shuffling in a cube, whatever its size.
 
     Raises:
@@ -118,7 +117,7 @@ def draw(seed: int, shape: tuple[int, int, int], corruption: Corruption = _DEFAU
     controls = np.empty((2, 2))
     boxes = np.empty((5, 6), dtype=np.int32)
     shape = (int(shape[0]), int(shape[1]), int(shape[2]))
-    n_flips, shuffled, mapped, increasing, painting, n_boxes = kernels.draw_all(
+    n_flips, shuffled, mapped, increasing, painting, n_boxes = draws.draw_all(
         np.uint64(seed), shape, corruption._chances(), flips, windows, controls, boxes
     )
     return Draw(
@@ -148,6 +147,12 @@ def apply(cube: np.ndarray, drawn: Draw) -> tuple[np.ndarray, np.ndarray]:
         if (places[:, :3] + places[:, 3:] > cube.shape).any():
             raise InputError(f"Corruption: a {name} was drawn for a larger cube than {cube.shape}.")
     corrupted, target = np.empty_like(cube), np.empty_like(cube)
+    _write(cube, drawn, corrupted, target)
+    return corrupted, target
+
+
+def _write(cube: np.ndarray, drawn: Draw, corrupted: np.ndarray, target: np.ndarray) -> None:
+    """Corrupt a checked cube into the two given ones."""
     kernels.apply_all(
         cube,
         np.uint64(drawn.seed),
@@ -160,7 +165,6 @@ def apply(cube: np.ndarray, drawn: Draw) -> tuple[np.ndarray, np.ndarray]:
         corrupted,
         target,
     )
-    return corrupted, target
 
 
 def corrupt(cubes: np.ndarray, seeds: ArrayLike, corruption: Corruption = _DEFAULT) -> tuple[np.ndarray, np.ndarray]:
@@ -192,7 +196,8 @@ def corrupt(cubes: np.ndarray, seeds: ArrayLike, corruption: Corruption = _DEFAU
     if keys.shape != (len(cubes),):
         raise InputError(f"Corruption: seeds of shape {keys.shape} for {len(cubes)} cubes; expected one each.")
     corrupted, targets = np.empty_like(cubes), np.empty_like(cubes)
-    kernels.corrupt_all(cubes, keys, corruption._chances(), corruption.windows, corrupted, targets)
+    for i, seed in enumerate(keys):
+        _write(cubes[i], draw(int(seed), cubes.shape[1:], corruption), corrupted[i], targets[i])
     return corrupted, targets
 
 
@@ -200,7 +205,7 @@ def noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     """The uniform noise (X, Y, Z) that painting takes its voxels from, for a cube drawn from this seed."""
     output = np.empty(shape, dtype=np.float32)
     boxes = np.array([[0, 0, 0, *shape]], dtype=np.int32)
-    key = np.uint64(kernels.stream(np.uint64(seed), kernels.NOISE))
+    key = np.uint64(stream(np.uint64(seed), draws.NOISE))
     kernels.fill_boxes(output, boxes, key)
     return output
 

@@ -2,15 +2,16 @@
 
 import doctest
 import math
-from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
 from segxfer3d.augment import conrec_corruption as module
+from segxfer3d.augment import conrec_parts
 from segxfer3d.augment.conrec_corruption import BoxCorruption, apply_corruption
 from segxfer3d.errors import InputError
+from tests.augment.counting import assert_all_equally_often, assert_share
 
 SHUFFLE, IN_PAINT, OUT_PAINT, MAP = range(4)
 SHAPES = [(3, (32, 24)), (1, (32, 24)), (1, (20, 16, 12)), (3, (5, 4))]
@@ -18,21 +19,6 @@ SHAPES = [(3, (32, 24)), (1, (32, 24)), (1, (20, 16, 12)), (3, (5, 4))]
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def assert_share(hits, trials, chance):
-    """Within 5 standard deviations."""
-    assert abs(hits - trials * chance) <= 5 * math.sqrt(trials * chance * (1 - chance)), (hits, trials, chance)
-
-
-def assert_uniform(values, low, high):
-    """Whole numbers from low to high, both included, equally often."""
-    values = [int(value) for value in values]
-    assert min(values) >= low
-    assert max(values) <= high
-    counts = Counter(values)
-    for value in range(low, high + 1):
-        assert_share(counts[value], len(values), 1 / (high - low + 1))
 
 
 def boxes_of(rows):
@@ -160,7 +146,7 @@ def test_every_order_of_a_window_is_equally_likely():
     image = (torch.arange(16).view(1, 1, 4, 4) / 16).expand(n, 1, 4, 4)
     windows = torch.tensor([[[0, 0, 1, 3], [1, 1, 1, 2]]]).expand(n, 2, 4)
     keys = torch.rand((n, 2, 3), generator=generator())
-    shuffled, where = module.shuffle(image, windows, keys)
+    shuffled, where = conrec_parts.shuffle(image, windows, keys)
     for row, columns, orders in ((0, slice(0, 3), 6), (1, slice(1, 3), 2)):
         counts = torch.unique(shuffled[:, 0, row, columns], dim=0, return_counts=True)[1]
         assert len(counts) == orders
@@ -194,7 +180,7 @@ def test_autocast_and_gradients():
 
 def test_kinds():
     for channels, ways in ((3, 3), (1, 4)):
-        assert_uniform(draw(4000, channels, (8, 8)).kinds, 0, ways - 1)
+        assert_all_equally_often(draw(4000, channels, (8, 8)).kinds, 0, ways - 1)
 
 
 @pytest.mark.parametrize(
@@ -209,13 +195,13 @@ def test_boxes(field, most, sides):
     shape = (64, 32)
     boxes = getattr(draw(4000, 3, shape), field)
     counts = (boxes[..., 2:].prod(2) > 0).sum(1)
-    assert_uniform(counts, 1, most)
+    assert_all_equally_often(counts, 1, most)
     real = boxes[boxes[..., 2:].prod(2) > 0]
     for axis, (low, high) in enumerate(sides):
         starts, lengths = real[:, axis], real[:, 2 + axis]
-        assert_uniform(lengths, low, high)
+        assert_all_equally_often(lengths, low, high)
         for length in {low, high}:
-            assert_uniform(starts[lengths == length], 0, shape[axis] - length)
+            assert_all_equally_often(starts[lengths == length], 0, shape[axis] - length)
     assert torch.corrcoef(real[:, 2:].double().T)[0, 1].abs() < 5 / math.sqrt(len(real))
 
 
@@ -228,7 +214,7 @@ def test_small_images_have_boxes_of_at_least_one_voxel():
 
 def test_colors_are_uniform():
     colors = draw(2000, 3, (8, 8)).colors
-    assert_uniform((colors.flatten() * 10).floor(), 0, 9)
+    assert_all_equally_often((colors.flatten() * 10).floor(), 0, 9)
 
 
 # Errors

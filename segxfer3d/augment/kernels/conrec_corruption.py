@@ -1,4 +1,4 @@
-"""Compiled loops for ConRec's corruption on a CPU: what box_corruption.py does with whole tensors elsewhere.
+"""Compiled loops for ConRec's corruption on a CPU: what conrec_parts.py does with whole tensors elsewhere.
 
 Images have three spatial axes; the first of a two-dimensional one has length 1. Boxes are (start, start, start, length,
 length, length). Both ways give the same from the same draw.
@@ -107,7 +107,7 @@ def corrupt(
     where: np.ndarray,
     blacked: np.ndarray,
 ) -> None:
-    """Write what box_corruption.Corrupted holds, but for mapped images, which stay as they are in ``corrupted``.
+    """Write what conrec_corruption.Corrupted holds, but for mapped images, which stay as they are in ``corrupted``.
 
     Args:
         images, corrupted, blacked: (N, C, X, Y, Z) float32.

@@ -1,105 +1,22 @@
-"""Compiled loops of the Models Genesis corruption: each draws parameters of one part, or applies given ones.
+"""Compiled loops of the Models Genesis corruption: each applies the drawn parameters of one part to a cube.
 
-Random numbers come from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): 64-bit integers only, so the same
-seed gives the same cube on any machine and with any version of NumPy. Whole numbers below n are taken as the
-upper part of a 32-bit number times n, which favors some of them by at most n / 2**32.
+The order of a window's voxels and the noise of painting come from SplitMix64 here, from streams of their own.
 
 All in one file, because Numba's cache would not notice a change in another one.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from segxfer3d.augment.compiled import compiled
+from segxfer3d.augment.kernels.genesis_draws import IN_PAINTING, NOISE, ORDER, OUT_PAINTING
+from segxfer3d.augment.kernels.splitmix64 import STEP, mix, stream
 
-STEP = np.uint64(0x9E3779B97F4A7C15)
 CURVE_POINTS = 1000
-IN_PAINTING, OUT_PAINTING = 1, 2
-FLIPS, WINDOWS, INTENSITY, PAINTING, ORDER, NOISE = range(6)  # the parts that have random streams of their own
 
-_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
-_S11, _S27, _S30, _S31, _S32, _S40 = (np.uint64(bits) for bits in (11, 27, 30, 31, 32, 40))
+_S32, _S40 = np.uint64(32), np.uint64(40)
 _BUCKETS = 4096  # a power of two, so that a number times it is exact
-_MARGIN = 3
-
-
-@compiled
-def mix(number: np.uint64) -> np.uint64:
-    """Scramble 64 bits (one to one)."""
-    number = (number ^ (number >> _S30)) * _MULTIPLY_1
-    number = (number ^ (number >> _S27)) * _MULTIPLY_2
-    return number ^ (number >> _S31)
-
-
-@compiled
-def stream(seed: np.uint64, part: int) -> np.uint64:
-    """Where the random numbers of one part of the corruption start."""
-    return mix(mix(seed + STEP) + STEP * np.uint64(part))
-
-
-@compiled
-def _uniform(state: np.ndarray) -> float:
-    """The next number in [0, 1), 53 bits."""
-    state[0] += STEP
-    return float(mix(state[0]) >> _S11) * 2.0**-53
-
-
-@compiled
-def _between(state: np.ndarray, low: int, high: int) -> Any:
-    """The next whole number from low to high, both included."""
-    state[0] += STEP
-    return low + np.int64(((mix(state[0]) >> _S32) * np.uint64(high - low + 1)) >> _S32)
-
-
-@compiled
-def draw_flips(state: np.ndarray, coin: float, flips: np.ndarray) -> int:
-    """Fill flips (3,) with 0 (x), 1 (y) or 2 (nothing); returns how many there are."""
-    count = 0
-    while count < 3 and _uniform(state) < coin:
-        flips[count] = _between(state, 0, 2)
-        count += 1
-    return count
-
-
-@compiled
-def draw_windows(state: np.ndarray, shape: tuple[int, int, int], windows: np.ndarray) -> None:
-    """Fill windows (n, 6) with a start and a size along each axis."""
-    for i in range(len(windows)):
-        for axis in range(3):
-            size = _between(state, 1, max(1, shape[axis] // 10))
-            windows[i, axis] = _between(state, 0, shape[axis] - size)
-            windows[i, 3 + axis] = size
-
-
-@compiled
-def draw_box(state: np.ndarray, shape: tuple[int, int, int], painting: int, box: np.ndarray) -> None:
-    """Fill box (6,) with a start and a size along each axis."""
-    for axis in range(3):
-        side = shape[axis]
-        if painting == IN_PAINTING:
-            size = max(1, _between(state, side // 6, side // 3))
-        else:
-            size = side - _between(state, 3 * side // 7, 4 * side // 7)
-        margin = min(_MARGIN, (side - size) // 2)
-        box[axis] = _between(state, margin, side - size - margin)
-        box[3 + axis] = size
-
-
-@compiled
-def draw_boxes(state: np.ndarray, shape: tuple[int, int, int], painting: int, coin: float, boxes: np.ndarray) -> int:
-    """Fill boxes (5, 6); returns how many there are. Out-painting has its first box for certain."""
-    count = 0
-    while count < len(boxes):
-        certain = painting == OUT_PAINTING and count == 0
-        if not certain and _uniform(state) >= coin:
-            break
-        draw_box(state, shape, painting, boxes[count])
-        count += 1
-    return count
 
 
 @compiled
@@ -247,43 +164,6 @@ def fill_around(cube: np.ndarray, boxes: np.ndarray, key: np.uint64) -> None:
 
 
 @compiled
-def draw_all(
-    seed: np.uint64,
-    shape: tuple[int, int, int],
-    chances: np.ndarray,
-    flips: np.ndarray,
-    windows: np.ndarray,
-    controls: np.ndarray,
-    boxes: np.ndarray,
-) -> tuple[int, bool, bool, bool, int, int]:
-    """Draw one cube's parameters into the given arrays, each part from a stream of its own.
-
-    Returns the number of flips, whether to shuffle, whether to map intensities, whether upward, which
-    painting, the number of boxes. What is not applied is not drawn.
-    """
-    state = np.empty(1, dtype=np.uint64)
-    state[0] = stream(seed, FLIPS)
-    n_flips = draw_flips(state, chances[0], flips)
-    state[0] = stream(seed, WINDOWS)
-    shuffled = _uniform(state) < chances[1]
-    if shuffled:
-        draw_windows(state, shape, windows)
-    state[0] = stream(seed, INTENSITY)
-    mapped = _uniform(state) < chances[2]
-    increasing = mapped and _uniform(state) < 0.5
-    if mapped:
-        for i in range(2):
-            for j in range(2):
-                controls[i, j] = _uniform(state)
-    state[0] = stream(seed, PAINTING)
-    painting = n_boxes = 0
-    if _uniform(state) < chances[3]:
-        painting = IN_PAINTING if _uniform(state) < chances[4] else OUT_PAINTING
-        n_boxes = draw_boxes(state, shape, painting, chances[5], boxes)
-    return n_flips, shuffled, mapped, increasing, painting, n_boxes
-
-
-@compiled
 def apply_all(
     source: np.ndarray,
     seed: np.uint64,
@@ -305,35 +185,3 @@ def apply_all(
         fill_boxes(corrupted, boxes, stream(seed, NOISE))
     elif painting == OUT_PAINTING:
         fill_around(corrupted, boxes, stream(seed, NOISE))
-
-
-@compiled
-def corrupt_all(
-    cubes: np.ndarray,
-    seeds: np.ndarray,
-    chances: np.ndarray,
-    n_windows: int,
-    corrupted: np.ndarray,
-    targets: np.ndarray,
-) -> None:
-    """Draw and apply for every cube of a batch (B, X, Y, Z)."""
-    flips = np.empty(3, dtype=np.int8)
-    windows = np.empty((n_windows, 6), dtype=np.int32)
-    controls = np.empty((2, 2))
-    boxes = np.empty((5, 6), dtype=np.int32)
-    for i in range(len(cubes)):
-        n_flips, shuffled, mapped, increasing, painting, n_boxes = draw_all(
-            seeds[i], cubes[i].shape, chances, flips, windows, controls, boxes
-        )
-        apply_all(
-            cubes[i],
-            seeds[i],
-            flips[:n_flips],
-            windows if shuffled else windows[:0],
-            controls if mapped else controls[:0],
-            increasing,
-            painting,
-            boxes[:n_boxes],
-            corrupted[i],
-            targets[i],
-        )
