@@ -211,6 +211,22 @@ def summarize_lesions(cases: Sequence[Mapping[str, Any]], lesions: Sequence[Mapp
     return summary
 
 
+def lesion_summary(cases: Sequence[Mapping[str, Any]], lesions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """:func:`summarize_lesions` of all classes together, under names that say what they are of."""
+    scans: dict[str, dict[str, Any]] = {}
+    for row in cases:
+        scan = scans.setdefault(row["case"], {"case": row["case"], "lesions": 0, "found": 0, "false_positives": 0})
+        for name in ("lesions", "found", "false_positives"):
+            scan[name] += row[name]
+    summary = summarize_lesions(list(scans.values()), lesions)
+    plain = ("lesions", "false_positives", "false_positives_per_scan")
+    return {
+        name if name in plain or name.startswith(("lesion_", "found_lesion_")) else f"lesion_{name}": value
+        for name, value in summary.items()
+        if name != "scans"
+    }
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 

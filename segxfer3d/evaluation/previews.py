@@ -6,7 +6,8 @@
 * **slices**: one slice each of three cases that are the same in every run on the same test part (the lower quartile,
   the median and the upper quartile of the labels' volumes), so that reports can set runs side by side.
 
-Of 2D data all of them are whole pictures. Images are uint8; CT is shown in the lung window.
+Of 2D data all of them are whole pictures, of large ones every second, third ... pixel. Images are uint8; CT is shown in
+the lung window.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from segxfer3d.evaluation.slices import largest_slice
 
 FILE = "previews.npz"
 SIDE = 96  # voxels
+IMAGE_SIDE = 512  # pixels
 LUNG_WINDOW = (-1350.0, 150.0)  # HU: level -600, width 1500
 ROLES = ("best", "median", "worst")
 SHARED = "shared"
@@ -64,6 +66,11 @@ class Preview:
         number = largest_slice(self.label if self.label.any() else self.prediction)
         window = (slice(None), slice(None), slice(number, number + 1))
         return self._part(window)
+
+    def thinned(self, side: int = IMAGE_SIDE) -> Preview:
+        """At most ``side`` pixels along each axis: every second, third ... pixel of a larger one."""
+        step = -(-max(self.label.shape) // side)
+        return self._part((slice(None, None, step),) * self.label.ndim) if step > 1 else self
 
     def _part(self, window: tuple[slice, ...]) -> Preview:
         image = self.image[(slice(None), *window)]
@@ -126,12 +133,8 @@ def in_window(unit: NDArray[Any], window: tuple[float, float] | None) -> NDArray
     return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
 
 
-def write_previews(folder: Path, previews: Sequence[Preview]) -> Path:
-    """Write ``previews.npz`` into a run's folder, whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+def pack(previews: Sequence[Preview]) -> bytes:
+    """The content of ``previews.npz``; a run writes it under the name :data:`FILE`."""
     index = [
         {"case": p.case, "roles": list(p.roles), "dice": float(p.dice), "spacing": [float(s) for s in p.spacing]}
         for p in previews
@@ -142,8 +145,17 @@ def write_previews(folder: Path, previews: Sequence[Preview]) -> Path:
         arrays |= {f"{name}_{i}": array for name, array in parts.items()}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def write_previews(folder: Path, previews: Sequence[Preview]) -> Path:
+    """Write ``previews.npz`` into a run's folder, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     path = folder / FILE
-    files.write_bytes(path, content.getvalue())
+    files.write_bytes(path, pack(previews))
     return path
 
 
@@ -158,7 +170,7 @@ def read_previews(folder: Path) -> list[Preview]:
         return []
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            found = [
+            previews = [
                 Preview(
                     case=str(entry["case"]),
                     roles=tuple(str(role) for role in entry["roles"]),
@@ -170,13 +182,13 @@ def read_previews(folder: Path) -> list[Preview]:
                 )
                 for i, entry in enumerate(json.loads(str(arrays["index"])))
             ]
-        for preview in found:
+        for preview in previews:
             shapes = {preview.image.shape[1:], preview.label.shape, preview.prediction.shape}
             if len(shapes) > 1 or preview.label.ndim not in (2, 3) or len(preview.spacing) != preview.label.ndim:
                 raise ValueError(f"arrays of {preview.case} do not fit each other")
     except Exception as error:  # a damaged archive raises almost anything
         raise InputError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
-    return found
+    return previews
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -47,7 +47,7 @@ def largest_slice(label: NDArray[Any], plane: str = "axial") -> int:
     axis = _plane(plane)[0]
     counts = np.count_nonzero(label, axis=tuple(i for i in range(3) if i != axis))
     if not counts.any():
-        return label.shape[axis] // 2
+        return int(label.shape[axis] // 2)
     best = np.flatnonzero(counts == counts.max())
     return int(best[len(best) // 2])
 

@@ -20,15 +20,26 @@ from torch.utils.data import Dataset
 from segxfer3d.data.case import Case
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation import previews
-from segxfer3d.evaluation.lesions import measure_lesions, summarize_lesions
+from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
 from segxfer3d.evaluation.previews import SHARED, Preview
 from segxfer3d.evaluation.slices import to_ras
+from segxfer3d.evaluation.summary import format_table
 from segxfer3d.inference.labels import class_index
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import Session
 
-LESION_MEASURES = ("lesion_sensitivity", "false_positives_per_scan", "lesion_f1", "lesion_surface_dice")
+__all__ = [
+    "CaseDataset",
+    "CaseTable",
+    "Table",
+    "format_table",
+    "lesion_summary",
+    "prepare_case",
+    "save_previews",
+    "to_native",
+]
+
 CACHED_VOXELS = 500_000_000  # validation cases kept in memory: 2 GB of float32
 
 
@@ -246,22 +257,6 @@ class CaseTable(Table):
         return Preview(item["case"], (), 0.0, shown[None], labeled, predicted, spacing)
 
 
-def lesion_summary(cases: Sequence[dict[str, Any]], lesions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """:func:`summarize_lesions` of all classes together, under names that say what they are of."""
-    scans: dict[str, dict[str, Any]] = {}
-    for row in cases:
-        scan = scans.setdefault(row["case"], {"case": row["case"], "lesions": 0, "found": 0, "false_positives": 0})
-        for name in ("lesions", "found", "false_positives"):
-            scan[name] += row[name]
-    found = summarize_lesions(list(scans.values()), lesions)
-    plain = ("lesions", "false_positives", "false_positives_per_scan")
-    return {
-        name if name in plain or name.startswith(("lesion_", "found_lesion_")) else f"lesion_{name}": value
-        for name, value in found.items()
-        if name != "scans"
-    }
-
-
 def save_previews(session: Session, evaluator: SupervisedEvaluator, table: Table) -> None:
     """Keep a few of the cases that ``table`` measured as ``previews.npz``, see :mod:`segxfer3d.evaluation.previews`.
 
@@ -287,25 +282,3 @@ def save_previews(session: Session, evaluator: SupervisedEvaluator, table: Table
                 kept.append(replace(cropped, roles=(SHARED,), dice=dice[case]))
     network.train(training)
     previews.write_previews(session.folder, kept)
-
-
-def format_table(title: str, summary: dict[str, Any]) -> str:
-    """A short table of a summary for the console."""
-    cases, patients = summary["cases"], summary["patients"]
-    lines = [f"{title}: {cases} case{'s' * (cases != 1)}"]
-    if patients != cases:
-        lines[0] += f" of {patients} patient{'s' * (patients != 1)}"
-    if summary["empty_labels"]:
-        lines[0] += f", {summary['empty_labels']} with an empty label"
-    lines.append(f"  {'measure':<24}{'mean':>8}{'std over cases':>18}")
-    for name, value in summary.items():
-        if name.startswith(("dice", "iou")) and not name.endswith("_std"):
-            lines.append(f"  {name:<24}{value:>8.3f}{summary[f'{name}_std']:>18.3f}")
-    for name in ("genesis_dice", "genesis_iou"):
-        lines.append(f"  {name:<24}{summary[name]:>8.3f}{'(voxels pooled)':>18}")
-    if "lesions" in summary:
-        lines.append(f"  {summary['lesions']} lesions, {summary['false_positives']} false positives")
-        for name in LESION_MEASURES:
-            value = summary[name]
-            lines.append(f"  {name:<32}{'–' if value is None else f'{value:.3f}'}")
-    return "\n".join(lines)

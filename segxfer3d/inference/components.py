@@ -20,7 +20,7 @@ IMAGE_COLUMNS = (
 )  # fmt: skip
 
 
-def component_columns(dims: int) -> tuple[str, ...]:
+def columns_of(dims: int) -> tuple[str, ...]:
     """The columns of the rows that :func:`components` gives for masks of 2 or 3 dimensions."""
     return COMPONENT_COLUMNS if dims == 3 else IMAGE_COLUMNS
 

@@ -1,8 +1,9 @@
-"""From probabilities to classes: which class a voxel or pixel gets, and the label map that is written."""
+"""From logits to classes: probabilities on the file's grid, which class a voxel or pixel gets, and the label map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,24 @@ from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
 
-__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "to_label_map"]
+__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "probabilities_on_file", "to_label_map"]
 
 MASK_THRESHOLD = 0.5
+
+
+def probabilities_on_file(logits: torch.Tensor, item: Mapping[str, Any], preprocessing: Any) -> torch.Tensor:
+    """What a network says of a case, on the grid of the case's file.
+
+    Args:
+        logits: (K, *spatial), of the network, on any device.
+        item: of the case, as ``preprocessing.read`` gave it.
+        preprocessing: a :class:`~segxfer3d.data.preprocessing.protocol.Preprocessing`.
+
+    Returns:
+        (K, *file grid) float32 in [0, 1], on the CPU.
+    """
+    restored: torch.Tensor = preprocessing.restore(torch.sigmoid(logits.float()).cpu(), item)
+    return restored
 
 
 def class_index(probabilities: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,6 @@ Every file is written whole or not at all, see :mod:`segxfer3d.files`.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 from collections.abc import Mapping, Sequence
@@ -87,11 +86,7 @@ def write_components(path: Path, rows: Sequence[Mapping[str, Any]], columns: Seq
     Raises:
         InputError: it cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns))
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(path, text.getvalue())
+    files.write_rows(path, rows, columns)
 
 
 def _write_png(path: Path, image: Image.Image) -> None:

@@ -16,8 +16,9 @@ from tests.jobs.test_volumes import BUNDLES, pytestmark  # noqa: F401  (the same
 def preview(shape=(20, 18, 16), case="a", roles=("best",)):
     rng = np.random.default_rng(0)
     label = np.zeros(shape, np.uint8)
-    label[2:6, 3:7, 4:9] = 1
-    return Preview(case, roles, 0.5, rng.integers(256, size=(1, *shape), dtype=np.uint8), label, label, (1.0, 1.0, 2.0))
+    label[(slice(2, 6), slice(3, 7), slice(4, 9))[: len(shape)]] = 1
+    image, spacing = rng.integers(256, size=(1, *shape), dtype=np.uint8), (1.0, 1.0, 2.0)[: len(shape)]
+    return Preview(case, roles, 0.5, image, label, label, spacing)
 
 
 def test_best_median_and_worst_are_kept_and_three_that_all_runs_share():
@@ -44,6 +45,13 @@ def test_a_crop_is_around_the_largest_piece_and_inside_the_volume():
     assert [(part.start, part.stop) for part in window] == [(104, 200), (0, 96), (14, 110)]
     assert mask[window].shape == (96, 50, 96)
     assert crop_around(np.zeros((100, 4)), 10) == (slice(45, 55), slice(0, 10))
+
+
+def test_large_pictures_are_thinned():
+    large = preview((1025, 40))
+    assert large.thinned().label.shape == (342, 14)
+    assert large.thinned().image.shape == (1, 342, 14)
+    assert preview((512, 40)).thinned().label.shape == (512, 40)
 
 
 def test_the_lung_window_is_of_hu():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, component_columns, components
+from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, columns_of, components
 
 
 def test_in_world_millimeters():
@@ -20,7 +20,7 @@ def test_in_world_millimeters():
     assert big["volume_mm3"] == 16.0
     assert big["equivalent_diameter_mm"] == round((6 * 16 / np.pi) ** (1 / 3), 3)
     assert (big["center_x_mm"], big["center_y_mm"], big["center_z_mm"]) == (4.25, -14.25, 26.0)
-    assert tuple(big) == component_columns(3) == COMPONENT_COLUMNS
+    assert tuple(big) == columns_of(3) == COMPONENT_COLUMNS
     assert components(np.zeros((3, 3, 3), np.uint8), "b", classes={1: "nodule"}, affine=np.eye(4)) == []
 
 
@@ -36,7 +36,7 @@ def test_in_pixels():
         ("cat", 2, 1),
         ("dog", 1, 1),
     ]
-    assert tuple(rows[0]) == component_columns(2) == IMAGE_COLUMNS
+    assert tuple(rows[0]) == columns_of(2) == IMAGE_COLUMNS
     assert rows[0]["center_x_pixels"] == round((2 * (4 + 5 + 6) + 7) / 7, 3)
     assert rows[0]["center_y_pixels"] == round((3 * 0 + 3 * 1 + 2) / 7, 3)
     assert (rows[1]["center_x_pixels"], rows[1]["center_y_pixels"]) == (19.0, 8.0)

@@ -1,0 +1,93 @@
+"""Pictures of a few of the cases that a table measured; what they are is :mod:`segxfer3d.evaluation.previews`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from monai.engines import SupervisedEvaluator
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
+from segxfer3d.evaluation.case_table import CaseTable
+from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
+from segxfer3d.evaluation.slices import to_ras
+from segxfer3d.inference.labels import class_index, probabilities_on_file
+from segxfer3d.networks.forward import unwrap
+
+
+def take_previews(evaluator: SupervisedEvaluator, table: CaseTable) -> list[Preview]:
+    """A few of the cases that ``table`` measured: best, median and worst, and three that all runs share.
+
+    Which they are is known only after all are measured, so the network sees them once more: six cases at most.
+
+    Args:
+        evaluator: that the table was filled by; its network is left in the mode it is in.
+        table: after a pass.
+    """
+    dice = {row["case"]: row["dice"] for row in table.rows}
+    previews: list[Preview] = []
+    network = unwrap(evaluator.network)
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        index_of = {case.name: index for index, case in enumerate(table.dataset.cases)}
+        for case, roles in choose(table.rows).items():
+            whole = preview_case(evaluator, table, index_of[case])
+            volume = whole.label.ndim == 3
+            small = whole.cropped() if volume else whole.thinned()
+            if by_dice := tuple(role for role in roles if role != SHARED):
+                previews.append(replace(small, roles=by_dice, dice=dice[case]))
+            if SHARED in roles:
+                previews.append(replace(small.sliced() if volume else small, roles=(SHARED,), dice=dice[case]))
+    network.train(training)
+    return previews
+
+
+def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -> Preview:
+    """The case of this index as it was measured, whole and without roles: a volume in RAS, or an image."""
+    item = table.dataset[index]
+    on_file = table.measured == "file" and table.preprocessing is not None
+    batch = [item] if on_file else default_collate([item])
+    images, target = evaluator.prepare_batch(batch, evaluator.state.device)
+    logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
+    if table.preprocessing is not None and on_file:
+        return _on_file(item, logits, table.preprocessing)
+    counts = target[0, -1:].cpu() != 0
+    return Preview(
+        case=table.dataset.cases[index].name,
+        roles=(),
+        dice=0.0,
+        image=in_window(images[0].float().cpu().numpy(), None),
+        label=class_index(target[0, :-1].cpu() * counts).numpy(),
+        prediction=class_index(torch.sigmoid(logits.float()).cpu() * counts).numpy(),
+        spacing=(1.0, 1.0),
+    )
+
+
+def _on_file(item: Item, logits: Tensor, preprocessing: Preprocessing) -> Preview:
+    """A case on its file's grid; the image is what the network saw, brought back."""
+    probabilities = probabilities_on_file(logits, item, preprocessing).as_subclass(Tensor)
+    label = item["label"].as_subclass(Tensor)
+    if "valid" in item:
+        probabilities, label = probabilities * (item["valid"] != 0), label * (item["valid"] != 0)
+    image = preprocessing.restore(item["image"].as_subclass(Tensor), item).as_subclass(Tensor)
+    shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
+    truth, predicted = class_index(label).numpy(), class_index(probabilities).numpy()
+    if preprocessing.dims == 2:
+        return Preview(item["case"], (), 0.0, shown, truth, predicted, (1.0, 1.0))
+    affine = np.asarray(item["label"].affine)
+    channels = [to_ras(channel, affine)[0] for channel in shown]
+    (truth, spacing), (predicted, _) = to_ras(truth, affine), to_ras(predicted, affine)
+    return Preview(item["case"], (), 0.0, np.stack(channels), truth, predicted, spacing)
+
+
+def _window(preprocessing: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The HU that became 0 and 1; None where intensities have no unit."""
+    if preprocessing.get("intensity") != "window":
+        return None
+    return preprocessing["window_low"], preprocessing["window_high"]

@@ -1,0 +1,102 @@
+"""What there is to segment: a file or a folder that a user names, of the kind that the model is for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from segxfer3d.data.case import Case
+from segxfer3d.data.io.images import ENDINGS
+from segxfer3d.data.io.volumes import FORMATS, volume_name
+from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.errors import InputError, some
+
+KINDS = {2: "image", 3: "volume"}
+_MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
+_EXPECTED = {
+    2: f"an image ({', '.join(ENDINGS)}) or a folder of images",
+    3: f"a volume ({', '.join(FORMATS)} or a DICOM folder) or a folder of volumes",
+}
+
+
+def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[Case, ...]:
+    """The cases at a path: a file, a folder with a DICOM series, or everything of the kind below a folder.
+
+    A case of a folder is named by its path below the folder without the ending, parts joined by "_".
+
+    Args:
+        path: of a file or a folder.
+        dims: of the model's data: 3 for volumes, 2 for images.
+        checkpoint: of the model, for messages.
+
+    Raises:
+        InputError: nothing there, files of the other kind only (the message says which the model is for), or two
+            files of one name.
+    """
+    target = Path(path)
+    if not str(path) or not target.exists():
+        raise InputError(f"input {str(path) or '(none)'}: no such file or folder; expected {_EXPECTED[dims]}")
+    if target.is_file():
+        kinds = kinds_of(target)
+        if dims in kinds:
+            return (Case(kinds[dims], target),)
+        if not kinds:
+            raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
+        raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
+    files = _below(target, dims)
+    if not files:
+        other = _below(target, 5 - dims)
+        if target in other.values():  # a DICOM folder
+            raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
+        if other:
+            listed = some([file.name for file in other.values()], 3, ", ")
+            raise InputError(
+                f"{_model(dims, checkpoint)}; the folder {target} holds {KINDS[5 - dims]}s only ({listed}); "
+                f"expected {_EXPECTED[dims]}"
+            )
+        raise InputError(f"input {target}: no {KINDS[dims]}s in this folder")
+    return tuple(Case(name or target.name, file) for name, file in files.items())
+
+
+def kinds_of(path: Path) -> dict[int, str]:
+    """Of a file or a DICOM folder: dimensions of what its name says that it holds, to the case's name."""
+    kinds = {}
+    if name := volume_name(path):
+        kinds[3] = name
+    if path.suffix.lower() in ENDINGS:
+        kinds[2] = path.stem
+    return kinds
+
+
+def wrong_kind(path: Path, *, dims: int, checkpoint: str = "") -> InputError:
+    """The error for a volume given to a model of images, or the other way round."""
+    return InputError(
+        f"{_model(dims, checkpoint)}; {path} is {'a volume' if dims == 2 else 'an image'}; expected {_EXPECTED[dims]}"
+    )
+
+
+def _model(dims: int, checkpoint: str) -> str:
+    return f"checkpoint {checkpoint}: {_MODELS[dims]}" if checkpoint else _MODELS[dims]
+
+
+def _below(folder: Path, dims: int) -> dict[str, Path]:
+    return volumes_below(folder) if dims == 3 else images_below(folder)
+
+
+def images_below(folder: Path) -> dict[str, Path]:
+    """Map names to the images at any depth of a folder, sorted; hidden files are passed over.
+
+    Raises:
+        InputError: two images of one name, such as ``a.jpg`` beside ``a.png``.
+    """
+    images: dict[str, Path] = {}
+    for place, subfolders, files in os.walk(folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for path in sorted(Path(place, name) for name in files if not name.startswith(".")):
+            if path.suffix.lower() not in ENDINGS:
+                continue
+            name = "_".join([*path.relative_to(folder).parts[:-1], path.stem])
+            if name in images:
+                raise InputError(f"{folder}: two images are called {name}: {images[name]} and {path}")
+            images[name] = path
+    return images

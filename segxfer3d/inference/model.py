@@ -1,0 +1,259 @@
+"""A trained model as a value: load it, and predict masks of new volumes or images; no run is needed.
+
+Example:
+    >>> model = load_model("runs/finetune/model.pt")  # doctest: +SKIP
+    >>> prediction = model.predict("scan.nii.gz")  # doctest: +SKIP
+    >>> prediction.mask.shape, prediction.probabilities.shape  # doctest: +SKIP
+    ((512, 512, 300), torch.Size([1, 512, 512, 300]))
+    >>> write_prediction("masks", prediction)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segxfer3d.data import preprocessing as preprocessings
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
+from segxfer3d.errors import InputError
+from segxfer3d.inference.components import Row, components
+from segxfer3d.inference.inputs import KINDS, find_inputs, kinds_of, wrong_kind
+from segxfer3d.inference.labels import probabilities_on_file, to_label_map
+from segxfer3d.inference.windows import WindowInferer
+from segxfer3d.inference.write import write_mask, write_probability, write_volume
+from segxfer3d.networks import SegmentationNetwork, build
+from segxfer3d.networks.forward import NetworkForward, layout_of
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.initialize import TransferReport, load_all
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one case, on the grid of the case's file.
+
+    Attributes:
+        name: of the case.
+        probabilities: (K, X, Y, Z) or (K, rows, columns) float32 in [0, 1], a channel for each class.
+        mask: label values (X, Y, Z) or (rows, columns); 0 is background.
+        affine: of a volume, (4, 4) voxel index to world millimeters, RAS+; None for an image.
+        classes: label value to name, in the order of the channels.
+    """
+
+    name: str
+    probabilities: Tensor
+    mask: NDArray[np.integer]
+    affine: NDArray[np.float64] | None
+    classes: dict[int, str]
+
+    def components(self) -> list[Row]:
+        """The connected components of the mask, see :func:`~segxfer3d.inference.components.components`."""
+        return components(self.mask, self.name, classes=self.classes, affine=self.affine)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with what inference has to repeat.
+
+    Attributes:
+        network: in evaluation mode.
+        preprocessing: of every case.
+        classes: label value to name.
+        patch_size: of the windows that a volume is seen through; the size of images.
+        provenance: data and cases that it was trained on.
+        path: of the checkpoint.
+        inferer: how the network is applied: sliding windows, or a batch at once.
+        transfer: which tensor of the checkpoint went where.
+        batch_size: images of a forward pass.
+    """
+
+    network: SegmentationNetwork
+    preprocessing: Preprocessing
+    classes: dict[int, str]
+    patch_size: tuple[int, ...]
+    provenance: dict[str, Any]
+    path: str
+    inferer: Inferer
+    transfer: TransferReport
+    batch_size: int = 4
+
+    @property
+    def dims(self) -> int:
+        """3 for a model of volumes, 2 for one of images."""
+        return self.preprocessing.dims
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def case_set(self, cases: Iterable[Case]) -> CaseSet:
+        """Unlabeled cases as a data set that :func:`~segxfer3d.data.check.check` and ``preprocessing.read`` take."""
+        cases = tuple(cases)
+        root = Path(cases[0].image).parent if cases else Path()
+        channels = self.preprocessing.as_dict().get("channels", 1)
+        return CaseSet(
+            root, "folder", self.dims, cases, classes=self.classes, channels=channels, official=False
+        )  # fmt: skip
+
+    def inputs(self, path: str | Path) -> CaseSet:
+        """What there is to segment at a path, see :func:`~segxfer3d.inference.inputs.find_inputs`.
+
+        Raises:
+            InputError: as there; a file of the wrong kind is refused with a sentence that says which.
+        """
+        return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path))
+
+    def predict(self, image: str | Path | Case) -> Prediction:
+        """Segment one file, or a folder with one DICOM series.
+
+        Raises:
+            InputError: it cannot be read, or it is a volume and this a model of images, or the other way round.
+        """
+        return next(self.predict_each([image]))
+
+    def predict_each(self, images: Iterable[str | Path | Case]) -> Iterator[Prediction]:
+        """Segment files in turn; images pass the network ``batch_size`` at a time.
+
+        Raises:
+            InputError: as :meth:`predict`, when it comes to the file.
+        """
+        size = self.batch_size if self.dims == 2 else 1
+        cases = map(self._case, images)
+        while batch := list(itertools.islice(cases, size)):
+            case_set = self.case_set(batch)
+            items = [self.preprocessing.read(case, case_set, label=False) for case in batch]
+            for item, logits in zip(items, self.logits(items), strict=True):
+                yield self._prediction(item, logits)
+
+    def logits(self, items: list[Item]) -> Tensor:
+        """What the network makes of cases that preprocessing read: (N, K, *spatial), on the network's device."""
+        images = network_input(items).to(self.device)
+        with torch.no_grad():
+            result: Tensor = self.inferer(images, self.network)
+        return result
+
+    def _case(self, image: str | Path | Case) -> Case:
+        if isinstance(image, Case):
+            path, case = Path(image.image), image
+        else:
+            path = Path(image)
+            case = Case(kinds_of(path).get(self.dims, path.name), path)
+        if (kinds := kinds_of(path)) and self.dims not in kinds:
+            raise wrong_kind(path, dims=self.dims, checkpoint=self.path)
+        if not path.exists():
+            raise InputError(f"{path}: no such {KINDS[self.dims]}")
+        return case
+
+    def _prediction(self, item: Item, logits: Tensor) -> Prediction:
+        probabilities = probabilities_on_file(logits, item, self.preprocessing)
+        affine = getattr(probabilities, "affine", None)
+        plain = probabilities.as_subclass(Tensor)
+        return Prediction(
+            name=item["case"],
+            probabilities=plain,
+            mask=to_label_map(plain, list(self.classes)),
+            affine=None if affine is None else np.asarray(affine, np.float64),
+            classes=self.classes,
+        )
+
+
+def network_input(items: Iterable[Item]) -> Tensor:
+    """The images of cases that preprocessing read, as one batch (N, C, *spatial) float32 in [0, 1].
+
+    All have one shape: images do, and of volumes there is one in a batch.
+    """
+    images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def write_prediction(folder: str | Path, prediction: Prediction, *, probabilities: bool = False) -> Path:
+    """Write the mask of a case in the geometry of its file: ``NAME_mask.nii.gz``, or ``NAME_mask.png`` of an image.
+
+    Args:
+        folder: where to.
+        prediction: of the case.
+        probabilities: write ``NAME_CLASS_probability.nii.gz`` (or ``.png``, 16 bits) of each class too.
+
+    Returns:
+        the mask's file.
+
+    Raises:
+        InputError: a file cannot be written; or as :func:`~segxfer3d.inference.write.write_mask`.
+    """
+    folder, affine = Path(folder), prediction.affine
+    ending = ".png" if affine is None else ".nii.gz"
+    path = folder / f"{prediction.name}_mask{ending}"
+    if affine is None:
+        write_mask(path, prediction.mask, prediction.classes)
+    else:
+        write_volume(path, prediction.mask, affine)
+    if probabilities:
+        for channel, name in zip(prediction.probabilities.numpy(), prediction.classes.values(), strict=True):
+            file = folder / f"{prediction.name}_{name}_probability{ending}"
+            if affine is None:
+                write_probability(file, channel)
+            else:
+                write_volume(file, channel, affine)
+    return path
+
+
+def load_model(
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    channels_last: bool = True,
+    overlap: float = 0.25,
+    batch_size: int = 4,
+    amp: bool = False,
+    progress: bool = False,
+) -> Model:
+    """A fine-tuned model from its file, every part loaded, in evaluation mode.
+
+    Args:
+        path: ``model.pt`` of a fine-tuning run.
+        device: where the network goes.
+        channels_last: the memory layout that is faster on most devices.
+        overlap: of sliding windows, a share of a window.
+        batch_size: windows, or images, of a forward pass.
+        amp: compute in bf16 where autocast does.
+        progress: show a bar of windows.
+
+    Raises:
+        InputError: no such file, not a model of this package, or a pretrained one, which segments nothing yet.
+    """
+    if not str(path):
+        raise InputError("checkpoint: expected model.pt of a fine-tuning run (--checkpoint runs/.../model.pt)")
+    content = checkpoint.read_model(path)
+    if not content["classes"]:
+        raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
+    preprocessing = preprocessings.from_dict(content["preprocessing"])
+    network = build(content["network"])
+    transfer = load_all(network, content["state_dict"], str(path))
+    network.to(device).eval()
+    if channels_last:
+        network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
+    patch_size = tuple(content["provenance"]["patch_size"])
+    inferer: Inferer = NetworkForward(amp, channels_last)
+    if preprocessing.dims == 3:
+        inferer = WindowInferer(patch_size, overlap, batch_size, amp, channels_last, progress)
+    return Model(
+        network=network,
+        preprocessing=preprocessing,
+        classes=content["classes"],
+        patch_size=patch_size,
+        provenance=content["provenance"],
+        path=str(path),
+        inferer=inferer,
+        transfer=transfer,
+        batch_size=batch_size,
+    )

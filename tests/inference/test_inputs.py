@@ -1,0 +1,79 @@
+"""What there is to segment at a path."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from segxfer3d.data.io.images import ENDINGS
+from segxfer3d.errors import InputError
+from segxfer3d.inference.inputs import find_inputs
+from tests.data.image_files import noise, save
+
+
+def volume(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), path)
+    return path
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return save(path, noise((8, 8)))
+
+
+def names(cases):
+    return {case.name: case.image for case in cases}
+
+
+def test_a_file_or_everything_of_the_kind_below_a_folder(tmp_path):
+    scan, deep = volume(tmp_path / "scan.nii.gz"), volume(tmp_path / "b" / "deep.nii")
+    first, second = picture(tmp_path / "a.png"), picture(tmp_path / "b" / "c" / "d.JPG")
+    picture(tmp_path / ".hidden.png")
+    (tmp_path / "notes.txt").write_text("x")
+    assert names(find_inputs(scan, dims=3)) == {"scan": scan}
+    assert names(find_inputs(tmp_path, dims=3)) == {"scan": scan, "b_deep": deep}
+    assert names(find_inputs(str(first), dims=2)) == {"a": first}
+    assert names(find_inputs(tmp_path, dims=2)) == {"a": first, "b_c_d": second}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_of_images(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    path.touch()
+    assert names(find_inputs(path, dims=2)) == names(find_inputs(tmp_path, dims=2)) == {"a": path}
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(InputError, match=r"input \(none\): no such file or folder; expected a volume"):
+        find_inputs("", dims=3)
+    with pytest.raises(InputError, match=r"input .*missing: no such file or folder; expected an image"):
+        find_inputs(tmp_path / "missing", dims=2)
+    with pytest.raises(InputError, match="no images in this folder"):
+        find_inputs(tmp_path, dims=2)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"notes\.txt: expected a volume \(\.nii\.gz, .*DICOM folder"):
+        find_inputs(tmp_path / "notes.txt", dims=3)
+
+
+def test_the_other_kind(tmp_path):
+    scan, image = volume(tmp_path / "v" / "scan.nii.gz"), picture(tmp_path / "i" / "a.png")
+    with pytest.raises(InputError, match=r"checkpoint m\.pt: a model of 2D images; .*scan\.nii\.gz is a volume"):
+        find_inputs(scan, dims=2, checkpoint="m.pt")
+    with pytest.raises(InputError, match=r"^a model of 3D volumes; .*a\.png is an image"):
+        find_inputs(image, dims=3)
+    with pytest.raises(InputError, match=r"m\.pt: a model of 2D images; the folder .*v holds volumes only \(scan\.nii"):
+        find_inputs(tmp_path / "v", dims=2, checkpoint="m.pt")
+    with pytest.raises(InputError, match=r"m\.pt: a model of 3D volumes; the folder .*i holds images only \(a\.png\)"):
+        find_inputs(tmp_path / "i", dims=3, checkpoint="m.pt")
+    dicom = tmp_path / "dicom"
+    dicom.mkdir()
+    (dicom / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(InputError, match="dicom is a volume"):
+        find_inputs(dicom, dims=2)
+
+
+def test_two_images_of_one_name(tmp_path):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"two images are called a: .*a\.jpg and .*a\.png"):
+        find_inputs(tmp_path, dims=2)

@@ -1,0 +1,140 @@
+"""A model as a value: what it predicts, and what it refuses; as a notebook would use it, without a run."""
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from segxfer3d.data.case import Case
+from segxfer3d.data.check import check
+from segxfer3d.data.io.images import resize_with_padding
+from segxfer3d.errors import InputError
+from segxfer3d.inference.model import load_model, write_prediction
+from tests.data.image_files import noise, save
+from tests.inference.models import image_model, volume_model
+
+AFFINE = np.array([[-1.5, 0, 0, 3], [0, -2.0, 0, 4], [0, 0, 3.0, 5], [0, 0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {"volumes": volume_model(folder / "volumes.pt"), "images": image_model(folder / "images.pt")}
+
+
+@pytest.fixture
+def scan(tmp_path):
+    array = np.random.default_rng(0).integers(-1000, 1000, (20, 18, 12)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(array, AFFINE), tmp_path / "scan.nii.gz")
+    return tmp_path / "scan.nii.gz"
+
+
+def test_a_notebook_segments_a_scan(models, scan):
+    model = load_model(models["volumes"], device="cpu")
+    prediction = model.predict(scan)
+    assert prediction.name == "scan"
+    assert prediction.mask.shape == (20, 18, 12)
+    assert prediction.probabilities.shape == (1, 20, 18, 12)
+    assert type(prediction.probabilities) is Tensor
+    assert 0 <= prediction.probabilities.min() < prediction.probabilities.max() <= 1
+    np.testing.assert_allclose(prediction.affine, AFFINE)
+    np.testing.assert_array_equal(prediction.mask, (prediction.probabilities[0] >= 0.5).numpy())
+    assert sum(row["voxels"] for row in prediction.components()) == (prediction.mask == 1).sum()
+    # the same by hand: to RAS, to [0, 1], through windows, back
+    volume = np.asarray(nibabel.load(scan).dataobj)[::-1, ::-1]
+    unit = torch.from_numpy((volume.astype(np.float32) + 1000) / 2000)[None, None]
+    with torch.no_grad():
+        expected = torch.sigmoid(model.inferer(unit, model.network))[0, 0].flip((0, 1))
+    torch.testing.assert_close(prediction.probabilities[0], expected)
+
+
+def test_a_notebook_segments_a_picture(models, tmp_path):
+    path = save(tmp_path / "a.png", noise((40, 64), seed=1))
+    model = load_model(models["images"])
+    prediction = model.predict(str(path))
+    assert prediction.name == "a"
+    assert prediction.affine is None
+    assert prediction.mask.shape == (40, 64)
+    padded = resize_with_padding(np.asarray(Image.open(path)).transpose(2, 0, 1), 32)
+    assert padded.content == (6, 0, 20, 32)
+    with torch.no_grad():
+        logits = model.network(torch.from_numpy(padded.array).float()[None] / 255)
+    picture = torch.sigmoid(logits)[:, :, 6:26]
+    expected = torch.nn.functional.interpolate(picture, size=(40, 64), mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(prediction.probabilities, expected, atol=1e-5, rtol=0)
+    assert {"pixels", "center_x_pixels"} <= prediction.components()[0].keys()
+
+
+def test_images_of_any_size_pass_in_batches(models, tmp_path):
+    sizes = {"a": (40, 64), "b": (32, 32), "c": (7, 90)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        save(tmp_path / f"{name}.png", noise(size, seed=seed))
+    model = load_model(models["images"], batch_size=2)
+    seen = []
+    model.network.register_forward_hook(lambda _, inputs, output: seen.append(len(output)))
+    report = check(model.inputs(tmp_path), progress=False)
+    predictions = list(model.predict_each(report.good))
+    assert {prediction.name: prediction.mask.shape for prediction in predictions} == sizes
+    assert seen == [2, 1]
+    alone = model.predict(report.good[1])
+    torch.testing.assert_close(alone.probabilities, predictions[1].probabilities, atol=1e-5, rtol=0)
+
+
+def test_files_of_a_volume(models, scan, tmp_path):
+    prediction = load_model(models["volumes"]).predict(scan)
+    path = write_prediction(tmp_path, prediction, probabilities=True)
+    assert path == tmp_path / "scan_mask.nii.gz"
+    mask = nibabel.load(path)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), prediction.mask)
+    np.testing.assert_allclose(mask.affine, AFFINE)
+    probability = nibabel.load(tmp_path / "scan_nodule_probability.nii.gz")
+    np.testing.assert_array_equal(np.asarray(probability.dataobj), prediction.probabilities[0].numpy())
+    np.testing.assert_allclose(probability.affine, AFFINE)
+
+
+def test_files_of_a_picture_of_several_classes(tmp_path):
+    model = load_model(image_model(tmp_path / "model.pt", {2: "cat", 5: "dog"}))
+    prediction = model.predict(save(tmp_path / "a.png", noise((40, 64), seed=1)))
+    assert set(np.unique(prediction.mask)) <= {0, 2, 5}
+    path = write_prediction(tmp_path, prediction, probabilities=True)
+    image = Image.open(path)
+    assert (path.name, image.mode, image.size) == ("a_mask.png", "P", (64, 40))
+    np.testing.assert_array_equal(np.asarray(image), prediction.mask)
+    for name, channel in zip(("cat", "dog"), prediction.probabilities.numpy(), strict=True):
+        written = np.asarray(Image.open(tmp_path / f"a_{name}_probability.png"))
+        np.testing.assert_allclose(written / 65535, channel, atol=1e-5)
+    one = load_model(image_model(tmp_path / "one.pt")).predict(tmp_path / "a.png")
+    assert set(np.unique(np.asarray(Image.open(write_prediction(tmp_path, one))))) <= {0, 255}
+
+
+def test_the_wrong_kind_is_refused_with_a_sentence_that_says_which(models, scan, tmp_path):
+    picture = save(tmp_path / "a.png", noise((8, 8)))
+    images, volumes = (load_model(models[kind]) for kind in ("images", "volumes"))
+    for predict in (images.predict, images.inputs, lambda path: images.predict(Case("scan", path))):
+        with pytest.raises(InputError, match=r"images\.pt: a model of 2D images; .*scan\.nii\.gz is a volume; expec"):
+            predict(scan)
+    for predict in (volumes.predict, volumes.inputs):
+        with pytest.raises(InputError, match=r"volumes\.pt: a model of 3D volumes; .*a\.png is an image; expected"):
+            predict(picture)
+
+
+def test_a_pretrained_model_or_none_is_refused(models, tmp_path):
+    with pytest.raises(InputError, match=r"a pretrained model, it segments nothing yet"):
+        load_model(volume_model(tmp_path / "pretrained.pt", {}))
+    with pytest.raises(InputError, match=r"checkpoint: expected model\.pt of a fine-tuning run"):
+        load_model("")
+    with pytest.raises(InputError, match="no such file"):
+        load_model(tmp_path / "missing.pt")
+    with pytest.raises(InputError, match=r"missing\.nii: no such"):
+        load_model(models["volumes"]).predict(tmp_path / "missing.nii")
+
+
+def test_what_a_model_says_of_itself(models):
+    model = load_model(models["volumes"], overlap=0.5, batch_size=1)
+    assert (model.dims, model.device.type, model.patch_size, model.classes) == (3, "cpu", (16, 16, 16), {1: "nodule"})
+    assert model.path == str(models["volumes"])
+    assert not model.network.training
+    assert not model.transfer.left
+    assert model.preprocessing.unit == "mm3"
