@@ -1,44 +1,16 @@
-"""Training and evaluation batches of images, and the table of images that were measured."""
+"""The table of images that were measured."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from ignite.engine import Engine
 from monai.engines import SupervisedEvaluator
-from torch import Tensor
 from torch.utils.data import default_collate
 
-from segxfer3d.augment.finetune_views import FinetuneViews
 from segxfer3d.evaluation.previews import Preview, in_window
 from segxfer3d.evaluation.tables import Table
 from segxfer3d.inference.labels import class_index
-from segxfer3d.losses import with_valid
-from segxfer3d.networks.forward import to_device, unwrap
-
-
-class ImagePreparation:
-    """Batches of :class:`~segxfer3d.data.preprocessing.images.HeldImages` as MONAI's trainer and evaluator take them.
-
-    Augmentation is drawn for the whole batch, on the training device.
-
-    Args:
-        size: of the images that the network sees, height and width.
-        augment: whether images are cropped and flipped, as in training.
-    """
-
-    def __init__(self, size: Sequence[int], augment: bool = False) -> None:
-        self.views = FinetuneViews(size, augment)
-
-    def __call__(
-        self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **_: Any
-    ) -> tuple[Tensor, Tensor]:
-        """The images (N, C, *size) in [0, 1], and their masks with what counts of them; see
-        :func:`~segxfer3d.losses.with_valid`."""
-        batch = self.views(to_device(batch, device))
-        return batch["image"], with_valid(batch["label"], batch.get("valid"))
+from segxfer3d.networks.forward import unwrap
 
 
 class ImageTable(Table):

@@ -79,13 +79,6 @@ class CaseDataset(Dataset[dict[str, Any]]):
         return item
 
 
-def prepare_case(
-    batch: dict[str, Any], device: torch.device | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Tensor, Tensor]:
-    """A case of :class:`CaseDataset` as a batch of one, for MONAI's evaluator; the label stays where it is."""
-    return batch["image"].as_tensor()[None].to(device, non_blocking=non_blocking), batch["label"][None]
-
-
 def to_native(probabilities: Tensor, image: MetaTensor, transform: Compose) -> MetaTensor:
     """Bring a prediction back to the grid of the file that ``image`` came from.
 
@@ -243,7 +236,7 @@ class CaseTable(Table):
     def predict(self, evaluator: SupervisedEvaluator, index: int) -> Preview:
         """The volume of this index on its file's own grid, in RAS."""
         item = self.dataset[index]
-        inputs, _ = prepare_case(item, evaluator.state.device)
+        inputs, _ = evaluator.prepare_batch(item, evaluator.state.device)
         logits = evaluator.inferer(inputs, unwrap(evaluator.network))[0]
         transform, image, label = self.dataset.transform, item["image"], item["label"]
         mask = class_index(to_native(torch.sigmoid(logits).cpu(), image, transform).as_tensor().clamp(0, 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.utils.data import ConcatDataset, DataLoader, Subset
+from torch.utils.data import ConcatDataset, Subset
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
@@ -22,7 +22,6 @@ from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
 from segxfer3d.run.folder import Session
 
-EVALUATION_BATCH = 64
 PROBED = 500  # images at most of each side of a probe
 VALIDATED = 512  # images at most whose pretext loss is computed
 
@@ -285,12 +284,3 @@ def finetuning_data(session: Session) -> ImageFinetuningData:
         test=held(split.test),
         preprocessing=preprocessing,
     )
-
-
-def image_loader(session: Session, dataset: HeldImages | None) -> DataLoader[Any] | None:
-    """A loader for evaluation, each process taking its share."""
-    if dataset is None:
-        return None
-    # an engine refuses an empty loader; the table passes over an image that is not its process's
-    indices = list(range(session.rank, len(dataset), session.world_size)) or [0]
-    return DataLoader(Subset(dataset, indices), batch_size=EVALUATION_BATCH)

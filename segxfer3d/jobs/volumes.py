@@ -21,7 +21,6 @@ from monai.transforms import (
     SpatialPadd,
 )
 from torch import nn
-from torch.utils.data import DataLoader
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.augment.genesis_corruption import GenesisCorruptiond
@@ -34,10 +33,12 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split import Split, by_patient, labels_record
 from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.tables import CaseDataset, CaseTable, prepare_case
+from segxfer3d.evaluation.tables import CaseDataset, CaseTable
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
 from segxfer3d.run.folder import Session
+from segxfer3d.training.loaders import evaluation_loader
+from segxfer3d.training.preparation import prepare_case
 
 
 @dataclass
@@ -287,18 +288,11 @@ class FirstPatch:
         return {key: getattr(value, "as_tensor", lambda v=value: v)() for key, value in patches[0].items()}
 
 
-def case_loader(session: Session, dataset: CaseDataset) -> DataLoader[Any]:
-    """A loader of whole cases, one at a time, each process taking its share."""
-    # an engine refuses an empty loader; the table passes over a case that is not its process's
-    indices = list(range(session.rank, len(dataset), session.world_size)) or [0]
-    return DataLoader(dataset, batch_size=None, sampler=indices, num_workers=0)
-
-
 def case_evaluator(session: Session, network: nn.Module, inferer: Inferer, table: CaseTable) -> SupervisedEvaluator:
     """An evaluator that fills ``table``; gone through on demand, after training or alone."""
     return SupervisedEvaluator(
         device=session.device,
-        val_data_loader=case_loader(session, table.dataset),
+        val_data_loader=evaluation_loader(table.dataset, rank=session.rank, world_size=session.world_size),
         network=network,
         prepare_batch=prepare_case,
         inferer=inferer,

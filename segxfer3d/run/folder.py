@@ -161,6 +161,26 @@ class Session:
         """Whether this process is the one that writes and prints."""
         return self.rank == 0
 
+    @property
+    def path(self) -> Path:
+        """Of the run's folder."""
+        return self.folder
+
+    def append_line(self, name: str, line: str) -> None:
+        """Add a line to a text file of the run (main process only)."""
+        if self.main:
+            files.append_line(self.folder / name, line)
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one file of the run, atomically (main process only); a folder in ``name`` is made."""
+        if self.main:
+            path = self.folder / name
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{path.parent} could not be written ({error})") from error
+            files.write_bytes(path, content)
+
     def _device(self, name: str) -> torch.device:
         try:
             device = torch.device(name)
@@ -290,3 +310,6 @@ class Session:
         if self in _open:
             _open.remove(self)
         guard.set_hint("")
+
+
+RunFolder = Session  # until a run's folder is a class of its own

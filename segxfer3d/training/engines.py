@@ -1,4 +1,4 @@
-"""The pretext trainer and evaluator, and the inferers that carry precision and memory layout.
+"""The engines of pretexts, and what keeps every engine's epochs in order: seeds, validation, a stop at a bad loss.
 
 Fine-tuning runs on MONAI's ``SupervisedTrainer`` and ``SupervisedEvaluator`` unchanged: autocast and layout live in
 the inferer, clipping in the optimizer, freezing in the network.
@@ -6,10 +6,12 @@ the inferer, clipping in the optimizer, freezing in the network.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Average
@@ -19,13 +21,11 @@ from monai.inferers import Inferer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from segxfer3d.inference.windows import WindowInferer
-from segxfer3d.networks.forward import NetworkForward, to_device, unwrap
+from segxfer3d.errors import InputError
+from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
-
-# the names that bundles of earlier versions have
-__all__ = ["PretextEvaluator", "PretextTrainer", "TrainInferer", "WindowInferer"]
-TrainInferer = NetworkForward
+from segxfer3d.run import processes
+from segxfer3d.run.folder import seed_everything
 
 
 class PretextTrainer(Trainer):
@@ -65,7 +65,8 @@ class PretextTrainer(Trainer):
         losses["loss"].backward()
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
         engine.optimizer.step()
-        unwrap(engine.network).after_step()
+        pretext: Any = unwrap(engine.network)
+        pretext.after_step()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return [{name: value.detach() for name, value in losses.items()}]
 
@@ -114,3 +115,88 @@ class PretextEvaluator(Evaluator):
     def _finish(self, engine: Engine) -> None:
         signs = {name: total / engine.state.epoch_length for name, total in self.sums.items() if name != "loss"}
         engine.state.metrics.update(signs)
+
+
+class RepeatableEpochs:
+    """Reseeds every generator from (seed, epoch, process) at each epoch's start, and tells the data its epoch.
+
+    So an epoch is the same whether the run came to it or resumed at it.
+    """
+
+    def __init__(self, seed: int, dataset: Any) -> None:
+        self.seed = seed
+        self.dataset = dataset
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """At an epoch's start."""
+        seed_everything(self.seed, engine.state.epoch, idist.get_rank())
+        self.dataset.set_epoch(engine.state.epoch)
+
+
+class ItemOutput:
+    """Makes the output of MONAI's trainer a list of one item, as decollating would, without taking batches apart.
+
+    MONAI's own handlers (MLflow's among them) find the loss in the first item of a list.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer that does not decollate."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """After a step."""
+        engine.state.output = [engine.state.output]
+
+
+class StopOnNaN:
+    """Stops the run at the first loss that is not a finite number; the last training state stays.
+
+    At an epoch's end the weights are looked at too, so that no training state holds what the next loss would show.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer, before everything that keeps its weights."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_weights)
+
+    def __call__(self, engine: Engine) -> None:
+        """After a step."""
+        loss = float(engine.state.output[0]["loss"].detach())
+        if not math.isfinite(loss):
+            self._stop(engine, f"the loss is {loss} at")
+
+    def _look_at_weights(self, engine: Engine) -> None:
+        for name, tensor in unwrap(engine.network).state_dict().items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                self._stop(engine, f"{name} is not finite after")
+
+    @staticmethod
+    def _stop(engine: Engine, what: str) -> None:
+        raise InputError(
+            f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}): "
+            "try a smaller --lr, or --clip_norm 1; the last training state is kept"
+        )
+
+
+class Validation:
+    """Runs the evaluator every ``interval`` epochs and after the last one; nothing where there is none."""
+
+    def __init__(self, validator: Evaluator | None, interval: int) -> None:
+        self.validator = validator
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer, before everything that looks at the validation's figures."""
+        if self.validator is not None:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """At an epoch's end."""
+        epoch = engine.state.epoch
+        if self.validator is not None and (epoch % self.interval == 0 or epoch == engine.state.max_epochs):
+            processes.share_buffers(self.validator.network)
+            self.validator.run(epoch)

@@ -1,45 +1,77 @@
-"""What every training has: loaders, the network on its device, the model file, the final table."""
+"""Loaders: random batches to train on, fixed batches for a pretext's loss, and what is evaluated."""
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
-import warnings
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-from monai.engines import SupervisedEvaluator
-from torch import nn
-from torch.utils.data import DataLoader
+import torch
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.preprocessing.images import ImagePreprocessing
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.evaluation.tables import CaseTable, format_table, save_previews
-from segxfer3d.networks import SegmentationNetwork
-from segxfer3d.networks.forward import layout_of
-from segxfer3d.pretexts.base import Pretext
-from segxfer3d.run import processes
-from segxfer3d.run.folder import Session
-from segxfer3d.weights import checkpoint
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 64  # items of one size that are evaluated together
 
 
-def train_loader(session: Session, dataset: SeededDataset) -> DataLoader[Any]:
-    """A loader that keeps the order of ``dataset`` (random already), each process taking its share."""
-    knobs = session.knobs
+def train_loader(
+    dataset: Dataset[Any],
+    *,
+    batch_size: int,
+    device: torch.device,
+    num_workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Any]:
+    """A loader that keeps the order of ``dataset`` (random already), each process taking its share.
+
+    Args:
+        dataset: a :class:`~segxfer3d.data.dataset.SeededDataset`, whose items do not depend on who asks for them.
+        batch_size: items of a batch of one process; what does not fill a batch is left out.
+        device: that trains; batches for a GPU lie in pinned memory.
+        num_workers: loader processes, at most one for each processor that this process may use; with 0 the training
+            process loads.
+        rank, world_size: of the process.
+    """
     sampler: DistributedSampler[Any] | None = None
-    if session.world_size > 1:
-        sampler = DistributedSampler(dataset, session.world_size, session.rank, shuffle=False)
+    if world_size > 1:
+        sampler = DistributedSampler(dataset, world_size, rank, shuffle=False)
+    num_workers = _limited(num_workers, say=rank == 0)
     return DataLoader(
         dataset,
-        batch_size=knobs.batch_size,
+        batch_size=batch_size,
         sampler=sampler,
-        num_workers=knobs.num_workers,
+        num_workers=num_workers,
         drop_last=True,
-        pin_memory=session.device.type == "cuda",
-        persistent_workers=knobs.num_workers > 0,
+        pin_memory=device.type == "cuda",
+        persistent_workers=num_workers > 0,
         worker_init_fn=_leave_interrupts,
     )
+
+
+def _limited(num_workers: int, say: bool) -> int:
+    """At most a loader process for each processor: more only wait for each other, and torch warns of them. They make
+    the same items however many they are."""
+    processors = visible_processors()
+    if num_workers <= processors:
+        return num_workers
+    if say:
+        more = processors > 1
+        logger.info(
+            "note: num_workers %d, but this process may use %d processor%s: %d loader process%s",
+            num_workers, processors, "s" * more, processors, "es" * more,
+        )  # fmt: skip
+    return processors
+
+
+def visible_processors() -> int:
+    """How many processors this process may use: a batch system or ``taskset`` shows it a few of the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _leave_interrupts(_: int) -> None:
@@ -48,82 +80,43 @@ def _leave_interrupts(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def loss_loader(session: Session, dataset: SeededDataset | None) -> DataLoader[Any] | None:
-    """A loader of fixed validation batches for a pretext's loss."""
+def loss_loader(dataset: Dataset[Any] | None, *, batch_size: int) -> DataLoader[Any] | None:
+    """A loader of fixed validation batches for a pretext's loss; None where there is nothing to validate on."""
     if dataset is None:
         return None
-    size = session.knobs.batch_size
-    return DataLoader(dataset, batch_size=size, drop_last=len(dataset) >= size)  # one sample has nothing to contrast
+    few = len(cast("Sequence[Any]", dataset)) < batch_size
+    return DataLoader(dataset, batch_size=batch_size, drop_last=not few)  # one sample has nothing to contrast
 
 
-def to_training(session: Session, network: nn.Module) -> nn.Module:
-    """Bring a network (or pretext) to the device, in the wanted layout, compiled and distributed as asked."""
-    knobs = session.knobs
-    if isinstance(network, Pretext):
-        network.check(knobs.batch_size)
-    network = network.to(session.device)
-    if knobs.channels_last:
-        network = network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
-    if session.world_size > 1:
-        # a frozen encoder has no gradients in the first epochs of a decoder warm-up
-        unused = knobs.get("decoder_warmup_epochs", 0) > 0
-        # the head's 1x1x1 weights have no layout of their own: a note about speed that is of no use here
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-        devices = [session.device.index] if session.device.type == "cuda" else None
-        network = nn.parallel.DistributedDataParallel(network, devices, find_unused_parameters=unused)
-    if knobs.compile:
-        network.compile()
-    return network
-
-
-class ModelWriter:
-    """Writes ``model.pt`` of a run.
+def evaluation_loader(
+    dataset: Dataset[Any] | Sequence[Mapping[str, Any]] | None,
+    *,
+    whole: bool = True,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Any] | None:
+    """A loader for evaluation, in order, each process taking its share; None where there is no data set.
 
     Args:
-        session: the run.
-        preprocessing: what inference has to repeat.
-        classes: label value to name; empty for a pretext.
-        provenance: data and cases it was trained on.
-        pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
+        dataset: items of the cases to evaluate.
+        whole: each item alone and as it is, for cases of any size; otherwise batches of :data:`EVALUATION_BATCH`
+            items, which have to be of one size.
+        rank, world_size: of the process.
     """
-
-    def __init__(
-        self,
-        session: Session,
-        preprocessing: VolumePreprocessing | ImagePreprocessing,
-        classes: dict[int, str],
-        provenance: dict[str, Any],
-        pretext: Pretext | None = None,
-    ) -> None:
-        self.session = session
-        self.preprocessing = preprocessing
-        self.classes = classes
-        self.provenance = provenance
-        if pretext is not None:
-            trained = {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
-            self.provenance = provenance | trained
-
-    def write(self, network: SegmentationNetwork) -> Path:
-        """Write the weights of ``network``; gives the file."""
-        knobs = self.session.knobs
-        path = self.session.folder / "model.pt"
-        provenance = {
-            "job": self.session.job,
-            "patch_size": list(knobs.patch_size) if "patch_size" in knobs else [knobs.image_size] * 2,
-            "seed": knobs.seed,
-            "init": knobs.get("init", ""),
-            **self.provenance,
-        }
-        if self.session.main:
-            checkpoint.write_model(
-                path, network.state_dict(), network.definition, self.preprocessing.as_dict(), self.classes, provenance
-            )
-        self.session.say(f"model: {path}")
-        return path
+    if dataset is None:
+        return None
+    # an engine refuses an empty loader; the table passes over a case that is not its process's
+    indices = list(range(rank, len(cast("Sequence[Any]", dataset)), world_size)) or [0]
+    return DataLoader(
+        cast("Dataset[Any]", dataset), batch_size=None if whole else EVALUATION_BATCH, sampler=indices, num_workers=0
+    )
 
 
-def final_table(session: Session, evaluator: SupervisedEvaluator, table: CaseTable) -> None:
-    """Evaluate, and show the short table that a run ends with."""
+def final_table(session: Any, evaluator: Any, table: Any) -> None:
+    """Evaluate, and show the short table that a run ends with; it goes to jobs/evaluate.py with the new bundles."""
+    from segxfer3d.evaluation.tables import format_table, save_previews
+    from segxfer3d.run import processes
+
     if len(table.dataset) == 0:
         session.say("no test patients (test_fraction 0): no table")
         return

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.nn import functional as F
+from torch.utils.data import default_collate
 
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.images import EVALUATION_BATCH, ImagePretrainingData
 from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
-from segxfer3d.run.folder import Session
-from segxfer3d.training.probes import image_grid, linear_accuracy, neighbor_accuracy
+from segxfer3d.run.folder import RunFolder
+from segxfer3d.training.loaders import evaluation_loader
+from segxfer3d.training.probes import linear_accuracy, neighbor_accuracy
 
 PICTURES = 8  # rows of a picture file
+_GAP = 2  # pixels between the pictures of a grid
+
+Items = Sequence[Mapping[str, Any]]
 
 
 class PretextMonitor:
@@ -26,21 +35,35 @@ class PretextMonitor:
     :mod:`~segxfer3d.training.probes`. They and the pictures leave training's random numbers as they were.
 
     Args:
-        session: the run.
+        run: whose folder takes the pictures.
         network: the pretext, maybe distributed.
-        data: what it trains on.
+        pictures: items that the pretext trains on, each with an ``image``; the first are shown.
+        probe: items with ``image`` and ``category`` to fit the probes on, and others to test them on; None where no
+            classes are known.
         interval: epochs; 0 for never.
+        device: that the pretext is on.
     """
 
-    def __init__(self, session: Session, network: torch.nn.Module, data: ImagePretrainingData, interval: int) -> None:
-        self.session = session
+    def __init__(
+        self,
+        run: RunFolder,
+        network: torch.nn.Module,
+        *,
+        pictures: Items,
+        probe: tuple[Items, Items] | None,
+        interval: int,
+        device: torch.device,
+    ) -> None:
+        self.run = run
         self.network = network
-        self.data = data
+        self.pictures = pictures
+        self.probe = probe
         self.interval = interval
+        self.device = device
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before the record of its metrics."""
-        if self.interval > 0 and self.session.main:
+        if self.interval > 0 and self.run.main:
             engine.add_event_handler(Events.EPOCH_STARTED, lambda e: e.state.metrics.clear())
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
@@ -53,32 +76,79 @@ class PretextMonitor:
         if not isinstance(pretext, Pretext):
             raise TypeError("the monitor needs a pretext")
         pretext.eval()
-        device = self.session.device
-        devices = [device] if device.type == "cuda" else []
+        devices = [self.device] if self.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(0)
-            items = [self.data.train.data[i] for i in range(min(PICTURES, len(self.data.train.data)))]
-            columns = pretext.pictures(to_device(default_collate(items), device))
-            folder = self.session.folder / "pictures"
-            try:
-                folder.mkdir(exist_ok=True)
-                image_grid(columns, folder / f"epoch-{epoch:05d}.png", PICTURES)
-            except OSError as error:
-                raise InputError(f"{folder} could not be written ({error}); the last training state is kept") from error
-            if self.data.probe is not None:
-                engine.state.metrics.update(self.probe(pretext, *self.data.probe))
+            items = [self.pictures[i] for i in range(min(PICTURES, len(self.pictures)))]
+            columns = pretext.pictures(to_device(default_collate(items), self.device))
+            self._write(f"epoch-{epoch:05d}.png", image_grid(columns))
+            if self.probe is not None:
+                engine.state.metrics.update(self._accuracies(pretext, *self.probe))
 
-    def probe(self, pretext: Pretext, fit: Any, test: Any) -> dict[str, float]:
-        """Accuracies of both probes, fitted on one sample of images, tested on another."""
-        sides = [self._embeddings(pretext, side) for side in (fit, test)]
+    def _write(self, name: str, picture: NDArray[np.uint8]) -> None:
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="PNG")
+        try:
+            self.run.write_bytes(f"pictures/{name}", content.getvalue())
+        except InputError as error:
+            raise InputError(f"{error}; the last training state is kept") from error
+
+    def _accuracies(self, pretext: Pretext, fit: Items, test: Items) -> dict[str, float]:
+        """Of both probes, fitted on one sample of images, tested on another."""
+        fitted, tested = self._embeddings(pretext, fit), self._embeddings(pretext, test)
         return {
-            "neighbor_accuracy": neighbor_accuracy(*sides[0], *sides[1]),
-            "linear_accuracy": linear_accuracy(*sides[0], *sides[1]),
+            "neighbor_accuracy": neighbor_accuracy(*fitted, *tested),
+            "linear_accuracy": linear_accuracy(*fitted, *tested),
         }
 
-    def _embeddings(self, pretext: Pretext, images: Any) -> tuple[Tensor, Tensor]:
+    def _embeddings(self, pretext: Pretext, items: Items) -> tuple[Tensor, Tensor]:
         rows, categories = [], []
-        for batch in DataLoader(images, batch_size=EVALUATION_BATCH):
-            rows.append(pretext.embed(to_device(batch, self.session.device)).float().cpu())
+        for batch in evaluation_loader(items, whole=False) or ():
+            rows.append(pretext.embed(to_device(batch, self.device)).float().cpu())
             categories.append(batch["category"])
         return torch.cat(rows), torch.cat(categories)
+
+
+def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[np.uint8]:
+    """Pictures of a batch side by side, one row for each image.
+
+    Volumes are shown by their middle slice along the last axis, turned as radiologists look at it where the axes are
+    RAS: the patient's right on the left, the front on top.
+
+    Args:
+        columns: from left to right, such as inputs, corrupted inputs, outputs and targets: (N, C, *spatial) in
+            [0, 1], C 1 or 3, all of the same N and spatial shape. The names say in messages which is wrong.
+        count: at most so many rows.
+
+    Returns:
+        the picture, uint8 (height, width, 3).
+
+    Raises:
+        InputError: no columns, or shapes that do not fit.
+    """
+    if not columns:
+        raise InputError("image grid: no columns")
+    first = next(iter(columns.values()))
+    for name, images in columns.items():
+        if images.ndim not in (4, 5) or images.shape[1] not in (1, 3):
+            raise InputError(
+                f"image grid: {name}: expected (N, 1 or 3, *spatial) in two or three dimensions, "
+                f"got {tuple(images.shape)}"
+            )
+        if len(images) != len(first) or images.shape[2:] != first.shape[2:]:
+            raise InputError(f"image grid: {name} is {tuple(images.shape)}, the first column {tuple(first.shape)}")
+    pictures = torch.stack([_pictures(images[:count]) for images in columns.values()], dim=1)
+    padded = F.pad(pictures, (0, 0, 0, _GAP, 0, _GAP), value=255)
+    rows, across, height, width, _ = padded.shape
+    joined = padded.permute(0, 2, 1, 3, 4).reshape(rows * height, across * width, 3)
+    grid: NDArray[np.uint8] = joined[:-_GAP, :-_GAP].numpy()
+    return grid
+
+
+def _pictures(images: Tensor) -> Tensor:
+    """(N, C, *spatial) in [0, 1] to bytes (N, height, width, 3) on the CPU."""
+    images = images.detach().float().cpu()
+    if images.ndim == 5:
+        images = images[..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3)
+    images = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8)

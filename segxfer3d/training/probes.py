@@ -1,23 +1,12 @@
-"""How good embeddings are while a pretext trains, and what it makes of its images: pure functions.
-
-Probes say how well classes can be told from embeddings, where classes exist; they never train the network.
-"""
+"""How well classes can be told from embeddings, where classes exist: pure functions, which never train a network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from os import PathLike
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
-
-_GAP = 2  # pixels between the pictures of a grid
 
 
 def _check(train: Tensor, train_categories: Tensor, test: Tensor, test_categories: Tensor) -> None:
@@ -93,53 +82,3 @@ def linear_accuracy(
         weights = rows.T @ torch.linalg.solve(gram, targets - offset)
     outputs = (test.double() - mean) / std @ weights + offset
     return float((outputs.argmax(dim=1) == test_categories).double().mean())
-
-
-def image_grid(
-    columns: Mapping[str, Tensor], path: str | PathLike[str] | None = None, count: int = 8
-) -> NDArray[np.uint8]:
-    """Pictures of a batch side by side, one row for each image, as a PNG.
-
-    Volumes are shown by their middle slice along the last axis, turned as radiologists look at it where the axes are
-    RAS: the patient's right on the left, the front on top.
-
-    Args:
-        columns: from left to right, such as inputs, corrupted inputs, outputs and targets: (N, C, *spatial) in
-            [0, 1], C 1 or 3, all of the same N and spatial shape. The names say in messages which is wrong.
-        path: of the PNG; none is written without it.
-        count: at most so many rows.
-
-    Returns:
-        the picture, uint8 (height, width, 3).
-
-    Raises:
-        InputError: no columns, or shapes that do not fit.
-    """
-    if not columns:
-        raise InputError("image grid: no columns")
-    first = next(iter(columns.values()))
-    for name, images in columns.items():
-        if images.ndim not in (4, 5) or images.shape[1] not in (1, 3):
-            raise InputError(
-                f"image grid: {name}: expected (N, 1 or 3, *spatial) in two or three dimensions, "
-                f"got {tuple(images.shape)}"
-            )
-        if len(images) != len(first) or images.shape[2:] != first.shape[2:]:
-            raise InputError(f"image grid: {name} is {tuple(images.shape)}, the first column {tuple(first.shape)}")
-    pictures = torch.stack([_pictures(images[:count]) for images in columns.values()], dim=1)
-    padded = F.pad(pictures, (0, 0, 0, _GAP, 0, _GAP), value=255)
-    rows, across, height, width, _ = padded.shape
-    joined = padded.permute(0, 2, 1, 3, 4).reshape(rows * height, across * width, 3)
-    grid: NDArray[np.uint8] = joined[:-_GAP, :-_GAP].numpy()
-    if path is not None:
-        Image.fromarray(grid).save(path, format="PNG")
-    return grid
-
-
-def _pictures(images: Tensor) -> Tensor:
-    """(N, C, *spatial) in [0, 1] to bytes (N, height, width, 3) on the CPU."""
-    images = images.detach().float().cpu()
-    if images.ndim == 5:
-        images = images[..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3)
-    images = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8)

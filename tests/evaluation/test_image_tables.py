@@ -1,4 +1,4 @@
-"""Batches of images for training and evaluation, and the table of what was measured."""
+"""The table of images that were measured."""
 
 import csv
 import json
@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.preprocessing.images import HeldImages
-from segxfer3d.evaluation.image_tables import ImagePreparation, ImageTable
+from segxfer3d.evaluation.image_tables import ImageTable
+from segxfer3d.training.preparation import ImagePreparation
 from tests.data.image_files import noise, save
 
 
@@ -121,19 +122,3 @@ def test_images_of_another_process_are_passed_over(dataset, tmp_path, monkeypatc
         SimpleNamespace(state=SimpleNamespace(batch=batch, output={"pred": top_rows(batch), "label": label}))
     )
     assert [row["case"] for row in table.rows] == ["a"]
-
-
-def test_preparation(dataset):
-    batch = next(iter(DataLoader(dataset, batch_size=3)))
-    images, target = ImagePreparation([8, 8])(batch, torch.device("cpu"), non_blocking=True)
-    torch.testing.assert_close(images, batch["image"].float() / 255)
-    assert torch.equal(target, torch.cat([batch["label"], batch["valid"]], 1))
-    small, target = ImagePreparation([4, 4])(batch, torch.device("cpu"))
-    assert small.shape[2:] == target.shape[2:] == (4, 4)
-    augment = ImagePreparation([8, 8], augment=True)
-    torch.manual_seed(0)
-    first, second = augment(batch, torch.device("cpu")), augment(batch, torch.device("cpu"))
-    assert not torch.equal(first[0], second[0])
-    torch.manual_seed(0)
-    again = augment(batch, torch.device("cpu"))
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))

@@ -1,7 +1,6 @@
-"""The monitor of a pretext: when it looks, what it writes, and that training does not notice."""
+"""The monitor of a pretext: when it looks, what it writes, and that training does not notice; its grids."""
 
-from types import SimpleNamespace
-
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
@@ -9,8 +8,9 @@ from PIL import Image
 
 from segxfer3d.errors import InputError
 from segxfer3d.pretexts.simclr import SimCLR
-from segxfer3d.training.pictures import PICTURES, PretextMonitor
+from segxfer3d.training.pictures import PICTURES, PretextMonitor, image_grid
 from tests.pretexts.stand_ins import batch, network, views
+from tests.training.stand_ins import Run
 
 SIGNS = {"neighbor_accuracy", "linear_accuracy"}
 
@@ -24,12 +24,11 @@ def images(count, seed, by_class=False):
 
 
 def monitor(folder, interval=2, main=True, probe=True, by_class=False):
-    session = SimpleNamespace(folder=folder, device=torch.device("cpu"), main=main)
-    data = SimpleNamespace(
-        train=SimpleNamespace(data=images(11, 0)),
-        probe=(images(24, 1, by_class), images(10, 2, by_class)) if probe else None,
-    )
-    return PretextMonitor(session, SimCLR(network(), views), data, interval)
+    sides = (images(24, 1, by_class), images(10, 2, by_class)) if probe else None
+    return PretextMonitor(
+        Run(folder, main=main), SimCLR(network(), views), pictures=images(11, 0), probe=sides, interval=interval,
+        device=torch.device("cpu"),
+    )  # fmt: skip
 
 
 def run(monitor, epochs=5):
@@ -89,3 +88,56 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "pictures").touch()
     with pytest.raises(InputError, match=r"pictures could not be written .*; the last training state is kept"):
         run(monitor(tmp_path))
+
+
+def test_a_disk_that_is_full(tmp_path, monkeypatch):
+    looked = monitor(tmp_path)
+
+    def full(name, content):
+        raise InputError(f"{name} could not be saved (No space left on device)")
+
+    monkeypatch.setattr(looked.run, "write_bytes", full)
+    with pytest.raises(InputError, match=r"epoch-00002\.png could not be saved .*No space.*; the last training state is kept"):
+        run(looked)
+
+
+def test_a_picture_is_its_grid(tmp_path):
+    looked = monitor(tmp_path, interval=5)
+    run(looked)
+    columns = {}
+    with torch.no_grad():
+        torch.manual_seed(0)
+        shown = torch.stack([item["image"] for item in looked.pictures[:PICTURES]])
+        columns = looked.network.eval().pictures({"image": shown})
+    with Image.open(tmp_path / "pictures" / "epoch-00005.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), image_grid(columns))
+
+
+def test_a_grid_in_two_dimensions():
+    images = torch.rand(3, 3, 5, 7)
+    grid = image_grid({"inputs": images, "masks": torch.ones(3, 1, 5, 7)}, count=2)
+    assert grid.shape == (5 + 2 + 5, 7 + 2 + 7, 3)
+    expected = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(grid[:5, :7], expected[0])
+    np.testing.assert_array_equal(grid[7:, :7], expected[1])
+    assert (grid[:, 7:] == 255).all()
+
+
+def test_a_grid_of_volumes_shows_the_middle_slice():
+    volume = torch.zeros(1, 1, 4, 6, 5)
+    volume[0, 0, 3, 5, 2] = 1  # the patient's right, in front, in the middle slice: to be seen at the top left
+    grid = image_grid({"inputs": volume})
+    assert grid.shape == (6, 4, 3)
+    assert (grid[0, 0] == 255).all()
+    assert grid.sum() == 3 * 255
+
+
+def test_grids_refuse_what_does_not_fit():
+    image = torch.rand(1, 1, 4, 4)
+    for columns, message in (
+        ({}, "no columns"),
+        ({"a": torch.rand(1, 2, 4, 4)}, "a: expected"),
+        ({"a": image, "b": torch.rand(1, 1, 4, 5)}, "b is"),
+    ):
+        with pytest.raises(InputError, match=message):
+            image_grid(columns)

@@ -1,12 +1,10 @@
-"""Probes and picture grids."""
+"""Probes of embeddings."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from segxfer3d.errors import InputError
-from segxfer3d.training.probes import image_grid, linear_accuracy, neighbor_accuracy
+from segxfer3d.training.probes import linear_accuracy, neighbor_accuracy
 
 
 def clusters(n, d, spread, seed):
@@ -51,34 +49,3 @@ def test_probes_refuse_what_does_not_fit():
             probe(rows, categories, rows, categories[:-1])
         with pytest.raises(InputError, match="train embeddings"):
             probe(rows[:0], categories[:0], rows, categories)
-
-
-def test_a_grid_in_two_dimensions(tmp_path):
-    images = torch.rand(3, 3, 5, 7)
-    grid = image_grid({"inputs": images, "masks": torch.ones(3, 1, 5, 7)}, tmp_path / "grid.png", count=2)
-    assert grid.shape == (5 + 2 + 5, 7 + 2 + 7, 3)
-    expected = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(grid[:5, :7], expected[0])
-    np.testing.assert_array_equal(grid[7:, :7], expected[1])
-    assert (grid[:, 7:] == 255).all()
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "grid.png")), grid)
-
-
-def test_a_grid_of_volumes_shows_the_middle_slice():
-    volume = torch.zeros(1, 1, 4, 6, 5)
-    volume[0, 0, 3, 5, 2] = 1  # the patient's right, in front, in the middle slice: to be seen at the top left
-    grid = image_grid({"inputs": volume})
-    assert grid.shape == (6, 4, 3)
-    assert (grid[0, 0] == 255).all()
-    assert grid.sum() == 3 * 255
-
-
-def test_grids_refuse_what_does_not_fit():
-    image = torch.rand(1, 1, 4, 4)
-    for columns, message in (
-        ({}, "no columns"),
-        ({"a": torch.rand(1, 2, 4, 4)}, "a: expected"),
-        ({"a": image, "b": torch.rand(1, 1, 4, 5)}, "b is"),
-    ):
-        with pytest.raises(InputError, match=message):
-            image_grid(columns)

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from segxfer3d.errors import InputError
 from segxfer3d.run.bundle import run_bundle
-from segxfer3d.training.handlers import RepeatableEpochs
+from segxfer3d.training.engines import RepeatableEpochs
 from segxfer3d.weights import checkpoint
 from tests.jobs.test_bad_volumes import BUNDLES, TINY, pytestmark, write_dataset
 

@@ -1,0 +1,73 @@
+"""``model.pt``: the weights that a training ends with, and what inference needs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from segxfer3d.networks import SegmentationNetwork
+from segxfer3d.pretexts.base import Pretext
+from segxfer3d.run.folder import RunFolder
+from segxfer3d.weights import checkpoint
+
+
+class Described(Protocol):
+    """Preprocessing that can be written down, see :mod:`segxfer3d.data.preprocessing`."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class ModelWriter:
+    """Writes ``model.pt`` of a run.
+
+    Args:
+        run: whose model it is.
+        preprocessing: what inference has to repeat.
+        classes: label value to name; empty for a pretext.
+        provenance: data and cases it was trained on.
+        patch_size: of what the network was trained on, in every dimension.
+        seed: of the training.
+        init: how the network was initialized; empty for a pretext.
+        pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        preprocessing: Described,
+        *,
+        classes: Mapping[int, str],
+        provenance: Mapping[str, Any],
+        patch_size: Sequence[int],
+        seed: int = 0,
+        init: str = "",
+        pretext: Pretext | None = None,
+    ) -> None:
+        self.run = run
+        self.preprocessing = preprocessing
+        self.classes = classes
+        self.provenance: dict[str, Any] = {
+            "job": run.job, "patch_size": list(patch_size), "seed": seed, "init": init, **provenance
+        }  # fmt: skip
+        if pretext is not None:
+            self.provenance |= {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
+
+    def write(self, network: SegmentationNetwork) -> Path:
+        """Write the weights of ``network``; gives the file.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self.run.path / "model.pt"
+        if self.run.main:
+            checkpoint.write_model(
+                path,
+                network.state_dict(),
+                network.definition,
+                self.preprocessing.as_dict(),
+                self.classes,
+                self.provenance,
+            )
+        self.run.say(f"model: {path}")
+        return path

@@ -1,0 +1,86 @@
+"""What is made ready before a step: the network for its device, and batches for MONAI's trainer and evaluator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segxfer3d.augment.finetune_views import FinetuneViews
+from segxfer3d.losses import with_valid
+from segxfer3d.networks.forward import layout_of, plain, to_device
+from segxfer3d.pretexts.base import Pretext
+
+
+def to_training(
+    network: nn.Module,
+    *,
+    device: torch.device,
+    batch_size: int = 1,
+    world_size: int = 1,
+    channels_last: bool = True,
+    compile: bool = False,  # as the option is called
+    decoder_warmup_epochs: int = 0,
+) -> nn.Module:
+    """Bring a network (or pretext) to the device, in the wanted layout, compiled and distributed as asked.
+
+    Args:
+        network: the network that is fine-tuned, or the pretext.
+        device: that trains.
+        batch_size: of one process, which a pretext checks.
+        world_size: processes that train together.
+        channels_last: whether weights lie channels last.
+        compile: whether ``torch.compile`` compiles it.
+        decoder_warmup_epochs: see :class:`~segxfer3d.training.warmup.DecoderWarmup`.
+
+    Raises:
+        InputError: the batch is too small for the pretext.
+    """
+    if isinstance(network, Pretext):
+        network.check(batch_size)
+    network = network.to(device)
+    if channels_last:
+        network = network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
+    if world_size > 1:
+        # a frozen encoder has no gradients in the first epochs of a decoder warm-up
+        unused = decoder_warmup_epochs > 0
+        # the head's 1x1x1 weights have no layout of their own: a note about speed that is of no use here
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        devices = [device.index] if device.type == "cuda" else None
+        network = nn.parallel.DistributedDataParallel(network, devices, find_unused_parameters=unused)
+    if compile:
+        network.compile()
+    return network
+
+
+class ImagePreparation:
+    """Batches of images of one size as MONAI's trainer and evaluator take them.
+
+    Augmentation is drawn for the whole batch, on the training device.
+
+    Args:
+        size: of the images that the network sees, height and width.
+        augment: whether images are cropped and flipped, as in training.
+    """
+
+    def __init__(self, size: Sequence[int], augment: bool = False) -> None:
+        self.views = FinetuneViews(size, augment)
+
+    def __call__(
+        self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The images (N, C, *size) in [0, 1], and their labels with what counts of them; see
+        :func:`~segxfer3d.losses.with_valid`."""
+        batch = self.views(to_device(batch, device))
+        return batch["image"], with_valid(batch["label"], batch.get("valid"))
+
+
+def prepare_case(
+    item: Mapping[str, Any], device: torch.device | None = None, non_blocking: bool = False, **_: Any
+) -> tuple[Tensor, Tensor]:
+    """One whole case, as :func:`~segxfer3d.training.loaders.evaluation_loader` gives it, as a batch for MONAI's
+    evaluator: the image (1, C, *spatial) on ``device``, the label (1, K, *spatial), which stays where it is."""
+    return plain(item["image"], False)[None].to(device, non_blocking=non_blocking), item["label"][None]

@@ -1,0 +1,115 @@
+"""The record of a training: a line for each epoch, the same for TensorBoard, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import ProgressBar
+from torch.utils.tensorboard import SummaryWriter
+
+from segxfer3d import files
+from segxfer3d.errors import InputError
+from segxfer3d.run import processes
+from segxfer3d.run.folder import RunFolder
+
+RECORD = "metrics.jsonl"
+
+
+class EpochRecord:
+    """One line of ``metrics.jsonl`` for each epoch, the same to TensorBoard, and a progress bar.
+
+    Args:
+        run: whose record it is.
+        optimizer: whose learning rate is noted.
+        validation: its metrics are added, where it ran in that epoch.
+        progress: whether the main process shows a bar.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        optimizer: torch.optim.Optimizer,
+        *,
+        validation: Engine | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.run = run
+        self.optimizer = optimizer
+        self.validation = validation
+        self.progress = progress
+        self._sums: dict[str, float] = {}
+        self._writer: SummaryWriter | None = None
+        self._validated = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Hang on a trainer; before the handler that saves states."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self._sums.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+        engine.add_event_handler(Events.COMPLETED, self._close)
+        if self.validation is not None:
+            self.validation.add_event_handler(Events.COMPLETED, self._note_validation)
+        if self.progress and self.run.main:
+            bar = ProgressBar(desc=self.run.job)
+            bar.attach(
+                engine,
+                output_transform=lambda o: {"loss": float(o[0]["loss"].detach())},
+                event_name=Events.EPOCH_COMPLETED,
+                closing_event_name=Events.COMPLETED,
+            )
+
+    def _note_validation(self, engine: Engine) -> None:
+        self._validated = engine.state.epoch
+
+    def _add(self, engine: Engine) -> None:
+        for name, value in engine.state.output[0].items():
+            if torch.is_tensor(value) and value.ndim == 0:  # the loss, its parts, and signs of whether it teaches
+                self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+
+    def _write(self, engine: Engine) -> None:
+        losses = processes.mean({name: value / engine.state.epoch_length for name, value in self._sums.items()})
+        if not self.run.main:
+            return
+        epoch = engine.state.epoch
+        line: dict[str, Any] = {"epoch": epoch, "step": engine.state.iteration, **losses}
+        line["lr"] = self.optimizer.param_groups[0]["lr"]
+        line["seconds"] = round(engine.state.times[Events.EPOCH_COMPLETED.name] or 0.0, 3)
+        line |= engine.state.metrics
+        if self.validation is not None and self._validated == epoch:
+            line |= {f"validation_{k}": v for k, v in self.validation.state.metrics.items()}
+        self.run.append_line(RECORD, json.dumps(line))
+        self._to_tensorboard(line)
+
+    def _to_tensorboard(self, line: dict[str, Any]) -> None:
+        folder = self.run.path / "tensorboard"
+        try:
+            if self._writer is None:
+                # a run that goes on hides what the killed one wrote after its last training state
+                self._writer = SummaryWriter(str(folder), purge_step=line["step"] if self.run.resume else None)
+            for name, value in line.items():
+                if name not in ("epoch", "step"):
+                    self._writer.add_scalar(name, value, line["step"])
+            self._writer.flush()
+        except OSError as error:
+            raise InputError(f"{folder} could not be written ({error}); the last training state is kept") from error
+
+    def _close(self, _: Engine) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def cut_record(path: Path, epoch: int) -> None:
+    """Drop the lines of ``metrics.jsonl`` after ``epoch``: a resumed run writes them again."""
+    if path.is_file():
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["epoch"] <= epoch:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                break  # the half line of a killed run
+        files.write_text(path, "".join(kept))

@@ -1,0 +1,69 @@
+"""Courses of the learning rate: against their formulas, and on what they step."""
+
+import math
+
+import pytest
+import torch
+from ignite.engine import Engine
+
+from segxfer3d.training.schedules import Schedule, make_schedule
+
+
+def optimizer(lr=1.0):
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def rates(name, steps, **options):
+    """The rate of each step."""
+    trained = optimizer()
+    schedule = make_schedule(trained, name, steps, **options)
+    course = []
+    for _ in range(steps):
+        course.append(trained.param_groups[0]["lr"])
+        trained.step()
+        schedule.step()
+    return course
+
+
+def test_constant():
+    assert rates("constant", 5) == [1.0] * 5
+
+
+def test_warm_up_then_a_cosine():
+    expected = [step / 2 for step in range(2)]
+    expected += [0.5 * (1 + math.cos(math.pi * step / 18)) for step in range(18)]
+    assert rates("warmup-cosine", 20, warmup_fraction=0.1) == pytest.approx(expected)
+
+
+def test_warm_up_then_a_power():
+    expected = [step / 4 for step in range(4)] + [((20 - step) / 16) ** 0.9 for step in range(4, 20)]
+    assert rates("warmup-polynomial", 20, warmup_fraction=0.2) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("patience", "period"), [(5, 4), (0, 40), (1, 1)])
+def test_halved_every_few_epochs(patience, period):
+    course = rates("halving", 6 * period, steps_per_epoch=2, patience=patience)
+    assert course == [0.5 ** (step // (2 * period)) for step in range(6 * period)]
+
+
+def test_a_plateau_is_told_by_the_validation():
+    trained = optimizer()
+    validation = Engine(lambda *_: None)
+    trainer = Engine(lambda *_: None)
+    Schedule(make_schedule(trained, "plateau", 100), validation).attach(trainer)
+    trainer.run([0], max_epochs=3)
+    assert trained.param_groups[0]["lr"] == 1.0
+    validation.state.metrics = {"dice": 0.5}
+
+    for count in range(9):
+        assert trained.param_groups[0]["lr"] == (1.0 if count < 8 else 0.5), count
+        validation.run([0], max_epochs=1)
+        validation.state.metrics = {"dice": 0.5}
+
+
+def test_others_step_with_the_trainer():
+    trained = optimizer()
+    trainer = Engine(lambda *_: trained.step())
+    Schedule(make_schedule(trained, "warmup-polynomial", 10, warmup_fraction=0.0)).attach(trainer)
+    trainer.run([0] * 4, max_epochs=1)
+    assert trained.param_groups[0]["lr"] == pytest.approx(0.6**0.9)
