@@ -55,6 +55,14 @@ class CKAResult:
             return f"full data, {self.samples} samples in one batch"
         return f"minibatch, {self.samples} samples in {self.batches} batches"
 
+    def as_text(self) -> str:
+        """The unbiased estimate as lines of text, a column and a line for each network."""
+        width = max(8, *(len(name) + 2 for name in self.names))
+        lines = ["".join(f"{name:>{width}}" for name in ("", *self.names))]
+        for name, row in zip(self.names, self.unbiased, strict=True):
+            lines.append(f"{name:>{width}}" + "".join(f"{value:>{width}.3f}" for value in row))
+        return "\n".join(lines)
+
 
 class CKA:
     """CKA of every pair of networks, batch by batch.

@@ -107,15 +107,6 @@ def compare_representations(
     return result
 
 
-def similarity_table(result: CKAResult) -> str:
-    """The unbiased estimate as lines of text, a column and a line for each model."""
-    width = max(8, *(len(name) + 2 for name in result.names))
-    lines = ["".join(f"{name:>{width}}" for name in ("", *result.names))]
-    for name, row in zip(result.names, result.unbiased, strict=True):
-        lines.append(f"{name:>{width}}" + "".join(f"{value:>{width}.3f}" for value in row))
-    return "\n".join(lines)
-
-
 def short_names(paths: Sequence[Path | str]) -> list[str]:
     """What tells the checkpoints' paths apart: the fewest last folders, less those that all share at the end.
 

@@ -70,10 +70,7 @@ def write_report(
         raise InputError(f"{output}: expected a name that ends in .html")
     collection = collect(folder)
     beside = output.with_name(f"{output.stem}_files")
-    try:
-        beside.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{beside} cannot be written ({error})") from error
+    files.make_folder(beside)
     published, problems = published_values(collection.study)
     results = results_of(collection, published, margin, resamples)
     pictures, damaged = draw_all(collection, results, beside)

@@ -15,11 +15,9 @@ from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
 from segxfer3d.study.states import DONE
 
+_THE_PAPER = "Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder"
 REFERENCES = {
-    "dippel": (
-        "Dippel J, Lenga M, Goerttler T, Obermayer K, Höhne J. Transfer Learning for Segmentation Problems: Choose the "
-        "Right Encoder and Skip the Decoder. arXiv:2207.14508, 2022."
-    ),
+    "dippel": f"Dippel J, Lenga M, Goerttler T, Obermayer K, Höhne J. {_THE_PAPER}. arXiv:2207.14508, 2022.",
     "monai": (
         "Cardoso MJ, et al. MONAI: An open-source framework for deep learning in healthcare. arXiv:2211.02701, 2022."
     ),
@@ -106,6 +104,8 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
     references: list[str] = []
 
     def cite(reference: str) -> str:
+        if _THE_PAPER in reference:
+            reference = REFERENCES["dippel"]  # a pretext may come from it
         if reference not in references:
             references.append(reference)
         return f"[{references.index(reference) + 1}]"

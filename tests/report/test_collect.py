@@ -9,6 +9,8 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.collect import collect
+from segxfer3d.report.results import results
+from segxfer3d.report.words import methods
 from tests.report.made_studies import write_json, write_run, write_study
 
 
@@ -116,6 +118,53 @@ def test_runs_without_a_study_are_told_apart_by_what_differs(tmp_path):
     assert found.arms[0].init == "random"
     run = found.finetunings()[0]
     assert (run.data, run.budget_name, run.budget, run.pretext) == ("nodules", "n5", 5.0, "simclr_pretrain")
+
+
+def test_pretexts_are_called_as_their_runs_note(tmp_path):
+    note = {"title": "SparK", "scenario": "4", "citation": "Tian K, et al. Designing BERT for ConvNets. ICLR 2023."}
+    about = {"job": "spark_pretrain", "knobs": {}, "pretext": note}
+    write_study(tmp_path / "study", seeds=1, budgets=(5,), previews=False)
+    for name in ("study.json", "trials.json"):
+        path = tmp_path / "study" / name
+        path.write_text(path.read_text(encoding="utf-8").replace("/b/genesis_pretrain.json", "/b/spark_pretrain.yaml"))
+    write_json(tmp_path / "study/pretrain/genesis/run.json", about)
+    collection = collect(tmp_path / "study")
+    named = [(arm.name, arm.pretext, arm.scenario) for arm in collection.arms]
+    assert named == [("random", "", "1"), ("encoder", "SparK", "4"), ("encoder+decoder", "SparK", "3")]
+    text, references = methods(collection, [])
+    assert "Pretraining: SparK [3]" in text
+    assert references[2] == note["citation"]
+    # of a folder of runs, also where the pretraining lies elsewhere
+    write_json(tmp_path / "runs/pre/run.json", about)
+    checkpoint = str(tmp_path / "runs/pre/model.pt")
+    write_run(tmp_path / "runs/fine/encoder", init="encoder", knobs={"checkpoint": checkpoint})
+    write_json(tmp_path / "runs/fine/encoder/transfer.json", {"source": checkpoint})
+    (arm,) = collect(tmp_path / "runs/fine").arms
+    assert (arm.pretext, arm.scenario) == ("SparK", "4")
+
+
+@pytest.mark.parametrize(
+    ("split", "labels", "unit", "words"),
+    [
+        ({}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patients"),
+        ({}, {"cases": ["a", "b"]}, "case", "2 images"),
+        ({"unit": "patient"}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patients"),
+        ({"unit": "case"}, {"cases": ["a", "b"], "patients": ["a"]}, "case", "2 images"),
+    ],
+)
+def test_what_is_split_and_labeled_is_known_in_every_form(tmp_path, split, labels, unit, words):
+    for seed in range(2):
+        run = tmp_path / str(seed)
+        write_run(run, seed=seed, knobs={"label_count": None, "label_fraction": 0.1})
+        write_json(run / "split.json", {**split, "train": ["a"], "labeled": ["a"], "validation": ["v"], "test": ["t"]})
+        write_json(run / "labels.json", labels)
+    collection = collect(tmp_path)
+    assert {run.unit for run in collection.runs} == {unit}
+    (result,) = results(collection, resamples=100)
+    assert result.title == f"10 % of the {words.split()[1]} labeled"
+    text, _ = methods(collection, [result])
+    assert f"labeled ({words}): " in text
+    assert f", 1 {words.split()[1]} held out for validation" in text
 
 
 def test_one_run_is_a_folder_of_runs_too(tmp_path):

@@ -204,5 +204,5 @@ def test_what_does_not_fit_is_refused(tmp_path):
         cka_heat_map(["a"], np.eye(2))
     with pytest.raises(InputError, match=r"expected a name that ends in .png, .pdf, .svg"):
         style.save(masks_of(sample), tmp_path / "x.gif")
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(InputError, match="could not be saved"):
         style.save(masks_of(sample), tmp_path / "none" / "x.png")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
+from segxfer3d.files import replacing
 
 try:
     import matplotlib as mpl
@@ -105,9 +106,6 @@ def save(figure: Figure, path: str | Path) -> Path:
     suffix = path.suffix.lower()
     if suffix not in _METADATA:
         raise InputError(f"{path}: expected a name that ends in {', '.join(_METADATA)}")
-    try:
-        with styled():
-            figure.savefig(path, format=suffix[1:], metadata=_METADATA[suffix])
-    except OSError as error:
-        raise InputError(f"{path} could not be written ({error})") from error
+    with styled(), replacing(path) as file:
+        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])
     return path
