@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d import files
-from segxfer3d.data import preprocessing
+from segxfer3d.data.case import CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
@@ -44,7 +44,7 @@ def compare_representations(
     dataset_dir: Path | str,
     output_dir: Path | str,
     names: Sequence[str] = (),
-    dataset: str = "folder",
+    dataset: str = "",
     target: str = "",
     layer: str = DEFAULT_LAYER,
     patches: int = 256,
@@ -61,7 +61,7 @@ def compare_representations(
         dataset_dir: volumes or images, in any layout that the bundles read.
         output_dir: where the files are written.
         names: one for each checkpoint; by default what tells their folders apart.
-        dataset: which data set of images it is, for models of images.
+        dataset: name of the layout; by default the one that fits.
         target: of a data set of images.
         layer: name of the layer; by default the encoder's output.
         patches: how many, or of images at most how many.
@@ -81,15 +81,17 @@ def compare_representations(
     where = find_device(device)
     models = _read(checkpoints, names)
     networks = {name: _network(name, model, layer) for name, model in models.items()}
-    prepare = preprocessing.from_dict(_shared_preprocessing(models))
+    prepare = _shared_preprocessing(models)
+    request = Request(
+        layout=dataset, dims=prepare.dims, task="images", target=target, seed=seed, skip_bad=skip_bad_cases
+    )
     if isinstance(prepare, ImagePreprocessing):
         if patch_size:
             raise InputError("patch_size: models of images see whole images; expected none")
-        samples, cases = _images(prepare, dataset_dir, dataset, target, patches, seed, skip_bad_cases)
+        samples, cases = _images(prepare, find_cases(dataset_dir, request), patches, seed, skip_bad_cases)
     else:
-        assert isinstance(prepare, VolumePreprocessing)
         size = _patch_size(patch_size, models, networks)
-        samples, cases = _volume_patches(prepare, dataset_dir, size, patches, seed, skip_bad_cases)
+        samples, cases = _patches(prepare, find_cases(dataset_dir, request), size, patches, seed, skip_bad_cases)
     output = Path(output_dir)
     files.make_folder(output)
     result = compare(networks, _even_batches(samples, batch_size), layer, where)
@@ -152,7 +154,7 @@ def _network(name: str, model: Mapping[str, Any], layer: str) -> SegmentationNet
     return network
 
 
-def _shared_preprocessing(models: Models) -> dict[str, Any]:
+def _shared_preprocessing(models: Models) -> ImagePreprocessing | VolumePreprocessing:
     """The one that all models share; features of differently prepared images would not compare."""
     (first, model), *others = models.items()
     for name, other in others:
@@ -162,8 +164,8 @@ def _shared_preprocessing(models: Models) -> dict[str, Any]:
                 f"{first} and {name}: trained with different preprocessing ({', '.join(different)}); "
                 "expected models that see the same images"
             )
-    shared: dict[str, Any] = model["preprocessing"]
-    return shared
+    values = model["preprocessing"]
+    return (ImagePreprocessing if "image_size" in values else VolumePreprocessing).from_dict(values)
 
 
 def _patch_size(
@@ -182,38 +184,23 @@ def _patch_size(
     return size[0], size[1], size[2]
 
 
-def _volume_patches(
-    prepare: VolumePreprocessing,
-    folder: Path | str,
-    size: tuple[int, int, int],
-    count: int,
-    seed: int,
-    skip_bad: bool,
+def _patches(
+    prepare: VolumePreprocessing, case_set: CaseSet, size: tuple[int, int, int], count: int, seed: int, skip_bad: bool
 ) -> tuple[Tensor, list[str]]:
-    """The patches that all networks see, and the names of the cases that they come from."""
-    case_set = find_cases(folder)
+    """The patches of volumes that all networks see, and the names of the cases that they come from."""
     unlabeled = [replace(case, label=None) for case in case_set.cases]
     good = check(case_set, choose_cases(unlabeled, count, seed), skip_bad=skip_bad).good
     return volume_patches(good, prepare, size, count, seed), [case.name for case in good]
 
 
 def _images(
-    prepare: ImagePreprocessing,
-    folder: Path | str,
-    dataset: str,
-    target: str,
-    count: int,
-    seed: int,
-    skip_bad: bool,
+    prepare: ImagePreprocessing, case_set: CaseSet, count: int, seed: int, skip_bad: bool
 ) -> tuple[Tensor, list[str]]:
     """The same for networks of images: at most so many whole images, in random order."""
-    request = Request(layout=dataset, dims=2, task="images", target=target, seed=seed, skip_bad=skip_bad)
-    case_set = find_cases(folder, request)
     if case_set.channels != prepare.channels:
         raise InputError(f"dataset_dir: images of {case_set.channels} channels, the models take {prepare.channels}")
     order = torch.randperm(len(case_set.cases), generator=torch.Generator().manual_seed(seed))
-    chosen = [case_set.cases[i] for i in order[:count]]
-    good = check(replace(case_set, cases=tuple(chosen)), skip_bad=skip_bad).good
+    good = check(case_set, [case_set.cases[i] for i in order[:count]], skip_bad=skip_bad).good
     if len(good) < SMALLEST_BATCH:
         raise InputError(f"dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
     items = prepare.hold(good, case_set, labels=False, progress=True)

@@ -118,6 +118,7 @@ def test_models_of_images(models, tmp_path):
         (two, {"patch_size": (8, 8, 8)}, "expected none"),
         (two, {"dataset": "vok"}, "vok"),
         (gray, {}, "images of 3 channels, the models take 1"),
+        (models, {}, "holds images"),
     ]:
         with pytest.raises(InputError, match=message):
             compare_representations(chosen, dataset_dir=data, output_dir=tmp_path / "no", **settings)
