@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from segxfer3d.errors import InputError
 from segxfer3d.interpret.features import find_layer
-from segxfer3d.networks.blocks import Encoder
-from segxfer3d.networks.imagenet_unet import ResNetEncoder
+from segxfer3d.networks.blocks import FeatureEncoder
 
 
 class ForegroundScore(nn.Module):
@@ -79,7 +78,7 @@ def grad_cam(
         network: (N, C, *spatial) to logits (N, classes); wrap a segmentation network in :class:`ForegroundScore`.
         images: (N, C, *spatial), 2D or 3D, on the network's device.
         target_layer: as in ``network.named_modules()``; its output has to be one map (N, channels, *spatial). For an
-            encoder of this package the last stage is taken.
+            encoder of this package its last layer is taken.
         class_index: of the class for all images, or None for the highest of each image.
 
     Returns:
@@ -91,10 +90,8 @@ def grad_cam(
     # the layer is found before anything is copied, and by the caller's name
     layer = find_layer(network, target_layer)
     name = target_layer
-    if isinstance(layer, Encoder):
-        name += f".stages.{len(layer.stages) - 1}"
-    elif isinstance(layer, ResNetEncoder):
-        name += ".resnet.layer4"
+    if isinstance(layer, FeatureEncoder) and layer.last_layer:
+        name += f".{layer.last_layer}"
     scorer = _ChosenClass(copy.deepcopy(network), class_index).eval()
     for module in scorer.modules():
         if "inplace" in vars(module):

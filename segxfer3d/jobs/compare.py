@@ -29,7 +29,6 @@ from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
 from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.networks import SegmentationNetwork, build
-from segxfer3d.networks.blocks import Encoder
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.run.devices import find_device
 from segxfer3d.weights import checkpoint
@@ -178,7 +177,7 @@ def _patch_size(
     if len(size) != 3:
         raise InputError(f"patch_size {size}: expected three numbers of voxels")
     for name, network in networks.items():
-        step = 2 ** (len(network.encoder.stages) - 1) if isinstance(network.encoder, Encoder) else 1
+        step = network.encoder.divisor
         if any(side < 1 or side % step for side in size):
             raise InputError(f"patch_size {size}: expected multiples of {step}, as the network of {name} needs")
     return size[0], size[1], size[2]

@@ -92,13 +92,17 @@ class FeatureEncoder(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: of the image.
         channels: of each feature, the finest first.
+        divisor: what the sides of images have to be divisible by, so that every feature has whole sides.
+        last_layer: path of the module that gives the last feature, for Grad-CAM; empty where none is named.
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, channels: Sequence[int]) -> None:
+    def __init__(self, spatial_dims: int, in_channels: int, channels: Sequence[int], last_layer: str = "") -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.channels = tuple(channels)
+        self.divisor = 2 ** (len(self.channels) - 1)
+        self.last_layer = last_layer
 
 
 class Encoder(FeatureEncoder):
@@ -114,7 +118,8 @@ class Encoder(FeatureEncoder):
     def __init__(
         self, spatial_dims: int, in_channels: int, stages: Sequence[Sequence[int]], batch_statistics: bool = False
     ) -> None:
-        super().__init__(spatial_dims, in_channels, [stage[-1] for stage in stages])
+        channels = [stage[-1] for stage in stages]
+        super().__init__(spatial_dims, in_channels, channels, last_layer=f"stages.{len(stages) - 1}")
         inputs = [in_channels, *(stage[-1] for stage in stages[:-1])]
         self.stages = nn.ModuleList(
             ConvBlock(spatial_dims, i, stage, batch_statistics) for i, stage in zip(inputs, stages, strict=True)

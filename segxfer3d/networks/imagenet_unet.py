@@ -47,7 +47,7 @@ class ResNetEncoder(FeatureEncoder):
         from monai.networks.nets.resnet import ResNet  # takes seconds to import
 
         block, layers, channels = _BACKBONES[backbone]
-        super().__init__(2, in_channels, (3, *channels))
+        super().__init__(2, in_channels, (3, *channels), last_layer="resnet.layer4")
         self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).reshape(1, 3, 1, 1), persistent=False)
         self.resnet = ResNet(

@@ -84,11 +84,13 @@ class Pretext(nn.Module, ABC):
         trained_parts: the parts of the network that the pretext teaches. The others are frozen while it trains: they
             keep their random values, and no process waits for their gradients.
         smallest_batch: fewer samples in a process's batch than this cannot teach.
+        dims: of the images that it can be trained on.
     """
 
     network: SegmentationNetwork
     trained_parts: ClassVar[tuple[str, ...]] = PARTS
     smallest_batch: ClassVar[int] = 1
+    dims: ClassVar[tuple[int, ...]] = (2, 3)
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()

@@ -61,6 +61,19 @@ def test_the_encoder_gives_features_the_finest_first(name, dims):
     assert tuple(feature.shape[1] for feature in features) == tuple(encoder.channels)
     for i, feature in enumerate(features):
         assert feature.shape[2:] == tuple(side // 2**i for side in images.shape[2:])
+    assert all(side % encoder.divisor == 0 for side in images.shape[2:])
+    assert encoder.divisor == 2 ** (len(features) - 1)
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_the_last_layer_gives_the_last_feature(name, dims):
+    """What Grad-CAM looks at."""
+    network, images = small(name, dims)
+    outputs = []
+    layer = network.encoder.get_submodule(network.encoder.last_layer)
+    layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    last = network.encoder.eval()(images)[-1]
+    assert torch.equal(outputs[-1], last)
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
