@@ -69,6 +69,7 @@ _output = click.option("--output", "-o", type=FOLDER, required=True, help="The s
 @_resources
 @click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; run none of them.")
 @click.option("--no-timing", is_flag=True, help="With --dry-run: time no steps, only list.")
+@click.option("--fresh", is_flag=True, help="Start every training as a process of its own that imports all anew.")
 def study_run(
     file: Path,
     output: Path,
@@ -78,12 +79,14 @@ def study_run(
     per_gpu: int | None,
     dry_run: bool,
     no_timing: bool,
+    fresh: bool,
 ) -> None:
     """Run the trials of a study FILE that are not done yet.
 
     The same command goes on after a stop. Trials that failed are tried again.
     """
     from segxfer3d.study import grid, runner
+    from segxfer3d.study.processes import started_from
     from segxfer3d.study.reading import read_study
 
     plan = read_study(file, _parsed(settings))
@@ -98,7 +101,8 @@ def study_run(
     with runner.study_lock(output):
         grid.write(plan, trials, output)
         try:
-            found = runner.run(trials, output, resources, click.echo)
+            with started_from((trial.config for trial in trials), fresh=fresh) as processes:
+                found = runner.run(trials, output, resources, click.echo, processes=processes)
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(_STOPPED) from None

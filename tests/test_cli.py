@@ -32,7 +32,7 @@ def fakes(monkeypatch):
     modes = {}
     run = runner.run
 
-    def run_fake(trials, folder, resources, say, launch=None, only=None):
+    def run_fake(trials, folder, resources, say, launch=None, only=None, processes=None):
         return run(trials, folder, resources, say, fake(**modes), only)
 
     monkeypatch.setattr(runner, "run", run_fake)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import IO, Any
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.files import Lock, held
+from segxfer3d.study.processes import FRESH, PYTHON, LostError, Process, Processes, signal_group
 from segxfer3d.study.slots import Slot
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, State, state_at_rest
 from segxfer3d.study.trials import TRIAL_FILE, Trial
@@ -30,14 +30,14 @@ Launch = Callable[[Trial, Mapping[str, Any]], list[str]]
 
 def bundle_command(trial: Trial, knobs: Mapping[str, Any]) -> list[str]:
     """``python -m monai.bundle run`` of the trial's bundle with its knobs."""
-    words = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", trial.config]
+    words = [*PYTHON, "monai.bundle", "run", "--config_file", trial.config]
     return words + [f"--{name}={'$None' if value is None else value}" for name, value in knobs.items()]
 
 
 class Attempt:
     """A trial that is being run, by this process or (``process`` is None) by one that was started before it."""
 
-    def __init__(self, trial: Trial, folder: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, trial: Trial, folder: Path, process: Process | None = None) -> None:
         self.trial = trial
         self.folder = folder
         self.process = process
@@ -47,9 +47,13 @@ class Attempt:
 
     def ended(self) -> bool:
         """Whether it is over."""
-        if self.process is None:
-            return not held(self.folder / LOCK)
-        return self.process.poll() is not None
+        if self.process is not None:
+            try:
+                return self.process.poll() is not None
+            except LostError:
+                self.release()  # from here on, it is as one that was started before this process
+                self.process = None
+        return not held(self.folder / LOCK)
 
     def finish(self) -> State:
         """How the trial stands now that it is over; a failure is written down."""
@@ -67,11 +71,12 @@ class Attempt:
     def stop(self) -> None:
         """End its process and those that it started; it goes on from its last state when it is started again."""
         if self.process is not None:
-            _signal_group(self.process, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
+            signal_group(self.process, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired, LostError):
                 self.process.wait(SECONDS_TO_STOP)
-            _signal_group(self.process, signal.SIGKILL)
-            self.process.wait()
+            signal_group(self.process, signal.SIGKILL)
+            with suppress(LostError):
+                self.process.wait()
         self.release()
 
     def release(self) -> None:
@@ -88,6 +93,7 @@ def start(
     launch: Launch = bundle_command,
     environment: Mapping[str, str] | None = None,
     slot: Slot | None = None,
+    processes: Processes = FRESH,
 ) -> Attempt | State:
     """Start the training of a trial, or go on with it, unless somebody does so already, or it is done.
 
@@ -98,6 +104,7 @@ def start(
         launch: makes the command.
         environment: of the training.
         slot: of a GPU, released when the training ends.
+        processes: how it is started.
 
     Returns:
         the attempt; or the trial's state where there is nothing to run, or where it could not be started.
@@ -122,10 +129,7 @@ def start(
             variables["CUDA_VISIBLE_DEVICES"] = slot.gpu
         inherited = [lock.number, *([slot.lock.number] if slot else [])]
         output = (folder / OUTPUT).open("wb")
-        process = subprocess.Popen(
-            launch(trial, knobs), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            env=variables, pass_fds=inherited, start_new_session=True,
-        )  # fmt: skip
+        process = processes.start(launch(trial, knobs), output=output, environment=variables, inherited=inherited)
     except (OSError, InputError) as error:
         _release(slot, lock)
         return record_failure(folder, f"could not be started: {error}", None, 0.0)
@@ -175,11 +179,6 @@ def error_of(output: Path) -> str:
         return "\n".join(lines[-_LINES:])
     shown = [line for line in lines[first:] if not line.startswith("full trace:")]
     return "\n".join(shown[: 2 * _LINES]).removeprefix("error: ")
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _release(slot: Slot | None, lock: Lock | None = None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ def code_version(*configs: Mapping[str, Any]) -> str:
 def modules(*configs: Mapping[str, Any]) -> tuple[str, ...]:
     """The modules that bundles with these contents run, by their names below the package, sorted."""
     return _reached(frozenset(name for config in configs for name in _named(config)))
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """The content of a bundle; of one that is gone or damaged, nothing."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @cache

@@ -16,6 +16,7 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
+from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import Arm, Budget, Stage, Study
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
 
@@ -106,7 +107,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "data": {name: {"pretrain": dict(a), "finetune": dict(b)} for name, (a, b) in study.data.items()},
         "budgets": [asdict(budget) for budget in study.budgets],
         "seeds": list(study.seeds),
-        "code_version": identity.code_version(*configs),
+        "code_version": code_version(*configs),
         "published": study.published,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.config.knobs import FREE
 from segxfer3d.files import digest
-from segxfer3d.study.code import code_version
+from segxfer3d.study.code import code_version, read_config
 
 _FOLDERS = ("dataset_dir", "extra_dataset_dir")
 
@@ -30,11 +29,7 @@ def file_identity(path: str) -> str:
 
 def code_version_of(config_file: str) -> str:
     """The code version of a bundle, by its path; of one that is gone, of no module at all."""
-    try:
-        config = json.loads(Path(config_file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        config = {}
-    return code_version(config)
+    return code_version(read_config(config_file))
 
 
 def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.identity import code_version_of
+from segxfer3d.study.processes import FRESH, Processes
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
 from segxfer3d.study.trials import Trial
@@ -71,6 +72,7 @@ def run(
     say: Callable[[str], None],
     launch: Launch = bundle_command,
     only: Collection[str] | None = None,
+    processes: Processes = FRESH,
 ) -> dict[str, State]:
     """Run what is not done; the caller holds :func:`study_lock`.
 
@@ -84,6 +86,7 @@ def run(
         say: told of every start and end, in a line.
         launch: makes the command of a trial.
         only: ids of those to run; None for all.
+        processes: how trainings are started.
 
     Returns:
         how every trial stands at the end, by id.
@@ -91,7 +94,7 @@ def run(
     Raises:
         KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after the trainings were stopped.
     """
-    return _Run(trials, folder.absolute(), resources, say, launch, only).run()
+    return _Run(trials, folder.absolute(), resources, say, launch, only, processes).run()
 
 
 def run_one(
@@ -125,12 +128,14 @@ class _Run:
         say: Callable[[str], None],
         launch: Launch,
         only: Collection[str] | None,
+        processes: Processes,
     ) -> None:
         self.trials = {trial.id: trial for trial in trials}
         self.folder = folder
         self.resources = resources
         self.say = say
         self.launch = launch
+        self.processes = processes
         self.found = states(folder, trials)
         wanted = [trial for trial in trials if only is None or trial.id in only]
         self.pending = [trial for trial in wanted if self.found[trial.id].name not in (DONE, DAMAGED)]
@@ -192,7 +197,7 @@ class _Run:
                 return
         self.pending.remove(trial)
         resumed = (self.folder / trial.folder / "run.json").exists()
-        made = start(trial, self.folder, self.trials, self.launch, self.resources.environment(), slot)
+        made = start(trial, self.folder, self.trials, self.launch, self.resources.environment(), slot, self.processes)
         if isinstance(made, State):
             self._note(trial, made)
             return

@@ -57,6 +57,25 @@ def fake(**modes):
     return launch
 
 
+def fake_module(**modes):
+    """As :func:`fake`, as a module, which a worker can run."""
+
+    def launch(trial, knobs):
+        mode = next((mode for part, mode in modes.items() if part in trial.id), "")
+        return [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "tests.study.fake_run",
+            knobs["output_dir"],
+            str(knobs["resume"]),
+            mode,
+        ]
+
+    return launch
+
+
 def starts(folder, trial):
     """How often a trial was started, and whether to go on."""
     path = Path(folder) / trial.folder / "starts.txt"
