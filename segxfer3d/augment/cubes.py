@@ -193,7 +193,7 @@ class RandCubed(Randomizable, MapTransform):
     A volume that is too short for the rule is cropped anywhere; one that is smaller than the cube lies in the
     middle of zeros. Where `rule.draws_per_cube` draws give no crop that the rule accepts, the one with the
     least tissue among them is taken, so that no batch is ever short. (Models Genesis extracts its cubes
-    beforehand and leaves such volumes out; so does `scripts/make_cube_store.py`.)
+    beforehand and leaves such volumes out; so does `segxfer3d data cubes`.)
 
     Args:
         size: voxels along x, y, z.

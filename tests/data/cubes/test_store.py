@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from scripts import make_cube_store
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.data.case import Case
-from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, write_store
+from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store
+from segxfer3d.data.cubes.write import write_store
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -42,7 +42,9 @@ def cases_in(folder, seeds=range(3)):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     cases = cases_in(folder)
-    report = write_store(folder / "store", cases, VolumePreprocessing(), SIZE, RULE, cubes_per_volume=5, seed=1)
+    report = write_store(
+        folder / "store", cases, preprocessing=VolumePreprocessing(), size=SIZE, rule=RULE, cubes_per_volume=5, seed=1
+    )
     return folder / "store", cases, report
 
 
@@ -85,26 +87,31 @@ def test_the_file_is_a_plain_numpy_array_of_hu(made):
 
 
 def test_a_case_has_the_same_cubes_whatever_the_others(made, tmp_path):
-    write_store(tmp_path / "one", made[1][2:], VolumePreprocessing(), SIZE, RULE, 5, seed=1)
+    write_store(
+        tmp_path / "one",
+        made[1][2:],
+        preprocessing=VolumePreprocessing(),
+        size=SIZE,
+        rule=RULE,
+        cubes_per_volume=5,
+        seed=1,
+    )
     assert CubeStore(tmp_path / "one").cases[0] == CubeStore(made[0]).cases[2]
-    write_store(tmp_path / "two", made[1][2:], VolumePreprocessing(), SIZE, RULE, 5, seed=2)
+    write_store(
+        tmp_path / "two",
+        made[1][2:],
+        preprocessing=VolumePreprocessing(),
+        size=SIZE,
+        rule=RULE,
+        cubes_per_volume=5,
+        seed=2,
+    )
     assert CubeStore(tmp_path / "two").cases[0].starts != CubeStore(made[0]).cases[2].starts
-
-
-def test_patients_can_be_selected(made):
-    store = CubeStore(made[0])
-    part = store.select(["p2", "p0", "nobody"])
-    assert len(part) == 10
-    assert part.patients == ["p0", "p2"]
-    assert torch.equal(part[7]["image"], store[12]["image"])
-    assert torch.equal(part.select({"p2"})[-1]["image"], store[14]["image"])
-    with pytest.raises(InputError, match="no cube of the 1 patients"):
-        store.select(["nobody"])
 
 
 def test_percentile_intensities_come_back_within_a_step(made, tmp_path):
     preprocessing = VolumePreprocessing(None, "percentile")
-    write_store(tmp_path / "store", made[1][:1], preprocessing, SIZE, None, 4)
+    write_store(tmp_path / "store", made[1][:1], preprocessing=preprocessing, size=SIZE, cubes_per_volume=4)
     store = CubeStore(tmp_path / "store")
     volume = preprocessing.image_transform()({"image": str(made[1][0].image)})["image"].as_tensor()
     for item, (x, y, z) in zip(store, store.cases[0].starts, strict=True):
@@ -123,7 +130,9 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
     others = [("broken", tmp_path / "broken.nii.gz"), ("short", short), ("full", full), ("hole", hole)]
     others.append(("missing", tmp_path / "missing.nii.gz"))
     cases += [Case(name, path) for name, path in others]
-    report = write_store(tmp_path / "store", cases, VolumePreprocessing(), SIZE, RULE, 5)
+    report = write_store(
+        tmp_path / "store", cases, preprocessing=VolumePreprocessing(), size=SIZE, rule=RULE, cubes_per_volume=5
+    )
     assert [case.case for case in report.cases] == ["case0"]
     assert sorted(report.bad) == ["broken", "hole", "missing"]
     assert "too short" in report.empty["short"]
@@ -134,7 +143,7 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
 
 def test_a_store_without_a_cube_is_not_written(made, tmp_path):
     with pytest.raises(InputError, match=r"not a single cube from 3 volumes; case0: .*too short"):
-        write_store(tmp_path / "store", made[1], VolumePreprocessing(), SIZE, CropRule(), 5)
+        write_store(tmp_path / "store", made[1], preprocessing=VolumePreprocessing(), size=SIZE, rule=CropRule())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,16 +151,16 @@ def test_an_interrupted_store_does_not_appear(made, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segxfer3d.data.cubes.store._why_empty", interrupt)
+    monkeypatch.setattr("segxfer3d.data.cubes.write._why_empty", interrupt)
     too_short = CropRule(border=(9, 9, 9))
     with pytest.raises(KeyboardInterrupt):
-        write_store(tmp_path / "store", made[1], VolumePreprocessing(), SIZE, too_short, 5)
+        write_store(tmp_path / "store", made[1], preprocessing=VolumePreprocessing(), size=SIZE, rule=too_short)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_folder_is_not_overwritten(made):
     with pytest.raises(InputError, match="exists already"):
-        write_store(made[0], made[1], VolumePreprocessing(), SIZE, RULE, 5)
+        write_store(made[0], made[1], preprocessing=VolumePreprocessing(), size=SIZE, rule=RULE, cubes_per_volume=5)
     assert len(CubeStore(made[0])) == 15
 
 
@@ -218,23 +227,3 @@ def test_workers_and_copies_read_the_same(made):
         [batch["image"] for batch in DataLoader(dataset, batch_size=4, num_workers=workers)] for workers in (0, 2)
     ]
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
-
-
-def test_script(tmp_path, capsys):
-    (tmp_path / "data").mkdir()
-    cases_in(tmp_path / "data", range(2))
-    (tmp_path / "data" / "broken.nii.gz").write_bytes(b"no volume")
-    arguments = ["--dataset_dir", str(tmp_path / "data"), "--output_dir", str(tmp_path / "store")]
-    arguments += ["--cube_size", "8", "8", "6", "--cubes_per_volume", "3", "--intensity", "window"]
-    assert make_cube_store.main([*arguments, "--crop_rule", "uniform"]) == 0
-    shown = capsys.readouterr()
-    assert "6 cubes of 2 volumes; left out: 1 that could not be read, 0 too short" in shown.out
-    assert "left out: broken: " in shown.err
-    assert len(CubeStore(tmp_path / "store")) == 6
-    assert make_cube_store.main(arguments) == 1
-    assert capsys.readouterr().err.startswith("error: ")
-    arguments[3] = str(tmp_path / "other")
-    assert make_cube_store.main(arguments) == 1  # the published borders are wider than these volumes
-    assert "too short" in capsys.readouterr().err
-    assert make_cube_store.main([*arguments, "--intensity", "percentile", "--crop_rule", "genesis"]) == 1
-    assert "--intensity window" in capsys.readouterr().err

@@ -1,35 +1,26 @@
-"""Cut a cube around every lung nodule of LUNA16, with the consensus of the LIDC-IDRI radiologists as its label.
+"""Cubes around the nodules of LUNA16, with the consensus of the LIDC-IDRI radiologists as their labels: what
+``segxfer3d data luna16`` does.
 
-python scripts/prepare_luna16.py --luna_dir LUNA16 --xml_dir LIDC-XML-only --output_dir luna16-nodules
-
-LUNA16 (subset0 to subset9) and the archive of XML files are downloaded by hand, from luna16.grand-challenge.org and
-from the page of LIDC-IDRI at The Cancer Imaging Archive. Written are NIfTI cubes in the layout of the Medical
-Segmentation Decathlon, which the bundles read, and nodules.csv with a row for each. How nodules and their masks are
-found says segxfer3d.data.lidc.consensus; a cube's label holds all nodules that reach into it, not only its own.
-
-Neither LUNA16 nor the XML files name the patient. LUNA16 has one series a patient, so the series UID stands for the
-patient, and the subset is the fold.
-
-Patients already done are passed over when the same command runs again. Those that cannot be used are listed at the
-end, and the exit status is 1; the others are kept.
+How nodules and their masks are found says :mod:`segxfer3d.data.lidc.consensus`; a cube's label holds all nodules that
+reach into it, not only its own. Neither LUNA16 nor the XML files name the patient. LUNA16 has one series a patient, so
+the series UID stands for the patient, and the subset is the fold.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from segxfer3d import files
 from segxfer3d.data.case import Case
+from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.io.volumes import Volume, read_volume
 from segxfer3d.data.layouts import Request, luna16
 from segxfer3d.data.lidc.annotations import index_readings, read_reading
@@ -39,74 +30,94 @@ from segxfer3d.errors import InputError, some
 AIR = -1000  # HU
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run with these arguments (by default the command line's); returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--luna_dir", required=True, type=Path, help="folder with subset0 to subset9, or some of them")
-    parser.add_argument("--xml_dir", required=True, type=Path, help="folder with the XML files, at any depth")
-    parser.add_argument("--output_dir", required=True, type=Path, help="new folder, or one that this script began")
-    parser.add_argument("--cube_size", nargs=3, type=_count, default=[64, 64, 32], metavar=("X", "Y", "Z"))
-    parser.add_argument("--min_readers", type=_count, default=3, help="readers who must have marked a nodule (3)")
-    options = parser.parse_args(arguments)
-    try:
-        return _prepare(options)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+@dataclass(frozen=True)
+class Nodules:
+    """Cubes that were written.
+
+    Attributes:
+        folder: where they lie.
+        patients: how many are done, those of earlier calls included.
+        nodules: how many cubes they have.
+        bad: patient -> why it cannot be used, of those of this call.
+    """
+
+    folder: Path
+    patients: int
+    nodules: int
+    bad: dict[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """In words."""
+        return f"{self.folder}: {self.nodules} nodules of {self.patients} patients; could not be used: {len(self.bad)}"
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return number
+def prepare_luna16(
+    luna_dir: str | Path,
+    xml_dir: str | Path,
+    *,
+    output_dir: str | Path,
+    cube_size: Sequence[int] = (64, 64, 32),
+    min_readers: int = 3,
+    progress: bool = False,
+) -> Nodules:
+    """Cut a cube around every nodule.
 
+    Written are NIfTI cubes in the layout of the Medical Segmentation Decathlon, which the bundles read, and
+    ``nodules.csv`` with a row for each. Patients already done are passed over when the same is called again; those that
+    cannot be used are given back, and the others are kept.
 
-def _prepare(options: argparse.Namespace) -> int:
-    cases = _volumes(options.luna_dir)
-    if not options.xml_dir.is_dir():
-        raise InputError(f"--xml_dir {options.xml_dir}: no such folder")
-    found, damaged = index_readings(options.xml_dir)
-    if not found:
-        raise InputError(f"--xml_dir {options.xml_dir}: no LIDC-IDRI annotations of CT in it")
-    output: Path = options.output_dir
-    _begin(output, {"cube_size": options.cube_size, "min_readers": options.min_readers})
+    Args:
+        luna_dir: LUNA16, with ``subset0`` to ``subset9`` or some of them (https://luna16.grand-challenge.org).
+        xml_dir: the radiologists' XML files, at any depth (the page of LIDC-IDRI at The Cancer Imaging Archive).
+        output_dir: a new folder, or one that was begun with the same options.
+        cube_size: voxels along x, y, z.
+        min_readers: readers who must have marked a nodule.
+        progress: show a bar.
+
+    Raises:
+        InputError: an argument is out of range, no volumes, no annotations, a folder that holds something else, or no
+            nodule at all.
+    """
+    if len(cube_size) != 3 or min(cube_size) < 1:
+        raise InputError(f"cube_size: expected three whole numbers of at least 1, got {list(cube_size)}")
+    if min_readers < 1:
+        raise InputError(f"min_readers: expected at least 1, got {min_readers}")
+    cases, output = _volumes(Path(luna_dir)), Path(output_dir)
+    if not Path(xml_dir).is_dir():
+        raise InputError(f"xml_dir {xml_dir}: no such folder")
+    readings, damaged = index_readings(Path(xml_dir))
+    if not readings:
+        raise InputError(f"xml_dir {xml_dir}: no LIDC-IDRI annotations of CT in it")
+    _begin(output, {"cube_size": list(cube_size), "min_readers": min_readers})
     bad: dict[str, str] = {}
-    for case in tqdm(cases, desc="patients"):
+    for case in tqdm(cases, desc="patients", disable=not progress):
         if _is_done(output, case.name):
             continue
         try:
-            files = found.get(case.name, [])
-            if len(files) != 1:
-                raise InputError(_why_not_one(files, damaged, options.xml_dir))
-            _prepare_patient(case, files[0], options)
+            paths = readings.get(case.name, [])
+            if len(paths) != 1:
+                raise InputError(_why_not_one(paths, damaged, Path(xml_dir)))
+            _prepare_patient(case, paths[0], output, cube_size, min_readers)
         except InputError as error:
             bad[case.name] = str(error)
-    for name, why in bad.items():
-        print(f"cannot be used: {name}: {why}", file=sys.stderr)
-    patients, cubes = _finish(output)
-    print(f"{output}: {cubes} nodules of {patients} patients; could not be used: {len(bad)}")
-    return 1 if bad else 0
+    patients, nodules = _finish(output, bad)
+    return Nodules(output, patients, nodules, bad)
 
 
-def _why_not_one(files: Sequence[Path], damaged: Mapping[Path, str], xml_dir: Path) -> str:
-    if files:
-        return f"different annotation files of one series: {some([str(path) for path in files])}"
+def _why_not_one(paths: Sequence[Path], damaged: Mapping[Path, str], xml_dir: Path) -> str:
+    if paths:
+        return f"different annotation files of one series: {some(paths)}"
     why = f"no annotations of this series in {xml_dir}"
-    unread = some([f"{path} ({error})" for path, error in damaged.items()])
+    unread = some(f"{path} ({error})" for path, error in damaged.items())
     return f"{why}; files that cannot be read: {unread}" if unread else why
 
 
 def _volumes(luna_dir: Path) -> tuple[Case, ...]:
     if not luna_dir.is_dir():
-        raise InputError(f"--luna_dir {luna_dir}: no such folder")
+        raise InputError(f"luna_dir {luna_dir}: no such folder")
     cases = luna16.read(luna_dir, Request()).cases if luna16.fits(luna_dir) else ()
     if not cases:
-        raise InputError(
-            f"--luna_dir {luna_dir}: no volumes in it, expected subset0 to subset9 with .mhd and .raw files"
-        )
+        raise InputError(f"luna_dir {luna_dir}: no volumes in it, expected subset0 to subset9 with .mhd and .raw files")
     return cases
 
 
@@ -116,12 +127,12 @@ def _begin(output: Path, options: dict[str, Any]) -> None:
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         if before != options:
-            raise InputError(f"--output_dir {output}: was begun with {before}, not {options}; take another folder")
+            raise InputError(f"output_dir {output}: was begun with {before}, not {options}; take another folder")
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"--output_dir {output}: expected a new or empty folder, or one that this script began")
+        raise InputError(f"output_dir {output}: expected a new or empty folder, or one that was begun like this")
     for part in ("imagesTr", "labelsTr", "patients"):
-        (output / part).mkdir(parents=True, exist_ok=True)
-    _write_json(path, options)
+        files.make_folder(output / part)
+    files.write_json(path, options)
 
 
 def _is_done(output: Path, name: str) -> bool:
@@ -133,19 +144,19 @@ def _is_done(output: Path, name: str) -> bool:
     return all((output / part / f"{name}.nii.gz").is_file() for part in ("imagesTr", "labelsTr") for name in names)
 
 
-def _prepare_patient(case: Case, xml: Path, options: argparse.Namespace) -> None:
+def _prepare_patient(case: Case, xml: Path, output: Path, size: Sequence[int], min_readers: int) -> None:
     reading = read_reading(xml)
     rows: list[dict[str, Any]] = []
     # most volumes take longer to read than all else, and many have too few readers with a nodule
-    if len({annotation.reader for annotation in reading.annotations}) >= options.min_readers:
+    if len({annotation.reader for annotation in reading.annotations}) >= min_readers:
         volume = read_volume(case.image)
-        nodules = consensus_nodules(reading, volume.array.shape, volume.affine, options.min_readers)
+        nodules = consensus_nodules(reading, volume.array.shape, volume.affine, min_readers)
         for number, nodule in enumerate(nodules, 1):
             row = _describe(nodule, volume, f"{case.name}_{number:02d}", case)
-            _write_cube(options.output_dir, row, volume, nodules, options.cube_size)
+            _write_cube(output, row, volume, nodules, size)
             rows.append(row)
     record = {"patient": case.patient, "study": reading.study, "nodules": rows}
-    _write_json(options.output_dir / "patients" / f"{case.name}.json", record)
+    files.write_json(output / "patients" / f"{case.name}.json", record)
 
 
 def _describe(nodule: Nodule, volume: Volume, name: str, case: Case) -> dict[str, Any]:
@@ -174,10 +185,7 @@ def _write_cube(
     for nodule in nodules:
         label |= nodule.region.within(start, size).astype(np.uint8)
     for part, array in (("imagesTr", cut_cube(volume.array, start, size)), ("labelsTr", label)):
-        path = output / part / f"{row['name']}.nii.gz"
-        temporary = path.with_name(f".part-{path.name}")
-        nibabel.save(nibabel.Nifti1Image(array, affine), temporary)
-        temporary.replace(path)
+        write_nifti(output / part / f"{row['name']}.nii.gz", array, affine)
 
 
 def cube_start(center: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> list[int]:
@@ -199,18 +207,14 @@ def cut_cube(array: NDArray[Any], start: Sequence[int], size: Sequence[int]) -> 
     return cube
 
 
-def _finish(output: Path) -> tuple[int, int]:
+def _finish(output: Path, bad: Mapping[str, str]) -> tuple[int, int]:
     """List all patients done so far; returns their number and that of the nodules."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "patients").glob("*.json"))]
     rows = [row for record in records for row in record["nodules"]]
     if not rows:
-        raise InputError(f"{output}: no nodules were found in the {len(records)} patients done")
-    temporary = output / ".nodules.csv.part"
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(output / "nodules.csv")
+        why = f"; cannot be used: {some(f'{name}: {problem}' for name, problem in bad.items())}" if bad else ""
+        raise InputError(f"{output}: no nodules were found in the {len(records)} patients done{why}")
+    files.write_rows(output / "nodules.csv", rows)
     entries = [
         {
             "image": f"./imagesTr/{row['name']}.nii.gz",
@@ -233,15 +237,5 @@ def _finish(output: Path) -> tuple[int, int]:
         "training": entries,
         "test": [],
     }
-    _write_json(output / "dataset.json", description)
+    files.write_json(output / "dataset.json", description)
     return len(records), len(entries)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_name(f".part-{path.name}")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

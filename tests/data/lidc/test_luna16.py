@@ -7,12 +7,12 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts import prepare_luna16
-from scripts.prepare_luna16 import cube_start, cut_cube, main
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.lidc import consensus
+from segxfer3d.data.lidc import consensus, luna16
+from segxfer3d.data.lidc.luna16 import cube_start, cut_cube, prepare_luna16
 from segxfer3d.data.split import by_patient
+from segxfer3d.errors import InputError
 from tests.data.lidc_files import (
     box,
     disk,
@@ -65,9 +65,8 @@ def write_luna(folder):
     return luna, xml
 
 
-def command(luna, xml, output, *more):
-    sizes = ["--cube_size", *map(str, SIZE)]
-    return ["--luna_dir", str(luna), "--xml_dir", str(xml), "--output_dir", str(output), *sizes, *more]
+def prepare(luna, xml, output, **options):
+    return prepare_luna16(luna, xml, output_dir=output, **{"cube_size": SIZE, **options})
 
 
 def read(path):
@@ -83,7 +82,8 @@ def contents(folder):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("luna16")
     luna, xml = write_luna(folder)
-    assert main(command(luna, xml, folder / "out")) == 0
+    result = prepare(luna, xml, folder / "out")
+    assert (result.patients, result.nodules, result.bad) == (3, 3, {})
     return luna, xml, folder / "out"
 
 
@@ -143,37 +143,37 @@ def test_the_bundles_can_read_it(made):
 def test_done_patients_are_passed_over_and_unfinished_ones_done_again(made, tmp_path, monkeypatch):
     luna, xml, before = made
     output = tmp_path / "out"
-    written = prepare_luna16._write_cube
+    written = luna16._write_cube
 
     def killed(folder, row, *rest):
         if row["name"].endswith("1_02"):
             raise KeyboardInterrupt
         written(folder, row, *rest)
 
-    monkeypatch.setattr(prepare_luna16, "_write_cube", killed)
+    monkeypatch.setattr(luna16, "_write_cube", killed)
     with pytest.raises(KeyboardInterrupt):
-        main(command(luna, xml, output))
+        prepare(luna, xml, output)
     monkeypatch.undo()
     assert not (output / "dataset.json").exists()
     assert list((output / "patients").iterdir()) == []
-    assert main(command(luna, xml, output)) == 0
+    assert prepare(luna, xml, output).bad == {}
     assert contents(output).keys() == contents(before).keys()
     assert (output / "nodules.csv").read_text(encoding="utf-8") == (before / "nodules.csv").read_text(encoding="utf-8")
 
     times = contents(output)
     monkeypatch.setattr(consensus, "annotation_region", None)  # nothing is to be computed again
-    assert main(command(luna, xml, output)) == 0
+    assert prepare(luna, xml, output).bad == {}
     same = [path for path, time in contents(output).items() if time == times[path]]
     assert {path.parts[0] for path in same} == {"imagesTr", "labelsTr", "patients"}
     assert len(same) == 3 + 3 + 3
     monkeypatch.undo()
 
     (output / "labelsTr" / f"{UID}2_01.nii.gz").unlink()
-    assert main(command(luna, xml, output)) == 0
+    assert prepare(luna, xml, output).bad == {}
     assert (output / "labelsTr" / f"{UID}2_01.nii.gz").is_file()
 
 
-def test_bad_patients_are_listed_and_the_good_ones_kept(tmp_path, capsys):
+def test_bad_patients_are_given_back_and_the_good_ones_kept(tmp_path):
     luna, xml = write_luna(tmp_path)
     raw = luna / "subset7" / f"{UID}2.raw"
     whole = raw.read_bytes()
@@ -185,53 +185,49 @@ def test_bad_patients_are_listed_and_the_good_ones_kept(tmp_path, capsys):
     write_reading(xml / "6-again.xml", f"{UID}6", [""])
     (xml / "cut.xml").write_text("<LidcReadMessage>")
     output = tmp_path / "out"
-    assert main(command(luna, xml, output)) == 1
-    printed = capsys.readouterr()
-    lines = [line for line in printed.err.splitlines() if line.startswith("cannot be used")]
-    assert len(lines) == 4
-    assert f"{UID}2: {luna}" in lines[0]
-    assert "truncated" in lines[0]
-    assert f"{UID}4: no annotations of this series in {xml}; files that cannot be read: {xml / 'cut.xml'}" in lines[1]
-    assert f"{UID}5: {xml / '5.xml'}: nodule far has an outline at z = 999 mm" in lines[2]
-    assert f"{UID}6: different annotation files of one series: {xml / '6-again.xml'}; {xml / '6.xml'}" in lines[3]
-    assert "2 nodules of 2 patients; could not be used: 4" in printed.out
+    result = prepare(luna, xml, output)
+    assert list(result.bad) == [f"{UID}{number}" for number in (2, 4, 5, 6)]
+    truncated, unread, outside, several = result.bad.values()
+    assert truncated.startswith(f"{luna}")
+    assert "truncated" in truncated
+    assert unread.startswith(f"no annotations of this series in {xml}; files that cannot be read: {xml / 'cut.xml'}")
+    assert outside.startswith(f"{xml / '5.xml'}: nodule far has an outline at z = 999 mm")
+    assert several == f"different annotation files of one series: {xml / '6-again.xml'}; {xml / '6.xml'}"
+    assert result.text() == f"{output}: 2 nodules of 2 patients; could not be used: 4"
     assert {case.patient for case in find_cases(output).cases} == {f"{UID}1"}
 
     raw.write_bytes(whole)
-    assert main(command(luna, xml, output)) == 1
-    assert "3 nodules of 3 patients; could not be used: 3" in capsys.readouterr().out
+    assert prepare(luna, xml, output).text().endswith("3 nodules of 3 patients; could not be used: 3")
     assert {case.patient for case in find_cases(output).cases} == {f"{UID}1", f"{UID}2"}
 
 
 def test_fewer_readers_are_enough_where_asked_for(tmp_path):
     luna, xml = write_luna(tmp_path)
-    assert main(command(luna, xml, tmp_path / "out", "--min_readers", "2")) == 0
+    assert prepare(luna, xml, tmp_path / "out", min_readers=2).bad == {}
     assert f"{UID}3" in {case.patient for case in find_cases(tmp_path / "out").cases}
 
 
-def test_errors_come_before_the_work(made, tmp_path, capsys):
+def test_errors_come_before_the_work(made, tmp_path):
     luna, xml, output = made
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     before = contents(output)
-    for arguments, message in [
-        (command(tmp_path / "none", xml, tmp_path / "o"), "--luna_dir"),
-        (command(tmp_path / "empty", xml, tmp_path / "o"), "expected subset0 to subset9"),
-        (command(luna, tmp_path / "none", tmp_path / "o"), "--xml_dir"),
-        (command(luna, tmp_path / "empty", tmp_path / "o"), "no LIDC-IDRI annotations"),
-        (command(luna, xml, tmp_path / "full"), "expected a new or empty folder"),
-        (command(luna, xml, output, "--min_readers", "4"), "was begun with"),
-        (command(luna, xml, tmp_path / "none-found", "--min_readers", "5"), "no nodules"),
+    for arguments, options, message in [
+        ((tmp_path / "none", xml, tmp_path / "o"), {}, "luna_dir .*none: no such folder"),
+        ((tmp_path / "empty", xml, tmp_path / "o"), {}, "expected subset0 to subset9"),
+        ((luna, tmp_path / "none", tmp_path / "o"), {}, "xml_dir .*none: no such folder"),
+        ((luna, tmp_path / "empty", tmp_path / "o"), {}, "no LIDC-IDRI annotations"),
+        ((luna, xml, tmp_path / "full"), {}, "expected a new or empty folder"),
+        ((luna, xml, output), {"min_readers": 4}, "was begun with"),
+        ((luna, xml, tmp_path / "none-found"), {"min_readers": 5}, "no nodules"),
+        ((luna, xml, tmp_path / "o"), {"min_readers": 0}, "min_readers: expected at least 1, got 0"),
+        ((luna, xml, tmp_path / "o"), {"cube_size": (8, 0, 8)}, "cube_size: expected three whole numbers"),
     ]:
-        assert main(arguments) == 1
-        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert len(errors) == 1
-        assert message in errors[0]
+        with pytest.raises(InputError, match=message):
+            prepare(*arguments, **options)
     assert contents(output) == before
     assert not (tmp_path / "o").exists()
-    with pytest.raises(SystemExit):
-        main(command(luna, xml, tmp_path / "o", "--min_readers", "0"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""A cube store of a data set on disk, in any layout: what ``segxfer3d data cubes`` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segxfer3d.augment.cubes import CropRule
+from segxfer3d.data.cubes.write import StoreReport, write_store
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import InputError
+
+CROP_RULES = ("genesis", "uniform")
+INTENSITIES = ("auto", "window", "percentile")
+
+
+@dataclass(frozen=True)
+class MadeStore:
+    """A store that was written.
+
+    Attributes:
+        folder: where it lies.
+        report: what became of the cases.
+    """
+
+    folder: Path
+    report: StoreReport
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Name -> why, of the volumes without a cube."""
+        return self.report.bad | self.report.empty
+
+    def text(self) -> str:
+        """In words."""
+        report = self.report
+        return (
+            f"{self.folder}: {report.count} cubes of {len(report.cases)} volumes; left out: {len(report.bad)} that "
+            f"could not be read, {len(report.empty)} too short or too full of tissue"
+        )
+
+
+def make_cube_store(
+    dataset_dir: str | Path,
+    output_dir: str | Path,
+    *,
+    dataset: str = "",
+    cube_size: tuple[int, int, int] = (64, 64, 32),
+    cubes_per_volume: int = 32,
+    seed: int = 0,
+    crop_rule: str = "",
+    intensity: str = "auto",
+    window_low: float = -1000.0,
+    window_high: float = 1000.0,
+    spacing: tuple[float, float, float] | None = None,
+    patient_pattern: str = "",
+    progress: bool = False,
+) -> MadeStore:
+    """Cut random cubes from all volumes of a data set, once, for pretraining on more than fits in memory.
+
+    The store serves as ``--dataset_dir`` of genesis_pretrain. Volumes that cannot be read, are too short for the crop
+    rule or hold too much tissue are left out, and recorded in the store.
+
+    Args:
+        dataset_dir: the data set, in any layout that the bundles read.
+        output_dir: a new folder for the store.
+        dataset: the layout of ``dataset_dir``; empty: the one that fits.
+        cube_size: voxels along x, y, z.
+        cubes_per_volume: wanted of each volume.
+        seed: of the places.
+        crop_rule: ``genesis``: away from the borders and with little tissue; ``uniform``: anywhere; empty: genesis
+            where intensities are a window of HU.
+        intensity: how intensities become [0, 1]: ``window``, ``percentile``, or ``auto``: window for CT, percentile
+            otherwise.
+        window_low: HU that become 0.
+        window_high: HU that become 1.
+        spacing: millimeters to resample to; None for the native grid.
+        patient_pattern: finds the patient in a case's name.
+        progress: show a bar.
+
+    Raises:
+        InputError: no volumes, an argument that cannot be used, or see
+            :func:`~segxfer3d.data.cubes.write.write_store`.
+    """
+    case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
+    if crop_rule not in ("", *CROP_RULES):
+        raise InputError(f"crop_rule: expected {' or '.join(CROP_RULES)}, got {crop_rule!r}")
+    if intensity not in INTENSITIES:
+        raise InputError(f"intensity: expected {', '.join(INTENSITIES)}, got {intensity!r}")
+    if intensity == "auto":
+        intensity = "window" if case_set.modality == "CT" else "percentile"
+    if crop_rule == "genesis" and intensity != "window":
+        raise InputError("crop_rule genesis tells air from tissue by HU: it needs intensity window")
+    preprocessing = VolumePreprocessing(spacing, intensity, window_low, window_high)
+    uniform = crop_rule == "uniform" or intensity != "window"
+    report = write_store(
+        output_dir,
+        case_set.cases,
+        preprocessing=preprocessing,
+        size=cube_size,
+        rule=None if uniform else CropRule.for_window(window_low, window_high),
+        cubes_per_volume=cubes_per_volume,
+        seed=seed,
+        progress=progress,
+    )
+    return MadeStore(Path(output_dir), report)

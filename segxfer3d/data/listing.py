@@ -1,0 +1,86 @@
+"""Choosing cases of a data set by size, and listing them: what ``segxfer3d data list`` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segxfer3d import files
+from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.errors import InputError
+
+LUNG_HU = -500.0  # a volume that has darker voxels is a CT in HU: label maps lie beside the scans in some folders
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """A list of cases that was written.
+
+    Attributes:
+        path: its ``dataset.json``.
+        labeled: how many labeled cases are listed.
+        known: how many the data set has.
+        scans: how many unlabeled CTs were added.
+    """
+
+    path: Path
+    labeled: int
+    known: int
+    scans: int
+
+    def text(self) -> str:
+        """In words."""
+        return f"{self.path}: {self.labeled} of {self.known} labeled cases, {self.scans} scans more"
+
+
+def write_case_list(
+    dataset_dir: str | Path,
+    output_dir: str | Path,
+    *,
+    min_slices: int = 1,
+    extra_dir: str | Path | None = None,
+    dataset: str = "",
+    progress: bool = False,
+) -> CaseList:
+    """Write ``dataset.json`` with labeled volumes that are large enough, and CTs without labels for pretraining.
+
+    The folder that is written serves as ``--dataset_dir`` of every 3D bundle and study; it holds paths, no copies.
+
+    Args:
+        dataset_dir: labeled volumes, in any layout.
+        output_dir: the folder to write.
+        min_slices: voxels along the third axis that a case needs.
+        extra_dir: a folder of further volumes, of which those in HU that show air are added without labels.
+        dataset: the layout of ``dataset_dir``; empty: the one that fits.
+        progress: show a bar.
+
+    Raises:
+        InputError: no usable volumes there, none that is large enough, or the file cannot be written.
+    """
+    case_set = find_cases(dataset_dir, Request(layout=dataset))
+    training = [
+        {"image": str(case.image.absolute()), "label": str(case.label.absolute()), "patient": case.patient}
+        for case in tqdm(case_set.labeled, "sizes", leave=False, disable=not progress)
+        if case.label is not None and read_volume(case.image).array.shape[2] >= min_slices
+    ]
+    if not training:
+        raise InputError(f"{dataset_dir}: none of {len(case_set.labeled)} labeled cases has {min_slices} slices")
+    volumes = volumes_below(Path(extra_dir)).values() if extra_dir else ()
+    scans = [str(path.absolute()) for path in volumes if read_volume(path).array.min() < LUNG_HU]
+    if extra_dir and not scans:
+        raise InputError(f"{extra_dir}: no CT in it; expected volumes in HU with voxels below {LUNG_HU:g}")
+    content = {
+        "name": Path(dataset_dir).name,
+        "modality": {"0": case_set.modality},
+        "labels": {"0": "background", **{str(value): name for value, name in case_set.classes.items()}},
+        "training": training,
+        "test": scans,
+    }
+    path = Path(output_dir) / "dataset.json"
+    files.make_folder(path.parent)
+    files.write_json(path, content)
+    return CaseList(path, len(training), len(case_set.labeled), len(scans))

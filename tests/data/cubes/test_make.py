@@ -1,0 +1,46 @@
+"""A cube store of a data set on disk."""
+
+import pytest
+
+from segxfer3d.data.cubes.make import make_cube_store
+from segxfer3d.data.cubes.store import CubeStore
+from segxfer3d.errors import InputError
+
+from .test_store import cases_in
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    cases_in(tmp_path / "data", range(2))
+    (tmp_path / "data" / "broken.nii.gz").write_bytes(b"no volume")
+    return tmp_path / "data"
+
+
+def test_a_store_of_a_folder(data, tmp_path):
+    made = make_cube_store(
+        data, tmp_path / "store", cube_size=(8, 8, 6), cubes_per_volume=3, intensity="window", crop_rule="uniform"
+    )
+    assert made.text().endswith(
+        "6 cubes of 2 volumes; left out: 1 that could not be read, 0 too short or too full of tissue"
+    )
+    assert list(made.left_out) == ["broken"]
+    assert len(CubeStore(tmp_path / "store")) == 6
+    with pytest.raises(InputError, match="exists already"):
+        make_cube_store(data, tmp_path / "store", cube_size=(8, 8, 6), crop_rule="uniform")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "too short"),  # the published borders are wider than these volumes
+        ({"intensity": "percentile", "crop_rule": "genesis"}, "it needs intensity window"),
+        ({"crop_rule": "any"}, "crop_rule: expected genesis or uniform, got 'any'"),
+        ({"intensity": "hu"}, "intensity: expected auto, window, percentile, got 'hu'"),
+        ({"dataset": "voc"}, "dataset voc: a data set of images; this bundle takes volumes"),
+    ],
+)
+def test_refused(data, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        make_cube_store(data, tmp_path / "store", cube_size=(8, 8, 6), **options)
+    assert not (tmp_path / "store").exists()
