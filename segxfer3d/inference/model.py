@@ -24,13 +24,14 @@ from torch import Tensor
 
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import Row, components
 from segxfer3d.inference.inputs import KINDS, find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import probabilities_on_file, to_label_map
 from segxfer3d.inference.windows import WindowInferer
-from segxfer3d.inference.write import write_mask, write_probability, write_volume
+from segxfer3d.inference.write import write_mask, write_probability
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import NetworkForward, layout_of
 from segxfer3d.weights import checkpoint
@@ -196,14 +197,14 @@ def write_prediction(folder: str | Path, prediction: Prediction, *, probabilitie
     if affine is None:
         write_mask(path, prediction.mask, prediction.classes)
     else:
-        write_volume(path, prediction.mask, affine)
+        write_nifti(path, prediction.mask, affine)
     if probabilities:
         for channel, name in zip(prediction.probabilities.numpy(), prediction.classes.values(), strict=True):
             file = folder / f"{prediction.name}_{name}_probability{ending}"
             if affine is None:
                 write_probability(file, channel)
             else:
-                write_volume(file, channel, affine)
+                write_nifti(file, channel, affine)
     return path
 
 

@@ -1,41 +1,22 @@
-"""What becomes of predictions: masks in the input's own geometry, and the list of their components.
+"""What becomes of predictions: masks of images, and the list of components; volumes are NIfTI, see
+:mod:`segxfer3d.data.io.nifti`.
 
 Every file is written whole or not at all, see :mod:`segxfer3d.files`.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
-
-_GZIP_LEVEL = 1  # nibabel's: masks shrink well at any level, and a CT's probabilities take seconds
-
-
-def write_volume(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> None:
-    """Write (X, Y, Z) as NIfTI with ``affine`` (RAS+, millimeters); compressed where the name ends in ``.gz``.
-
-    Raises:
-        InputError: it cannot be written; the message names the file.
-    """
-    nifti = nibabel.Nifti1Image(array, affine)
-    nifti.header.set_xyzt_units("mm")
-    with files.replacing(path) as file:
-        if path.suffix != ".gz":
-            nifti.to_stream(file)
-            return
-        with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as compressed:  # no time: same mask, same bytes
-            nifti.to_stream(compressed)
 
 
 def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str]) -> None:

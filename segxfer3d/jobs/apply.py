@@ -11,6 +11,7 @@ from monai.inferers import Inferer
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
+from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -18,7 +19,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseDataset, to_native
 from segxfer3d.inference.components import COMPONENT_COLUMNS, components
 from segxfer3d.inference.labels import to_label_map
-from segxfer3d.inference.write import write_components, write_volume
+from segxfer3d.inference.write import write_components
 from segxfer3d.jobs.volumes import find_source
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import layout_of
@@ -139,11 +140,11 @@ class Segmenter:
         rows: list[dict[str, Any]] = []
         for number, case in enumerate(self.cases, 1):
             mask, affine, probabilities = self.segment(case)
-            write_volume(self.session.folder / f"{case.name}_mask.nii.gz", mask, affine)
+            write_nifti(self.session.folder / f"{case.name}_mask.nii.gz", mask, affine)
             if self.session.knobs.probabilities:
                 for channel, name in zip(probabilities, self.model.classes.values(), strict=True):
                     file = self.session.folder / f"{case.name}_{name}_probability.nii.gz"
-                    write_volume(file, channel.numpy(), affine)
+                    write_nifti(file, channel.numpy(), affine)
             found = components(mask, case.name, classes=self.model.classes, affine=affine)
             rows += found
             write_components(self.session.folder / "components.csv", rows, COMPONENT_COLUMNS)

@@ -7,26 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import COMPONENT_COLUMNS
-from segxfer3d.inference.write import palette_color, write_components, write_mask, write_probability, write_volume
-
-
-@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_volumes(tmp_path, ending):
-    affine = np.diag([1.5, 2, 3, 1.0])
-    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    path = tmp_path / f"a{ending}"
-    write_volume(path, array, affine)
-    read = nibabel.load(path)
-    assert np.array_equal(read.get_fdata(), array)
-    assert np.array_equal(read.affine, affine)
-    assert read.get_data_dtype() == np.uint8
-    assert read.header.get_xyzt_units()[0] == "mm"
-    first = path.read_bytes()
-    write_volume(path, array, affine)
-    assert path.read_bytes() == first
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+from segxfer3d.inference.write import palette_color, write_components, write_mask, write_probability
 
 
 def test_a_mask_of_one_class_is_black_and_white(tmp_path):
@@ -74,7 +58,7 @@ def test_components_file(tmp_path):
 def test_a_name_that_cannot_be_is_a_short_error(tmp_path, name):
     mask = np.zeros((2, 2, 2), np.uint8)
     for write in (
-        lambda: write_volume(tmp_path / f"{name}.nii.gz", mask, np.eye(4)),
+        lambda: write_nifti(tmp_path / f"{name}.nii.gz", mask, np.eye(4)),
         lambda: write_mask(tmp_path / f"{name}.png", mask[0], {1: "cat"}),
         lambda: write_components(tmp_path / f"{name}.csv", [], ("case",)),
     ):
@@ -84,7 +68,7 @@ def test_a_name_that_cannot_be_is_a_short_error(tmp_path, name):
 
 
 def test_a_full_disk_keeps_the_file_that_was_there(tmp_path, monkeypatch):
-    write_volume(tmp_path / "a.nii", np.ones((2, 2, 2), np.uint8), np.eye(4))
+    write_nifti(tmp_path / "a.nii", np.ones((2, 2, 2), np.uint8), np.eye(4))
     before = (tmp_path / "a.nii").read_bytes()
 
     def full(*_):
@@ -92,6 +76,6 @@ def test_a_full_disk_keeps_the_file_that_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(nibabel.Nifti1Image, "to_stream", full)
     with pytest.raises(InputError, match=r"a\.nii could not be saved .*No space left"):
-        write_volume(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), np.eye(4))
+        write_nifti(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), np.eye(4))
     assert (tmp_path / "a.nii").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1

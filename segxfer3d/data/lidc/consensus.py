@@ -45,11 +45,12 @@ class Region:
 
     def center(self) -> NDArray[np.float64]:
         """Mean voxel index of the mask in the volume, (3,)."""
-        return np.argwhere(self.mask).mean(0) + self.start
+        center: NDArray[np.float64] = np.argwhere(self.mask).mean(0) + self.start
+        return center
 
     def radius(self, spacing: Sequence[float]) -> float:
         """Radius of the ball of the same volume, in the unit of ``spacing``."""
-        return (3 * self.mask.sum() * math.prod(spacing) / (4 * math.pi)) ** (1 / 3)
+        return float((3 * self.mask.sum() * math.prod(spacing) / (4 * math.pi)) ** (1 / 3))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,4 +132,5 @@ def _texture(rng: np.random.Generator, size: int) -> Array:
     grid = np.arange(size, dtype=np.float32) / size
     along = np.float32(np.cos(angle)) * grid[:, None] + np.float32(np.sin(angle)) * grid[None, :]
     stripes = np.sin(np.float32(2 * np.pi * waves) * along + np.float32(rng.uniform(0, 2 * np.pi)))
-    return first + share * (second - first) + np.float32(rng.uniform(15, 35)) * stripes[..., None]
+    texture = first + share * (second - first) + np.float32(rng.uniform(15, 35)) * stripes[..., None]
+    return cast(Array, texture)
