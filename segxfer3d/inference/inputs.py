@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.volumes import FORMATS, volume_name
-from segxfer3d.data.layouts.listing import volumes_below
+from segxfer3d.data.layouts.listing import images_below, volumes_below
 from segxfer3d.errors import InputError, some
 
 KINDS = {2: "image", 3: "volume"}
@@ -81,22 +80,3 @@ def _model(dims: int, checkpoint: str) -> str:
 
 def _below(folder: Path, dims: int) -> dict[str, Path]:
     return volumes_below(folder) if dims == 3 else images_below(folder)
-
-
-def images_below(folder: Path) -> dict[str, Path]:
-    """Map names to the images at any depth of a folder, sorted; hidden files are passed over.
-
-    Raises:
-        InputError: two images of one name, such as ``a.jpg`` beside ``a.png``.
-    """
-    images: dict[str, Path] = {}
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for path in sorted(Path(place, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() not in ENDINGS:
-                continue
-            name = "_".join([*path.relative_to(folder).parts[:-1], path.stem])
-            if name in images:
-                raise InputError(f"{folder}: two images are called {name}: {images[name]} and {path}")
-            images[name] = path
-    return images
