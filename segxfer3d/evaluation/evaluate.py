@@ -12,13 +12,12 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from segxfer3d.augment.finetune_views import FinetuneViews
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.case_table import CaseTable
-from segxfer3d.inference.model import Model, network_input
+from segxfer3d.inference.model import Model, network_input, stacked
 from segxfer3d.losses import with_valid
 from segxfer3d.networks.forward import to_device
 
@@ -147,7 +146,7 @@ def prepare_items(
     """Items of ``preprocessing.read`` as MONAI's evaluator takes them: the images (N, C, *spatial) on the device, and
     the labels, each on the grid of its file, where they are."""
     items = [batch] if isinstance(batch, Mapping) else list(batch)
-    images = network_input(items).to(device, non_blocking=non_blocking)
+    images = stacked(items).to(device, non_blocking=non_blocking)
     return images, [item["label"] for item in items]
 
 
@@ -157,5 +156,4 @@ def prepare_held(
     """Collated items of ``preprocessing.hold`` as MONAI's evaluator takes them: the images (N, C, *size) in [0, 1], and
     their labels with what counts of them, see :func:`~segxfer3d.losses.with_valid`."""
     tensors = to_device(batch, device)
-    tensors = FinetuneViews(tensors["image"].shape[2:], augment=False)(tensors)
-    return tensors["image"], with_valid(tensors["label"], tensors.get("valid"))
+    return network_input(tensors["image"]), with_valid(tensors["label"], tensors.get("valid"))

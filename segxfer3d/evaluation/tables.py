@@ -35,7 +35,6 @@ __all__ = [
     "Table",
     "format_table",
     "lesion_summary",
-    "prepare_case",
     "save_previews",
     "to_native",
 ]

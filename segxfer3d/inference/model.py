@@ -138,7 +138,7 @@ class Model:
 
     def logits(self, items: list[Item]) -> Tensor:
         """What the network makes of cases that preprocessing read: (N, K, *spatial), on the network's device."""
-        images = network_input(items).to(self.device)
+        images = stacked(items).to(self.device)
         with torch.no_grad():
             result: Tensor = self.inferer(images, self.network)
         return result
@@ -168,13 +168,17 @@ class Model:
         )
 
 
-def network_input(items: Iterable[Item]) -> Tensor:
+def network_input(images: Tensor) -> Tensor:
+    """Images as the network takes them, float32 in [0, 1]; uint8 becomes a 255th, as in training."""
+    return images.float().mul_(1 / 255) if images.dtype == torch.uint8 else images
+
+
+def stacked(items: Iterable[Item]) -> Tensor:
     """The images of cases that preprocessing read, as one batch (N, C, *spatial) float32 in [0, 1].
 
     All have one shape: images do, and of volumes there is one in a batch.
     """
-    images = torch.stack([item["image"].as_subclass(Tensor) for item in items])
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    return torch.stack([item["image"].as_subclass(Tensor) for item in items])
 
 
 def write_prediction(folder: str | Path, prediction: Prediction, *, probabilities: bool = False) -> Path:
