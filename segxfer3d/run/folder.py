@@ -175,10 +175,7 @@ class Session:
         """Write one file of the run, atomically (main process only); a folder in ``name`` is made."""
         if self.main:
             path = self.folder / name
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{path.parent} could not be written ({error})") from error
+            files.make_folder(path.parent)
             files.write_bytes(path, content)
 
     def _device(self, name: str) -> torch.device:

@@ -141,8 +141,12 @@ class StateFolder:
         return sorted(states, reverse=True)
 
     def write(self, epoch: int, content: Mapping[str, Any]) -> None:
-        """Write the state after ``epoch`` epochs, then drop the ones that are too old."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write the state after ``epoch`` epochs, then drop the ones that are too old.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        files.make_folder(self.folder)
         header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch}
         write({**header, **content}, self.folder / f"epoch-{epoch:05d}.pt")
         for _, path in self.files()[self.keep :]:

@@ -180,6 +180,7 @@ def test_a_crop_under_the_rule_or_the_emptiest_or_any():
     assert transform.randomize(short)[1:].tolist() == [0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # two workers, also on one processor
 def test_loader_workers_give_the_same_cubes():
     data = [{"image": torch.from_numpy(chest(seed=seed))[None]} for seed in range(3)]
     dataset = SeededDataset(data, RandCubed(SIZE, SMALL), seed=0, length=8)

@@ -176,6 +176,7 @@ def test_items_are_plain_tensors_and_the_input_stays():
     assert not torch.equal(transform({"image": cube})["image"], item["image"])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # two workers, also on one processor
 def test_loader_workers_give_the_same_batches():
     data = [{"image": torch.rand(1, 16, 16, 8)} for _ in range(4)]
     dataset = SeededDataset(data, Compose([GenesisCorruptiond()]), seed=1)

@@ -73,6 +73,7 @@ def test_order_does_not_share_its_seed_with_the_items():
     assert (order != np.random.SeedSequence([3, 2, 0]).generate_state(4)).any()
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # two workers, also on one processor
 def test_workers_give_the_same_batches_and_see_the_epoch():
     epochs = {}
     for workers in (0, 2):

@@ -1,7 +1,6 @@
 """What handlers need of a run, without a job, a log or a lock."""
 
 from segxfer3d import files
-from segxfer3d.errors import InputError
 
 
 class Run:
@@ -18,9 +17,5 @@ class Run:
         files.append_line(self.path / name, line)
 
     def write_bytes(self, name, content):
-        path = self.path / name
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path.parent} could not be written ({error})") from error
-        files.write_bytes(path, content)
+        files.make_folder((self.path / name).parent)
+        files.write_bytes(self.path / name, content)

@@ -86,7 +86,7 @@ def test_without_classes_pictures_only(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "pictures").touch()
-    with pytest.raises(InputError, match=r"pictures could not be written .*; the last training state is kept"):
+    with pytest.raises(InputError, match=r"pictures cannot be written .*; the last training state is kept"):
         run(monitor(tmp_path))
 
 
@@ -97,7 +97,8 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
         raise InputError(f"{name} could not be saved (No space left on device)")
 
     monkeypatch.setattr(looked.run, "write_bytes", full)
-    with pytest.raises(InputError, match=r"epoch-00002\.png could not be saved .*No space.*; the last training state is kept"):
+    message = r"epoch-00002\.png could not be saved .*No space.*; the last training state is kept"
+    with pytest.raises(InputError, match=message):
         run(looked)
 
 

@@ -218,6 +218,7 @@ def test_a_damaged_cube_is_refused(copied):
         store[14]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # two workers, also on one processor
 def test_workers_and_copies_read_the_same(made):
     store = CubeStore(made[0])
     assert len(pickle.dumps(store)) < 10_000
