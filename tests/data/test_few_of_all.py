@@ -7,7 +7,7 @@ import pytest
 
 from segxfer3d.data import split_draws
 from segxfer3d.data.case import Case
-from segxfer3d.data.split import Split, few_of_all
+from segxfer3d.data.split import Split, few_of_all, labels_record
 from segxfer3d.data.split_draws import hold_out, labeled_count
 from segxfer3d.errors import InputError
 
@@ -129,6 +129,45 @@ def test_hold_out():
 def test_refused(options, message):
     with pytest.raises(InputError, match=message):
         few_of_all(cases(20), **options)
+
+
+def test_labels_of_a_split():
+    split = few_of_all(cases(90, per_group=3), label_count=2)
+    assert split.labeled == split.train
+    assert len(labels_record(split)["cases"]) == 6
+    assert len(labels_record(split)["patients"]) == 2
+    assert few_of_all(cases(20), labels=False).labeled == ()
+
+
+def test_for_pretraining():
+    split = few_of_all(cases(100), pretrain_fraction=0.4, validation_fraction=0.2, split_seed=3, labels=False)
+    assert sizes(split) == [32, 0, 8, 0]
+    tuned = few_of_all(cases(100), pretrain_fraction=0.4, label_count=5, split_seed=3)
+    assert sorted(split.pretrain + split.validation, key=lambda case: case.name) == list(tuned.pretrain)
+    assert sizes(few_of_all(cases(10), labels=False)) == [10, 0, 0, 0]
+    assert sizes(few_of_all(cases(30, parts=True), labels=False, official=True)) == [20, 0, 10, 0]
+
+
+def test_parts_that_are_set_apart():
+    first, second = (
+        few_of_all(cases(50), pretrain_fraction=0.2, test_fraction=0.5, label_count=count, seed=seed)
+        for count, seed in ((4, 0), (8, 7))
+    )
+    assert (sizes(first), sizes(second)) == ([10, 4, 0, 20], [10, 8, 0, 20])
+    assert first.test == second.test
+    with pytest.raises(InputError, match="test_fraction and official_split: expected one of them"):
+        few_of_all(cases(30, parts=True), test_fraction=0.2, official=True)
+    with pytest.raises(InputError, match="official_split and pretrain_fraction: expected one of them"):
+        few_of_all(cases(30, parts=True), pretrain_fraction=0.2, official=True)
+
+
+@pytest.mark.parametrize("per_group", [1, 3])
+def test_the_older_form_names_cases(per_group):
+    split = few_of_all(cases(90, per_group), label_fraction=0.2, pretrain_fraction=0.2, validation_fraction=0.3)
+    assert split.as_dict()["unit"] == "case"
+    older = {part: names for part, names in split.as_dict().items() if part != "unit"}
+    assert Split.from_dict(older, cases(90, per_group)).as_dict() | {"unit": "case"} == split.as_dict()
+    assert Split.from_dict(older, cases(90, per_group)).test == split.test
 
 
 def test_split_comes_back_from_its_dictionary():

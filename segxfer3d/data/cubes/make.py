@@ -11,8 +11,7 @@ from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
-CROP_RULES = ("genesis", "uniform")
-INTENSITIES = ("auto", "window", "percentile")
+CROP_RULES = ("auto", "genesis", "uniform")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def make_cube_store(
     cube_size: tuple[int, int, int] = (64, 64, 32),
     cubes_per_volume: int = 32,
     seed: int = 0,
-    crop_rule: str = "",
+    crop_rule: str = "auto",
     intensity: str = "auto",
     window_low: float = -1000.0,
     window_high: float = 1000.0,
@@ -69,8 +68,8 @@ def make_cube_store(
         cube_size: voxels along x, y, z.
         cubes_per_volume: wanted of each volume.
         seed: of the places.
-        crop_rule: ``genesis``: away from the borders and with little tissue; ``uniform``: anywhere; empty: genesis
-            where intensities are a window of HU.
+        crop_rule: ``genesis``: away from the borders and with little tissue; ``uniform``: anywhere; ``auto``:
+            genesis where intensities are a window of HU.
         intensity: how intensities become [0, 1]: ``window``, ``percentile``, or ``auto``: window for CT, percentile
             otherwise.
         window_low: HU that become 0.
@@ -84,16 +83,14 @@ def make_cube_store(
             :func:`~segxfer3d.data.cubes.write.write_store`.
     """
     case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
-    if crop_rule not in ("", *CROP_RULES):
-        raise InputError(f"crop_rule: expected {' or '.join(CROP_RULES)}, got {crop_rule!r}")
-    if intensity not in INTENSITIES:
-        raise InputError(f"intensity: expected {', '.join(INTENSITIES)}, got {intensity!r}")
-    if intensity == "auto":
-        intensity = "window" if case_set.modality == "CT" else "percentile"
-    if crop_rule == "genesis" and intensity != "window":
+    if crop_rule not in CROP_RULES:
+        raise InputError(f"crop_rule: expected {', '.join(CROP_RULES)}, got {crop_rule!r}")
+    preprocessing = VolumePreprocessing.for_modality(
+        case_set.modality, intensity=intensity, spacing=spacing, window_low=window_low, window_high=window_high
+    )
+    if crop_rule == "genesis" and preprocessing.intensity != "window":
         raise InputError("crop_rule genesis tells air from tissue by HU: it needs intensity window")
-    preprocessing = VolumePreprocessing(spacing, intensity, window_low, window_high)
-    uniform = crop_rule == "uniform" or intensity != "window"
+    uniform = crop_rule == "uniform" or preprocessing.intensity != "window"
     report = write_store(
         output_dir,
         case_set.cases,

@@ -2,7 +2,7 @@
 
 A layout is a module of this folder with ``TITLE`` (what the data set is called), ``SOURCE`` (what has to be unpacked,
 and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
-layout) and ``read(root, request)``, which gives the cases. A new file is found by itself.
+layout) and ``read(root, request)``, which gives the cases. A new file is case_set by itself.
 """
 
 from __future__ import annotations
@@ -79,19 +79,18 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
     name = named or _fitting(root, request)
-    found = layouts()[name].read(root, request)
+    case_set = layouts()[name].read(root, request)
     if request.dims == 2 and request.task != "classification":
-        found = replace(found, categories=())
-    if not found.cases:
+        case_set = replace(case_set, categories=())
+    if not case_set.cases:
         refuse_other_kind(root, request.dims, request.task)
         if request.dims == 3:
             raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r})")
-        raise InputError(
-            f"dataset_dir {root}: no images for {request.task}{f' of {found.target}' if found.target else ''} in it"
-        )
-    if twice := [name for name, count in Counter(case.name for case in found.cases).items() if count > 1]:
+        target = f" of {case_set.target}" if case_set.target else ""
+        raise InputError(f"dataset_dir {root}: no images for {request.task}{target} in it")
+    if twice := [name for name, count in Counter(case.name for case in case_set.cases).items() if count > 1]:
         raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
-    return replace(found, cases=tuple(sorted(found.cases, key=lambda case: case.name)))
+    return replace(case_set, cases=tuple(sorted(case_set.cases, key=lambda case: case.name)))
 
 
 def _named(request: Request) -> str:

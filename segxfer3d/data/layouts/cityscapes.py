@@ -68,8 +68,8 @@ def read(root: Path, request: Request) -> CaseSet:
         raise InputError("dataset cityscapes: its images have no classes; cityscapes_cars has patches that do")
     if request.task == "images" and not request.target:
         require(root, ["leftImg8bit"], title=TITLE, source=SOURCE)
-        found = images_below(root / "leftImg8bit").values()
-        cases = [Case(path.stem.removesuffix(_IMAGE), path) for path in found if path.stem.endswith(_IMAGE)]
+        paths = images_below(root / "leftImg8bit").values()
+        cases = [Case(path.stem.removesuffix(_IMAGE), path) for path in paths if path.stem.endswith(_IMAGE)]
         return CaseSet(root, "cityscapes", 2, request.only(cases), target="images")
     if not request.target:
         raise InputError(f"target: expected one class of cityscapes: {', '.join(LABELS)}")

@@ -27,20 +27,20 @@ def volumes_below(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: two volumes of one name, such as ``a.nii.gz`` beside ``a.mhd``.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for place, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         here = Path(place)
-        paths = [here / name for name in sorted(files) if not name.startswith(".")]
-        volumes = [path for path in paths if volume_name(path)]
-        if not volumes and any(_is_dicom(path) for path in paths):
+        candidates = [here / name for name in sorted(files) if not name.startswith(".")]
+        volumes = [path for path in candidates if volume_name(path)]
+        if not volumes and any(_is_dicom(path) for path in candidates):
             volumes = [here]
         for path in volumes:
             name = "_".join([*path.relative_to(folder).parts[:-1], volume_name(path)])
-            if name in found:
-                raise InputError(f"{folder}: two volumes are called {name}: {found[name]} and {path}")
-            found[name] = path
-    return found
+            if name in paths:
+                raise InputError(f"{folder}: two volumes are called {name}: {paths[name]} and {path}")
+            paths[name] = path
+    return paths
 
 
 def images_below(folder: Path) -> dict[str, Path]:
@@ -51,7 +51,7 @@ def images_below(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: two images of one name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for place, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(files):
@@ -59,10 +59,10 @@ def images_below(folder: Path) -> dict[str, Path]:
             if name.startswith(".") or path.suffix.lower() not in ENDINGS:
                 continue
             key = "_".join(path.relative_to(folder).with_suffix("").parts)
-            if key in found:
-                raise InputError(f"{folder}: two images are called {key}: {found[key]} and {path}")
-            found[key] = path
-    return found
+            if key in paths:
+                raise InputError(f"{folder}: two images are called {key}: {paths[key]} and {path}")
+            paths[key] = path
+    return paths
 
 
 def refuse_other_kind(root: Path, dims: int, task: str) -> None:

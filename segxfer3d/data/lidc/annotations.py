@@ -74,7 +74,7 @@ def index_readings(folder: Path) -> tuple[dict[str, list[Path]], dict[Path, str]
     Returns:
         the files of each series (one, where the archive is in order), and the damaged files with the reason.
     """
-    found: dict[str, list[Path]] = {}
+    files_of: dict[str, list[Path]] = {}
     damaged: dict[Path, str] = {}
     for path in sorted(folder.rglob("*.xml")):
         try:
@@ -83,10 +83,10 @@ def index_readings(folder: Path) -> tuple[dict[str, list[Path]], dict[Path, str]
             damaged[path] = str(error)
             continue
         if series:
-            files = found.setdefault(series, [])
+            files = files_of.setdefault(series, [])
             if all(path.read_bytes() != other.read_bytes() for other in files):
                 files.append(path)
-    return found, damaged
+    return files_of, damaged
 
 
 def read_reading(path: Path) -> Reading:
@@ -116,7 +116,9 @@ def read_reading(path: Path) -> Reading:
             if ratings is not None and len(ratings):
                 annotations.append(_annotation(path, nodule, reader))
     study = (header.findtext("{*}StudyInstanceUID") or "").strip()
-    return Reading(path, series, study, len(readers), tuple(one for one in annotations if one.outlines))
+    return Reading(
+        path, series, study, len(readers), tuple(annotation for annotation in annotations if annotation.outlines)
+    )
 
 
 def fill_outline(points: NDArray[np.int64], with_line: bool = False) -> tuple[tuple[int, int], NDArray[np.bool_]]:

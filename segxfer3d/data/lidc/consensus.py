@@ -102,12 +102,12 @@ def annotation_region(annotation: Annotation, shape: Sequence[int], affine: NDAr
     return _tight(window[0], inside)
 
 
-def same_nodule(one: Region, other: Region, spacing: Sequence[float]) -> bool:
+def same_nodule(first: Region, second: Region, spacing: Sequence[float]) -> bool:
     """Whether two readers' regions are of one nodule, by the rule of this module. ``spacing`` is in millimeters."""
-    distance = float(np.linalg.norm((one.center() - other.center()) * spacing))
-    if distance < one.radius(spacing) + other.radius(spacing):
+    distance = float(np.linalg.norm((first.center() - second.center()) * spacing))
+    if distance < first.radius(spacing) + second.radius(spacing):
         return True
-    return bool((one.mask & other.within(one.start, one.mask.shape)).any())
+    return bool((first.mask & second.within(first.start, first.mask.shape)).any())
 
 
 def consensus_nodules(
@@ -152,8 +152,8 @@ def _groups(marked: Sequence[tuple[int, Region]], spacing: Sequence[float]) -> l
     """Chains of annotations of one nodule."""
     group = list(range(len(marked)))
     for a, b in combinations(range(len(marked)), 2):
-        (reader, one), (other_reader, other) = marked[a], marked[b]
-        if group[a] != group[b] and reader != other_reader and same_nodule(one, other, spacing):
+        (reader, first), (other_reader, second) = marked[a], marked[b]
+        if group[a] != group[b] and reader != other_reader and same_nodule(first, second, spacing):
             group = [group[a] if number == group[b] else number for number in group]
     return [[marked[i] for i, number in enumerate(group) if number == name] for name in dict.fromkeys(group)]
 

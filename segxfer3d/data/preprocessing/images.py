@@ -42,10 +42,10 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
             :func:`~segxfer3d.data.io.labels.read_label` refuse.
     """
     image, converted = read_image(case.image, case_set.channels, official=case_set.official)
-    found = None
+    read: ReadLabel | None = None
     if label and case.label is not None:
         size = (image.shape[1], image.shape[2])
-        found = read_label(case.label, case_set.label_rule, size, official=case_set.official)
+        read = read_label(case.label, case_set.label_rule, size, official=case_set.official)
     if case.box is not None:
         top, left, height, width = case.box
         if top + height > image.shape[1] or left + width > image.shape[2]:
@@ -54,9 +54,9 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
                 f"{width}x{height} at {left}, {top}"
             )
         image = image[:, top : top + height, left : left + width]
-        if found is not None:
-            found = ReadLabel(*(part[:, top : top + height, left : left + width] for part in found))
-    return LoadedImage(image, found, converted)
+        if read is not None:
+            read = ReadLabel(*(part[:, top : top + height, left : left + width] for part in read))
+    return LoadedImage(image, read, converted)
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,22 @@ class VolumePreprocessing:
             raise InputError(f"window_low {self.window_low:g}: expected less than window_high {self.window_high:g}")
 
     @staticmethod
-    def for_modality(modality: str, spacing: tuple[float, float, float] | None = None) -> VolumePreprocessing:
-        """The usual one: HU window for "CT", percentiles for anything else."""
-        return VolumePreprocessing(spacing, "window" if modality == "CT" else "percentile")
+    def for_modality(
+        modality: str,
+        *,
+        intensity: str = "auto",
+        spacing: tuple[float, float, float] | None = None,
+        window_low: float = -1000.0,
+        window_high: float = 1000.0,
+    ) -> VolumePreprocessing:
+        """That of a data set; ``auto`` is a window of HU for "CT", percentiles for anything else.
+
+        Raises:
+            InputError: one of them cannot be used.
+        """
+        if intensity == "auto":
+            intensity = "window" if modality == "CT" else "percentile"
+        return VolumePreprocessing(spacing, intensity, window_low, window_high)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""

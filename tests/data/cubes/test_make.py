@@ -35,8 +35,8 @@ def test_a_store_of_a_folder(data, tmp_path):
     [
         ({}, "too short"),  # the published borders are wider than these volumes
         ({"intensity": "percentile", "crop_rule": "genesis"}, "it needs intensity window"),
-        ({"crop_rule": "any"}, "crop_rule: expected genesis or uniform, got 'any'"),
-        ({"intensity": "hu"}, "intensity: expected auto, window, percentile, got 'hu'"),
+        ({"crop_rule": "any"}, "crop_rule: expected auto, genesis, uniform, got 'any'"),
+        ({"intensity": "hu"}, "intensity: expected window or percentile, got 'hu'"),
         ({"dataset": "voc"}, "dataset voc: a data set of images; this bundle takes volumes"),
     ],
 )

@@ -118,8 +118,9 @@ def test_as_dict_and_back():
 
 
 def test_for_modality():
+    assert VolumePreprocessing.for_modality("MR", intensity="window", window_low=0) == VolumePreprocessing(window_low=0)
     assert VolumePreprocessing.for_modality("CT") == VolumePreprocessing(None, "window")
-    assert VolumePreprocessing.for_modality("MR", (1, 1, 1)) == VolumePreprocessing((1, 1, 1), "percentile")
+    assert VolumePreprocessing.for_modality("MR", spacing=(1, 1, 1)) == VolumePreprocessing((1, 1, 1), "percentile")
 
 
 @pytest.mark.parametrize(
