@@ -149,6 +149,10 @@ class Model:
         else:
             path = Path(image)
             case = Case(kinds_of(path).get(self.dims, path.name), path)
+        if self.dims == 2 and path.is_dir():
+            raise InputError(
+                f"{path}: a folder, expected an image; its images are predict_each(model.inputs(folder).cases)"
+            )
         if (kinds := kinds_of(path)) and self.dims not in kinds:
             raise wrong_kind(path, dims=self.dims, checkpoint=self.path)
         if not path.exists():

@@ -115,6 +115,8 @@ def test_the_wrong_kind_is_refused_with_a_sentence_that_says_which(models, scan,
     for predict in (images.predict, images.inputs, lambda path: images.predict(Case("scan", path))):
         with pytest.raises(InputError, match=r"images\.pt: a model of 2D images; .*scan\.nii\.gz is a volume; expec"):
             predict(scan)
+    with pytest.raises(InputError, match="a folder, expected an image"):
+        images.predict(tmp_path)
     for predict in (volumes.predict, volumes.inputs):
         with pytest.raises(InputError, match=r"volumes\.pt: a model of 3D volumes; .*a\.png is an image; expected"):
             predict(picture)
