@@ -136,9 +136,9 @@ def jitter_tensors_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tenso
         if not len(index):
             continue
         group = image.index_select(0, index)
-        parts, own = order[index], factors[index]
+        parts, changes = order[index], factors[index]
         for step in range(steps):
-            factor = own.gather(1, parts[:, step : step + 1]).flatten()
+            factor = changes.gather(1, parts[:, step : step + 1]).flatten()
             if has_color(image) and step == turned:
                 hue_(group, factor)
             else:

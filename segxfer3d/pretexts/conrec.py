@@ -100,8 +100,8 @@ class ConRec(Pretext):
         """The encoder's features to the output of each task, (N, channels, *spatial) in [0, 1], float32."""
         decoder = self.network.decoder
         shared = decoder.run(features[-1], features, 0, self.shared_stages)
-        own = decoder.run(shared, features, self.shared_stages, len(decoder.stages))
-        logits = {"clean": self.network.head(own)}
+        clean = decoder.run(shared, features, self.shared_stages, len(decoder.stages))
+        logits = {"clean": self.network.head(clean)}
         logits |= {task: branch(shared, features) for task, branch in self.branches.items()}
         return {task: torch.sigmoid(output.float()) for task, output in logits.items()}
 

@@ -34,13 +34,13 @@ def follow(twin: nn.Module, module: nn.Module, momentum: float) -> None:
     Parameters and floating-point buffers alike; other buffers (counters) are copied.
     """
     theirs = module.state_dict(keep_vars=True)
-    pairs = [(own, theirs[name]) for name, own in twin.state_dict(keep_vars=True).items()]
-    moving = [(own.detach(), other.detach()) for own, other in pairs if own.is_floating_point()]
+    pairs = [(follower, theirs[name]) for name, follower in twin.state_dict(keep_vars=True).items()]
+    moving = [(follower.detach(), leader.detach()) for follower, leader in pairs if follower.is_floating_point()]
     average = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
-    average([own for own, _ in moving], [other for _, other in moving], 0)
-    for own, other in pairs:
-        if not own.is_floating_point():
-            own.copy_(other)
+    average([follower for follower, _ in moving], [leader for _, leader in moving], 0)
+    for follower, leader in pairs:
+        if not follower.is_floating_point():
+            follower.copy_(leader)
 
 
 def cosine_momentum(start: float, step: int, total_steps: int) -> float:
