@@ -43,10 +43,10 @@ def do(page, root):
     for file, text in blocks(page):
         assert not (root / file).exists(), f"{page.name}: {file} is there already"
         (root / file).write_text(text, encoding="utf-8")
-    return tests_of(page)
+    return brought_tests(page)
 
 
-def tests_of(page):
+def brought_tests(page):
     return [file for file, _ in blocks(page) if file.startswith("tests/")]
 
 
@@ -82,7 +82,7 @@ def done(tmp_path_factory):
 @pytest.fixture(scope="module")
 def outcome(done):
     """Test file to (passed, other) in the copy."""
-    files = [file for page in PAGES for file in tests_of(page)]
+    files = [file for page in PAGES for file in brought_tests(page)]
     command = ["-m", "pytest", "-o", "addopts=--strict-markers", "--junitxml", "results.xml"]
     python(done, *command, "--basetemp", str(done / "temporary"), *files, *STANDING)
     passed = {}
@@ -94,8 +94,8 @@ def outcome(done):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_works(page, outcome):
-    assert tests_of(page)
-    for file in tests_of(page):
+    assert brought_tests(page)
+    for file in brought_tests(page):
         assert outcome[file], file
         assert all(outcome[file]), file
 
