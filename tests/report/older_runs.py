@@ -44,7 +44,8 @@ def folder_of_runs(folder):
         write_json(place / "done.json", {"seconds": 3})
         for init in ("encoder", "encoder+decoder"):
             run = folder / f"{pretext}-{init}"
-            write_run(run, init=init, gain=0.05, knobs={"num_workers": len(pretext), "width": 8})
+            fast = {"num_workers": len(pretext), "amp": pretext == "byol", "output_dir": str(run)}
+            write_run(run, init=init, gain=0.05, knobs={**fast, "checkpoint": str(place / "model.pt")})
             write_json(run / "transfer.json", {"init": init, "source": str(place / "model.pt")})
     write_run(folder / "random")
     write_run(folder / "whole", init="whole", knobs={"label_count": None, "label_fraction": 0.05, "target": "nodule"})
