@@ -152,11 +152,11 @@ def measure_lesions(
     places, predicted_places = (ndimage.find_objects(parts) for parts in (matching.lesions, matching.predicted))
     for k, partners in enumerate(matching.partners):
         place = _around([places[k], *(predicted_places[number - 1] for number in partners)])
-        lesion, found = matching.lesions[place] == k + 1, np.isin(matching.predicted[place], partners)
-        volume, predicted_volume = int(lesion.sum()), int(found.sum())
+        lesion, outlined = matching.lesions[place] == k + 1, np.isin(matching.predicted[place], partners)
+        volume, predicted_volume = int(lesion.sum()), int(outlined.sum())
         row: Row = {"case": case, "patient": patient, "lesion": k + 1, "found": int(bool(partners))}
-        row["dice"] = 2 * int((lesion & found).sum()) / (volume + predicted_volume)
-        row["surface_dice"] = surface_dice(found, lesion, spacing, tolerance_mm)
+        row["dice"] = 2 * int((lesion & outlined).sum()) / (volume + predicted_volume)
+        row["surface_dice"] = surface_dice(outlined, lesion, spacing, tolerance_mm)
         row["label_mm3"], row["prediction_mm3"] = volume * voxel, predicted_volume * voxel
         row["volume_error_mm3"] = (predicted_volume - volume) * voxel
         row["volume_error_percent"] = 100 * (predicted_volume - volume) / volume
