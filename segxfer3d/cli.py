@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _STOPPED = 130  # exit status of a command that Ctrl-C ended
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, which may be a folder's name here too
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ _output = click.option("--output", "-o", type=FOLDER, required=True, help="The s
 
 
 @study.command("run")
-@click.argument("file", type=FILE)
+@click.argument("file", type=NAMED)
 @_output
 @_settings
 @_resources
@@ -81,13 +82,13 @@ def study_run(
     no_timing: bool,
     fresh: bool,
 ) -> None:
-    """Run the trials of a study FILE that are not done yet.
+    """Run the trials of a study that are not done yet; FILE is a path, or the name of a shipped study.
 
     The same command goes on after a stop. Trials that failed are tried again.
     """
     from segxfer3d.study import grid, runner
     from segxfer3d.study.processes import started_from
-    from segxfer3d.study.reading import read_study
+    from segxfer3d.study.study_file import read_study
 
     plan = read_study(file, _parsed(settings))
     trials = grid.expand(plan)
@@ -126,13 +127,13 @@ def study_status(folder: Path, show_all: bool) -> None:
 
 
 @study.command("prepare")
-@click.argument("file", type=FILE)
+@click.argument("file", type=NAMED)
 @_output
 @_settings
 def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
     from segxfer3d.study import grid, runner
-    from segxfer3d.study.reading import read_study
+    from segxfer3d.study.study_file import read_study
 
     plan = read_study(file, _parsed(settings))
     trials = grid.expand(plan)
@@ -165,7 +166,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
 
 
 @cli.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=NAMED)
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
 @_settings
 @click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
@@ -175,19 +176,23 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
 
     The same command goes on after a stop; with more --trials it goes further.
     """
-    from segxfer3d.study import tuning
+    from segxfer3d.study import search_results, tuning
+    from segxfer3d.study.processes import started_from
     from segxfer3d.study.search_file import read_search
 
     plan = read_search(file, _parsed(settings))
     try:
-        found = tuning.search(plan, output, _made_resources(1, threads, None), click.echo, trials)
+        with started_from([str(plan.bundle.path)]) as processes:
+            found = tuning.search(
+                plan, output, _made_resources(1, threads, None), click.echo, trials, processes=processes
+            )
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
         raise SystemExit(_STOPPED) from None
-    click.echo(tuning.table(plan, found))
+    click.echo(search_results.table(plan, found))
     if found[0].value is None:
         raise InputError(f"all {len(found)} trials failed; {output / 'trials.csv'} says why")
-    click.echo(f"the best again: {tuning.command(plan, found[0])}")
+    click.echo(f"the best again: {search_results.command(plan, found[0])}")
 
 
 @cli.command()

@@ -98,8 +98,16 @@ def warm_up(modules: Sequence[str]) -> None:
 
 
 def cannot_fork() -> str:
-    """Why children of this process would not be as good as new; empty where they are."""
+    """Why children of this process would not be as good as new; empty where they are.
+
+    Libraries that know how to be forked end their threads before it and start new ones when they need them (OpenBLAS,
+    which NumPy and SciPy bring, does); so a child that ends at once is forked first, and threads are counted then.
+    """
     tasks, opened = Path("/proc/self/task"), Path("/proc/self/fd")
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
     if tasks.is_dir() and (count := len(list(tasks.iterdir()))) > 1:
         return f"{count} threads run"
     with suppress(OSError):

@@ -54,10 +54,31 @@ def modules(*configs: Mapping[str, Any]) -> tuple[str, ...]:
 def read_config(path: str) -> dict[str, Any]:
     """The content of a bundle; of one that is gone or damaged, nothing."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_config(Path(path))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def parse_config(path: Path) -> dict[str, Any]:
+    """The content of a bundle, JSON or YAML, as MONAI reads it.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is neither, or no object.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in (".yaml", ".yml"):
+        import yaml
+
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from error
+    else:
+        content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("expected an object")
+    return content
 
 
 @cache

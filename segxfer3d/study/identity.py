@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
-from segxfer3d.config.knobs import FREE
 from segxfer3d.files import digest
+from segxfer3d.study import options
 from segxfer3d.study.code import code_version, read_config
-
-_FOLDERS = ("dataset_dir", "extra_dataset_dir")
 
 
 @cache
@@ -40,10 +38,11 @@ def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[
         knobs: that are set.
         before: identities of the trainings that this one starts from.
     """
-    data = {name: folder_identity(str(knobs[name])) for name in _FOLDERS if knobs.get(name)}
-    if knobs.get("checkpoint"):
-        data["checkpoint"] = file_identity(str(knobs["checkpoint"]))
-    left_out = {*FREE, *_FOLDERS, "checkpoint"}
+    known = options.table()
+    read = {name: known[name].limits.path for name in knobs if name in known and known[name].changes_result}
+    data = {name: folder_identity(str(knobs[name])) for name, path in read.items() if path == "folder" and knobs[name]}
+    data |= {name: file_identity(str(knobs[name])) for name, path in read.items() if path == "file" and knobs[name]}
+    left_out = {name for name, option in known.items() if not option.changes_result or read.get(name)}
     return {
         "config": digest({key: value for key, value in config.items() if key != "description"}),
         "knobs": {name: value for name, value in sorted(knobs.items()) if name not in left_out},

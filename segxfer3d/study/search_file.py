@@ -30,11 +30,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config.knobs import KNOBS
 from segxfer3d.files import digest
 from segxfer3d.study import identity
+from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Bundle
-from segxfer3d.study.reading import Reader, nearest, read_bundle, read_object, read_parameters
+from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
+from segxfer3d.study.reading import Reader
 
 _KEYS = ("name", "description", "parameters", "config", "knobs", "search", "metric", "direction", "trials", "seed")
 _DIRECTIONS = ("minimize", "maximize")
@@ -92,12 +93,13 @@ def read_search(file: Path, given: Mapping[str, str] | None = None) -> Search:
     """Read and check a search file.
 
     Args:
-        file: of the search.
+        file: of the search, or the name of a shipped one.
         given: name -> value of its parameters, as typed.
 
     Raises:
         InputError: everything that is wrong with it, at once.
     """
+    file = find_document(file, "search", "tuning")
     content = read_object(file, "search")
     parameters = read_parameters("search", file, content.get("parameters", {}), given or {})
     reader = Reader(file, parameters, lambda name, _: _OF_SEARCH.get(name, ""))
@@ -140,7 +142,7 @@ def _range(reader: Reader, name: str, content: Any, bundle: Bundle) -> Range:
     if why:
         reader.problems.append(f"{where}: not searched; {why}")
         return Range()
-    if name not in bundle.knobs or name not in KNOBS:
+    if name not in bundle.knobs:
         hint = nearest(name, sorted(bundle.knobs))
         reader.problems.append(f"{where}: no such knob in {bundle.name}{hint}")
         return Range()

@@ -11,14 +11,10 @@ What is searched stands in a file (:mod:`segxfer3d.study.search_file`). The fold
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-import shlex
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +23,15 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study import identity, runner
 from segxfer3d.study.attempts import Launch, bundle_command
-from segxfer3d.study.reading import nearest
+from segxfer3d.study.documents import nearest
+from segxfer3d.study.processes import FRESH, Processes
 from segxfer3d.study.search_file import Search
+from segxfer3d.study.search_results import Tried, sentence, write
 from segxfer3d.study.states import DONE, state_at_rest
 from segxfer3d.study.trials import Trial
 
-
-@dataclass(frozen=True)
-class Tried:
-    """A trial of a search.
-
-    Attributes:
-        number: from 0.
-        knobs: as suggested.
-        value: of the metric; None where it failed.
-        error: why it failed.
-        seconds: it took, where it is done.
-    """
-
-    number: int
-    knobs: Mapping[str, Any]
-    value: float | None
-    error: str = ""
-    seconds: float | None = None
+STORAGE = "search.db"
+METRICS = "metrics.jsonl"
 
 
 def search(
@@ -59,6 +41,7 @@ def search(
     say: Callable[[str], None],
     trials: int | None = None,
     launch: Launch = bundle_command,
+    processes: Processes = FRESH,
 ) -> list[Tried]:
     """Run the trials that are lacking, one after another, and write ``trials.csv`` and ``best.json``.
 
@@ -71,6 +54,7 @@ def search(
         say: told of every trial, in a line.
         trials: how many in all; by default the plan's.
         launch: makes the command of a training.
+        processes: how trainings are started.
 
     Returns:
         every trial, the best first, those that failed last.
@@ -85,46 +69,70 @@ def search(
     if lock is None:
         raise InputError(f"{folder}: a search is running in it; wait for it, or give another folder")
     try:
-        url = f"sqlite:///{folder / 'search.db'}"
-        try:
-            made = optuna.create_study(storage=url, study_name=plan.name, direction=plan.direction, load_if_exists=True)
-            names = optuna.get_all_study_names(url)
-        except Exception as error:  # Optuna's and SQLAlchemy's own, of which there are many
-            raise InputError(f"{folder / 'search.db'}: not a storage of Optuna that can be used ({error})") from error
-        known = made.user_attrs.get("identity")
-        if known is None and len(names) == 1:
-            made.set_user_attr("identity", plan.identity())
-        elif known != plan.identity() or made.direction.name.lower() != plan.direction:
-            raise InputError(f"{folder}: the folder of another search, or of another code version; give another one")
-        while True:
-            unfinished = made.get_trials(states=[optuna.trial.TrialState.RUNNING])
-            ready = next((trial for trial in unfinished if set(trial.params) == set(plan.space)), None)
-            for trial in unfinished:
-                if trial is not ready:  # stopped while it was being suggested: nothing was run for it
-                    made.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            if ready is None:
-                ended = len([trial for trial in made.get_trials() if set(trial.params) == set(plan.space)])
-                if ended >= (trials or plan.trials):
-                    break
-                sampler = optuna.samplers.TPESampler(seed=1000 * plan.seed + ended)
-                asked = optuna.load_study(study_name=plan.name, storage=url, sampler=sampler).ask()
-                for name, values in plan.space.items():
-                    values.suggest(asked, name)
-                continue
-            _run(made, ready, plan, folder, resources, say, launch)
+        storage = _opened(optuna, plan, folder)
+        while (asked := _next(optuna, storage, plan, folder, trials or plan.trials)) is not None:
+            trial = _trial(plan, asked.number, asked.params)
+            state = runner.run([trial], folder, resources, lambda _: None, launch, processes=processes)[trial.id]
+            value = _figure(folder / trial.folder / METRICS, plan, trial.knobs) if state.name == DONE else None
+            storage.tell(asked.number, value, None if value is not None else optuna.trial.TrialState.FAIL)
+            say(sentence(plan, _tried(plan, folder, asked.number, asked.params, value)))
         sign = 1 if plan.direction == "minimize" else -1
-        found = sorted(
-            (
-                _tried(plan, folder, trial.number, trial.params, trial.value)
-                for trial in made.get_trials()
-                if set(trial.params) == set(plan.space)
-            ),
-            key=lambda one: (math.inf if one.value is None else sign * one.value, one.number),
+        tried = sorted(
+            (_tried(plan, folder, trial.number, trial.params, trial.value) for trial in _suggested(storage, plan)),
+            key=lambda trial: (math.inf if trial.value is None else sign * trial.value, trial.number),
         )
-        write(plan, folder, found)
-        return found
+        write(plan, folder, tried)
+        return tried
     finally:
         lock.release()
+
+
+def _opened(optuna: Any, plan: Search, folder: Path) -> Any:
+    """Optuna's study in the search's folder.
+
+    Raises:
+        InputError: it is another search's, or damaged.
+    """
+    url = _url(folder)
+    try:
+        storage = optuna.create_study(storage=url, study_name=plan.name, direction=plan.direction, load_if_exists=True)
+        names = optuna.get_all_study_names(url)
+    except Exception as error:  # Optuna's and SQLAlchemy's own, of which there are many
+        raise InputError(f"{folder / STORAGE}: not a storage of Optuna that can be used ({error})") from error
+    known = storage.user_attrs.get("identity")
+    if known is None and len(names) == 1:
+        storage.set_user_attr("identity", plan.identity())
+    elif known != plan.identity() or storage.direction.name.lower() != plan.direction:
+        raise InputError(f"{folder}: the folder of another search, or of another code version; give another one")
+    return storage
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / STORAGE}"
+
+
+def _suggested(storage: Any, plan: Search) -> list[Any]:
+    """Optuna's trials that have a value for every knob; one that was stopped before that was never run."""
+    return [trial for trial in storage.get_trials() if set(trial.params) == set(plan.space)]
+
+
+def _next(optuna: Any, storage: Any, plan: Search, folder: Path, trials: int) -> Any:
+    """The trial to run: one that was stopped, else a new one; None where there are as many as wanted."""
+    while True:
+        unfinished = storage.get_trials(states=[optuna.trial.TrialState.RUNNING])
+        ready = next((trial for trial in unfinished if set(trial.params) == set(plan.space)), None)
+        for trial in unfinished:
+            if trial is not ready:  # stopped while it was being suggested: nothing was run for it
+                storage.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if ready is not None:
+            return ready
+        ended = len(_suggested(storage, plan))
+        if ended >= trials:
+            return None
+        sampler = optuna.samplers.TPESampler(seed=1000 * plan.seed + ended)
+        asked = optuna.load_study(study_name=plan.name, storage=_url(folder), sampler=sampler).ask()
+        for name, values in plan.space.items():
+            values.suggest(asked, name)
 
 
 def _optuna() -> Any:
@@ -140,24 +148,6 @@ def _optuna() -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
-
-
-def _run(
-    made: Any, asked: Any, plan: Search, folder: Path, resources: runner.Resources, say: Callable[[str], None],
-    launch: Launch,
-) -> None:  # fmt: skip
-    """Train with the suggested settings, and tell Optuna what came of it."""
-    trial = _trial(plan, asked.number, asked.params)
-    state = runner.run([trial], folder, resources, lambda _: None, launch)[trial.id]
-    value = _figure(folder / trial.folder / "metrics.jsonl", plan, trial.knobs) if state.name == DONE else None
-    if value is None:
-        made.tell(asked.number, state=_optuna().trial.TrialState.FAIL)
-    else:
-        made.tell(asked.number, value)
-    one = _tried(plan, folder, asked.number, asked.params, value)
-    shown = ", ".join(f"{name} {_short(of_knob)}" for name, of_knob in asked.params.items())
-    came = f"{plan.metric} {value:.5g}" if value is not None else f"failed: {one.error.splitlines()[0]}"
-    say(f"trial {one.number}: {shown}: {came}")
 
 
 def _trial(plan: Search, number: int, params: Mapping[str, Any]) -> Trial:
@@ -201,52 +191,3 @@ def _figure(path: Path, plan: Search, knobs: Mapping[str, Any]) -> float | None:
     if not finite:
         return None
     return min(finite) if plan.direction == "minimize" else max(finite)
-
-
-def write(plan: Search, folder: Path, found: list[Tried]) -> None:
-    """Write ``trials.csv`` and, where a trial has a value, ``best.json``.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", plan.metric, *plan.space, "seconds", "error"])
-    for one in found:
-        knobs = [one.knobs[name] for name in plan.space]
-        writer.writerow([one.number, one.value, *knobs, one.seconds, one.error])
-    files.write_text(folder / "trials.csv", text.getvalue())
-    if found and found[0].value is not None:
-        best = {
-            "metric": plan.metric,
-            "value": found[0].value,
-            "knobs": dict(found[0].knobs),
-            "folder": f"trials/{found[0].number:04d}",
-            "command": command(plan, found[0]),
-        }
-        files.write_json(folder / "best.json", best)
-
-
-def command(plan: Search, one: Tried) -> str:
-    """The command line that trains with the settings of a trial."""
-    words = ["python", "-m", "monai.bundle", "run", "--config_file", str(plan.bundle.path)]
-    for name, value in {**plan.knobs, **one.knobs}.items():
-        words += [f"--{name}", "$None" if value is None else str(value)]
-    return shlex.join(words)
-
-
-def table(plan: Search, found: list[Tried]) -> str:
-    """The trials for the console, the best first."""
-    rows = [["trial", plan.metric, *plan.space, "minutes"]]
-    for one in found:
-        value = "failed" if one.value is None else f"{one.value:.5g}"
-        minutes = "–" if one.seconds is None else f"{one.seconds / 60:.1f}"
-        rows.append([str(one.number), value, *(_short(one.knobs[name]) for name in plan.space), minutes])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-    lines += [f"trial {one.number} failed: {one.error.splitlines()[0]}" for one in found if one.value is None]
-    return "\n".join(lines)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

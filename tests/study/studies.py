@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from segxfer3d.study.grid import expand
-from segxfer3d.study.reading import read_study
+from segxfer3d.study.study_file import read_study
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "bundles"

@@ -1,7 +1,7 @@
 import pytest
 
 from segxfer3d.errors import InputError
-from segxfer3d.study.reading import read_study
+from segxfer3d.study.study_file import read_study
 from tests.study.studies import BUNDLES, write
 
 GENESIS = str(BUNDLES / "genesis_finetune.json")

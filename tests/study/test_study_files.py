@@ -6,7 +6,7 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.study.grid import expand
-from segxfer3d.study.reading import read_study
+from segxfer3d.study.study_file import read_study
 from tests.study.studies import BUNDLES
 
 FILES = sorted((BUNDLES / "studies").glob("*.json"))

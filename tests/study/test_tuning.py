@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from segxfer3d import cli
 from segxfer3d.errors import InputError
-from segxfer3d.study import tuning
+from segxfer3d.study import search_results, tuning
 from segxfer3d.study.runner import Resources
 from segxfer3d.study.search_file import read_search
 from segxfer3d.study.slots import Slots
@@ -101,10 +101,10 @@ def test_a_stopped_trial_goes_on(tmp_path, monkeypatch):
     made = plan(tmp_path)
     run = tuning.runner.run
 
-    def stop(trials, *others):
+    def stop(trials, *others, **named):
         if trials[0].id == "trial-0001":
             raise KeyboardInterrupt
-        return run(trials, *others)
+        return run(trials, *others, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(tuning.runner, "run", stop)
@@ -122,7 +122,7 @@ def test_failures_stop_nothing(tmp_path):
     assert failed == found[-len(failed) :]
     assert {one.error for one in failed} == {"loss is NaN in epoch 1"}
     assert sum("failed: loss is NaN" in line for line in said) == len(failed)
-    assert "failed" in tuning.table(plan(tmp_path), found)
+    assert "failed" in search_results.table(plan(tmp_path), found)
 
 
 def test_an_unknown_metric_names_those_that_are_there(tmp_path):

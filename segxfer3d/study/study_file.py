@@ -1,0 +1,190 @@
+"""Reading a study file: everything that is wrong with it is said at once, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
+from segxfer3d.study.bundles import read_bundle
+from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
+from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
+from segxfer3d.study.reading import NAME, Reader
+
+_KEYS = (
+    "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
+    "published",
+)  # fmt: skip
+# set trial by trial, not by knobs
+_OF_TRIALS = {
+    "output_dir": "the study's folder decides",
+    "resume": "the study decides",
+    "init": 'an arm has its own "init"',
+    "checkpoint": 'an arm has its own "pretrain" or "checkpoint"',
+}
+_LABELS = ("label_count", "label_fraction")
+
+
+def read_study(file: Path, given: Mapping[str, str] | None = None) -> Study:
+    """Read and check a study file.
+
+    Args:
+        file: of the study, or the name of a shipped one.
+        given: name -> value of its parameters, as typed.
+
+    Raises:
+        InputError: everything that is wrong with it, at once.
+    """
+    file = find_document(file, "study", "studies")
+    content = read_object(file, "study")
+    reader = Reader(file, read_parameters("study", file, content.get("parameters", {}), given or {}), _set_elsewhere)
+    reader.keys(content, "the study", _KEYS)
+    study = _read(reader, content)
+    reader.refuse("study")
+    assert study is not None
+    return study
+
+
+def _set_elsewhere(name: str, where: str) -> str:
+    """Why a knob is not for this part of a study file; empty where it is."""
+    if name in _LABELS and not where.startswith("budgets"):
+        return "budgets say how many labels"
+    if name == "seed" and "pretrain" not in where:
+        return "seeds has the seeds of fine-tuning, a pretraining may have its own"
+    return _OF_TRIALS.get(name, "")
+
+
+def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
+    """The parts in turn; None where a bundle is missing, so that nothing more can be checked."""
+    name = content.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        reader.problems.append(f"name: expected letters, digits and ._+-, got {name!r}")
+    stages = reader.section(content.get("pretrain", {}), "pretrain")
+    reader.names(stages, "pretrain")
+    bundles = {
+        where: read_bundle(reader, entry, where)
+        for where, entry in {
+            "finetune": content.get("finetune"),
+            **{f"pretrain.{n}": e for n, e in stages.items()},
+        }.items()
+    }
+    if any(bundle is None for bundle in bundles.values()):
+        return None
+    known = {where: bundle for where, bundle in bundles.items() if bundle is not None}
+    finetune, pretrainers = known["finetune"], [known[f"pretrain.{n}"] for n in stages]
+    arms = _arms(reader, content.get("arms"), list(stages), finetune)
+    data = _data(reader, content.get("data", {"data": {}}), pretrainers, finetune)
+    budgets = _budgets(reader, content.get("budgets"), finetune)
+    return Study(
+        name=str(name),
+        description=str(content.get("description", "")),
+        file=reader.file.absolute(),
+        parameters=reader.parameters,
+        common=reader.knobs(content.get("common", {}), "common", [finetune, *pretrainers]),
+        pretrain={n: _stage(reader, e, f"pretrain.{n}", known[f"pretrain.{n}"]) for n, e in stages.items()},
+        finetune=_stage(reader, content["finetune"], "finetune", finetune),
+        arms=arms,
+        data=data,
+        budgets=budgets,
+        seeds=_seeds(reader, content.get("seeds")),
+        published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
+    )
+
+
+def _stage(reader: Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:
+    return Stage(bundle, reader.knobs(entry.get("knobs", {}), f"{where}.knobs", [bundle]))
+
+
+def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundle) -> dict[str, Arm]:
+    content = reader.section(content, "arms")
+    reader.names(content, "arms")
+    if len(content) < 2:
+        reader.problems.append(f"arms: expected at least two to compare, got {len(content)}")
+    arms = {}
+    for name, given in content.items():
+        where = f"arms.{name}"
+        entry = reader.section(given, where)
+        reader.keys(entry, where, ("init", "pretrain", "checkpoint", "scenario", "knobs"))
+        init, source, checkpoint = entry.get("init"), entry.get("pretrain"), reader.insert(entry.get("checkpoint"))
+        if init not in INITIALIZATIONS:
+            hint = nearest(str(init), INITIALIZATIONS)
+            reader.problems.append(f"{where}.init: no initialization {init!r}{hint}")
+            continue
+        if source is not None and source not in pretrain:
+            reader.problems.append(f"{where}.pretrain: no pretraining {source!r}{nearest(str(source), pretrain)}")
+        if (source is not None) + (checkpoint is not None) != needs_checkpoint(init):
+            expected = 'either "pretrain" or "checkpoint"' if needs_checkpoint(init) else "none"
+            reader.problems.append(f"{where}: init {init} expects {expected} to load from")
+        if checkpoint is not None:
+            checkpoint = reader.value("checkpoint", checkpoint, where)
+        knobs = reader.knobs(entry.get("knobs", {}), f"{where}.knobs", [finetune])
+        arms[name] = Arm(init, source, checkpoint, str(entry.get("scenario", SCENARIOS[init])), knobs)
+    if unused := [name for name in pretrain if name not in {arm.pretrain for arm in arms.values()}]:
+        reader.problems.append(f"pretrain: no arm starts from {', '.join(unused)}")
+    return arms
+
+
+def _data(
+    reader: Reader, content: Any, pretrainers: Sequence[Bundle], finetune: Bundle
+) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    content = reader.section(content, "data")
+    reader.names(content, "data")
+    if not content:
+        reader.problems.append("data: expected at least one data set")
+    made = {}
+    for name, given in content.items():
+        entry = reader.section(given, f"data.{name}")
+        reader.keys(entry, f"data.{name}", ("pretrain", "finetune"))
+        made[name] = (
+            reader.knobs(entry.get("pretrain", {}), f"data.{name}.pretrain", pretrainers),
+            reader.knobs(entry.get("finetune", {}), f"data.{name}.finetune", [finetune]),
+        )
+    return made
+
+
+def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
+    budgets: list[Budget] = []
+    for index, given in enumerate(reader.section(content, "budgets", list)):
+        knobs = reader.knobs(given, f"budgets[{index}]", [finetune])
+        count, fraction = (knobs.get(name) for name in _LABELS)
+        if count is not None and fraction is not None:
+            reader.problems.append(f"budgets[{index}]: expected label_count or label_fraction, got both")
+        name, value = ("all", 1.0)
+        if isinstance(count, int):
+            name, value = f"n{count}", float(count)
+        elif isinstance(fraction, float):
+            name, value = f"f{fraction:g}", fraction
+        # the one that is not given may have a default in the bundle
+        budgets.append(Budget(name, value, {**dict.fromkeys(_LABELS, None), **knobs}))
+    if len({budget.value for budget in budgets}) < len(budgets):
+        reader.problems.append("budgets: two of one value (1 label and all labels count as one, too)")
+    if not budgets:
+        reader.problems.append("budgets: the grid is empty, expected at least one; [{}] takes all labels")
+    return budgets
+
+
+def _seeds(reader: Reader, content: Any) -> list[int]:
+    seeds = reader.section(content, "seeds", list)
+    if not seeds:
+        reader.problems.append("seeds: the grid is empty, expected at least one")
+    if any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
+        reader.problems.append(f"seeds: expected whole numbers of at least 0, got {seeds!r}")
+    elif len(set(seeds)) < len(seeds):
+        reader.problems.append(f"seeds: one is there twice: {seeds!r}")
+    return list(seeds)
+
+
+def _published(
+    reader: Reader, content: Any, arms: Sequence[str], data: Sequence[str], budgets: Sequence[str]
+) -> dict[str, Any] | None:
+    """Figures to show beside; each belongs to an arm, a data set and a budget of the study."""
+    if content is None:
+        return None
+    section: dict[str, Any] = reader.section(content, "published")
+    for entry in reader.section(section.get("values", []), "published.values", list):
+        for what, known in (("arm", arms), ("data", data), ("budget_name", budgets)):
+            name = entry.get(what) if isinstance(entry, dict) else entry
+            if name not in known:
+                reader.problems.append(f"published: no {what} {name!r}{nearest(str(name), known)}")
+    return section
