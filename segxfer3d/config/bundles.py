@@ -34,7 +34,7 @@ class Recipe:
         options: groups of its own, beside those of the base.
         differs: from the base: dictionaries are merged, lists replaced, None takes an entry out; an option's value is
             its default.
-        imports: Python that expressions in ``differs`` need, such as ``from segxfer3d.training import optimization``.
+        imports: Python that expressions in ``differs`` need, such as ``import segxfer3d.losses as losses``.
     """
 
     name: str
@@ -109,7 +109,7 @@ def _refuse_unknown(recipe: Recipe, defaults: Mapping[str, Any], content: Mappin
     unknown = [
         name
         for name, value in recipe.differs.items()
-        if name not in defaults and name not in content and not isinstance(value, Mapping)
+        if name not in defaults and name not in content and not isinstance(value, (Mapping, list))
         and not (isinstance(value, str) and value[:1] in ("$", "@", "%"))
     ]  # fmt: skip
     if unknown:
@@ -126,9 +126,9 @@ def _spelled(group: type[Group]) -> str:
 def _imports_of(groups: Iterable[type[Group]]) -> list[str]:
     lines = []
     for group in groups:
-        package, _, module = group.__module__.rpartition(".")
+        module = group.__module__.rpartition(".")[2]
         if group.__module__ != "segxfer3d.config.groups":
-            lines.append(f"from {package} import {module}" if package else f"import {module}")
+            lines.append(f"import {group.__module__} as {module}")
     return lines
 
 

@@ -16,6 +16,7 @@ WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scal
 
 _SEEDS = 2**32 - 1
 _STEPS = 10**9
+_SEED = "seed of the labels drawn, the weights, the patches and the corruption"
 _SKIP_BAD = "go on without the cases that cannot be used, and record which"
 
 
@@ -116,10 +117,7 @@ class Training(Group):
     save_interval: int = option(
         1, "epochs from one training state to the next", least=1, most=_STEPS, changes_result=False, tells_arms=False
     )
-    seed: int = option(
-        0, "seed of the labels drawn, the weights, the patches and the corruption", least=0, most=_SEEDS,
-        tells_arms=False,
-    )  # fmt: skip
+    seed: int = option(0, _SEED, least=0, most=_SEEDS, tells_arms=False)
     max_epochs: int = option(100, "number of epochs", least=1, most=_STEPS)
     steps_per_epoch: int = option(20, "training steps in an epoch", least=1, most=_STEPS)
     batch_size: int = option(4, "patches in a step, for each process", least=1, most=2**20)
@@ -274,6 +272,7 @@ class Evaluation(Group):
         "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
     )
     part: str = option("test", "which part of the split is evaluated", choices=PARTS)
+    seed: int = option(0, _SEED, least=0, most=_SEEDS, tells_arms=False)
 
 
 @dataclass(frozen=True)

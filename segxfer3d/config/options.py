@@ -132,7 +132,7 @@ class Group:
 
 def infos(group: type[Group]) -> dict[str, OptionInfo]:
     """The options of a group, by name."""
-    return _infos(group)
+    return _infos(typing.cast(Any, group))
 
 
 @cache
@@ -154,7 +154,7 @@ def _spelled(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
-class Options(Mapping[type[Group], Any]):
+class Options:
     """The groups of options that one job takes, filled.
 
     ``options[Training].lr`` is checked by a type checker; ``options.values`` are all of them by name.
@@ -167,27 +167,22 @@ class Options(Mapping[type[Group], Any]):
 
     def __init__(self, job: str, groups: Iterable[Group], typed: Mapping[str, str] | None = None) -> None:
         self.job = job
-        self._groups = {type(group): group for group in groups}
+        self._groups: dict[Any, Any] = {type(group): group for group in groups}
         self.typed = dict(typed or {})
 
-    def __getitem__(self, group: type[GroupT]) -> GroupT:  # type: ignore[override]
-        try:
-            return self._groups[group]  # type: ignore[return-value]
-        except KeyError:
-            raise KeyError(f"the job {self.job} takes no options of {group.__name__}") from None
-
-    def __iter__(self) -> typing.Iterator[type[Group]]:
-        return iter(self._groups)
-
-    def __len__(self) -> int:
-        return len(self._groups)
+    def __getitem__(self, group: type[GroupT]) -> GroupT:
+        filled: GroupT | None = self.find(group)
+        if filled is None:
+            raise KeyError(f"the job {self.job} takes no options of {group.__name__}")
+        return filled
 
     def find(self, group: type[GroupT]) -> GroupT | None:
         """A group, or None where the job does not take it."""
-        return self[group] if group in self._groups else None
+        filled: GroupT | None = self._groups.get(group)
+        return filled
 
     @property
-    def values(self) -> dict[str, Any]:  # type: ignore[override]
+    def values(self) -> dict[str, Any]:
         """Name to value of all options, as JSON has them (lists, no tuples)."""
         merged: dict[str, Any] = {}
         for group in self._groups.values():

@@ -1,4 +1,4 @@
-"""Where the bundles are that come with the package, in a repository and in an installed package alike."""
+"""The bundles that come with the package: in its folder ``_bundles``, which in the repository is a link."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ def shipped_folder() -> Path:
     Raises:
         InputError: they are missing: the installation is damaged.
     """
-    package = Path(__file__).parent.parent
-    for folder in (package / "_bundles", package.parent / "bundles"):
-        if (folder / "options.json").is_file():
-            return folder
-    raise InputError(f"{package}: its bundles are missing; install segxfer3d again")
+    folder = Path(__file__).parent.parent / "_bundles"  # in the repository, a link to bundles
+    if not (folder / "options.json").is_file():
+        raise InputError(f"{folder}: the bundles are missing; install segxfer3d again")
+    return folder.resolve()
 
 
 def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:

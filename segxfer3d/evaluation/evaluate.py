@@ -16,7 +16,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.case_table import CaseTable
+from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.model import Model, network_input, stacked
 from segxfer3d.losses import with_valid
 from segxfer3d.networks.forward import to_device
@@ -39,7 +39,7 @@ def evaluate(
         model: see :func:`~segxfer3d.inference.model.load_model`.
         cases: labeled, of ``case_set``.
         case_set: the data set, of the model's classes.
-        measured, lesions, lesion_tolerance, lesion_min_iou: see :class:`~segxfer3d.evaluation.case_table.CaseTable`.
+        measured, lesions, lesion_tolerance, lesion_min_iou: see :class:`~segxfer3d.evaluation.tables.CaseTable`.
         progress: show a bar while images are loaded.
 
     Returns:

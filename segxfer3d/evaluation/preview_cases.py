@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
-from segxfer3d.evaluation.case_table import CaseTable
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
+from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.labels import class_index, probabilities_on_file
 from segxfer3d.networks.forward import unwrap
 

@@ -1,1 +1,1 @@
-"""What the bundles compose. Everything here takes a :class:`~segxfer3d.run.folder.Session` and reads its knobs."""
+"""What the bundles compose: the only room that knows data, models and a run together."""

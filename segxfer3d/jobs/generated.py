@@ -9,23 +9,32 @@ from pathlib import Path
 import ignite.distributed as idist
 import torch
 
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
-from segxfer3d.run.folder import Session
+from segxfer3d.run.bundle import run_bundle
+from segxfer3d.run.folder import RunFolder
+
+# what a short pretraining takes over from the fine-tuning that it is for
+_SHARED = (
+    "seed", "split_seed", "width", "backbone", "device", "amp", "phantom_patients", "generated_images",
+    "patch_size", "image_size", "progress", "num_workers",
+)  # fmt: skip
 
 
-def generated_data(session: Session, write: Callable[[Path, int], Path], count: int) -> Path:
+def generated_data(run: RunFolder, write: Callable[[Path, int], Path], count: int) -> Path:
     """Have data generated beside the run; beside ``runs/<job>`` where the run has a number: all jobs share them.
 
     Args:
-        session: the run.
+        run: whose data they are.
         write: writes ``count`` cases below a folder, or finds them there; gives their folder.
         count: of cases.
 
     Raises:
         InputError: they cannot be written there.
     """
-    folder = session.folder.absolute().parent
-    if re.fullmatch(r"\d+(-pretraining)?", session.folder.name):
+    folder = run.path.absolute().parent
+    if re.fullmatch(r"\d+(-pretraining)?", run.path.name):
         folder = folder.parent
     try:
         with idist.one_rank_first():
@@ -36,26 +45,20 @@ def generated_data(session: Session, write: Callable[[Path, int], Path], count: 
         ) from error
 
 
-def pretrain_on_generated(session: Session) -> str:
+def pretrain_on_generated(options: Options, run: RunFolder) -> str:
     """Run the pretraining bundle on the same generated data, briefly; gives the path of its ``model.pt``."""
-    from segxfer3d.run.bundle import run_bundle  # the bundle runner builds sessions of its own
-
-    knobs = session.knobs
-    folder = Path(str(session.folder) + "-pretraining")
+    values = options.values
+    folder = Path(str(run.path) + "-pretraining")
     path = folder / "model.pt"
     if not (folder / "done.json").is_file():
         begun = (folder / "run.json").is_file()
-        session.say(
+        run.say(
             "going on with the pretraining that was stopped"
             if begun
             else "no --checkpoint given and the data are generated: pretraining briefly first"
         )
-        shared = (
-            "seed", "split_seed", "width", "backbone", "device", "amp", "phantom_patients", "generated_images",
-            "patch_size", "image_size", "progress", "num_workers",
-        )  # fmt: skip
-        values = {name: knobs[name] for name in shared if name in knobs}
-        run_bundle(knobs.pretrain_config, output_dir=str(folder), resume=begun, **values)
-        torch.manual_seed(knobs.seed)
+        shared = {name: values[name] for name in _SHARED if name in values}
+        run_bundle(options[groups.Start].pretrain_config, output_dir=str(folder), resume=begun, **shared)
+        torch.manual_seed(options[groups.Training].seed)
     idist.barrier()  # model.pt is written by the first process
     return str(path)

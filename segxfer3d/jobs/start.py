@@ -1,51 +1,57 @@
-"""The network that fine-tuning starts from: which checkpoint, and what is said of it."""
+"""The network that fine-tuning starts from."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from segxfer3d.config import groups
+from segxfer3d.config.initializations import needs_checkpoint
+from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.finetune import FinetuningData
 from segxfer3d.jobs.generated import pretrain_on_generated
 from segxfer3d.networks import SegmentationNetwork
-from segxfer3d.run.folder import Session
+from segxfer3d.run.folder import RunFolder
 from segxfer3d.weights import passport
-from segxfer3d.weights.initialize import initialize, needs_checkpoint
+from segxfer3d.weights.initialize import initialize
 
 
-class Target(passport.Target, Protocol):
-    """The data that a network will be fine-tuned on.
-
-    Attributes:
-        generated: whether they were made because none were given.
-    """
-
-    @property
-    def generated(self) -> bool: ...
-
-
-def start_network(session: Session, network: SegmentationNetwork, data: Target) -> SegmentationNetwork:
-    """Initialize ``network`` as the knob ``init`` says, from the knob ``checkpoint``; on generated data a missing
+def start_network(
+    options: Options, run: RunFolder, *, network: SegmentationNetwork, data: FinetuningData
+) -> SegmentationNetwork:
+    """Initialize ``network`` as the option ``init`` says, from the option ``checkpoint``; on generated data a missing
     checkpoint is made by a short pretraining.
+
+    Args:
+        options: of the job.
+        run: told what was loaded.
+        network: whose tensors are set in place.
+        data: that it will be fine-tuned on, which the checkpoint has to fit.
 
     Raises:
         InputError: a checkpoint is needed and missing, or does not fit.
     """
-    knobs = session.knobs
-    state_dict = None
-    source = ""
-    if needs_checkpoint(knobs.init):
-        source = str(knobs.checkpoint)
-        if not source:
-            if not data.generated:
-                raise InputError(
-                    f"checkpoint: init {knobs.init} needs one; make it with python -m monai.bundle run --config_file "
-                    f"{knobs.pretrain_config} --dataset_dir {knobs.dataset_dir}, or start with --init random"
-                )
-            source = str(pretrain_on_generated(session))
-        state_dict, notes = passport.read_weights(source, network, data, init=knobs.init, options=list(knobs))
+    start = options[groups.Start]
+    source, weights = "", None
+    if needs_checkpoint(start.init):
+        source = start.checkpoint or _pretrained(options, run, data)
+        weights, notes = passport.read_weights(source, network, data, init=start.init, options=options.values)
         for note in notes:
-            session.say(note)
-    report = initialize(network, knobs.init, state_dict, source)
-    session.record("transfer", report.as_dict())
-    session.say(report.summary())
+            run.say(note)
+    report = initialize(network, start.init, weights, source)
+    run.record("transfer", report.as_dict())
+    run.say(report.summary())
     return network
+
+
+def _pretrained(options: Options, run: RunFolder, data: FinetuningData) -> str:
+    """A checkpoint of the same generated data.
+
+    Raises:
+        InputError: the data are somebody's own.
+    """
+    start = options[groups.Start]
+    if not data.generated:
+        raise InputError(
+            f"checkpoint: init {start.init} needs one; make it with python -m monai.bundle run --config_file "
+            f"{start.pretrain_config} --dataset_dir {options[groups.Data].dataset_dir}, or start with --init random"
+        )
+    return pretrain_on_generated(options, run)

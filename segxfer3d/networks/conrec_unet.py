@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segxfer3d.config import groups
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.networks.declaration import Network
 from segxfer3d.networks.unet import UNet
 
@@ -47,4 +48,23 @@ NETWORK = Network(
     "Reconstruction and Attention-weighted Pooling, 2021",
     options=groups.ImageNetwork,
     backbones={"conrec": conrec_unet},
+)
+
+RECIPE = Recipe(
+    name="unet2d_finetune",
+    description=(
+        "Fine-tune a 2D U-Net on few labeled images, from a pretrained start or none, and measure it on all the others."
+    ),
+    base="finetune",
+    dims=2,
+    differs={
+        "pretrain_config": "bundles/reconstruction_pretrain.json",
+        "network_def": {
+            "_target_": "segxfer3d.networks.image_unet",
+            "backbone": "@backbone",
+            "in_channels": "$@data.channels",
+            "out_channels": "$len(@data.classes)",
+            "width": "@width",
+        },
+    },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segxfer3d.config import groups
+from segxfer3d.config.bundles import Recipe
 from segxfer3d.networks.declaration import Network
 from segxfer3d.networks.unet import UNet
 
@@ -41,4 +42,24 @@ NETWORK = Network(
     title="3D U-Net of Models Genesis",
     citation="Zhou et al., Models Genesis, Medical Image Analysis 67 (2021) 101840",
     options=groups.GenesisNetwork,
+)
+
+RECIPE = Recipe(
+    name="genesis_finetune",
+    description=(
+        "Fine-tune the 3D U-Net on few labels, from a pretrained start or none, and measure it on held-out patients."
+    ),
+    base="finetune",
+    dims=3,
+    differs={
+        "pretrain_config": "bundles/genesis_pretrain.json",
+        "lr": 0.003,
+        "network_def": {
+            "_target_": "segxfer3d.networks.genesis_unet",
+            "in_channels": "$@data.channels",
+            "out_channels": "$len(@data.classes)",
+            "width": "@width",
+            "batch_statistics": "@batch_statistics",
+        },
+    },
 )

@@ -35,4 +35,4 @@ LARS = {
     "weight_decay": 0.0001,
     "clip_norm": 0.0,
 }
-LARS_IMPORTS = ("from segxfer3d.training import optimization",)
+LARS_IMPORTS = ("import segxfer3d.training.optimization as optimization",)

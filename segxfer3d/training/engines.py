@@ -25,7 +25,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.run import processes
-from segxfer3d.run.folder import seed_everything
+from segxfer3d.run.devices import seed_everything
 
 
 class PretextTrainer(Trainer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -86,42 +86,3 @@ def loss_loader(dataset: Dataset[Any] | None, *, batch_size: int) -> DataLoader[
         return None
     few = len(cast("Sequence[Any]", dataset)) < batch_size
     return DataLoader(dataset, batch_size=batch_size, drop_last=not few)  # one sample has nothing to contrast
-
-
-def evaluation_loader(
-    dataset: Dataset[Any] | Sequence[Mapping[str, Any]] | None,
-    *,
-    whole: bool = True,
-    rank: int = 0,
-    world_size: int = 1,
-) -> DataLoader[Any] | None:
-    """A loader for evaluation, in order, each process taking its share; None where there is no data set.
-
-    Args:
-        dataset: items of the cases to evaluate.
-        whole: each item alone and as it is, for cases of any size; otherwise batches of :data:`EVALUATION_BATCH`
-            items, which have to be of one size.
-        rank, world_size: of the process.
-    """
-    if dataset is None:
-        return None
-    # an engine refuses an empty loader; the table passes over a case that is not its process's
-    indices = list(range(rank, len(cast("Sequence[Any]", dataset)), world_size)) or [0]
-    return DataLoader(
-        cast("Dataset[Any]", dataset), batch_size=None if whole else EVALUATION_BATCH, sampler=indices, num_workers=0
-    )
-
-
-def final_table(session: Any, evaluator: Any, table: Any) -> None:
-    """Evaluate, and show the short table that a run ends with; it goes to jobs/evaluate.py with the new bundles."""
-    from segxfer3d.evaluation.tables import format_table, save_previews
-    from segxfer3d.run import processes
-
-    if len(table.dataset) == 0:
-        session.say("no test patients (test_fraction 0): no table")
-        return
-    processes.share_buffers(evaluator.network)
-    evaluator.run()
-    session.say(format_table(f"{session.job}, test part", table.summary))
-    session.say(f"every case: {session.folder / table.file}")
-    save_previews(session, evaluator, table)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, default_collate
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.run.folder import RunFolder
-from segxfer3d.training.loaders import evaluation_loader
+from segxfer3d.training.loaders import EVALUATION_BATCH
 from segxfer3d.training.probes import linear_accuracy, neighbor_accuracy
 
 PICTURES = 8  # rows of a picture file
@@ -103,7 +103,7 @@ class PretextMonitor:
 
     def _embeddings(self, pretext: Pretext, items: Items) -> tuple[Tensor, Tensor]:
         rows, categories = [], []
-        for batch in evaluation_loader(items, whole=False) or ():
+        for batch in DataLoader(items, batch_size=EVALUATION_BATCH):
             rows.append(pretext.embed(to_device(batch, self.device)).float().cpu())
             categories.append(batch["category"])
         return torch.cat(rows), torch.cat(categories)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segxfer3d.augment.finetune_views import FinetuneViews
 from segxfer3d.losses import with_valid
-from segxfer3d.networks.forward import layout_of, plain, to_device
+from segxfer3d.networks.forward import layout_of, to_device
 from segxfer3d.pretexts.base import Pretext
 
 
@@ -76,11 +76,3 @@ class ImagePreparation:
         :func:`~segxfer3d.losses.with_valid`."""
         batch = self.views(to_device(batch, device))
         return batch["image"], with_valid(batch["label"], batch.get("valid"))
-
-
-def prepare_case(
-    item: Mapping[str, Any], device: torch.device | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Tensor, Tensor]:
-    """One whole case, as :func:`~segxfer3d.training.loaders.evaluation_loader` gives it, as a batch for MONAI's
-    evaluator: the image (1, C, *spatial) on ``device``, the label (1, K, *spatial), which stays where it is."""
-    return plain(item["image"], False)[None].to(device, non_blocking=non_blocking), item["label"][None]

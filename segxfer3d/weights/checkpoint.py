@@ -170,3 +170,11 @@ class StateFolder:
         if damaged is not None:
             raise InputError(f"no readable training state in {self.folder}: {damaged}")
         return None
+
+
+def dims_of(path: str | os.PathLike[str]) -> int:
+    """2 where a file is a model of images, else 3; also where it is none, which whoever reads it says better."""
+    try:
+        return 2 if "image_size" in read_model(Path(path).expanduser())["preprocessing"] else 3
+    except InputError:
+        return 3

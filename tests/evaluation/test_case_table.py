@@ -16,8 +16,8 @@ from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.case_table import CaseTable
 from segxfer3d.evaluation.evaluate import case_loader, prepare_held, prepare_items
+from segxfer3d.evaluation.tables import CaseTable
 from tests.data.image_files import noise, save
 
 CPU = torch.device("cpu")
@@ -138,7 +138,7 @@ def test_images_of_another_process_are_passed_over(held, monkeypatch):
     table = CaseTable(held, {1: "cat"}, measured="network")
     with monkeypatch.context() as patch:
         parts = SimpleNamespace(get_rank=lambda: 1, get_world_size=lambda: 2)
-        patch.setattr("segxfer3d.evaluation.case_table.idist", parts)
+        patch.setattr("segxfer3d.evaluation.tables.idist", parts)
         table._start(None)
     batch = next(iter(DataLoader(held, batch_size=3)))
     inputs, label = prepare_held(batch, CPU)

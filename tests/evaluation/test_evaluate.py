@@ -10,10 +10,10 @@ from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.case_table import CaseTable
 from segxfer3d.evaluation.evaluate import case_evaluator, evaluate
 from segxfer3d.evaluation.preview_cases import take_previews
 from segxfer3d.evaluation.summary import format_table
+from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.labels import to_label_map
 from segxfer3d.inference.model import load_model
 from segxfer3d.networks.forward import NetworkForward

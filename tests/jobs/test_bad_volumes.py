@@ -259,7 +259,7 @@ def test_checkpoints_are_refused(bundle, kind, good, models, tmp_path, monkeypat
 INPUTS = {
     "missing": (lambda f: None, r"input .*scan: no such file or folder"),
     "empty folder": (lambda f: f.mkdir(), r"input .*scan: no volumes in this folder"),
-    "a text file": (lambda f: f.write_text("x"), r"input .*scan: expected \.nii, \.nii\.gz"),
+    "a text file": (lambda f: f.write_text("x"), r"input .*scan: expected a volume \(\.nii\.gz, \.nii"),
     "2D": (lambda f: write_nifti(f / "a.nii.gz", ct((20, 18))), r"a\.nii\.gz: expected a 3D volume"),
     "damaged": (lambda f: cut(write_nifti(f / "a.nii.gz", ct(SHAPE))), r"a\.nii\.gz: cannot be read"),
     "two series": (
@@ -314,10 +314,10 @@ def test_infer_takes_any_orientation_and_dicom(models, tmp_path):
         ({"label_fraction": 0.5, "label_count": 2}, "label_fraction and label_count: expected one of them, got both"),
         ({"label_count": 4}, r"label_count: expected 1 to 3 \(the training patients\), got 4"),
         ({"label_fraction": 0.01}, "label_fraction 0.01 of 3 training patients is none"),
-        ({"patch_size": [16, 16, 10]}, r"patch_size: expected three multiples of 8, got \[16, 16, 10\]"),
-        ({"patch_size": 16}, "patch_size: expected three multiples of 8, got 16"),
-        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
-        ({"lr": "fast"}, "lr: expected a number above 0, got 'fast'"),
+        ({"patch_size": [16, 16, 10]}, r"patch_size: expected three multiples of 8 up to 1024, got \[16, 16, 10\]"),
+        ({"patch_size": 16}, "patch_size: expected three multiples of 8 up to 1024, got 16"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
+        ({"lr": "fast"}, "lr: expected a number above 0 and at most 1000, got 'fast'"),
         ({"checkpoint": ""}, "checkpoint: init encoder needs one.*genesis_pretrain.json"),
         (
             {"init": "encoder", "checkpoint": "@pretrained", "width": 3},
@@ -346,5 +346,5 @@ def test_configs_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"bundle nowhere\.json: no such file"):
         run_bundle("nowhere.json")
     (tmp_path / "broken.json").write_text('{"a": 1,')
-    with pytest.raises(InputError, match=r"broken\.json: not a JSON config \(.*line 1"):
+    with pytest.raises(InputError, match=r"broken\.json: no JSON or YAML that can be read \(.*line 1"):
         run_bundle(tmp_path / "broken.json")

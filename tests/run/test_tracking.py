@@ -17,7 +17,7 @@ def test_mlflow_is_asked_for_and_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     argv = ["/x/monai/bundle/__main__.py", "run", "--config_file", str(BUNDLES / "genesis_finetune.json")]
     with pytest.raises(InputError, match=r"--tracking mlflow: mlflow is not installed; pip install 'segxfer3d\[mlflow"):
-        guard.start([*argv, "--tracking", "mlflow"])
+        guard.start({}, [*argv, "--tracking", "mlflow"])
 
 
 @pytest.mark.slow

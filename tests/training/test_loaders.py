@@ -9,7 +9,7 @@ import torch
 
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.training import loaders
-from segxfer3d.training.loaders import EVALUATION_BATCH, evaluation_loader, loss_loader, train_loader
+from segxfer3d.training.loaders import loss_loader, train_loader
 
 CPU = torch.device("cpu")
 
@@ -71,25 +71,3 @@ def test_a_loss_is_of_full_batches_where_there_is_one():
     assert loss_loader(None, batch_size=2) is None
     for count, sizes in ((1, [1]), (3, [3]), (4, [4]), (5, [4])):
         assert [len(batch) for batch in numbers(loss_loader(items(count), batch_size=4))] == sizes
-
-
-def test_whole_cases_come_alone_and_as_they_are():
-    dataset = items(5)
-    assert evaluation_loader(None) is None
-    for item, expected in zip(evaluation_loader(dataset), dataset, strict=True):
-        assert item["image"] is expected["image"]
-        assert item["case"] == expected["case"]
-    shares = [[item["case"] for item in evaluation_loader(dataset, rank=rank, world_size=2)] for rank in (0, 1)]
-    assert shares == [["0", "2", "4"], ["1", "3"]]
-
-
-def test_a_process_without_a_case_gets_one_that_its_table_passes_over():
-    assert [item["case"] for item in evaluation_loader(items(1), rank=1, world_size=2)] == ["0"]
-    assert len(evaluation_loader([])) == 1  # an engine refuses an empty loader
-
-
-def test_images_come_in_batches():
-    batches = numbers(evaluation_loader(items(EVALUATION_BATCH + 3), whole=False))
-    assert [len(batch) for batch in batches] == [EVALUATION_BATCH, 3]
-    assert [number for batch in batches for number in batch] == list(range(EVALUATION_BATCH + 3))
-    assert numbers(evaluation_loader(items(5), whole=False, rank=1, world_size=3)) == [[1, 4]]

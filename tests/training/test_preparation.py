@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from monai.data import MetaTensor
 from torch import nn
 
 from segxfer3d.errors import InputError
 from segxfer3d.pretexts.simclr import SimCLR
-from segxfer3d.training.preparation import ImagePreparation, prepare_case, to_training
+from segxfer3d.training.preparation import ImagePreparation, to_training
 from tests.pretexts.stand_ins import network, views
 
 CPU = torch.device("cpu")
@@ -48,14 +47,6 @@ def test_augmentation_is_drawn_from_torch():
     torch.manual_seed(0)
     for tensor, expected in zip(augment(batch, CPU), first, strict=True):
         assert torch.equal(tensor, expected)
-
-
-def test_a_whole_case_is_a_batch_of_one():
-    item = {"image": MetaTensor(torch.rand(1, 4, 5, 6)), "label": torch.ones(2, 7, 5, 6), "case": "a"}
-    image, label = prepare_case(item, CPU)
-    assert not isinstance(image, MetaTensor)
-    assert torch.equal(image[0], item["image"].as_tensor())
-    assert label.shape == (1, 2, 7, 5, 6)
 
 
 @pytest.mark.parametrize(("channels_last", "strides"), [(True, (27, 1, 9, 3)), (False, (27, 9, 3, 1))])

@@ -14,7 +14,12 @@ BASES: dict[str, Layer] = {
     "finetune": Layer(
         (groups.Data, groups.TestPart, groups.Labels, groups.Start, groups.Training),
         FINETUNE,
-        (*IMPORTS, *SPLIT, "from segxfer3d.jobs import evaluate"),
+        (
+            *IMPORTS,
+            *SPLIT,
+            "import segxfer3d.jobs.evaluate as evaluate",
+            "import segxfer3d.training.loaders as loaders",
+        ),
     ),
     "apply": Layer((), {**START, "finalize": ["$@run_folder.end()"]}, IMPORTS),
 }

@@ -33,7 +33,12 @@ START = {
     "place": {"_target_": "segxfer3d.run.devices.Place", "options": "@options"},
     "run_folder": {"_target_": "segxfer3d.run.folder.RunFolder", "options": "@options", "place": "@place"},
 }
-IMPORTS = ("from segxfer3d.config import groups, reading", "from segxfer3d.run import devices, folder")
+IMPORTS = (  # MONAI finds no module by "from"
+    "import segxfer3d.config.groups as groups",
+    "import segxfer3d.config.reading as reading",
+    "import segxfer3d.run.devices as devices",
+    "import segxfer3d.run.folder as folder",
+)
 
 # what pretraining and fine-tuning share
 TRAIN: dict[str, Any] = {
@@ -114,4 +119,4 @@ LESIONS = {
 }  # fmt: skip
 FEW = {"dims": 2, "split_rule": "$split.few_of_all"}
 BY_PATIENT = {"dims": 3, "split_rule": "$split.by_patient"}
-SPLIT = ("from segxfer3d.data import split",)
+SPLIT = ("import segxfer3d.data.split as split",)

@@ -39,8 +39,9 @@ TABLE = {
     "dataset": "@validate::dataset", "classes": "$@data.classes", "preprocessing": "$@data.preprocessing",
 }  # fmt: skip
 LOADER = {
-    "_target_": f"{TRAINING}.loaders.evaluation_loader",
-    "dataset": "@validate::dataset", "rank": "$@place.rank", "world_size": "$@place.world_size",
+    "_target_": "segxfer3d.evaluation.evaluate.case_loader",
+    "_disabled_": "$@data.validation is None",
+    "table": "@validate::table", "batch_size": "$loaders.EVALUATION_BATCH",
 }  # fmt: skip
 
 FINETUNE: dict[str, Any] = {
@@ -81,14 +82,15 @@ FINETUNE: dict[str, Any] = {
     },
     "validate": {
         **TRAIN["validate"],
+        "table": TABLE,
         "dataloader": LOADER,
-        "handlers": [TABLE],
+        "handlers": ["@validate::table"],
         "evaluator": {**EVALUATOR, "_disabled_": "$@data.validation is None"},
     },
     "test": {
         "dataset": "$@data.test",
         "table": {**TABLE, "dataset": "@test::dataset"},
-        "dataloader": {**LOADER, "dataset": "@test::dataset"},
+        "dataloader": {**LOADER, "_disabled_": False, "table": "@test::table"},
         "evaluator": {**EVALUATOR, "val_data_loader": "@test::dataloader", "val_handlers": ["@test::table"]},
     },
     "run": [
@@ -112,7 +114,7 @@ FINETUNE_VOLUMES = Layer(
         },
         "loss": {"_target_": "DiceLoss", "sigmoid": True, "batch": True, "smooth_nr": 1.0, "smooth_dr": 1.0},
         "validate": {
-            "preparation": "$preparation.prepare_case",
+            "preparation": "$prepare_items",
             "inferer": {
                 "_target_": "segxfer3d.inference.windows.WindowInferer",
                 "patch_size": "@patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
@@ -120,7 +122,7 @@ FINETUNE_VOLUMES = Layer(
         },
         "test": {"table": LESIONS},
     },
-    ("from segxfer3d.training import preparation",),
+    ("from segxfer3d.evaluation.evaluate import prepare_items",),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
     (groups.Images, groups.ImageNetwork),
@@ -142,13 +144,11 @@ FINETUNE_IMAGES = Layer(
             "trainer": {"prepare_batch": "@train::preparation"},
         },
         "validate": {
-            "dataloader": {"whole": False},
-            "preparation": {
-                "_target_": f"{TRAINING}.preparation.ImagePreparation", "size": ["@image_size", "@image_size"],
-            },
+            "preparation": "$prepare_held",
             "inferer": FORWARD,
-            "handlers": [{**TABLE, "measured": "network"}],
+            "table": {"measured": "network"},
         },
-        "test": {"table": {"measured": "network"}, "dataloader": {"whole": False}},
+        "test": {"table": {"measured": "network"}},
     },
+    ("from segxfer3d.evaluation.evaluate import prepare_held",),
 )  # fmt: skip

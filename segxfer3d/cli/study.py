@@ -1,16 +1,15 @@
-"""The command ``segxfer3d``; each of its commands imports what it needs when it runs, so that help is quick."""
+"""The commands ``segxfer3d study`` and ``segxfer3d tune``."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from segxfer3d.cli.kinds import FOLDER, NAMED, STOPPED
 from segxfer3d.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,31 +17,8 @@ if TYPE_CHECKING:
     from segxfer3d.study.states import State
     from segxfer3d.study.trials import Trial
 
-_STOPPED = 130  # exit status of a command that Ctrl-C ended
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, which may be a folder's name here too
 
-
-def main() -> None:
-    """The entry point: bad input is one line and exit status 1, never a trace."""
-    try:
-        cli()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="segxfer3d")
-def cli() -> None:
-    """What to pretrain and what to transfer, to segment your own volumes from few labels.
-
-    Single trainings are run with: python -m monai.bundle run --config_file bundles/NAME.json
-    """
-
-
-@cli.group()
+@click.group()
 def study() -> None:
     """Run many trainings, and see how they stand."""
 
@@ -106,7 +82,7 @@ def study_run(
                 found = runner.run(trials, output, resources, click.echo, processes=processes)
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on", err=True)
-            raise SystemExit(_STOPPED) from None
+            raise SystemExit(STOPPED) from None
     _close(trials, found)
 
 
@@ -159,13 +135,13 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
         try:
             state = runner.run_one(trial, trials, folder, resources)
         except KeyboardInterrupt:
-            raise SystemExit(_STOPPED) from None
+            raise SystemExit(STOPPED) from None
     if state.name != states.DONE:
         raise InputError(f"{trial} {state.name}: {state.error}")
     click.echo(f"{trial}: done")
 
 
-@cli.command()
+@click.command()
 @click.argument("file", type=NAMED)
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
 @_settings
@@ -188,53 +164,11 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
             )
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
-        raise SystemExit(_STOPPED) from None
+        raise SystemExit(STOPPED) from None
     click.echo(search_results.table(plan, found))
     if found[0].value is None:
         raise InputError(f"all {len(found)} trials failed; {output / 'trials.csv'} says why")
     click.echo(f"the best again: {search_results.command(plan, found[0])}")
-
-
-@cli.command()
-@click.argument("data", type=FOLDER)
-@click.option("--dataset", default="", help="Layout of a data set of images, such as oxford_pets or voc.")
-@click.option("--target", default="", help="What is segmented, where a data set of images has several.")
-@click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
-def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
-    """Look over a data set: cases, patients, spacing, intensities, foreground, problems.
-
-    Exit status 1 where a case cannot be used.
-    """
-    from segxfer3d.data.inspection import inspect
-
-    found = inspect(data, dataset, target=target, patient_pattern=patient_pattern, progress=sys.stderr.isatty())
-    click.echo(found.text())
-    if found.problems:
-        raise SystemExit(1)
-
-
-@cli.command()
-@click.argument("file", type=FILE)
-def weights(file: Path) -> None:
-    """What a checkpoint holds: its parts, and where it comes from."""
-    from segxfer3d.weights.summary import summarize
-
-    click.echo("\n".join(summarize(file)))
-
-
-@cli.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--output", "-o", type=FILE, required=True, help="The page (HTML).")
-@click.option(
-    "--margin",
-    type=click.FloatRange(0, min_open=True),
-    help="Dice points that do not matter: asks whether arms are equivalent.",
-)
-def report(folder: Path, output: Path, margin: float | None) -> None:
-    """Write a page on the study in FOLDER, from the files of its runs."""
-    page = importlib.import_module("segxfer3d.report.page")
-    page.write_report(folder, output, margin)
-    click.echo(f"report: {output}")
 
 
 def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
@@ -295,7 +229,3 @@ def _close(trials: list[Trial], found: dict[str, State]) -> None:
         click.echo(f"{found[trial.id].name} {trial.id}: {found[trial.id].error}", err=True)
     if bad:
         raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()

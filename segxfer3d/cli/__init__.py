@@ -1,0 +1,36 @@
+"""The command ``segxfer3d``; each of its commands imports what it needs when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from segxfer3d.cli import bundles, data, reports, study
+from segxfer3d.errors import InputError
+
+
+def main() -> None:
+    """The entry point: bad input is one line and exit status 1, never a trace."""
+    try:
+        cli()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="segxfer3d")
+def cli() -> None:
+    """What to pretrain and what to transfer, to segment your own volumes from few labels.
+
+    `segxfer3d run NAME` runs a single training, evaluation or inference: the same as python -m monai.bundle run
+    --config_file bundles/NAME.json.
+    """
+
+
+for _command in (
+    bundles.run, bundles.bundles, study.study, study.tune, data.check, data.data, reports.weights, reports.report,
+    reports.results, reports.compare,
+):  # fmt: skip
+    cli.add_command(_command)

@@ -1,0 +1,96 @@
+"""The commands that look at what runs left: ``weights``, ``report``, ``results``, ``compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segxfer3d.cli.kinds import FILE, FOLDER
+
+
+@click.command()
+@click.argument("file", type=FILE)
+def weights(file: Path) -> None:
+    """What a checkpoint holds: its parts, and where it comes from."""
+    from segxfer3d.weights.summary import summarize
+
+    click.echo("\n".join(summarize(file)))
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--output", "-o", type=FILE, required=True, help="The page (HTML).")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    help="Dice points that do not matter: asks whether arms are equivalent.",
+)
+def report(folder: Path, output: Path, margin: float | None) -> None:
+    """Write a page on the study in FOLDER, from the files of its runs."""
+    from segxfer3d.report.page import write_report
+
+    write_report(folder, output, margin)
+    click.echo(f"report: {output}")
+
+
+@click.command()
+@click.argument("folders", type=FOLDER, nargs=-1, required=True)
+@click.option("--output", "-o", type=FILE, required=True, help="The page (Markdown); figures are written beside it.")
+@click.option("--validation", is_flag=True, help="Only the dice on the validation part: for choosing settings.")
+def results(folders: tuple[Path, ...], output: Path, validation: bool) -> None:
+    """Write what the studies in FOLDERS found into a page, a section for each; its other sections stay."""
+    from segxfer3d.report.results_page import write_results_page
+
+    write_results_page(folders, output, validation=validation)
+    click.echo(f"results: {output}")
+
+
+@click.command()
+@click.argument("checkpoints", type=FILE, nargs=-1, required=True)
+@click.option("--dataset-dir", type=FOLDER, required=True, help="Volumes or images, in any layout that is known.")
+@click.option("--output", "-o", type=FOLDER, required=True, help="Where cka.csv, cka.json and the figures go.")
+@click.option("--names", default="", help="Of the models, comma between them [what tells their folders apart].")
+@click.option("--dataset", default="", help="Layout of the data; nothing: the one that fits.")
+@click.option("--target", default="", help="Of a data set of images that has several.")
+@click.option("--layer", default="", help="Name of the layer [the encoder's output].")
+@click.option("--patches", type=click.IntRange(2), default=256, show_default=True, help="How many, or most images.")
+@click.option("--patch-size", type=int, nargs=3, default=None, help="Voxels [what the models trained on].")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Patches held at a time.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of patches.")
+@click.option("--device", default="cpu", show_default=True, help="Where the networks run.")
+@click.option("--skip-bad-cases", is_flag=True, help="Go on without cases that cannot be read.")
+def compare(
+    checkpoints: tuple[Path, ...],
+    dataset_dir: Path,
+    output: Path,
+    names: str,
+    dataset: str,
+    target: str,
+    layer: str,
+    patches: int,
+    patch_size: tuple[int, int, int] | None,
+    batch_size: int,
+    seed: int,
+    device: str,
+    skip_bad_cases: bool,
+) -> None:
+    """How alike the features of models are (CHECKPOINTS: model.pt of two or more runs), as linear CKA."""
+    from segxfer3d.jobs.compare import DEFAULT_LAYER, compare_representations
+
+    compare_representations(
+        checkpoints,
+        dataset_dir=dataset_dir,
+        output_dir=output,
+        names=[name.strip() for name in names.split(",")] if names else (),
+        dataset=dataset,
+        target=target,
+        layer=layer or DEFAULT_LAYER,
+        patches=patches,
+        patch_size=patch_size or (),
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+        skip_bad_cases=skip_bad_cases,
+    )
+    click.echo(f"compared: {output}")

@@ -1,0 +1,124 @@
+"""Measuring a model on labeled cases: the final table of a fine-tuning, and the job ``evaluate``."""
+
+from __future__ import annotations
+
+from monai.engines import SupervisedEvaluator
+
+from segxfer3d.config import groups
+from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.options import Options
+from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.split import by_patient, few_of_all
+from segxfer3d.errors import InputError
+from segxfer3d.evaluation.evaluate import case_evaluator, check_fit
+from segxfer3d.evaluation.preview_cases import take_previews
+from segxfer3d.evaluation.previews import write_previews
+from segxfer3d.evaluation.summary import format_table
+from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.model import Model
+from segxfer3d.jobs.source import Source, find_source
+from segxfer3d.run import processes
+from segxfer3d.run.folder import RunFolder
+from segxfer3d.training.loaders import EVALUATION_BATCH
+
+
+def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTable:
+    """The cases of the option ``part``, preprocessed as the model's checkpoint says, in a table to be filled.
+
+    Volumes are measured on their files' grid, images at the size that the network sees: as fine-tuning measured them.
+
+    Raises:
+        InputError: data of another kind or with other classes than the model's, or the part is empty.
+    """
+    run.record("transfer", model.transfer.as_dict())
+    images = model.dims == 2
+    source = find_source(
+        options,
+        run,
+        dims=model.dims,
+        task="segmentation",
+        split_rule=few_of_all if images else by_patient,
+        labels=images,
+        preprocessing=model.preprocessing,
+    )
+    check_fit(model, source.case_set)
+    part = options[groups.Evaluation].part
+    cases = source.report.good if part == "all" else getattr(source.split, part)
+    if not cases:
+        raise InputError(f"part {part}: no cases in it at these fractions")
+    _warn_of_seen(run, model, source, {case.patient for case in cases})
+    dataset = WholeCases(cases, source.case_set, model.preprocessing)
+    if images:
+        progress = options[groups.Run].progress and run.main
+        dataset = model.preprocessing.hold(cases, source.case_set, labels=True, progress=progress)  # type: ignore[assignment]
+    lesions = options[groups.Lesions]
+    return CaseTable(
+        dataset,
+        model.classes,
+        measured="network" if images else "file",
+        preprocessing=model.preprocessing,
+        lesions=lesions.lesions,
+        lesion_tolerance=lesions.lesion_tolerance,
+        lesion_min_iou=lesions.lesion_min_iou,
+    )
+
+
+def _warn_of_seen(run: RunFolder, model: Model, source: Source, patients: set[str]) -> None:
+    seen = patients & set(model.provenance.get("patients", []))
+    if seen and model.provenance.get("data") == source.name:
+        run.say(f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure")
+
+
+def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:
+    """An evaluator that fills ``table`` with what the model predicts."""
+    return case_evaluator(model.network, table, inferer=model.inferer, device=model.device, batch_size=EVALUATION_BATCH)
+
+
+def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable) -> None:
+    """Evaluate, write what was measured, and show the short table that a run ends with."""
+    if len(table.dataset) == 0:
+        run.say("no test patients (test_fraction 0): no table")
+        return
+    processes.share_buffers(evaluator.network)
+    evaluator.run()
+    for name, content in table.files().items():
+        if name.endswith(".csv"):
+            run.write_rows(name, content)
+        else:
+            run.write_json(name, content)
+    run.say(format_table(f"{run.job}, test part", table.summary))
+    run.say(f"every case: {run.path / 'cases.csv'}")
+    if run.main:
+        write_previews(run.path, take_previews(evaluator, table))
+
+
+RECIPE = Recipe(
+    name="evaluate",
+    description="Measure a fine-tuned model on labeled cases: a row of dice and IoU for each.",
+    base="apply",
+    dims=0,
+    options=(
+        groups.Data, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
+        groups.Windows, groups.Lesions,
+    ),
+    imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
+    differs={
+        "amp": False,
+        "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
+        "validation_fraction": "$0.15 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
+        "test_fraction": "$0.25 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
+        "model": {
+            "_target_": "segxfer3d.inference.model.load_model",
+            "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",
+            "amp": "@amp", "channels_last": "@channels_last",
+        },
+        "network_def": "$@model.network",
+        "table": {
+            "_target_": "segxfer3d.jobs.evaluate.evaluation_table",
+            "options": "@options", "run": "@run_folder", "model": "@model",
+        },
+        "evaluator": {"_target_": "segxfer3d.jobs.evaluate.evaluator_of", "model": "@model", "table": "@table"},
+        "initialize": ["@options", "@run_folder", "@evaluator", "$@run_folder.begin()"],
+        "run": ["$evaluate.final_table(@run_folder, @evaluator, @table)"],
+    },
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""Data to fine-tune on: few labeled cases to train on, others to validate and test on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options
+from segxfer3d.data.case import Case
+from segxfer3d.data.dataset import SeededDataset, WholeCases
+from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.split import labels_record
+from segxfer3d.errors import InputError
+from segxfer3d.jobs.pretrain import refuse_sizes
+from segxfer3d.jobs.source import Source, SplitRule, find_source
+from segxfer3d.run.devices import Place
+from segxfer3d.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class FinetuningData:
+    """What a network is fine-tuned, validated and tested on.
+
+    Attributes:
+        source: where the cases come from.
+        train: random items of the labeled cases, as many an epoch as the options say.
+        validation: None where there is no validation part.
+        test: what is measured.
+    """
+
+    source: Source
+    train: SeededDataset
+    validation: Any | None
+    test: Any
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Label value to name of each foreground class."""
+        return self.source.case_set.classes
+
+    @property
+    def channels(self) -> int:
+        """Of an image."""
+        return self.source.case_set.channels
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.source.name
+
+    @property
+    def generated(self) -> bool:
+        """Whether the data were made because none were given."""
+        return self.source.generated
+
+    @property
+    def test_patients(self) -> set[str]:
+        """The patients (of images: the groups) of the test part."""
+        return {case.patient for case in self.source.split.test}
+
+    @property
+    def unit(self) -> str:
+        """What ``test_patients`` counts, in words."""
+        if self.source.case_set.dims == 3:
+            return "patients"
+        alone = all(case.patient == case.name for case in self.source.split.test)
+        return "images" if alone else "groups of images"
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of every case."""
+        return self.source.preprocessing
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the labels come from."""
+        return self.source.provenance(self.source.split.labeled)
+
+
+def finetuning_data(
+    options: Options,
+    run: RunFolder,
+    place: Place,
+    *,
+    dims: int,
+    split_rule: SplitRule,
+    transform: Callable[[Any], Any] | None = None,
+) -> FinetuningData:
+    """Draw the labels that the options allow, and set up what trains and what is measured.
+
+    Volumes are measured whole, on their files' grid; images at the size that the network sees, as in the paper.
+
+    Args:
+        options: of the job.
+        run: told what was found; records the split and whose labels are used.
+        place: where it runs; each of its processes takes its share of an epoch.
+        dims: 3 for volumes, 2 for images.
+        split_rule: who is in which part, and whose labels are drawn.
+        transform: what is done to every labeled case before it is batched, such as a random patch; a MONAI transform
+            draws anew for each item.
+
+    Raises:
+        InputError: anything wrong with the data or what the options ask of them.
+    """
+    if dims == 2:
+        refuse_sizes(options)
+    source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
+    split = source.split
+    nouns = "images" if dims == 2 else "cases"
+    if len(split.labeled) < place.world_size:
+        raise InputError(
+            f"{len(split.labeled)} labeled {nouns} for {place.world_size} processes: expected at least one for each"
+        )
+    run.record("labels", labels_record(split))
+    if dims == 2:
+        number = len(source.report.good) - len(split.pretrain)
+        run.say(f"{len(split.labeled)} of {number} images are labeled for training, {len(split.test)} are measured")
+    training = options[groups.Training]
+    progress = options[groups.Run].progress and run.main
+
+    def hold(cases: Sequence[Case]) -> Any:
+        return source.preprocessing.hold(cases, source.case_set, labels=True, progress=progress)
+
+    def measured(cases: Sequence[Case]) -> Any:
+        return WholeCases(cases, source.case_set, source.preprocessing) if dims == 3 else hold(cases)
+
+    length = training.steps_per_epoch * training.batch_size * place.world_size
+    return FinetuningData(
+        source=source,
+        train=SeededDataset(hold(split.labeled), transform, training.seed, length),
+        validation=measured(split.validation) if split.validation else None,
+        test=measured(split.test),
+    )

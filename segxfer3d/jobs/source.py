@@ -1,0 +1,197 @@
+"""The data of a job: found, checked and split as its options say, volumes and images alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import CheckReport, check
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.split import Split
+from segxfer3d.data.synthetic.images import write_images
+from segxfer3d.data.synthetic.phantoms import write_phantoms
+from segxfer3d.errors import InputError, some
+from segxfer3d.files import names_hash
+from segxfer3d.jobs.generated import generated_data
+from segxfer3d.run.folder import RunFolder
+
+
+class SplitRule(Protocol):
+    """:func:`~segxfer3d.data.split.by_patient` or :func:`~segxfer3d.data.split.few_of_all`."""
+
+    def __call__(self, cases: Sequence[Case], *, labels: bool = True, **arguments: Any) -> Split: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """The cases of a job, checked and split.
+
+    Attributes:
+        case_set: what was found; its cases are those that can be used.
+        report: of the check.
+        split: of the cases.
+        preprocessing: of every case.
+        generated: whether the data were made because none were given.
+    """
+
+    case_set: CaseSet
+    report: CheckReport
+    split: Split
+    preprocessing: Preprocessing
+    generated: bool
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.case_set.name
+
+    def provenance(self, cases: Sequence[Case]) -> dict[str, Any]:
+        """Which of the cases something was learned from, for a checkpoint."""
+        about = {
+            "data": self.name,
+            "cases": len(cases),
+            "patients": sorted({case.patient for case in cases}),
+            "cases_hash": names_hash(case.name for case in cases),
+        }
+        return about | ({"target": self.case_set.target} if self.case_set.dims == 2 else {})
+
+
+def find_source(
+    options: Options,
+    run: RunFolder,
+    *,
+    dims: int,
+    task: str,
+    split_rule: SplitRule,
+    labels: bool,
+    preprocessing: Preprocessing | None = None,
+) -> Source:
+    """Find, check and split the data that the options name, or make some where they name none.
+
+    Args:
+        options: of the job.
+        run: told what was found.
+        dims: 3 for volumes, 2 for images.
+        task: ``segmentation``, ``classification`` or ``images``: what the job needs beside images.
+        split_rule: who is in which part.
+        labels: draw labels to train on, too; False for pretraining.
+        preprocessing: of a checkpoint, where one is used; else what the options say.
+
+    Raises:
+        InputError: anything wrong with the data; all bad cases at once.
+    """
+    data = options[groups.Data]
+    if data.dataset and not data.dataset_dir:
+        raise InputError(f"dataset_dir: where is the data set {data.dataset}? Expected its folder")
+    generated = not data.dataset_dir
+    root = _generated(options, run, dims) if generated else Path(data.dataset_dir)
+    layout = "folder" if generated and dims == 2 else data.dataset
+    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task)
+    if dims == 2 and len(report.good) < 2:
+        raise InputError(f"{case_set.root}: one image only; expected at least two")
+    split = split_cases(options, report.good, split_rule, labels=labels)
+    run.record("split", split.as_dict())
+    if preprocessing is None:
+        preprocessing = _preprocessing(options, case_set)
+    _say_padding(options, run, report)
+    return Source(case_set, report, split, preprocessing, generated)
+
+
+def find_checked(
+    options: Options, run: RunFolder, root: Path, *, dims: int, layout: str, task: str, record: str = "data_check"
+) -> tuple[CaseSet, CheckReport]:
+    """The cases of a folder, each opened once; the run is told and records what was found.
+
+    Raises:
+        InputError: anything wrong with them; all bad cases at once.
+    """
+    data, images = options[groups.Data], options.find(groups.Images)
+    progress = options[groups.Run].progress and run.main
+    request = Request(
+        layout=layout,
+        dims=dims,
+        task=task,
+        target=images.target if images and record == "data_check" else "",
+        border=images.border if images else "ignore",
+        patient_pattern=data.patient_pattern,
+        seed=data.split_seed,
+        skip_bad=data.skip_bad_cases,
+        progress=progress,
+    )
+    case_set = find_cases(root, request)
+    for note in case_set.notes:
+        run.say(f"note: {note}")
+    cases: Sequence[Case] = case_set.cases
+    if task == "segmentation" and dims == 3:
+        cases = case_set.labeled
+        if not cases:
+            raise InputError(
+                f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
+            )
+    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress)
+    run.record(record, report.as_dict())
+    for name, why in report.bad.items():
+        run.say(f"left out: {name} ({why})")
+    if report.empty_labels:
+        run.say(f"warning: {len(report.empty_labels)} labels are empty: {some(report.empty_labels, 5, ', ')}")
+    if report.converted:
+        run.say(f"note: {len(report.converted)} images of another color mode were converted (see {record}.json)")
+    return case_set, report
+
+
+def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, labels: bool) -> Split:
+    """Cases in parts, by a rule and what the options say of fractions, labels and seeds."""
+    data, images = options[groups.Data], options.find(groups.Images)
+    part, drawn = options.find(groups.TestPart), options.find(groups.Labels)
+    seeded = options.find(groups.Training) or options.find(groups.Evaluation)
+    arguments: dict[str, Any] = {
+        "pretrain_fraction": data.pretrain_fraction,
+        "validation_fraction": data.validation_fraction,
+        "split_seed": data.split_seed,
+        "official": images is not None and images.official_split,
+    }
+    if part is not None:
+        arguments["test_fraction"] = part.test_fraction
+    if drawn is not None and labels:
+        arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
+        arguments["seed"] = seeded.seed if seeded else 0
+    return rule(cases, labels=labels, **arguments)
+
+
+def _generated(options: Options, run: RunFolder, dims: int) -> Path:
+    phantoms, images = options.find(groups.Phantoms), options.find(groups.Images)
+    if dims == 3:
+        folder = generated_data(run, write_phantoms, phantoms.phantom_patients if phantoms else 16)
+        run.say(f"no --dataset_dir given: using chest-CT phantoms in {folder}")
+    else:
+        folder = generated_data(run, write_images, images.generated_images if images else 300)
+        run.say(f"no --dataset_dir given: using generated images in {folder}")
+    return folder
+
+
+def _preprocessing(options: Options, case_set: CaseSet) -> Preprocessing:
+    if case_set.dims == 2:
+        return ImagePreprocessing(options[groups.ImageNetwork].image_size, case_set.channels)
+    volumes = options[groups.Volumes]
+    intensity = volumes.intensity
+    if intensity == "auto":
+        intensity = "window" if case_set.modality == "CT" else "percentile"
+    return VolumePreprocessing(volumes.spacing, intensity, volumes.window_low, volumes.window_high)
+
+
+def _say_padding(options: Options, run: RunFolder, report: CheckReport) -> None:
+    volumes = options.find(groups.Volumes)
+    if volumes is None:
+        return
+    patch = volumes.patch_size
+    small = sum(any(s < p for s, p in zip(shape, patch, strict=True)) for shape in report.shapes.values())
+    if small:
+        run.say(f"{small} of {len(report.shapes)} volumes are smaller than the patch {list(patch)}: padded with 0")
