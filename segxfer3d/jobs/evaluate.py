@@ -8,6 +8,7 @@ from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
 from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.evaluate import case_evaluator, check_fit
@@ -32,15 +33,19 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     """
     run.record("transfer", model.transfer.as_dict())
     images = model.dims == 2
-    source = find_source(
-        options,
-        run,
-        dims=model.dims,
-        task="segmentation",
-        split_rule=few_of_all if images else by_patient,
-        labels=images,
-        preprocessing=model.preprocessing,
-    )
+    try:
+        source = find_source(
+            options,
+            run,
+            dims=model.dims,
+            task="segmentation",
+            split_rule=few_of_all if images else by_patient,
+            labels=images,
+            preprocessing=model.preprocessing,
+        )
+    except OtherKindError as error:
+        kind = "2D images" if images else "3D volumes"
+        raise InputError(f"checkpoint {model.path}: a model of {kind}; {error.found}") from error
     check_fit(model, source.case_set)
     part = options[groups.Evaluation].part
     cases = source.report.good if part == "all" else getattr(source.split, part)

@@ -225,3 +225,12 @@ def test_two_and_three_dimensions_do_not_mix(shapes, phantoms, tmp_path):
     knobs = {"checkpoint": images, "progress": False, "device": "cpu"}
     refused("evaluate", tmp_path, r"2d\.pt: a model of 2D images", **knobs, dataset_dir=str(phantoms))
     refused("infer", tmp_path, r"2d\.pt: a model of 2D images", **knobs, input=str(phantoms / "imagesTr"))
+    knobs["checkpoint"] = volumes
+    refused(
+        "evaluate",
+        tmp_path,
+        r"3d\.pt: a model of 3D volumes; dataset_dir .* holds images",
+        **knobs,
+        dataset_dir=str(shapes),
+    )
+    refused("infer", tmp_path, r"3d\.pt: a model of 3D volumes", **knobs, input=str(shapes / "images"))

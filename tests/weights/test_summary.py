@@ -35,7 +35,5 @@ def test_a_file_from_elsewhere(tmp_path):
 
 def test_anything_else_is_told_what_there_is(tmp_path):
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(
-        InputError, match=r"a model\.pt of a run or one of: .*Models Genesis.*it holds weights"
-    ):
+    with pytest.raises(InputError, match=r"a model\.pt of a run or one of: .*Models Genesis.*it holds weights"):
         summarize(tmp_path / "other.pt")

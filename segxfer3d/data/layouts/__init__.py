@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from segxfer3d.data.case import NOUNS, CaseSet
-from segxfer3d.data.layouts.listing import refuse_other_kind, what_takes_it
+from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
 
-__all__ = ["Layout", "Request", "find_cases", "layouts"]
+__all__ = ["Layout", "OtherKindError", "Request", "find_cases", "layouts"]
 
 FOLDER = "folder"  # fits everything, so it is asked last
 
@@ -98,7 +98,7 @@ def _named(request: Request) -> str:
     name = request.layout
     if name in layouts() and request.dims not in layouts()[name].DIMS:
         kind = NOUNS[5 - request.dims]
-        raise InputError(f"dataset {name}: a data set of {kind}; {what_takes_it(request.dims, request.task)}")
+        raise OtherKindError(f"dataset {name}: a data set of {kind}", what_takes_it(request.dims, request.task))
     return one_of("dataset", name, [name for name, layout in layouts().items() if request.dims in layout.DIMS])
 
 

@@ -65,6 +65,18 @@ def images_below(folder: Path) -> dict[str, Path]:
     return paths
 
 
+class OtherKindError(InputError):
+    """Data are volumes where images are wanted, or the other way round.
+
+    Attributes:
+        found: what there is, in words.
+    """
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(f"{found}; {wanted}")
+        self.found = found
+
+
 def refuse_other_kind(root: Path, dims: int, task: str) -> None:
     """Say so where a folder holds images and volumes are wanted, or the other way round.
 
@@ -74,10 +86,10 @@ def refuse_other_kind(root: Path, dims: int, task: str) -> None:
         task: what for, as in :class:`~segxfer3d.data.layouts.request.Request`.
 
     Raises:
-        InputError: it holds the other kind; the bundle that takes it is named.
+        OtherKindError: it holds the other kind; the bundle that takes it is named.
     """
     if volumes_below(root) if dims == 2 else images_below(root):
-        raise InputError(f"dataset_dir {root}: holds {NOUNS[5 - dims]}; {what_takes_it(dims, task)}")
+        raise OtherKindError(f"dataset_dir {root}: holds {NOUNS[5 - dims]}", what_takes_it(dims, task))
 
 
 def what_takes_it(dims: int, task: str) -> str:
