@@ -24,10 +24,10 @@ import torch
 
 try:
     from . import names
-    from .make_golden import weights_hash
+    from .make_golden import machine, weights_hash, weights_of
 except ImportError:  # run as a script
     import names  # type: ignore[no-redef]
-    from make_golden import weights_hash  # type: ignore[no-redef]
+    from make_golden import machine, weights_hash, weights_of  # type: ignore[no-redef]
 
 PHANTOMS = {"patients": 6, "seed": 5}
 IMAGES = {"count": 40, "seed": 5, "size": 32}
@@ -142,26 +142,34 @@ def _run_until_second_state(go: Callable[[], None]) -> None:
     raise RuntimeError("the run ended before its second training state")
 
 
-def _trainings(bundles: Path) -> dict[str, str]:
-    """Pretrained, fine-tuned and stopped runs in the current folder; gives the hashes of what was stopped."""
-    hashes = {}
+def cubes_hash(store: Any) -> str:
+    """SHA-256 of all cubes as they are read."""
+    return weights_hash({f"{i:03d}": store[i]["image"] for i in range(len(store))})
+
+
+def _trainings(bundles: Path) -> dict[str, Any]:
+    """Pretrained, fine-tuned and stopped runs in the current folder; gives their weights, as if none was stopped."""
+    weights = {}
     for name, (bundle, options) in PRETRAINED.items():
         _run(bundles, bundle, name, options)
+        weights[name] = weights_of(Path(name))
     for name, (bundle, options) in STOPPED.items():
         _run(bundles, bundle, "whole", options)
-        hashes[name] = weights_hash(names.read_model(Path("whole/model.pt"))["state_dict"])
+        weights[name] = weights_of(Path("whole"))
         _run_until_second_state(lambda: _run(bundles, bundle, name, options))  # noqa: B023
         for part in Path(name, "checkpoints").glob(".*"):
             part.unlink()
         if name in FINETUNED:
             shutil.move("whole", FINETUNED[name])
+            weights[FINETUNED[name]] = weights[name]
         else:
             shutil.rmtree("whole")
     for name in (*PRETRAINED, *FINETUNED.values()):
         shutil.rmtree(Path(name, "checkpoints"))
         shutil.rmtree(Path(name, "tensorboard"))
         Path(name, "previews.npz").unlink(missing_ok=True)
-    return hashes
+        Path(name, "log.txt").unlink()
+    return weights
 
 
 def _study(bundles: Path) -> None:
@@ -169,7 +177,9 @@ def _study(bundles: Path) -> None:
     _small_volumes(Path(PHANTOM_DIR), Path("data/small"))
     shutil.copytree(bundles, "bundles")
     Path("bundles/studies/tiny.json").write_text(json.dumps(STUDY, indent=1) + "\n", encoding="utf-8")
-    with mock.patch.object(sys, "argv", ["segxfer3d", *names.STUDY_COMMAND, "bundles/studies/tiny.json", "-o", "study"]):
+    with mock.patch.object(
+        sys, "argv", ["segxfer3d", *names.STUDY_COMMAND, "bundles/studies/tiny.json", "-o", "study"]
+    ):
         try:
             names.main()
         except SystemExit as error:
@@ -177,7 +187,11 @@ def _study(bundles: Path) -> None:
                 raise
     for path in [*Path("study").glob("*/*/checkpoints"), *Path("study").glob("*/*/tensorboard")]:
         shutil.rmtree(path)
-    for path in [*Path("study").glob("*/*/model.pt"), *Path("study").glob("**/*.lock")]:
+    for path in [
+        *Path("study").glob("*/*/model.pt"),
+        *Path("study").glob("**/*.lock"),
+        *Path("study").glob("*/*/log.txt"),
+    ]:
         path.unlink()
     for path in Path("study").glob("finetune/*-s1/previews.npz"):
         path.unlink()
@@ -211,8 +225,7 @@ def main() -> None:
         folder = Path(temporary).resolve()
         os.chdir(folder)
         write_data(folder)
-        hashes = _trainings(bundles)
-        Path("whole_weights.json").write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
+        record = {"machine": machine(), "weights": _trainings(bundles)}
         command = [sys.executable, str(bundles.parent / "scripts" / "make_cube_store.py"), *STORE]
         _small_volumes(Path(PHANTOM_DIR), Path("data/three"))
         for path in sorted(Path("data/three").glob("*sTr/*"))[::-1]:
@@ -220,6 +233,8 @@ def main() -> None:
                 path.unlink()
         (Path("data/three") / "dataset.json").unlink()
         subprocess.run([*command, "--dataset_dir", "data/three", "--output_dir", "cubes"], check=True)
+        record["cubes"] = cubes_hash(names.CubeStore(Path("cubes")))
+        Path("record.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _study(bundles)
         shutil.rmtree("data")
         if foreign := names.foreign_modules():

@@ -27,6 +27,7 @@ except ImportError:  # run as a script
     import names  # type: ignore[no-redef]
 
 SEEDS = range(20)
+FIRST = "_first_step"
 PHANTOMS = {"patients": 12, "seed": 3}
 IMAGES = {"count": 60, "seed": 2, "size": 48}
 
@@ -54,8 +55,8 @@ PRETRAINED_PICTURES = {
     "probe": True, "monitor_interval": 1, "optimizer_name": "lars", "lr": 0.2, "keep": "last",
 }  # fmt: skip
 FINETUNED_PICTURES = {
-    **PICTURES, "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam", "lr": 0.02, "init": "encoder",
-    "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15,
+    **PICTURES, "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam", "lr": 0.02,
+    "init": "encoder", "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15,
 }  # fmt: skip
 GROUPS = {"patient_pattern": r"-(\d+)$", "pretrain_fraction": 0.5, "split_seed": 4}
 
@@ -139,7 +140,12 @@ RUNS: dict[str, tuple[str, dict[str, Any], str]] = {
         "",
     ),
 }  # fmt: skip
-TINY_RUNS = ("genesis_finetune_tiny", "unet2d_finetune_tiny")
+RUNS |= {
+    f"{name}{FIRST}": (bundle, {**options, "max_epochs": 1, "steps_per_epoch": 1}, source)
+    for name, (bundle, options, source) in RUNS.items()
+    if "max_epochs" in options
+}
+TINY_RUNS = tuple(name for name in RUNS if "_tiny" in name)
 
 
 def data_of(bundle: str, folder: Path) -> Path:
@@ -175,6 +181,12 @@ def weights_hash(state_dict: dict[str, torch.Tensor]) -> str:
     return total.hexdigest()
 
 
+def weights_of(folder: Path) -> dict[str, Any]:
+    """The weights of a run's model, as a hash and as a number for machines that round differently."""
+    state_dict = names.read_model(folder / "model.pt")["state_dict"]
+    return {"weights": weights_hash(state_dict), "weights_norm": weights_norm(state_dict)}
+
+
 def weights_norm(state_dict: dict[str, torch.Tensor]) -> float:
     """Length of all weights together."""
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in state_dict.values()))
@@ -187,10 +199,9 @@ def recorded(folder: Path) -> dict[str, Any]:
         lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
         found["metrics"] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     if (folder / "model.pt").is_file():
-        model = names.read_model(folder / "model.pt")
-        found["provenance"] = {key: model["provenance"][key] for key in ("cases", "patients", "cases_hash")}
-        found["weights"] = weights_hash(model["state_dict"])
-        found["weights_norm"] = weights_norm(model["state_dict"])
+        provenance = names.read_model(folder / "model.pt")["provenance"]
+        found["provenance"] = {key: provenance[key] for key in ("cases", "patients", "cases_hash")}
+        found |= weights_of(folder)
     if (folder / "cases.csv").is_file():
         with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -268,6 +279,57 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     values = dict(map(str.strip, line.partition(":")[::2]) for line in lines)
     return ", ".join(values[key] for key in ("model name", "cpu family", "model") if key in values)
+
+
+def same_machine(recorded_on: dict[str, str]) -> bool:
+    """Whether floats have to be the same bit for bit here as where they were recorded."""
+    here = machine()
+    return all(here[name] == recorded_on[name] for name in ("torch", "monai", "numpy", "capability", "processor"))
+
+
+def tolerance(name: str, recorded_on: dict[str, str]) -> float:
+    """How far a run's floats may be from those of the machine where they were recorded, as a share.
+
+    A first step from random weights is the same everywhere but for rounding. Training makes more of it: Adam turns the
+    rounding of a bias before batch norm, whose gradient is 0, into steps of full length.
+    """
+    if same_machine(recorded_on):
+        return 0.0
+    return 1e-4 if name.endswith(FIRST) and not RUNS[name][2] else 2e-2
+
+
+def differences(expected: Any, found: Any, share: float = 0.0, place: str = "") -> list[str]:
+    """What is not as expected; what ``found`` has in addition is no difference.
+
+    Args:
+        expected: plain values.
+        found: plain values.
+        share: that floats may differ by. Above 0 only losses and learning rates are looked at, and of a table the
+            cases: the other figures hang on single voxels, on running statistics or on which epoch was the best.
+        place: of both, for the words.
+    """
+    last = place.rpartition("/")[2]
+    if isinstance(expected, dict) and isinstance(found, dict):
+        lost = [f"{place}/{key} is missing" for key in expected if key not in found]
+        shared = [key for key in expected if key in found]
+        return lost + [
+            line for key in shared for line in differences(expected[key], found[key], share, f"{place}/{key}")
+        ]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
+        return [line for i, (a, b) in pairs for line in differences(a, b, share, f"{place}/{i}")]
+    if share and place.startswith("/cases/"):
+        same = expected.split(" ")[:-2] == found.split(" ")[:-2]
+    elif share and place in ("/weights", "/cases_hash"):
+        same = True
+    elif share and isinstance(expected, float):
+        looked_at = last.startswith("loss") or last == "lr"
+        same = not looked_at or math.isclose(expected, found, rel_tol=share, abs_tol=1e-9)
+    elif share and place.startswith("/summary/"):
+        same = True
+    else:
+        same = expected == found
+    return [] if same else [f"{place}: {expected!r} before, {found!r} now"]
 
 
 def main() -> None:

@@ -22,19 +22,23 @@ PLACES = {
     "write_phantoms": ("segxfer3d.data.synthetic.phantoms", "segxfer3d.data.phantoms"),
     "write_images": ("segxfer3d.data.synthetic.images", "segxfer3d.data.generated_images"),
     "Case": ("segxfer3d.data.case", "segxfer3d.data.cases"),
-    "ImageCase": ("segxfer3d.data.image_case", "segxfer3d.data.image_cases"),
-    "split_by_patient": ("segxfer3d.data.split", "segxfer3d.data.splits"),
-    "take_labels": ("segxfer3d.data.split", "segxfer3d.data.splits"),
+    "ImageCase": ("segxfer3d.data.image_cases",),
+    "by_patient": ("segxfer3d.data.split",),
+    "split_by_patient": ("segxfer3d.data.splits",),
+    "take_labels": ("segxfer3d.data.split_draws", "segxfer3d.data.splits"),
+    "few_of_all": ("segxfer3d.data.split",),
+    "split_images": ("segxfer3d.data.image_splits",),
+    "hold_out": ("segxfer3d.data.split_draws", "segxfer3d.data.image_splits"),
+    "labeled_count": ("segxfer3d.data.split_draws", "segxfer3d.data.image_splits"),
     "Split": ("segxfer3d.data.split", "segxfer3d.data.splits"),
-    "split_images": ("segxfer3d.data.image_split", "segxfer3d.data.image_splits"),
-    "hold_out": ("segxfer3d.data.image_split", "segxfer3d.data.image_splits"),
-    "labeled_count": ("segxfer3d.data.image_split", "segxfer3d.data.image_splits"),
-    "ImageSplit": ("segxfer3d.data.image_split", "segxfer3d.data.image_splits"),
+    "ImageSplit": ("segxfer3d.data.image_splits",),
     "CubeStore": ("segxfer3d.data.cubes.store", "segxfer3d.data.cube_store"),
+    "build_network": ("segxfer3d.networks",),
     "write_report": ("segxfer3d.report.page",),
     "read_previews": ("segxfer3d.evaluation.previews", "segxfer3d.previews"),
     "main": ("segxfer3d.cli",),
 }
+RENAMED = {"build_network": "build"}
 PARTS = ("pretrain", "train", "validation", "test")
 
 
@@ -42,9 +46,14 @@ def __getattr__(name: str) -> Any:
     if name not in PLACES:
         raise AttributeError(name)
     for place in PLACES[name]:
-        if _exists(place):
-            return getattr(import_module(place), name)
+        if _exists(place) and hasattr(import_module(place), RENAMED.get(name, name)):
+            return getattr(import_module(place), RENAMED.get(name, name))
     raise AttributeError(f"{name}: in none of {', '.join(PLACES[name])}")
+
+
+def _has(name: str) -> bool:
+    """Whether this build has it: what it lacks has another name, and is called in another way, in others."""
+    return any(_exists(place) for place in PLACES[name])
 
 
 def _exists(place: str) -> bool:
@@ -70,19 +79,22 @@ def _get(name: str) -> Any:
 
 def volume_case(name: str, patient: str, labeled: bool, fold: int | None = None) -> Any:
     """A case of a volume that is in no file."""
-    return _get("Case")(name, Path(name), Path(f"{name}-label") if labeled else None, patient, fold)
+    return _get("Case")(name, Path(name), Path(f"{name}-label") if labeled else None, patient, fold=fold)
 
 
 def image_case(name: str, group: str = "", part: str = "") -> Any:
     """A case of an image that is in no file."""
-    return _get("ImageCase")(name, Path(name), Path(f"{name}-mask"), group=group, part=part)
+    if _has("ImageCase"):
+        return _get("ImageCase")(name, Path(name), Path(f"{name}-mask"), group=group, part=part)
+    return _get("Case")(name, Path(name), Path(f"{name}-mask"), patient=group, part=part)
 
 
 def volume_split(cases: Sequence[Any], pretrain: float, validation: float, test: float, seed: int) -> Any:
     """Volumes split by patient."""
-    return _get("split_by_patient")(
-        cases, pretrain_fraction=pretrain, validation_fraction=validation, test_fraction=test, seed=seed
-    )
+    fractions = {"pretrain_fraction": pretrain, "validation_fraction": validation, "test_fraction": test}
+    if _has("split_by_patient"):
+        return _get("split_by_patient")(cases, **fractions, seed=seed)
+    return _get("by_patient")(cases, **fractions, split_seed=seed, labels=False)
 
 
 def volume_labels(train: Sequence[Any], seed: int, fraction: float | None = None, count: int | None = None) -> Any:
@@ -92,12 +104,14 @@ def volume_labels(train: Sequence[Any], seed: int, fraction: float | None = None
 
 def image_split(cases: Sequence[Any], seed: int, **options: Any) -> Any:
     """Images split into a few to train on and all the others."""
-    return _get("split_images")(cases, seed=seed, **options)
+    if _has("split_images"):
+        return _get("split_images")(cases, seed=seed, **options)
+    return _get("few_of_all")(cases, seed=seed, split_seed=seed, **options)
 
 
 def image_hold_out(cases: Sequence[Any], fraction: float, seed: int) -> tuple[Sequence[Any], Sequence[Any]]:
     """The other images, and a share that is set apart."""
-    return _get("hold_out")(cases, fraction, seed)
+    return _get("hold_out")(cases, fraction, seed=seed)
 
 
 def image_label_count(fraction: float, number: int) -> int:
@@ -107,7 +121,8 @@ def image_label_count(fraction: float, number: int) -> int:
 
 def split_again(kind: str, parts: dict[str, list[str]], cases: Sequence[Any]) -> Any:
     """The split that a ``split.json`` tells, of volumes (by patient) or images (by name)."""
-    return _get({"volumes": "Split", "images": "ImageSplit"}[kind]).from_dict(parts, cases)
+    name = "ImageSplit" if kind == "images" and _has("ImageSplit") else "Split"
+    return _get(name).from_dict(parts, cases)
 
 
 def recorded_split(folder: Path) -> Any:

@@ -1,0 +1,49 @@
+"""What small runs compute and how data are split is what it was when ``golden.json`` was recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from . import names
+from .make_golden import RUNS, TINY_RUNS, differences, recorded, run, splits, tolerance
+
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:parsing config_file"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the runs are, those that others start from among them."""
+    return tmp_path_factory.mktemp("golden")
+
+
+def test_splits():
+    assert differences(GOLDEN["splits"], splits()) == []
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in TINY_RUNS else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
+)
+def test_runs(name, folder):
+    found = recorded(run(name, folder, names.BUNDLES))
+    assert differences(GOLDEN["runs"][name], found, tolerance(name, GOLDEN["machine"])) == []
+    assert names.foreign_modules() == []
+
+
+def test_other_processors_may_round_differently():
+    one = GOLDEN["runs"]["unet2d_finetune_tiny"]
+    changed = json.loads(json.dumps(one))
+    changed["metrics"][0]["loss"] *= 1 + 1e-5
+    changed["weights"] = "another"
+    assert differences(one, changed, 1e-4) == []
+    assert len(differences(one, changed)) == 2
+    changed["metrics"][0]["loss"] *= 1.01
+    changed["labels"]["cases"][0] = "another"
+    changed["cases"][0] = f"x{changed['cases'][0]}"
+    assert len(differences(one, changed, 1e-4)) == 3
