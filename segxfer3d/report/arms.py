@@ -9,6 +9,7 @@ from typing import Any
 
 from segxfer3d.config import initializations
 from segxfer3d.config.initializations import order_of
+from segxfer3d.config.options import load_table
 from segxfer3d.report.pretexts import Pretext, pretext_of
 from segxfer3d.report.run_files import Run
 
@@ -18,12 +19,6 @@ SCENARIOS = {
     "3": "encoder and decoder from a pretext that makes images or masks",
     "4": "encoder from a pretext that makes images or masks, decoder drawn at random",
 }
-# knobs that tell no arms apart: what is drawn, where files are, and how fast it goes
-_NO_CHOICE = frozenset({
-    "seed", "label_count", "label_fraction", "output_dir", "resume", "save_interval", "progress", "num_workers",
-    "device", "monitor_interval", "compile", "pretrain_config", "dataset_dir", "dataset", "target", "init", "amp",
-    "checkpoint", "channels_last", "lesions", "lesion_tolerance", "lesion_min_iou",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,13 +101,15 @@ def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[R
 
 def _differing(runs: Sequence[Run]) -> list[str]:
     """Knobs that are choices and not the same in all runs of one initialization."""
+    table = load_table()  # a knob that it does not know may be a choice
+    no_choice = {name for name, option in table.items() if not option.tells_arms}
     by_init: dict[Any, list[Run]] = {}
     for run in runs:
         by_init.setdefault((str(run.knobs.get("init")), run.data, run.job), []).append(run)
     return sorted({
         knob
         for alike in by_init.values()
-        for knob in {knob for run in alike for knob in run.knobs} - _NO_CHOICE
+        for knob in {knob for run in alike for knob in run.knobs} - no_choice
         if len({repr(run.knobs.get(knob)) for run in alike}) > 1
     })  # fmt: skip
 
