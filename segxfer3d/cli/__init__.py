@@ -13,7 +13,7 @@ from segxfer3d.errors import InputError
 def main() -> None:
     """The entry point: bad input is one line and exit status 1, never a trace."""
     try:
-        cli()
+        cli(prog_name="segxfer3d")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

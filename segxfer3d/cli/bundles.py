@@ -12,7 +12,11 @@ from segxfer3d.cli.kinds import FOLDER
 from segxfer3d.errors import InputError
 
 
-@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+    short_help="Run a bundle: a training, an evaluation or an inference.",
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="NAME [OVERLAY...] [--KNOB VALUE...]")
 def run(words: tuple[str, ...]) -> None:
     """Run a bundle by its name or path, with overlays behind it; --help behind the name lists its knobs.
@@ -37,7 +41,7 @@ def run(words: tuple[str, ...]) -> None:
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
 
 
-@click.group()
+@click.group(short_help="List or copy the bundles and studies of the package.")
 def bundles() -> None:
     """The bundles and studies that come with the package."""
 

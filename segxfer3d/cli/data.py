@@ -10,9 +10,9 @@ import click
 from segxfer3d.cli.kinds import FOLDER
 
 
-@click.command()
+@click.command(short_help="Look a data set over before anything trains on it.")
 @click.argument("data", type=FOLDER)
-@click.option("--dataset", default="", help="Layout of a data set of images, such as oxford_pets or voc.")
+@click.option("--dataset", default="", help="Its layout, such as decathlon or voc; nothing: the one that fits.")
 @click.option("--target", default="", help="What is segmented, where a data set of images has several.")
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
 def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
@@ -28,6 +28,134 @@ def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
         raise SystemExit(1)
 
 
-@click.group()
+@click.group(short_help="Prepare data: nodules of LUNA16, cube stores, lists of cases.")
 def data() -> None:
-    """Prepare data: LUNA16 with LIDC's masks, cube stores, lists of cases."""
+    """Prepare data: cubes around the nodules of LUNA16, cube stores, lists of cases."""
+
+
+_output = click.option("--output-dir", type=FOLDER, required=True, help="The folder to write.")
+_dataset = click.option("--dataset", default="", help="Layout of the data; nothing: the one that fits.")
+_cube_size = click.option(
+    "--cube-size", type=click.IntRange(1), nargs=3, default=(64, 64, 32), show_default=True, metavar="X Y Z",
+    help="Voxels of a cube.",
+)  # fmt: skip
+
+
+@data.command("luna16", short_help="Cut a cube around every nodule of LUNA16.")
+@click.option("--luna-dir", type=FOLDER, required=True, help="LUNA16: subset0 to subset9, or some of them.")
+@click.option("--xml-dir", type=FOLDER, required=True, help="LIDC-IDRI's XML files, at any depth.")
+@_output
+@_cube_size
+@click.option(
+    "--min-readers", type=click.IntRange(1), default=3, show_default=True, help="Readers who must have marked a nodule."
+)
+def prepare_luna16(
+    luna_dir: Path, xml_dir: Path, output_dir: Path, cube_size: tuple[int, int, int], min_readers: int
+) -> None:
+    """Cut a cube around every nodule of LUNA16, labeled by the consensus of the LIDC-IDRI radiologists.
+
+    The same command goes on after a stop. Exit status 1 where a patient cannot be used; the others are kept.
+    """
+    from segxfer3d.data.lidc import luna16
+
+    nodules = luna16.prepare_luna16(
+        luna_dir,
+        xml_dir,
+        output_dir=output_dir,
+        cube_size=cube_size,
+        min_readers=min_readers,
+        progress=sys.stderr.isatty(),
+    )
+    for name, why in nodules.bad.items():
+        click.echo(f"cannot be used: {name}: {why}", err=True)
+    click.echo(nodules.text())
+    if nodules.bad:
+        raise SystemExit(1)
+
+
+@data.command("cubes", short_help="Cut random cubes for pretraining on much data.")
+@click.option("--dataset-dir", type=FOLDER, required=True, help="Volumes, in any layout that is known.")
+@_output
+@_dataset
+@_cube_size
+@click.option(
+    "--cubes-per-volume", type=click.IntRange(1), default=32, show_default=True, help="Wanted of each volume."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the places.")
+@click.option(
+    "--crop-rule", type=click.Choice(["auto", "genesis", "uniform"]), default="auto", show_default=True,
+    help="genesis: away from the borders and with little tissue; uniform: anywhere; auto: genesis for a window of HU.",
+)  # fmt: skip
+@click.option(
+    "--intensity", type=click.Choice(["auto", "window", "percentile"]), default="auto", show_default=True,
+    help="How intensities become [0, 1]; auto: window for CT, percentile otherwise.",
+)  # fmt: skip
+@click.option("--window-low", type=float, default=-1000.0, show_default=True, help="HU that become 0.")
+@click.option("--window-high", type=float, default=1000.0, show_default=True, help="HU that become 1.")
+@click.option("--spacing", type=float, nargs=3, default=None, metavar="X Y Z", help="Millimeters [the volumes' own].")
+@click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+def cubes(
+    dataset_dir: Path,
+    output_dir: Path,
+    dataset: str,
+    cube_size: tuple[int, int, int],
+    cubes_per_volume: int,
+    seed: int,
+    crop_rule: str,
+    intensity: str,
+    window_low: float,
+    window_high: float,
+    spacing: tuple[float, float, float] | None,
+    patient_pattern: str,
+) -> None:
+    """Cut random cubes from all volumes of a data set, once, for pretraining on more than fits in memory.
+
+    The store serves as --dataset_dir of genesis_pretrain. Volumes that cannot be read, are too short or hold too much
+    tissue are left out.
+    """
+    from segxfer3d.data.cubes.make import make_cube_store
+
+    store = make_cube_store(
+        dataset_dir,
+        output_dir,
+        dataset=dataset,
+        cube_size=cube_size,
+        cubes_per_volume=cubes_per_volume,
+        seed=seed,
+        crop_rule=crop_rule,
+        intensity=intensity,
+        window_low=window_low,
+        window_high=window_high,
+        spacing=spacing,
+        patient_pattern=patient_pattern,
+        progress=sys.stderr.isatty(),
+    )
+    for name, why in store.left_out.items():
+        click.echo(f"left out: {name}: {why}", err=True)
+    click.echo(store.text())
+
+
+@data.command("list", short_help="List the cases that are large enough.")
+@click.option("--dataset-dir", type=FOLDER, required=True, help="Labeled volumes, in any layout that is known.")
+@_output
+@_dataset
+@click.option(
+    "--min-slices", type=click.IntRange(1), default=1, show_default=True, help="Voxels along z that a case needs."
+)
+@click.option("--extra-dir", type=FOLDER, help="CTs that are added without labels, for pretraining.")
+def list_cases(dataset_dir: Path, output_dir: Path, dataset: str, min_slices: int, extra_dir: Path | None) -> None:
+    """Write dataset.json: the labeled cases that are large enough, and CTs without labels.
+
+    The folder serves as --dataset_dir of every bundle and study that takes volumes; it holds paths, no copies.
+    """
+    from segxfer3d.data.listing import write_case_list
+
+    written = write_case_list(
+        dataset_dir,
+        output_dir,
+        min_slices=min_slices,
+        extra_dir=extra_dir,
+        dataset=dataset,
+        progress=sys.stderr.isatty(),
+    )
+    click.echo(written.text())

@@ -9,7 +9,7 @@ import click
 from segxfer3d.cli.kinds import FILE, FOLDER
 
 
-@click.command()
+@click.command(short_help="Say what a checkpoint holds.")
 @click.argument("file", type=FILE)
 def weights(file: Path) -> None:
     """What a checkpoint holds: its parts, and where it comes from."""
@@ -18,7 +18,7 @@ def weights(file: Path) -> None:
     click.echo("\n".join(summarize(file)))
 
 
-@click.command()
+@click.command(short_help="Write a page on a study, from the files of its runs.")
 @click.argument("folder", type=FOLDER)
 @click.option("--output", "-o", type=FILE, required=True, help="The page (HTML).")
 @click.option(
@@ -34,7 +34,7 @@ def report(folder: Path, output: Path, margin: float | None) -> None:
     click.echo(f"report: {output}")
 
 
-@click.command()
+@click.command(short_help="Write what studies found into a page of Markdown.")
 @click.argument("folders", type=FOLDER, nargs=-1, required=True)
 @click.option("--output", "-o", type=FILE, required=True, help="The page (Markdown); figures are written beside it.")
 @click.option("--validation", is_flag=True, help="Only the dice on the validation part: for choosing settings.")
@@ -46,7 +46,7 @@ def results(folders: tuple[Path, ...], output: Path, validation: bool) -> None:
     click.echo(f"results: {output}")
 
 
-@click.command()
+@click.command(short_help="Compare the features of models, by linear CKA.")
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
 @click.option("--dataset-dir", type=FOLDER, required=True, help="Volumes or images, in any layout that is known.")
 @click.option("--output", "-o", type=FOLDER, required=True, help="Where cka.csv, cka.json and the figures go.")

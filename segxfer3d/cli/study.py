@@ -39,7 +39,7 @@ _settings = click.option(
 _output = click.option("--output", "-o", type=FOLDER, required=True, help="The study's folder.")
 
 
-@study.command("run")
+@study.command("run", short_help="Run the trials that are not done yet.")
 @click.argument("file", type=NAMED)
 @_output
 @_settings
@@ -86,7 +86,7 @@ def study_run(
     _close(trials, found)
 
 
-@study.command("status")
+@study.command("status", short_help="How the trials stand, and why some failed.")
 @click.argument("folder", type=FOLDER)
 @click.option("--all", "show_all", is_flag=True, help="A line for each trial, also for those that are done.")
 def study_status(folder: Path, show_all: bool) -> None:
@@ -102,7 +102,7 @@ def study_status(folder: Path, show_all: bool) -> None:
     _close(trials, found)
 
 
-@study.command("prepare")
+@study.command("prepare", short_help="Write the list of trials, run nothing.")
 @click.argument("file", type=NAMED)
 @_output
 @_settings
@@ -119,7 +119,7 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
     click.echo(f"{len(trials)} trials in {output / 'trials.json'}")
 
 
-@study.command("trial")
+@study.command("trial", short_help="Run one trial, unless it is done.")
 @click.argument("folder", type=FOLDER)
 @click.argument("trial")
 @_resources
@@ -141,7 +141,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
     click.echo(f"{trial}: done")
 
 
-@click.command()
+@click.command(short_help="Search for good settings of a training.")
 @click.argument("file", type=NAMED)
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
 @_settings
