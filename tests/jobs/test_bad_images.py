@@ -215,7 +215,13 @@ def write_model(path, network, preprocessing, classes):
 
 
 def test_two_and_three_dimensions_do_not_mix(shapes, phantoms, tmp_path):
-    window = {"spacing": None, "intensity": "window", "window_low": -1000.0, "window_high": 1000.0}
+    window = {
+        "spacing": None,
+        "intensity": "window",
+        "window_low": -1000.0,
+        "window_high": 1000.0,
+        "orientation": "RAS",
+    }
     volumes = write_model(tmp_path / "3d.pt", genesis_unet(width=2), window, {1: "nodule"})
     images = write_model(tmp_path / "2d.pt", conrec_unet(width=2), {"image_size": 16, "channels": 3}, {1: "cat"})
     knobs = {**FINETUNE, "dataset_dir": str(shapes), "init": "encoder", "checkpoint": volumes}
