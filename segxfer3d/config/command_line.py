@@ -193,8 +193,7 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
     argv = sys.argv if argv is None else argv
     if not started_by_bundle_run(argv):
         return {}
-    sys.excepthook = show_error
-    logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own
+    shorten_errors(argv)
     files, arguments = config_files(argv), _args_file(argv)
     if not files:
         named = arguments.get("config_file") or []
@@ -210,6 +209,13 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
         if name not in RUN_ARGUMENTS:
             check_key(name, config, known)
     return check_command_line(argv, config, known)
+
+
+def shorten_errors(argv: Sequence[str] | None = None) -> None:
+    """From here on, a process that ``monai.bundle run`` started shows errors in two lines."""
+    if started_by_bundle_run(argv):
+        sys.excepthook = show_error
+        logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own
 
 
 def _args_file(argv: Sequence[str]) -> dict[str, Any]:

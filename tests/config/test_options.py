@@ -52,7 +52,7 @@ def test_bad_values_name_their_option(group, values, message):
 
 
 def test_all_bad_values_are_named_at_once():
-    with pytest.raises(InputError, match="max_epochs: .*; lr: "):
+    with pytest.raises(InputError, match=r"max_epochs: .*; lr: "):
         groups.Training(max_epochs=0, lr=-1)
 
 
