@@ -76,9 +76,11 @@ def compare(
     skip_bad_cases: bool,
 ) -> None:
     """How alike the features of models are (CHECKPOINTS: model.pt of two or more runs), as linear CKA."""
-    from segxfer3d.jobs.compare import DEFAULT_LAYER, compare_representations
+    # first, so that a missing matplotlib is said before the work
+    from segxfer3d.report.figures.cka import save_cka  # isort: skip
+    from segxfer3d.jobs.compare import DEFAULT_LAYER, compare_representations  # isort: skip
 
-    compare_representations(
+    result = compare_representations(
         checkpoints,
         dataset_dir=dataset_dir,
         output_dir=output,
@@ -93,4 +95,7 @@ def compare(
         device=device,
         skip_bad_cases=skip_bad_cases,
     )
-    click.echo(f"compared: {output}")
+    save_cka(output)
+    click.echo(result.as_text())
+    click.echo(f"biased estimate in cka.csv: {result.biased_estimate}")
+    click.echo(f"written: {output}/cka.csv, .json, .png, .svg")

@@ -5,7 +5,9 @@ import json
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from segxfer3d.cli import cli
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.synthetic.images import write_images
@@ -123,6 +125,15 @@ def test_models_of_images(models, tmp_path):
         with pytest.raises(InputError, match=message):
             compare_representations(chosen, dataset_dir=data, output_dir=tmp_path / "no", **settings)
     assert not (tmp_path / "no").exists()
+
+
+def test_the_command_draws_what_it_compared(models, phantoms, tmp_path):
+    command = ["compare", *map(str, models[:2]), "--dataset-dir", str(phantoms), "--patches", "12", "-o", str(tmp_path)]
+    outcome = CliRunner().invoke(cli, command)
+    assert outcome.exit_code == 0, outcome.output
+    assert {path.name for path in tmp_path.iterdir()} == {f"cka.{kind}" for kind in ("csv", "json", "png", "svg")}
+    assert "1.000" in outcome.output
+    assert "full data, 12 samples in one batch" in outcome.output
 
 
 def test_names_are_the_shortest_that_differ():
