@@ -78,7 +78,8 @@ def compare(
     """How alike the features of models are (CHECKPOINTS: model.pt of two or more runs), as linear CKA."""
     # first, so that a missing matplotlib is said before the work
     from segxfer3d.report.figures.cka import save_cka  # isort: skip
-    from segxfer3d.jobs.compare import DEFAULT_LAYER, compare_representations  # isort: skip
+    from segxfer3d.interpret.features import DEFAULT_LAYER  # isort: skip
+    from segxfer3d.jobs.compare import compare_representations  # isort: skip
 
     result = compare_representations(
         checkpoints,
