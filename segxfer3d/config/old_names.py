@@ -19,8 +19,8 @@ from segxfer3d.errors import InputError
 
 _PACKAGE = "segxfer3d"
 OLD_FORM = (
-    "this bundle has the form of an earlier version. `segxfer3d bundles copy .` writes those of today; easiest is to keep "
-    "your own values in an overlay on one of them. Else three lines change:\n"
+    "this bundle has the form of an earlier version. `segxfer3d bundles copy .` writes those of today; easiest is to "
+    "keep your own values in an overlay on one of them. Else three lines change:\n"
     '  the section "knobs" goes;\n'
     '  "session" becomes "options": "$reading.read(\'NAME\', groups.Run, ...)", "place" and "run_folder";\n'
     '  what took "session": "@session" takes what it does in the bundle of today: "run": "@run_folder", ...'
