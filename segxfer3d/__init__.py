@@ -9,8 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from segxfer3d.config.old_names import install as _install
-
-__version__ = "0.1.0"
+from segxfer3d.version import __version__
 
 # public name -> the module that has it
 _PUBLIC = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"errors", "losses"},
+    {"errors", "losses", "version"},
     {"files", "config", "statistics", "augment"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
@@ -47,7 +47,7 @@ def arrows():
         room = room_of(path)
         rooms = found.setdefault(room, {})
         for other in imported(path):
-            if other != room and other != "__version__":
+            if other != room:
                 rooms.setdefault(other, path.relative_to(PACKAGE).as_posix())
     return found
 

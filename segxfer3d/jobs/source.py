@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options
@@ -23,11 +23,8 @@ from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
 from segxfer3d.run.folder import RunFolder
 
-
-class SplitRule(Protocol):
-    """:func:`~segxfer3d.data.split.by_patient` or :func:`~segxfer3d.data.split.few_of_all`."""
-
-    def __call__(self, cases: Sequence[Case], *, labels: bool = True, **arguments: Any) -> Split: ...
+# segxfer3d.data.split.by_patient or few_of_all
+SplitRule = Callable[..., Split]
 
 
 @dataclass(frozen=True)

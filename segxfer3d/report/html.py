@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import segxfer3d
 from segxfer3d.errors import InputError
+from segxfer3d.version import __version__
 
 try:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -34,7 +34,7 @@ def render(page: dict[str, Any]) -> str:
         css=Markup(_packaged("page.css")),
         script=Markup(script),
         script_hash=digest,
-        version=segxfer3d.__version__,
+        version=__version__,
     )
 
 

@@ -12,11 +12,11 @@ import monai
 import numpy as np
 import torch
 
-import segxfer3d
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
+from segxfer3d.version import __version__
 
 
 class Place:
@@ -98,7 +98,7 @@ def _processor() -> str:
 def versions() -> dict[str, str]:
     """What a run is made with."""
     return {
-        "segxfer3d": segxfer3d.__version__,
+        "segxfer3d": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "monai": monai.__version__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class PretextMonitor:
 
     def _embeddings(self, pretext: Pretext, items: Items) -> tuple[Tensor, Tensor]:
         rows, categories = [], []
-        for batch in DataLoader(items, batch_size=EVALUATION_BATCH):
+        for batch in DataLoader(cast(Any, items), batch_size=EVALUATION_BATCH):
             rows.append(pretext.embed(to_device(batch, self.device)).float().cpu())
             categories.append(batch["category"])
         return torch.cat(rows), torch.cat(categories)
