@@ -23,7 +23,7 @@ from benchmark_images import pretext, views
 from benchmark_start import start
 from benchmark_volumes import corruption, engine, inference, step
 
-from segxfer3d.run.folder import versions
+from segxfer3d.run.devices import versions
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "views": views, "pretext": pretext, "step": step, "engine": engine,

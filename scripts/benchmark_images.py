@@ -16,7 +16,7 @@ from segxfer3d.augment.conrec_corruption import BoxCorruption, apply_corruption
 from segxfer3d.augment.views import RandomViews, apply_views
 from segxfer3d.networks import conrec_unet
 from segxfer3d.pretexts.reconstruction import Reconstruction
-from segxfer3d.run.folder import has_fast_bf16
+from segxfer3d.run.devices import has_fast_bf16
 
 
 def views(_: argparse.Namespace) -> dict[str, float]:

@@ -22,7 +22,7 @@ from segxfer3d.data.synthetic.phantoms import synthetic_ct
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import genesis_unet
 from segxfer3d.run.bundle import run_bundle
-from segxfer3d.run.folder import has_fast_bf16
+from segxfer3d.run.devices import has_fast_bf16
 
 CUBE = (64, 64, 32)
 PUBLISHED_CUBES_PER_SECOND = 26.5

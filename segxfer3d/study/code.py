@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import segxfer3d
+from segxfer3d.config.old_names import OLD_NAMES
 from segxfer3d.files import digest
 
 PACKAGE = "segxfer3d"
 ROOT = Path(segxfer3d.__file__).parent
 # imported by what trains, and no figure depends on them: they draw, or they write bundles, whose content counts itself
 NO_EFFECT = ("interpret", "evaluation.previews", "training.pictures", "config.bases", "config.bundles")
-_DOTTED = re.compile(rf"\b{PACKAGE}((?:\.\w+)+)")
+_DOTTED = re.compile(rf"\b{PACKAGE}((?:\.\w+)+)(?: import ([\w, ]+))?")
 _FOUND_BY_NAME = {"pkgutil", "importlib"}  # a module that imports these may load any of its folder
 _SAYS_NOTHING = {"type_comment", "kind", "ctx", "type_params"}  # differ between versions of Python, or say nothing
 
@@ -101,7 +102,9 @@ def _reached(names: frozenset[str]) -> tuple[str, ...]:
 def _named(content: Any) -> Iterator[str]:
     """Dotted names below the package in the texts of a bundle."""
     if isinstance(content, str):
-        yield from (found[1:] for found in _DOTTED.findall(content))
+        for dotted, imported in _DOTTED.findall(content):
+            yield dotted[1:]
+            yield from (f"{dotted[1:]}.{name.split()[0]}" for name in imported.split(",") if name.strip())
     elif isinstance(content, Mapping):
         for key, value in content.items():
             if key != "description":
@@ -116,9 +119,14 @@ def _without_effect(name: str) -> bool:
 
 
 def _modules_of(dotted: str) -> list[str]:
-    """The modules that loading a dotted name runs: every folder's own on the way down, and the last one."""
+    """The modules that loading a dotted name runs: every folder's own on the way down, and the last one.
+
+    Of a name of an earlier version, those that it stands for.
+    """
     parts = dotted.split(".")
-    return [name for end in range(1, len(parts) + 1) if _file(name := ".".join(parts[:end])) is not None]
+    names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    moved = {place for name in names for place in OLD_NAMES.get(name, {}).values()}
+    return [name for name in names if _file(name)] + [name for place in moved for name in _modules_of(place)]
 
 
 @cache

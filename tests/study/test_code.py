@@ -99,3 +99,13 @@ def test_it_is_quick():
     begun = time.process_time()
     code.code_version(config("genesis_pretrain"), config("genesis_finetune"))
     assert time.process_time() - begun < 0.3
+
+
+def test_what_a_bundle_imports_counts_in_every_form(monkeypatch):
+    monkeypatch.setitem(code.OLD_NAMES, "moco", {"*": "pretexts.moco"})
+    for text in (
+        "$import segxfer3d.pretexts.moco as moco", "$from segxfer3d.pretexts import base, moco as m",
+        "segxfer3d.pretexts.moco.MoCo", "segxfer3d.moco.MoCo",
+    ):  # fmt: skip
+        assert "pretexts.moco" in code.modules({"a": [{"_target_": text}]}), text
+    assert "pretexts.moco" not in code.modules({"description": "segxfer3d.pretexts.moco", "b": 1})
