@@ -1,6 +1,6 @@
 """A study file: what is pretrained, what is transferred, on how many labels, how often; checked before anything runs.
 
-A JSON object; all names are made of letters, digits and ``._+-``::
+A JSON object (or YAML); all names are made of letters, digits and ``._+-``::
 
     {
      "name": "pets",
@@ -15,7 +15,8 @@ A JSON object; all names are made of letters, digits and ``._+-``::
      "seeds": [0, 1, 2]
     }
 
-``config`` is the name of a bundle beside the study file or in the folder above it, or a path from the study file.
+``config`` is the name of a bundle: beside the study file, in the folder above it, or shipped; or a path from the study
+file. The same in YAML is read alike.
 Knobs are the bundle's top-level ones; later ones win: ``common`` (of every training, so every bundle has to know them),
 ``data`` (may be left out), the pretraining or fine-tuning, the arm (``"knobs"`` in it), the budget, the seed. A budget
 is a number of labels, a share of them, or (neither) all; other knobs may stand beside it. An arm that loads something

@@ -60,19 +60,19 @@ def costs(
         say: told what is being timed.
         launch: makes the command of a trial.
     """
-    made: dict[str, Cost] = {}
+    by_kind: dict[str, Cost] = {}
     for trial in trials:
         kind = kind_of(trial)
-        if kind in made or not _to_run(found[trial.id]):
+        if kind in by_kind or not _to_run(found[trial.id]):
             continue
         times = [found[t.id].seconds for t in trials if kind_of(t) == kind and found[t.id].name == DONE]
         known = [seconds for seconds in times if seconds is not None]
         if known:
-            made[kind] = Cost(mean(known), f"mean of {len(known)} that are done")
+            by_kind[kind] = Cost(mean(known), f"mean of {len(known)} that are done")
         else:
             say(f"timing a few steps of {trial.id} ...")
-            made[kind] = timed(trial, environment, launch)
-    return made
+            by_kind[kind] = timed(trial, environment, launch)
+    return by_kind
 
 
 def total(trials: Sequence[Trial], found: Mapping[str, State], cost: Mapping[str, Cost], jobs: int) -> float | None:

@@ -197,13 +197,15 @@ class _Run:
                 return
         self.pending.remove(trial)
         resumed = (self.folder / trial.folder / "run.json").exists()
-        made = start(trial, self.folder, self.trials, self.launch, self.resources.environment(), slot, self.processes)
-        if isinstance(made, State):
-            self._note(trial, made)
+        attempt = start(
+            trial, self.folder, self.trials, self.launch, self.resources.environment(), slot, self.processes
+        )
+        if isinstance(attempt, State):
+            self._note(trial, attempt)
             return
-        self.active.append(made)
+        self.active.append(attempt)
         self.found[trial.id] = State(RUNNING)
-        if made.process is None:
+        if attempt.process is None:
             self.say(f"{trial.id}: still running from an earlier start, waiting for it")
         else:
             self.say(f"{trial.id}: {'goes on' if resumed else 'started'}{f' on GPU {slot.gpu}' if slot else ''}")
