@@ -47,8 +47,7 @@ class Inspection:
         lines = [*self.lines, *(f"note: {note}" for note in self.notes)]
         if self.problems:
             lines.append(f"{len(self.problems)} cannot be used:")
-            lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
-            lines += [f"  and {len(self.problems) - _SHOWN} more"] if len(self.problems) > _SHOWN else []
+            lines.append("  " + some(self.problems, _SHOWN, "\n  "))
         else:
             lines.append("no problems found")
         return "\n".join(lines)

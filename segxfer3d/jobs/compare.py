@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from segxfer3d import files
-from segxfer3d.data.case import CaseSet
+from segxfer3d.data.case import NOUNS, CaseSet
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts import OtherKindError, Request, find_cases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -84,13 +84,17 @@ def compare_representations(
     request = Request(
         layout=dataset, dims=prepare.dims, task="images", target=target, seed=seed, skip_bad=skip_bad_cases
     )
+    try:
+        case_set = find_cases(dataset_dir, request)
+    except OtherKindError as error:
+        raise InputError(f"the checkpoints are models of {NOUNS[prepare.dims]}; {error.found}") from error
     if isinstance(prepare, ImagePreprocessing):
         if patch_size:
             raise InputError("patch_size: models of images see whole images; expected none")
-        samples, cases = _images(prepare, find_cases(dataset_dir, request), patches, seed, skip_bad_cases)
+        samples, cases = _images(prepare, case_set, patches, seed, skip_bad_cases)
     else:
         size = _patch_size(patch_size, models, networks)
-        samples, cases = _patches(prepare, find_cases(dataset_dir, request), size, patches, seed, skip_bad_cases)
+        samples, cases = _patches(prepare, case_set, size, patches, seed, skip_bad_cases)
     output = Path(output_dir)
     files.make_folder(output)
     result = compare(networks, _even_batches(samples, batch_size), layer, where)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segxfer3d.augment.cubes import CropRule
+from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.cubes.write import StoreReport, write_store
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -50,8 +51,8 @@ def make_cube_store(
     seed: int = 0,
     crop_rule: str = "auto",
     intensity: str = "auto",
-    window_low: float = -1000.0,
-    window_high: float = 1000.0,
+    window_low: float = WINDOW[0],
+    window_high: float = WINDOW[1],
     spacing: tuple[float, float, float] | None = None,
     patient_pattern: str = "",
     progress: bool = False,

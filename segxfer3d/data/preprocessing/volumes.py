@@ -14,6 +14,7 @@ from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, 
 from torch import Tensor
 from tqdm import tqdm
 
+from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import Volume, VolumeReader, grid_difference
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
@@ -43,8 +44,8 @@ class VolumePreprocessing:
 
     spacing: tuple[float, float, float] | None = None
     intensity: str = "window"
-    window_low: float = -1000.0
-    window_high: float = 1000.0
+    window_low: float = WINDOW[0]
+    window_high: float = WINDOW[1]
 
     dims: ClassVar[int] = 3
     unit: ClassVar[str] = "mm3"
@@ -63,8 +64,8 @@ class VolumePreprocessing:
         *,
         intensity: str = "auto",
         spacing: tuple[float, float, float] | None = None,
-        window_low: float = -1000.0,
-        window_high: float = 1000.0,
+        window_low: float = WINDOW[0],
+        window_high: float = WINDOW[1],
     ) -> VolumePreprocessing:
         """That of a data set; ``auto`` is a window of HU for "CT", percentiles for anything else.
 
