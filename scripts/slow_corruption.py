@@ -68,7 +68,8 @@ def map_intensity(cube: Array, controls: Array, increasing: bool) -> Array:
     x, y = np.sort(curve[:, 0]), curve[:, 1]
     if increasing:
         y = np.sort(y)
-    return np.interp(cube, x, y).astype(np.float32)
+    mapped: Array = np.interp(cube, x, y).astype(np.float32)
+    return mapped
 
 
 def draw_box(rng: np.random.Generator, shape: tuple[int, ...], inside: bool) -> Box:

@@ -1,8 +1,8 @@
 """Options: every value that a user may turn, typed, with its limits, default and help in one place.
 
 A group is a frozen dataclass whose fields are made by :func:`option`; it checks its values when it is made, from Python
-(``Training(lr=1e-3)``) as from a bundle. A bundle names the groups that it takes once, in a call of :func:`read`.
-Nothing here needs torch.
+(``Training(lr=1e-3)``) as from a bundle. A bundle names the groups that it takes once, in a call of
+:func:`~segxfer3d.config.reading.read`. Nothing here needs torch.
 """
 
 from __future__ import annotations

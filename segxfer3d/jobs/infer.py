@@ -71,8 +71,8 @@ RECIPE = Recipe(
         "dataset_dir": "@input",
         "model": {
             "_target_": "segxfer3d.inference.model.load_model",
-            "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap", "batch_size": "@batch_size",
-            "amp": "@amp", "channels_last": "@channels_last", "progress": "@progress",
+            "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
+            "batch_size": "@batch_size", "amp": "@amp", "channels_last": "@channels_last", "progress": "@progress",
         },
         "network_def": "$@model.network",
         "inferer": "$@model.inferer",

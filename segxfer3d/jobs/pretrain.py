@@ -194,8 +194,8 @@ def _images(
     items: Any = source.preprocessing.hold(cases, case_set, labels=labels, progress=progress, size=size)
     extra, extra_cases = _extra(options, run, source)
     if extra is not None:
-        more: Any = source.preprocessing.hold(extra_cases, extra, labels=False, progress=progress, size=size)
-        items = ConcatDataset([items, more])
+        extra_items: Any = source.preprocessing.hold(extra_cases, extra, labels=False, progress=progress, size=size)
+        items = ConcatDataset([items, extra_items])
     validation = None
     if held := source.split.validation:
         validated: Any = source.preprocessing.hold(held, case_set, labels=labels, progress=progress, size=size)

@@ -18,7 +18,8 @@ class SegmentationNetwork(nn.Module):
 
     Attributes:
         encoder, decoder, head: the parts.
-        definition: how :func:`build` makes the network again (plain values, saved with checkpoints).
+        definition: how :func:`~segxfer3d.networks.named.build` makes the network again (plain values, saved with
+            checkpoints).
         frozen: the parts that do not train.
     """
 

@@ -45,7 +45,7 @@ class Place:
     @property
     def main(self) -> bool:
         """Whether this process is the one that writes and prints."""
-        return self.rank == 0
+        return bool(self.rank == 0)
 
 
 def find_device(name: str, world_size: int = 1) -> torch.device:

@@ -52,8 +52,8 @@ def judge(comparison: Comparison, margin: float | None = None, larger_is_better:
 
     The numbers needed hold *if the true difference is the one seen*, which a small study knows badly; they are an
     order of magnitude. They are the fewest with which the error of the mean difference, from its variance components
-    (:mod:`~.components`), is so small that a normal test at 0.05 / (number of tests made together) finds
-    the difference in 80 of 100 studies, or, with a margin, that the interval falls inside it in about as many;
+    (:mod:`~segxfer3d.statistics.components`), is so small that a normal test at 0.05 / (number of tests made together)
+    finds the difference in 80 of 100 studies, or, with a margin, that the interval falls inside it in about as many;
     whichever takes less. They are never below the least that a verdict takes.
 
     Args:

@@ -59,8 +59,8 @@ except SystemExit:
 
 
 def test_running_a_study_imports_no_torch():
-    code = "import sys, segxfer3d.study.runner, segxfer3d.study.study_file, segxfer3d.study.estimate; print([m for m in "
-    code += "('torch', 'monai', 'scipy') if m in sys.modules])"
+    code = "import sys, segxfer3d.study.runner, segxfer3d.study.study_file, segxfer3d.study.estimate; "
+    code += "print([m for m in ('torch', 'monai', 'scipy') if m in sys.modules])"
     assert subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout == ("[]\n")

@@ -15,9 +15,9 @@ from monai.bundle import ConfigWorkflow
 from scipy import ndimage
 
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation.lesions import lesion_summary
 from segxfer3d.evaluation.previews import in_window, read_previews
 from segxfer3d.evaluation.slices import to_ras
-from segxfer3d.evaluation.lesions import lesion_summary
 from segxfer3d.evaluation.summary import format_table
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint

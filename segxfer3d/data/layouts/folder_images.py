@@ -1,4 +1,5 @@
-"""Any folder of images: with masks beside them, sorted into classes, or alone; see :mod:`.folder`."""
+"""Any folder of images: with masks beside them, sorted into classes, or alone; see
+:mod:`~segxfer3d.data.layouts.folder`."""
 
 from __future__ import annotations
 

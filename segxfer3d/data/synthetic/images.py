@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 def write_images(folder: str | Path, count: int = 300, seed: int = 0, size: int = 96, channels: int = 3) -> Path:
     """Write pictures of shapes with masks, as PNG: ``images/<class>/<class>-0000.png`` and the same below ``masks``.
 
-    This is a layout of :mod:`~segxfer3d.data.layouts.image_folder`. The same arguments give the same bytes on one
+    This is a layout of :mod:`~segxfer3d.data.layouts.folder`. The same arguments give the same bytes on one
     machine, and an image does not depend on how many there are. A folder that holds them already is used as it is; it
     appears whole or not at all, also where two processes write it at once.
 
