@@ -83,7 +83,7 @@ def pretext(_: argparse.Namespace) -> dict[str, float]:
     for side, images in ((64, 16), (256, 4)):
         torch.manual_seed(0)
         network = conrec_unet(out_channels=3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        made = Reconstruction(network, RandomViews((side, side)), BoxCorruption())
+        teacher = Reconstruction(network, RandomViews((side, side)), BoxCorruption())
         batch = {"image": torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8)}
         x = (batch["image"].float() / 255).contiguous(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
@@ -92,14 +92,16 @@ def pretext(_: argparse.Namespace) -> dict[str, float]:
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=amp):
                 loss = loss_of()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
 
         def bare(network: torch.nn.Module = network, x: torch.Tensor = x) -> torch.Tensor:
-            return torch.nn.functional.mse_loss(torch.sigmoid(network(x).float()), x)
+            output: torch.Tensor = network(x)
+            return torch.nn.functional.mse_loss(torch.sigmoid(output.float()), x)
 
-        def whole(made: Reconstruction = made, batch: dict[str, torch.Tensor] = batch) -> torch.Tensor:
-            return made(batch)["loss"]
+        def whole(teacher: Reconstruction = teacher, batch: dict[str, torch.Tensor] = batch) -> torch.Tensor:
+            loss: torch.Tensor = teacher(batch)["loss"]
+            return loss
 
         works = [lambda loss_of=loss_of, step=optimize: step(loss_of) for loss_of in (whole, bare)]
         seconds = median_seconds(*works, repeats=7 if side == 64 else 3)

@@ -66,7 +66,7 @@ def train_step(width: int, amp: bool, channels_last: bool, batch: int = 2) -> Ca
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=amp):
             output = network(x)
-        torch.nn.functional.mse_loss(torch.sigmoid(output.float()), x).backward()
+        torch.autograd.backward(torch.nn.functional.mse_loss(torch.sigmoid(output.float()), x))
         optimizer.step()
 
     return step
