@@ -53,7 +53,7 @@ except SystemExit:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "heavy []" in shown
-    assert "weights  What a checkpoint holds" in shown
+    assert "weights  Say what a checkpoint holds" in shown
     # of the processor's time: how long it takes on the wall is up to what else runs
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
 
