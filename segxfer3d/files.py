@@ -229,10 +229,10 @@ def held(path: Path) -> bool:
     """Whether somebody holds ``path``; nothing is made."""
     if not path.is_file():
         return False
-    found = Lock.take(path, shared=True)
-    if found is None:
+    lock = Lock.take(path, shared=True)
+    if lock is None:
         return True
-    found.release()
+    lock.release()
     return False
 
 

@@ -22,9 +22,9 @@ def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
     """
     from segxfer3d.data.inspection import inspect
 
-    found = inspect(data, dataset, target=target, patient_pattern=patient_pattern, progress=sys.stderr.isatty())
-    click.echo(found.text())
-    if found.problems:
+    inspection = inspect(data, dataset, target=target, patient_pattern=patient_pattern, progress=sys.stderr.isatty())
+    click.echo(inspection.text())
+    if inspection.problems:
         raise SystemExit(1)
 
 

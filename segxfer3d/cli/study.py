@@ -79,11 +79,11 @@ def study_run(
         grid.write(plan, trials, output)
         try:
             with started_from((trial.config for trial in trials), fresh=fresh) as processes:
-                found = runner.run(trials, output, resources, click.echo, processes=processes)
+                standing = runner.run(trials, output, resources, click.echo, processes=processes)
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(STOPPED) from None
-    _close(trials, found)
+    _close(trials, standing)
 
 
 @study.command("status", short_help="How the trials stand, and why some failed.")
@@ -95,11 +95,11 @@ def study_status(folder: Path, show_all: bool) -> None:
     from segxfer3d.study.trials import read_trials
 
     trials = read_trials(folder)
-    found = states.states(folder, trials)
+    standing = states.states(folder, trials)
     for trial in trials:
-        if show_all or found[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
-            click.echo(f"{found[trial.id].name:8} {trial.id}")
-    _close(trials, found)
+        if show_all or standing[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
+            click.echo(f"{standing[trial.id].name:8} {trial.id}")
+    _close(trials, standing)
 
 
 @study.command("prepare", short_help="Write the list of trials, run nothing.")
@@ -159,16 +159,16 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     plan = read_search(file, _parsed(settings))
     try:
         with started_from([str(plan.bundle.path)]) as processes:
-            found = tuning.search(
+            tried = tuning.search(
                 plan, output, _made_resources(1, threads, None), click.echo, trials, processes=processes
             )
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
         raise SystemExit(STOPPED) from None
-    click.echo(search_results.table(plan, found))
-    if found[0].value is None:
-        raise InputError(f"all {len(found)} trials failed; {output / 'trials.csv'} says why")
-    click.echo(f"the best again: {search_results.command(plan, found[0])}")
+    click.echo(search_results.table(plan, tried))
+    if tried[0].value is None:
+        raise InputError(f"all {len(tried)} trials failed; {output / 'trials.csv'} says why")
+    click.echo(f"the best again: {search_results.command(plan, tried[0])}")
 
 
 def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
@@ -194,38 +194,38 @@ def _list(trials: list[Trial], folder: Path, resources: Resources, timing: bool)
     """What a run would do."""
     from segxfer3d.study import estimate, states
 
-    found = states.states(folder, trials)
+    standing = states.states(folder, trials)
     for trial in trials:
         users = sum(trial.id in other.depends for other in trials)
         shared = f", shared by {users} fine-tunings" if users else ""
-        click.echo(f"{found[trial.id].name:8} {trial.id}{shared}")
-    click.echo(f"{len(trials)} trials: {_counted(found)}")
+        click.echo(f"{standing[trial.id].name:8} {trial.id}{shared}")
+    click.echo(f"{len(trials)} trials: {_counted(standing)}")
     if timing:
-        costs = estimate.costs(trials, found, resources.environment(), click.echo)
+        costs = estimate.costs(trials, standing, resources.environment(), click.echo)
         for kind, cost in costs.items():
             alike = [trial for trial in trials if estimate.kind_of(trial) == kind]
             length = "unknown" if cost.seconds is None else estimate.duration(cost.seconds)
-            more = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
-            click.echo(f"{alike[0].id}{more}: {length} each ({cost.source})")
-        whole = estimate.total(trials, found, costs, resources.jobs)
+            beside = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
+            click.echo(f"{alike[0].id}{beside}: {length} each ({cost.source})")
+        whole = estimate.total(trials, standing, costs, resources.jobs)
         if whole is not None:
             at_a_time = f"with {resources.jobs} at a time, if they do not slow each other down"
             click.echo(f"estimated time: {estimate.duration(whole)}{f' ({at_a_time})' if resources.jobs > 1 else ''}")
 
 
-def _counted(found: dict[str, State]) -> str:
+def _counted(standing: dict[str, State]) -> str:
     from segxfer3d.study.runner import counts
 
-    return ", ".join(f"{number} {name}" for name, number in counts(found).items())
+    return ", ".join(f"{number} {name}" for name, number in counts(standing).items())
 
 
-def _close(trials: list[Trial], found: dict[str, State]) -> None:
+def _close(trials: list[Trial], standing: dict[str, State]) -> None:
     """The last lines, and exit status 1 where something is bad."""
     from segxfer3d.study.states import BAD
 
-    click.echo(f"{len(trials)} trials: {_counted(found)}")
-    bad = [trial for trial in trials if found[trial.id].name in BAD]
+    click.echo(f"{len(trials)} trials: {_counted(standing)}")
+    bad = [trial for trial in trials if standing[trial.id].name in BAD]
     for trial in bad:
-        click.echo(f"{found[trial.id].name} {trial.id}: {found[trial.id].error}", err=True)
+        click.echo(f"{standing[trial.id].name} {trial.id}: {standing[trial.id].error}", err=True)
     if bad:
         raise SystemExit(1)

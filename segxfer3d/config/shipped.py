@@ -31,17 +31,17 @@ def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:
     Raises:
         InputError: there is none.
     """
-    given = Path(name).expanduser()
-    if given.is_file():
-        return given
-    bare = given.name
-    names = [bare] if given.suffix in ENDINGS else [bare + ending for ending in ENDINGS]
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    bare = path.name
+    names = [bare] if path.suffix in ENDINGS else [bare + ending for ending in ENDINGS]
     for folder in (*beside, shipped_folder()):
         for candidate in names:
             if (folder / candidate).is_file():
                 return folder / candidate
     known = bundle_names()
-    near = difflib.get_close_matches(given.stem, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(path.stem, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"expected a path, or one of {', '.join(known)}"
     raise InputError(f"bundle {name}: no such file; {hint}")
 

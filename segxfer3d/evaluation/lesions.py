@@ -201,10 +201,10 @@ def summarize_lesions(cases: Sequence[Mapping[str, Any]], lesions: Sequence[Mapp
     summary["sensitivity"] = found / count if count else None
     summary["false_positives_per_scan"] = false / len(cases)
     summary["f1"] = 2 * found / (found + count + false) if count + false else None
-    of_found = [row for row in lesions if row["found"]]
+    found_lesions = [row for row in lesions if row["found"]]
     for name in ("dice", "surface_dice"):
         summary[f"lesion_{name}"] = _mean([row[name] for row in lesions])
-        summary[f"found_lesion_{name}"] = _mean([row[name] for row in of_found])
+        summary[f"found_lesion_{name}"] = _mean([row[name] for row in found_lesions])
     errors = [row["volume_error_percent"] for row in lesions]
     summary["volume_error_percent"] = _mean(errors)
     summary["absolute_volume_error_percent"] = _mean([abs(error) for error in errors])

@@ -87,7 +87,7 @@ def compare_representations(
     try:
         case_set = find_cases(dataset_dir, request)
     except OtherKindError as error:
-        raise InputError(f"the checkpoints are models of {NOUNS[prepare.dims]}; {error.found}") from error
+        raise InputError(f"the checkpoints are models of {NOUNS[prepare.dims]}; {error.content}") from error
     if isinstance(prepare, ImagePreprocessing):
         if patch_size:
             raise InputError("patch_size: models of images see whole images; expected none")

@@ -45,7 +45,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         )
     except OtherKindError as error:
         kind = "2D images" if images else "3D volumes"
-        raise InputError(f"checkpoint {model.path}: a model of {kind}; {error.found}") from error
+        raise InputError(f"checkpoint {model.path}: a model of {kind}; {error.content}") from error
     check_fit(model, source.case_set)
     part = options[groups.Evaluation].part
     cases = source.report.good if part == "all" else getattr(source.split, part)

@@ -49,11 +49,11 @@ class Segmenter:
         unit = "voxels" if self.model.dims == 3 else "pixels"
         for number, prediction in enumerate(self.model.predict_each(self.cases), 1):
             write_prediction(run.path, prediction, probabilities=self.probabilities)
-            found = prediction.components()
-            rows += found
+            components = prediction.components()
+            rows += components
             run.write_rows("components.csv", rows, columns_of(self.model.dims))
             run.say(
-                f"{number}/{len(self.cases)} {prediction.name}: {len(found)} components, "
+                f"{number}/{len(self.cases)} {prediction.name}: {len(components)} components, "
                 f"{int((prediction.mask > 0).sum())} {unit}"
             )
         run.say(f"masks and components.csv: {run.path}")

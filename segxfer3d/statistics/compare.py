@@ -84,12 +84,12 @@ def compare(
         raise InputError(f"pairs: expected different pairs of different arms, got {pairs}")
     drawn = bootstrap_means(table, resamples, seed) if can_resample(table) else None
     of_patients = table.patient_means()
-    made = []
+    comparisons = []
     for i, j in indices:
         by_seed = (table.values[i] - table.values[j]).mean(1)
         differences = of_patients[i] - of_patients[j]
         p_value = signed_rank(differences.mean(0))
-        made.append(
+        comparisons.append(
             Comparison(
                 arm=table.arms[i],
                 reference=table.arms[j],
@@ -106,8 +106,8 @@ def compare(
                 cases=len(table.cases),
             )
         )
-    corrected = holm([comparison.p_value for comparison in made])
-    return [replace(comparison, p_holm=p) for comparison, p in zip(made, corrected, strict=True)]
+    corrected = holm([comparison.p_value for comparison in comparisons])
+    return [replace(comparison, p_holm=p) for comparison, p in zip(comparisons, corrected, strict=True)]
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:

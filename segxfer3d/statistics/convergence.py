@@ -126,9 +126,9 @@ def _check(curves: Mapping[str, Mapping[int, Curve]], share: float, named: Seque
             raise InputError(f"unknown arm {arm!r}: expected one of {', '.join(curves)}")
     if not 0 < share <= 1:
         raise InputError(f"share: expected a number above 0 and at most 1, got {share}")
-    every = sorted({s for of_seed in curves.values() for s in of_seed})
-    missing = [f"{arm} with seed {s}" for arm, of_seed in curves.items() for s in every if s not in of_seed]
-    if missing or not every:
+    seeds = sorted({s for of_seed in curves.values() for s in of_seed})
+    missing = [f"{arm} with seed {s}" for arm, of_seed in curves.items() for s in seeds if s not in of_seed]
+    if missing or not seeds:
         raise InputError(f"curves missing, so that seeds cannot be paired: {'; '.join(missing) or 'no seed at all'}")
     for arm, of_seed in curves.items():
         for s, curve in of_seed.items():

@@ -139,11 +139,11 @@ def _common(
 ) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
     """Seeds that all arms have, and the runs with others."""
     runs = set(runs)
-    every = sorted({seed for _, seed in runs})
-    lacking = [(arm, seed) for arm in arms for seed in every if (arm, seed) not in runs]
+    seeds = sorted({seed for _, seed in runs})
+    lacking = [(arm, seed) for arm in arms for seed in seeds if (arm, seed) not in runs]
     if not common_seeds:
         _refuse(f"{at}: runs missing, so that seeds cannot be paired", [_run(arm, seed) for arm, seed in lacking])
-    common = tuple(seed for seed in every if seed not in {seed for _, seed in lacking})
+    common = tuple(seed for seed in seeds if seed not in {seed for _, seed in lacking})
     if not common:
         raise InputError(f"{at}: no seed that all of {', '.join(arms)} have")
     return common, tuple(sorted((arm, seed) for arm, seed in runs if seed not in common))

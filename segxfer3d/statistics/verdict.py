@@ -116,10 +116,10 @@ def _needed(comparison: Comparison, margin: float | None) -> tuple[int | None, i
         patients = comparison.components.patients_for(error, comparison.seeds)
     if comparison.patients >= least:
         seeds = comparison.components.seeds_for(error, comparison.patients)
-    return _more(patients, least, comparison.patients), _more(seeds, MIN_SEEDS, comparison.seeds)
+    return _still_needed(patients, least, comparison.patients), _still_needed(seeds, MIN_SEEDS, comparison.seeds)
 
 
-def _more(number: int | None, least: int, present: int) -> int | None:
+def _still_needed(number: int | None, least: int, present: int) -> int | None:
     """A number needed, or None where so many are there already: then it is not numbers that are lacking."""
     if number is None or max(number, least) <= present:
         return None

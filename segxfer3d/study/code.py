@@ -143,15 +143,15 @@ def _source(name: str) -> Source:
     loaded: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
+            dotted_names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             # of `from a import b`, b may be a module
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
+            dotted_names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        if _FOUND_BY_NAME & {dotted.split(".")[0] for dotted in found}:
+        if _FOUND_BY_NAME & {dotted.split(".")[0] for dotted in dotted_names}:
             loaded |= _beside(path)
-        for dotted in found:
+        for dotted in dotted_names:
             if dotted.startswith(f"{PACKAGE}."):
                 loaded.update(_modules_of(dotted.removeprefix(f"{PACKAGE}.")))
     return Source(_meaning(tree), frozenset(loaded))

@@ -96,7 +96,7 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def read_parameters(what: str, file: Path, declared: Any, given: Mapping[str, str]) -> dict[str, Any]:
+def read_parameters(what: str, file: Path, declared: Any, settings: Mapping[str, str]) -> dict[str, Any]:
     """The parameters that a file called ``what`` declares: as typed, or by default.
 
     Raises:
@@ -108,7 +108,7 @@ def read_parameters(what: str, file: Path, declared: Any, given: Mapping[str, st
     for name, declaration in declared.items():
         if isinstance(declaration, dict) and "default" in declaration:
             values[name] = declaration["default"]
-    for name, text in given.items():
+    for name, text in settings.items():
         if name not in declared:
             raise InputError(f"--set {name}={text}: the {what} has no such parameter{nearest(name, list(declared))}")
         try:

@@ -46,7 +46,7 @@ def kind_of(trial: Trial) -> str:
 
 def costs(
     trials: Sequence[Trial],
-    found: Mapping[str, State],
+    standing: Mapping[str, State],
     environment: Mapping[str, str],
     say: Callable[[str], None],
     launch: Launch = bundle_command,
@@ -55,7 +55,7 @@ def costs(
 
     Args:
         trials: of the study.
-        found: how they stand.
+        standing: how they stand.
         environment: of trainings.
         say: told what is being timed.
         launch: makes the command of a trial.
@@ -63,9 +63,9 @@ def costs(
     by_kind: dict[str, Cost] = {}
     for trial in trials:
         kind = kind_of(trial)
-        if kind in by_kind or not _to_run(found[trial.id]):
+        if kind in by_kind or not _to_run(standing[trial.id]):
             continue
-        times = [found[t.id].seconds for t in trials if kind_of(t) == kind and found[t.id].name == DONE]
+        times = [standing[t.id].seconds for t in trials if kind_of(t) == kind and standing[t.id].name == DONE]
         known = [seconds for seconds in times if seconds is not None]
         if known:
             by_kind[kind] = Cost(mean(known), f"mean of {len(known)} that are done")
@@ -75,15 +75,15 @@ def costs(
     return by_kind
 
 
-def total(trials: Sequence[Trial], found: Mapping[str, State], cost: Mapping[str, Cost], jobs: int) -> float | None:
+def total(trials: Sequence[Trial], standing: Mapping[str, State], cost: Mapping[str, Cost], jobs: int) -> float | None:
     """Seconds until everything is done, as if ``jobs`` trainings at a time did not slow each other down.
 
     None where some kind's cost is unknown.
     """
-    ends = dict.fromkeys(found, 0.0)
+    ends = dict.fromkeys(standing, 0.0)
     free = [0.0] * jobs
     for trial in trials:
-        if not _to_run(found[trial.id]):
+        if not _to_run(standing[trial.id]):
             continue
         seconds = cost[kind_of(trial)].seconds
         if seconds is None:

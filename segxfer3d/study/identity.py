@@ -54,17 +54,17 @@ def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What makes two trainings different ones, in words."""
-    found = []
+    differences = []
     if before.get("code_version") != now["code_version"]:
-        found.append(f"code version {before.get('code_version')}, not {now['code_version']}")
+        differences.append(f"code version {before.get('code_version')}, not {now['code_version']}")
     if before.get("config") != now["config"]:
-        found.append("another version of its bundle")
+        differences.append("another version of its bundle")
     if before.get("data") != now["data"]:
-        found.append("other data")
+        differences.append("other data")
     old, new = before.get("knobs") or {}, now["knobs"]
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
-            found.append(f"{name} {old.get(name)}, not {new.get(name)}")
-    if before.get("before") != now["before"] and not found:
-        found.append("another pretraining")
-    return found
+            differences.append(f"{name} {old.get(name)}, not {new.get(name)}")
+    if before.get("before") != now["before"] and not differences:
+        differences.append("another pretraining")
+    return differences

@@ -65,8 +65,8 @@ class Reader:
 
     def knobs(self, content: Any, where: str, bundles: Sequence[Bundle]) -> dict[str, Any]:
         """Knobs that every one of ``bundles`` knows, with parameters put in and values converted."""
-        made: dict[str, Any] = {}
-        for name, given in self.section(content, where).items():
+        knobs: dict[str, Any] = {}
+        for name, value in self.section(content, where).items():
             ignorant = next((bundle for bundle in bundles if name not in bundle.knobs), None)
             if why := self.set_elsewhere(name, where):
                 self.problems.append(f"{where}.{name}: not set here; {why}")
@@ -74,8 +74,8 @@ class Reader:
                 hint = nearest(name, sorted(ignorant.knobs))
                 self.problems.append(f"{where}.{name}: no such knob in {ignorant.name}{hint}")
             else:
-                made[name] = self.value(name, self.insert(given), where)
-        return made
+                knobs[name] = self.value(name, self.insert(value), where)
+        return knobs
 
     def insert(self, value: Any) -> Any:
         """The value, or the parameter that it names."""

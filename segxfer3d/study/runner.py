@@ -108,9 +108,9 @@ def run_one(
     by_id = {trial.id: trial for trial in trials}
     if trial_id not in by_id:
         raise InputError(f"{folder}: no trial {trial_id!r}; `segxfer3d study status` lists them")
-    found = states(folder, trials)
-    if lacking := [name for name in by_id[trial_id].depends if found[name].name != DONE]:
-        raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {found[lacking[0]].name}")
+    standing = states(folder, trials)
+    if lacking := [name for name in by_id[trial_id].depends if standing[name].name != DONE]:
+        raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {standing[lacking[0]].name}")
     version, now = by_id[trial_id].parts["code_version"], code_version_of(by_id[trial_id].config)
     if version != now:
         raise InputError(f"trial {trial_id}: was planned with code version {version}, not {now}")
@@ -136,12 +136,12 @@ class _Run:
         self.say = say
         self.launch = launch
         self.processes = processes
-        self.found = states(folder, trials)
+        self.standing = states(folder, trials)
         wanted = [trial for trial in trials if only is None or trial.id in only]
-        self.pending = [trial for trial in wanted if self.found[trial.id].name not in (DONE, DAMAGED)]
+        self.pending = [trial for trial in wanted if self.standing[trial.id].name not in (DONE, DAMAGED)]
         # what failed or was blocked before gets another chance
         for trial in self.pending:
-            self.found[trial.id] = State(WAITING)
+            self.standing[trial.id] = State(WAITING)
         self.active: list[Attempt] = []
 
     def run(self) -> dict[str, State]:
@@ -157,7 +157,7 @@ class _Run:
                 for attempt in self.active:
                     attempt.stop()
                 raise
-        return self.found
+        return self.standing
 
     def _reap(self) -> None:
         for attempt in [attempt for attempt in self.active if attempt.ended()]:
@@ -169,8 +169,8 @@ class _Run:
                 self._note(attempt.trial, state)
 
     def _note(self, trial: Trial, state: State) -> None:
-        self.found[trial.id] = state
-        count = f"[{sum(s.name == DONE or s.name in BAD for s in self.found.values())}/{len(self.found)}]"
+        self.standing[trial.id] = state
+        count = f"[{sum(s.name == DONE or s.name in BAD for s in self.standing.values())}/{len(self.standing)}]"
         if state.name == DONE:
             self.say(f"{count} {trial.id}: done in {state.seconds or 0:.0f} s")
         else:
@@ -178,12 +178,12 @@ class _Run:
 
     def _start(self) -> None:
         for trial in list(self.pending):
-            if state := blocked(trial, self.found):
+            if state := blocked(trial, self.standing):
                 self.pending.remove(trial)
                 self._note(trial, state)
             elif len(self.active) >= self.resources.jobs:
                 continue
-            elif all(self.found[name].name == DONE for name in trial.depends):
+            elif all(self.standing[name].name == DONE for name in trial.depends):
                 self._try(trial)
 
     def _try(self, trial: Trial) -> None:
@@ -204,7 +204,7 @@ class _Run:
             self._note(trial, attempt)
             return
         self.active.append(attempt)
-        self.found[trial.id] = State(RUNNING)
+        self.standing[trial.id] = State(RUNNING)
         if attempt.process is None:
             self.say(f"{trial.id}: still running from an earlier start, waiting for it")
         else:
@@ -229,7 +229,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def counts(found: Mapping[str, State]) -> dict[str, int]:
+def counts(standing: Mapping[str, State]) -> dict[str, int]:
     """How many trials stand how, in the order of the states' list."""
-    names = [state.name for state in found.values()]
+    names = [state.name for state in standing.values()]
     return {name: names.count(name) for name in dict.fromkeys(names)}

@@ -85,23 +85,23 @@ class Search:
     def identity(self) -> str:
         """What the trials of one search have in common; not the metric, which is read from what they leave."""
         parts = identity.parts(self.bundle.config, self.knobs, ())
-        space = {name: vars(found) for name, found in self.space.items()}
+        space = {name: vars(values) for name, values in self.space.items()}
         return digest([parts, space, self.seed])
 
 
-def read_search(file: Path, given: Mapping[str, str] | None = None) -> Search:
+def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search:
     """Read and check a search file.
 
     Args:
         file: of the search, or the name of a shipped one.
-        given: name -> value of its parameters, as typed.
+        settings: name -> value of its parameters, as typed.
 
     Raises:
         InputError: everything that is wrong with it, at once.
     """
     file = find_document(file, "search", "tuning")
     content = read_object(file, "search")
-    parameters = read_parameters("search", file, content.get("parameters", {}), given or {})
+    parameters = read_parameters("search", file, content.get("parameters", {}), settings or {})
     reader = Reader(file, parameters, lambda name, _: _OF_SEARCH.get(name, ""))
     reader.keys(content, "the search", _KEYS)
     bundle = read_bundle(reader, {key: content[key] for key in ("config",) if key in content}, "the search")

@@ -38,17 +38,17 @@ class State:
 
 def states(root: Path, trials: Sequence[Trial]) -> dict[str, State]:
     """How all trials stand, by id."""
-    found: dict[str, State] = {}
+    standing: dict[str, State] = {}
     for trial in trials:  # what a trial needs comes before it
         state = state_of(root / trial.folder, trial.kind)
-        found[trial.id] = blocked(trial, found) or state if state.name in (WAITING, STOPPED) else state
-    return found
+        standing[trial.id] = blocked(trial, standing) or state if state.name in (WAITING, STOPPED) else state
+    return standing
 
 
-def blocked(trial: Trial, found: dict[str, State]) -> State | None:
+def blocked(trial: Trial, standing: dict[str, State]) -> State | None:
     """The state of a trial whose dependencies are bad; None where they are not."""
-    bad = [name for name in trial.depends if found[name].name in BAD]
-    return State(BLOCKED, f"needs {bad[0]}, which {_is(found[bad[0]])}") if bad else None
+    bad = [name for name in trial.depends if standing[name].name in BAD]
+    return State(BLOCKED, f"needs {bad[0]}, which {_is(standing[bad[0]])}") if bad else None
 
 
 def _is(state: State) -> str:

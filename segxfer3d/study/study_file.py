@@ -26,19 +26,19 @@ _OF_TRIALS = {
 _LABELS = ("label_count", "label_fraction")
 
 
-def read_study(file: Path, given: Mapping[str, str] | None = None) -> Study:
+def read_study(file: Path, settings: Mapping[str, str] | None = None) -> Study:
     """Read and check a study file.
 
     Args:
         file: of the study, or the name of a shipped one.
-        given: name -> value of its parameters, as typed.
+        settings: name -> value of its parameters, as typed.
 
     Raises:
         InputError: everything that is wrong with it, at once.
     """
     file = find_document(file, "study", "studies")
     content = read_object(file, "study")
-    reader = Reader(file, read_parameters("study", file, content.get("parameters", {}), given or {}), _set_elsewhere)
+    reader = Reader(file, read_parameters("study", file, content.get("parameters", {}), settings or {}), _set_elsewhere)
     reader.keys(content, "the study", _KEYS)
     study = _read(reader, content)
     reader.refuse("study")
@@ -102,9 +102,9 @@ def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundl
     if len(content) < 2:
         reader.problems.append(f"arms: expected at least two to compare, got {len(content)}")
     arms = {}
-    for name, given in content.items():
+    for name, arm in content.items():
         where = f"arms.{name}"
-        entry = reader.section(given, where)
+        entry = reader.section(arm, where)
         reader.keys(entry, where, ("init", "pretrain", "checkpoint", "scenario", "knobs"))
         init, source, checkpoint = entry.get("init"), entry.get("pretrain"), reader.insert(entry.get("checkpoint"))
         if init not in INITIALIZATIONS:
@@ -132,21 +132,21 @@ def _data(
     reader.names(content, "data")
     if not content:
         reader.problems.append("data: expected at least one data set")
-    made = {}
-    for name, given in content.items():
-        entry = reader.section(given, f"data.{name}")
+    data = {}
+    for name, data_set in content.items():
+        entry = reader.section(data_set, f"data.{name}")
         reader.keys(entry, f"data.{name}", ("pretrain", "finetune"))
-        made[name] = (
+        data[name] = (
             reader.knobs(entry.get("pretrain", {}), f"data.{name}.pretrain", pretrainers),
             reader.knobs(entry.get("finetune", {}), f"data.{name}.finetune", [finetune]),
         )
-    return made
+    return data
 
 
 def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
     budgets: list[Budget] = []
-    for index, given in enumerate(reader.section(content, "budgets", list)):
-        knobs = reader.knobs(given, f"budgets[{index}]", [finetune])
+    for index, budget in enumerate(reader.section(content, "budgets", list)):
+        knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
         count, fraction = (knobs.get(name) for name in _LABELS)
         if count is not None and fraction is not None:
             reader.problems.append(f"budgets[{index}]: expected label_count or label_fraction, got both")

@@ -96,10 +96,10 @@ class Trial:
             root: the study's folder, absolute.
             trials: all of them by id.
         """
-        given: dict[str, Any] = {"output_dir": str(root / self.folder)}
+        paths: dict[str, Any] = {"output_dir": str(root / self.folder)}
         if self.depends:
-            given["checkpoint"] = str(root / trials[self.depends[0]].folder / MODEL)
-        return {**self.knobs, **given}
+            paths["checkpoint"] = str(root / trials[self.depends[0]].folder / MODEL)
+        return {**self.knobs, **paths}
 
 
 def read_trials(folder: Path) -> list[Trial]:

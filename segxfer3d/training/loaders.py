@@ -59,10 +59,10 @@ def _limited(num_workers: int, say: bool) -> int:
     if num_workers <= processors:
         return num_workers
     if say:
-        more = processors > 1
+        several = processors > 1
         logger.info(
             "note: num_workers %d, but this process may use %d processor%s: %d loader process%s",
-            num_workers, processors, "s" * more, processors, "es" * more,
+            num_workers, processors, "s" * several, processors, "es" * several,
         )  # fmt: skip
     return processors
 

@@ -72,7 +72,7 @@ def shuffle(source: np.ndarray, windows: np.ndarray, key: np.uint64, output: np.
     from_voxels, to_voxels = source.reshape(-1), output.reshape(-1)
     a, b, c = begins.shape
     drawn = np.empty((a - 1) * (b - 1) * (c - 1), dtype=source.dtype)
-    one = np.uint64(1)  # unsigned numbers throughout: signed ones are tested for being negative at each access
+    single = np.uint64(1)  # unsigned numbers throughout: signed ones are tested for being negative at each access
     for i in range(len(windows)):
         x, y, z, nx, ny, nz = windows[i]
         corner = np.uint64((np.int64(x) * source.shape[1] + y) * source.shape[2] + z)
@@ -83,7 +83,7 @@ def shuffle(source: np.ndarray, windows: np.ndarray, key: np.uint64, output: np.
         for j in range(left):
             state += STEP
             chosen = ((mix(state) >> _S32) * left) >> _S32
-            left -= one
+            left -= single
             to_voxels[corner + distances[begin + j]] = drawn[chosen]
             drawn[chosen] = drawn[left]
 

@@ -2,7 +2,7 @@
 
 A layout is a module of this folder with ``TITLE`` (what the data set is called), ``SOURCE`` (what has to be unpacked,
 and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
-layout) and ``read(root, request)``, which gives the cases. A new file is case_set by itself.
+layout) and ``read(root, request)``, which gives the cases. A new file is found by itself.
 """
 
 from __future__ import annotations

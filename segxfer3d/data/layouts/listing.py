@@ -69,12 +69,12 @@ class OtherKindError(InputError):
     """Data are volumes where images are wanted, or the other way round.
 
     Attributes:
-        found: what there is, in words.
+        content: what there is, in words.
     """
 
-    def __init__(self, found: str, wanted: str) -> None:
-        super().__init__(f"{found}; {wanted}")
-        self.found = found
+    def __init__(self, content: str, wanted: str) -> None:
+        super().__init__(f"{content}; {wanted}")
+        self.content = content
 
 
 def refuse_other_kind(root: Path, dims: int, task: str) -> None:
