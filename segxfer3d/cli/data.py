@@ -148,7 +148,7 @@ def list_cases(dataset_dir: Path, output_dir: Path, dataset: str, min_slices: in
 
     The folder serves as --dataset_dir of every bundle and study that takes volumes; it holds paths, no copies.
     """
-    from segxfer3d.data.listing import write_case_list
+    from segxfer3d.data.case_list import write_case_list
 
     written = write_case_list(
         dataset_dir,

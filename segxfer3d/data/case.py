@@ -135,11 +135,6 @@ class CaseSet:
         return tuple(case for case in self.cases if case.label is None)
 
     @property
-    def has_labels(self) -> bool:
-        """Whether every case has a label."""
-        return bool(self.cases) and all(case.label is not None for case in self.cases)
-
-    @property
     def has_categories(self) -> bool:
         """Whether every case has a category."""
         return bool(self.cases) and all(case.category is not None for case in self.cases)

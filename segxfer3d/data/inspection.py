@@ -96,46 +96,53 @@ def _dims(root: Path, dataset: str) -> int:
     return 3 if not images_below(root) or volumes_below(root) else 2
 
 
-def _volumes(case_set: CaseSet, progress: bool) -> Inspection:
-    result = Inspection()
-    good: tuple[Case, ...] = ()
+def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Sequence[Case]:
+    """The cases that can be used; what is wrong with others, and what is worth knowing, goes into the inspection."""
     try:
         report = check(case_set, skip_bad=True, progress=progress)
-        good, result.problems = report.good, list(report.bad.values())
-        if report.empty_labels:
-            result.notes.append(
-                f"{len(report.empty_labels)} labels are empty: {some(report.empty_labels, _SHOWN, ', ')}"
-            )
     except InputError as error:
-        result.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        inspection.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        return ()
+    inspection.problems = list(report.bad.values())
+    if empty := report.empty_labels:
+        labels = "labels" if case_set.dims == 3 else "masks"
+        inspection.notes.append(f"{len(empty)} {labels} are empty: {some(empty, _SHOWN, ', ')}")
+    if report.converted:
+        inspection.notes.append(f"{len(report.converted)} images of another color mode are converted")
+    return report.good
+
+
+def _volumes(case_set: CaseSet, progress: bool) -> Inspection:
+    inspection = Inspection()
+    good = _checked(inspection, case_set, progress)
     patients = {case.patient for case in case_set.cases}
-    result.lines = [
+    inspection.lines = [
         f"{case_set.root}: volumes, layout {case_set.layout}, modality {case_set.modality}",
         f"cases: {len(case_set.cases)} of {len(patients)} patients, {len(case_set.labeled)} labeled",
     ]
     if len(patients) == len(case_set.cases) > 1:
-        result.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
+        inspection.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
     if not good:
-        return result
+        return inspection
     rows = _over(good, lambda case: _volume_row(case, sorted(case_set.classes)), progress)
     table = np.array([row[:8] for row in rows])
-    result.lines += [
+    inspection.lines += [
         f"voxels: {_axes(table[:, 0:3], '{:.0f}')}",
         f"spacing in mm: {_axes(table[:, 3:6], '{:.3g}')}",
         f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 6])} to {_range(table[:, 7])}",
     ]
     shares = np.array([row[8:] for row in rows if len(row) > 8])
     return _with_shares(
-        result, shares, [f" of {case_set.classes[value]} ({value})" for value in sorted(case_set.classes)]
+        inspection, shares, [f" of {case_set.classes[value]} ({value})" for value in sorted(case_set.classes)]
     )
 
 
-def _with_shares(result: Inspection, shares: NDArray[Any], names: Sequence[str]) -> Inspection:
+def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[str]) -> Inspection:
     """A line for the share of each class, in the labels that there are."""
     if shares.size:
         for index, name in enumerate(names):
-            result.lines.append(f"foreground share{name}: {_range(shares[:, index], 100)} %")
-    return result
+            inspection.lines.append(f"foreground share{name}: {_range(shares[:, index], 100)} %")
+    return inspection
 
 
 def _volume_row(case: Case, classes: Sequence[int]) -> Row:
@@ -150,35 +157,24 @@ def _volume_row(case: Case, classes: Sequence[int]) -> Row:
 
 
 def _images(case_set: CaseSet, progress: bool) -> Inspection:
-    result = Inspection(notes=list(case_set.notes))
-    good: tuple[Case, ...] = ()
-    try:
-        report = check(case_set, skip_bad=True, progress=progress)
-        good, result.problems = report.good, list(report.bad.values())
-        if report.empty_labels:
-            result.notes.append(
-                f"{len(report.empty_labels)} masks are empty: {some(report.empty_labels, _SHOWN, ', ')}"
-            )
-        if report.converted:
-            result.notes.append(f"{len(report.converted)} images of another color mode are converted")
-    except InputError as error:
-        result.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    inspection = Inspection(notes=list(case_set.notes))
+    good = _checked(inspection, case_set, progress)
     patients = {case.patient for case in case_set.cases}
-    result.lines = [
+    inspection.lines = [
         f"{case_set.root}: images, layout {case_set.layout}, {'color' if case_set.channels == 3 else 'gray'}",
         f"cases: {len(case_set.cases)} of {len(patients)} patients or scenes, {len(case_set.labeled)} with a mask"
         + (f" of {case_set.target}" if case_set.target else ""),
     ]
     if not good:
-        return result
+        return inspection
     rows = _over(good, lambda case: _image_row(case, case_set), progress)
     table = np.array([row[:4] for row in rows])
-    result.lines += [
+    inspection.lines += [
         f"height and width in pixels: {_axes(table[:, 0:2], '{:.0f}')}",
         f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 2])} to {_range(table[:, 3])}",
     ]
     names = [f" of {name} ({value})" for value, name in case_set.classes.items()] if len(case_set.classes) > 1 else [""]
-    return _with_shares(result, np.array([row[4:] for row in rows if len(row) > 4]), names)
+    return _with_shares(inspection, np.array([row[4:] for row in rows if len(row) > 4]), names)
 
 
 def _image_row(case: Case, case_set: CaseSet) -> Row:

@@ -12,11 +12,12 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.case import NOUNS, Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model, network_input, stacked
 from segxfer3d.losses import with_valid
 from segxfer3d.networks.forward import to_device
@@ -57,10 +58,41 @@ def evaluate(
     check_fit(model, case_set)
     if not cases:
         raise InputError(f"{case_set.root}: no cases to evaluate")
+    table = empty_table(
+        model,
+        cases,
+        case_set,
+        measured=measured,
+        lesions=lesions,
+        lesion_tolerance=lesion_tolerance,
+        lesion_min_iou=lesion_min_iou,
+        progress=progress,
+    )
+    case_evaluator(model.network, table, inferer=model.inferer, device=model.device, batch_size=model.batch_size).run()
+    return table
+
+
+def empty_table(
+    model: Model,
+    cases: Sequence[Case],
+    case_set: CaseSet,
+    *,
+    measured: str = "file",
+    lesions: bool = False,
+    lesion_tolerance: float = 2.0,
+    lesion_min_iou: float = 0.0,
+    progress: bool = False,
+) -> CaseTable:
+    """A table of labeled cases, preprocessed as the model needs them, before any is measured; see :func:`evaluate`.
+
+    Raises:
+        InputError: as :class:`~segxfer3d.evaluation.tables.CaseTable`; or, where ``measured`` is ``network``, a file
+            that cannot be read.
+    """
     dataset: Any = WholeCases(cases, case_set, model.preprocessing)
     if measured == "network":
         dataset = model.preprocessing.hold(cases, case_set, labels=True, progress=progress)
-    table = CaseTable(
+    return CaseTable(
         dataset,
         model.classes,
         measured=measured,
@@ -69,8 +101,6 @@ def evaluate(
         lesion_tolerance=lesion_tolerance,
         lesion_min_iou=lesion_min_iou,
     )
-    case_evaluator(model.network, table, inferer=model.inferer, device=model.device, batch_size=model.batch_size).run()
-    return table
 
 
 def check_fit(model: Model, case_set: CaseSet) -> None:
@@ -80,8 +110,9 @@ def check_fit(model: Model, case_set: CaseSet) -> None:
         InputError: volumes for a model of images or the other way round, other label values, or other channels.
     """
     if model.dims != case_set.dims:
-        kind, data = ("2D images", "volumes") if model.dims == 2 else ("3D volumes", "images")
-        raise InputError(f"checkpoint {model.path}: a model of {kind}; dataset_dir {case_set.root} holds {data}")
+        raise InputError(
+            f"checkpoint {model.path}: {MODELS[model.dims]}; dataset_dir {case_set.root} holds {NOUNS[case_set.dims]}"
+        )
     if case_set.classes.keys() != model.classes.keys():
         raise InputError(
             f"dataset_dir {case_set.root}: label values {list(case_set.classes)}, the model knows {list(model.classes)}"

@@ -15,8 +15,8 @@ from torch.utils.data import default_collate
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
-from segxfer3d.evaluation.tables import CaseTable
-from segxfer3d.inference.labels import class_index, probabilities_on_file
+from segxfer3d.evaluation.tables import CaseTable, measured_as_seen, measured_on_file
+from segxfer3d.inference.labels import class_index
 from segxfer3d.networks.forward import unwrap
 
 
@@ -57,24 +57,21 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
     logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
     if table.preprocessing is not None and on_file:
         return _on_file(item, logits, table.preprocessing)
-    counts = target[0, -1:].cpu() != 0
+    probabilities, label = measured_as_seen(torch.sigmoid(logits.float()).cpu(), target[0].cpu())
     return Preview(
         case=table.dataset.cases[index].name,
         roles=(),
         dice=0.0,
         image=in_window(images[0].float().cpu().numpy(), None),
-        label=class_index(target[0, :-1].cpu() * counts).numpy(),
-        prediction=class_index(torch.sigmoid(logits.float()).cpu() * counts).numpy(),
+        label=class_index(label).numpy(),
+        prediction=class_index(probabilities).numpy(),
         spacing=(1.0, 1.0),
     )
 
 
 def _on_file(item: Item, logits: Tensor, preprocessing: Preprocessing) -> Preview:
     """A case on its file's grid; the image is what the network saw, brought back."""
-    probabilities = probabilities_on_file(logits, item, preprocessing).as_subclass(Tensor)
-    label = item["label"].as_subclass(Tensor)
-    if "valid" in item:
-        probabilities, label = probabilities * (item["valid"] != 0), label * (item["valid"] != 0)
+    probabilities, label = measured_on_file(item, logits, preprocessing)
     image = preprocessing.restore(item["image"].as_subclass(Tensor), item).as_subclass(Tensor)
     shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
     truth, predicted = class_index(label).numpy(), class_index(probabilities).numpy()

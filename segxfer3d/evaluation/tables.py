@@ -128,11 +128,7 @@ class CaseTable:
         """A case on its file's grid."""
         if item["case"] not in self._share or self.preprocessing is None:
             return
-        probabilities = probabilities_on_file(logits, item, self.preprocessing).as_subclass(Tensor)
-        label = item["label"].as_subclass(Tensor)
-        if "valid" in item:
-            counts = item["valid"] != 0
-            probabilities, label = probabilities * counts, label * counts
+        probabilities, label = measured_on_file(item, logits, self.preprocessing)
         affine = item["label"].affine if self.unit == "mm3" else None
         voxel = 1.0 if affine is None else voxel_volume(affine)
         self._add(item["case"], item["patient"], probabilities, label, voxel)
@@ -143,8 +139,7 @@ class CaseTable:
         """A case at the size that the network sees."""
         case = self.dataset.cases[index]
         if case.name in self._share:
-            counts = target[-1:] != 0
-            self._add(case.name, case.patient, probabilities * counts, target[:-1] * counts, 1.0)
+            self._add(case.name, case.patient, *measured_as_seen(probabilities, target), 1.0)
 
     def _add(self, case: str, patient: str, probabilities: Tensor, label: Tensor, voxel: float) -> None:
         row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()))
@@ -170,6 +165,33 @@ class CaseTable:
             self.lesion_cases, self.lesion_rows = map(_of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
+
+
+def measured_on_file(item: Item, logits: Tensor, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """Probabilities and label of a case that are compared, each (K, *file grid); 0 where the data set says to ignore.
+
+    Args:
+        item: of ``preprocessing.read``, with its label.
+        logits: (K, *spatial), of the network.
+        preprocessing: that read the item.
+    """
+    probabilities = probabilities_on_file(logits, item, preprocessing).as_subclass(Tensor)
+    label = item["label"].as_subclass(Tensor)
+    if "valid" not in item:
+        return probabilities, label
+    counts = item["valid"] != 0
+    return probabilities * counts, label * counts
+
+
+def measured_as_seen(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The same at the size that the network sees, (K, *spatial) each.
+
+    Args:
+        probabilities: (K, *spatial).
+        target: (K + 1, *spatial), as :func:`~segxfer3d.losses.with_valid` makes it.
+    """
+    counts = target[-1:] != 0
+    return probabilities * counts, target[:-1] * counts
 
 
 def _of_all_processes(rows: Sequence[Row]) -> list[Row]:

@@ -11,7 +11,7 @@ from segxfer3d.data.layouts.listing import images_below, volumes_below
 from segxfer3d.errors import InputError, some
 
 KINDS = {2: "image", 3: "volume"}
-_MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
+MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
 _EXPECTED = {
     2: f"an image ({', '.join(ENDINGS)}) or a folder of images",
     3: f"a volume ({', '.join(FORMATS)} or a DICOM folder) or a folder of volumes",
@@ -75,7 +75,7 @@ def wrong_kind(path: Path, *, dims: int, checkpoint: str = "") -> InputError:
 
 
 def _model(dims: int, checkpoint: str) -> str:
-    return f"checkpoint {checkpoint}: {_MODELS[dims]}" if checkpoint else _MODELS[dims]
+    return f"checkpoint {checkpoint}: {MODELS[dims]}" if checkpoint else MODELS[dims]
 
 
 def _below(folder: Path, dims: int) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What becomes of predictions: masks of images, and the list of components; volumes are NIfTI, see
+"""What becomes of predictions of images: masks and probabilities as PNG. Those of volumes are NIfTI, see
 :mod:`segxfer3d.data.io.nifti`.
 
 Every file is written whole or not at all, see :mod:`segxfer3d.files`.
@@ -7,9 +7,8 @@ Every file is written whole or not at all, see :mod:`segxfer3d.files`.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,15 +58,6 @@ def palette_color(value: int) -> tuple[int, int, int]:
     for bit in range(8):
         color[bit % 3] |= (value >> bit & 1) << (7 - bit // 3)
     return color[0], color[1], color[2]
-
-
-def write_components(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows of :func:`~segxfer3d.inference.components.components` as CSV; a header alone where there are none.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    files.write_rows(path, rows, columns)
 
 
 def _write_png(path: Path, image: Image.Image) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d import files
+from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import NOUNS, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import OtherKindError, Request, find_cases
@@ -167,8 +168,7 @@ def _shared_preprocessing(models: Models) -> ImagePreprocessing | VolumePreproce
                 f"{first} and {name}: trained with different preprocessing ({', '.join(different)}); "
                 "expected models that see the same images"
             )
-    values = model["preprocessing"]
-    return (ImagePreprocessing if "image_size" in values else VolumePreprocessing).from_dict(values)
+    return preprocessings.from_dict(model["preprocessing"])
 
 
 def _patch_size(

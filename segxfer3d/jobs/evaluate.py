@@ -7,15 +7,15 @@ from monai.engines import SupervisedEvaluator
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
-from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation.evaluate import case_evaluator, check_fit
+from segxfer3d.evaluation.evaluate import case_evaluator, check_fit, empty_table
 from segxfer3d.evaluation.preview_cases import take_previews
 from segxfer3d.evaluation.previews import write_previews
 from segxfer3d.evaluation.summary import format_table
 from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
 from segxfer3d.jobs.source import Source, find_source
 from segxfer3d.run import processes
@@ -44,27 +44,23 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
             preprocessing=model.preprocessing,
         )
     except OtherKindError as error:
-        kind = "2D images" if images else "3D volumes"
-        raise InputError(f"checkpoint {model.path}: a model of {kind}; {error.content}") from error
+        raise InputError(f"checkpoint {model.path}: {MODELS[model.dims]}; {error.content}") from error
     check_fit(model, source.case_set)
     part = options[groups.Evaluation].part
     cases = source.report.good if part == "all" else getattr(source.split, part)
     if not cases:
         raise InputError(f"part {part}: no cases in it at these fractions")
     _warn_of_seen(run, model, source, {case.patient for case in cases})
-    dataset = WholeCases(cases, source.case_set, model.preprocessing)
-    if images:
-        progress = options[groups.Run].progress and run.main
-        dataset = model.preprocessing.hold(cases, source.case_set, labels=True, progress=progress)  # type: ignore[assignment]
     lesions = options[groups.Lesions]
-    return CaseTable(
-        dataset,
-        model.classes,
+    return empty_table(
+        model,
+        cases,
+        source.case_set,
         measured="network" if images else "file",
-        preprocessing=model.preprocessing,
         lesions=lesions.lesions,
         lesion_tolerance=lesions.lesion_tolerance,
         lesion_min_iou=lesions.lesion_min_iou,
+        progress=options[groups.Run].progress and run.main,
     )
 
 

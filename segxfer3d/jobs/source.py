@@ -178,10 +178,13 @@ def _preprocessing(options: Options, case_set: CaseSet) -> Preprocessing:
     if case_set.dims == 2:
         return ImagePreprocessing(options[groups.ImageNetwork].image_size, case_set.channels)
     volumes = options[groups.Volumes]
-    intensity = volumes.intensity
-    if intensity == "auto":
-        intensity = "window" if case_set.modality == "CT" else "percentile"
-    return VolumePreprocessing(volumes.spacing, intensity, volumes.window_low, volumes.window_high)
+    return VolumePreprocessing.for_modality(
+        case_set.modality,
+        intensity=volumes.intensity,
+        spacing=volumes.spacing,
+        window_low=volumes.window_low,
+        window_high=volumes.window_high,
+    )
 
 
 def _say_padding(options: Options, run: RunFolder, report: CheckReport) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from segxfer3d.errors import InputError
 from segxfer3d.study import options
 from segxfer3d.study.definition import Bundle
-from segxfer3d.study.documents import nearest
+from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -102,3 +102,36 @@ class Reader:
             if not Path(converted).exists():
                 self.problems.append(f"{where}.{name}: no such {option.limits.path}: {value}")
         return converted
+
+
+def begin(
+    file: Path,
+    what: str,
+    *,
+    folder: str,
+    keys: Sequence[str],
+    settings: Mapping[str, str] | None,
+    set_elsewhere: Callable[[str, str], str],
+) -> tuple[Reader, dict[str, Any]]:
+    """Find a file and read its parameters; what it says beside them is still to be read.
+
+    Args:
+        file: as typed: a path, or the name of a shipped one.
+        what: it is called: "study", "search".
+        folder: of the shipped ones, below that of the bundles.
+        keys: that it may have.
+        settings: name -> value of its parameters, as typed.
+        set_elsewhere: see :class:`Reader`.
+
+    Returns:
+        the reader of the file, and the file's content.
+
+    Raises:
+        InputError: no such file, no object in it, or parameters that are missing or unknown.
+    """
+    file = find_document(file, what, folder)
+    content = read_object(file, what)
+    parameters = read_parameters(what, file, content.get("parameters", {}), settings or {})
+    reader = Reader(file, parameters, set_elsewhere)
+    reader.keys(content, f"the {what}", keys)
+    return reader, content

@@ -34,8 +34,8 @@ from segxfer3d.files import digest
 from segxfer3d.study import identity
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Bundle
-from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
-from segxfer3d.study.reading import Reader
+from segxfer3d.study.documents import nearest
+from segxfer3d.study.reading import Reader, begin
 
 _KEYS = ("name", "description", "parameters", "config", "knobs", "search", "metric", "direction", "trials", "seed")
 _DIRECTIONS = ("minimize", "maximize")
@@ -99,11 +99,14 @@ def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search
     Raises:
         InputError: everything that is wrong with it, at once.
     """
-    file = find_document(file, "search", "tuning")
-    content = read_object(file, "search")
-    parameters = read_parameters("search", file, content.get("parameters", {}), settings or {})
-    reader = Reader(file, parameters, lambda name, _: _OF_SEARCH.get(name, ""))
-    reader.keys(content, "the search", _KEYS)
+    reader, content = begin(
+        file,
+        "search",
+        folder="tuning",
+        keys=_KEYS,
+        settings=settings,
+        set_elsewhere=lambda name, _: _OF_SEARCH.get(name, ""),
+    )
     bundle = read_bundle(reader, {key: content[key] for key in ("config",) if key in content}, "the search")
     if bundle is None:
         reader.refuse("search")
@@ -129,7 +132,7 @@ def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search
         if isinstance(numbers[key], bool) or not isinstance(numbers[key], int) or numbers[key] < least:
             reader.problems.append(f"{key}: expected a whole number of at least {least}, got {numbers[key]!r}")
     reader.refuse("search")
-    name = str(content.get("name", file.stem))
+    name = str(content.get("name", reader.file.stem))
     return Search(name, bundle, knobs, space, str(metric), direction, numbers["trials"], numbers["seed"])
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
-from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
-from segxfer3d.study.reading import NAME, Reader
+from segxfer3d.study.documents import nearest
+from segxfer3d.study.reading import NAME, Reader, begin
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
@@ -36,10 +36,9 @@ def read_study(file: Path, settings: Mapping[str, str] | None = None) -> Study:
     Raises:
         InputError: everything that is wrong with it, at once.
     """
-    file = find_document(file, "study", "studies")
-    content = read_object(file, "study")
-    reader = Reader(file, read_parameters("study", file, content.get("parameters", {}), settings or {}), _set_elsewhere)
-    reader.keys(content, "the study", _KEYS)
+    reader, content = begin(
+        file, "study", folder="studies", keys=_KEYS, settings=settings, set_elsewhere=_set_elsewhere
+    )
     study = _read(reader, content)
     reader.refuse("study")
     assert study is not None

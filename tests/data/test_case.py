@@ -16,8 +16,6 @@ def test_case_set_separates_labeled_and_unlabeled():
     cases = CaseSet(Path(), "folder", 3, (with_label, without))
     assert cases.labeled == (with_label,)
     assert cases.unlabeled == (without,)
-    assert not cases.has_labels
-    assert CaseSet(Path(), "folder", 3, (with_label,)).has_labels
 
 
 def test_what_a_case_set_says_by_default(tmp_path):
@@ -25,7 +23,7 @@ def test_what_a_case_set_says_by_default(tmp_path):
     assert (volumes.channels, volumes.classes, volumes.name) == (1, {1: "foreground"}, tmp_path.name)
     assert (images.channels, images.classes, images.name) == (3, {1: "cat"}, "voc")
     assert CaseSet(tmp_path, "folder", 2, ()).name == tmp_path.name
-    assert not CaseSet(tmp_path, "voc", 2, ()).has_labels
+    assert CaseSet(tmp_path, "voc", 2, ()).labeled == ()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def image_set(tmp_path, *cases, **options):
 def test_good_images(make, tmp_path):
     cases = (make("a", square()), make("b", square() * 0), make("c", square(), noise(seed=1)))
     images = image_set(tmp_path, *cases)
-    assert images.has_labels
+    assert images.labeled == images.cases
     assert not images.has_categories
     report = check(images)
     assert report.good == cases

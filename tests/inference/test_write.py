@@ -9,8 +9,9 @@ from PIL import Image
 
 from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.errors import InputError
+from segxfer3d.files import write_rows
 from segxfer3d.inference.components import COMPONENT_COLUMNS
-from segxfer3d.inference.write import palette_color, write_components, write_mask, write_probability
+from segxfer3d.inference.write import palette_color, write_mask, write_probability
 
 
 def test_a_mask_of_one_class_is_black_and_white(tmp_path):
@@ -46,10 +47,10 @@ def test_probabilities_keep_16_bits(tmp_path):
 
 
 def test_components_file(tmp_path):
-    write_components(tmp_path / "c.csv", [], COMPONENT_COLUMNS)
+    write_rows(tmp_path / "c.csv", [], COMPONENT_COLUMNS)
     with (tmp_path / "c.csv").open() as file:
         assert next(csv.reader(file)) == list(COMPONENT_COLUMNS)
-    write_components(tmp_path / "c.csv", [{"case": "ä", "class": "x"}], ("case", "class"))
+    write_rows(tmp_path / "c.csv", [{"case": "ä", "class": "x"}], ("case", "class"))
     assert (tmp_path / "c.csv").read_bytes() == "case,class\r\nä,x\r\n".encode()
     assert [file.name for file in tmp_path.iterdir()] == ["c.csv"]
 
@@ -60,7 +61,7 @@ def test_a_name_that_cannot_be_is_a_short_error(tmp_path, name):
     for write in (
         lambda: write_nifti(tmp_path / f"{name}.nii.gz", mask, np.eye(4)),
         lambda: write_mask(tmp_path / f"{name}.png", mask[0], {1: "cat"}),
-        lambda: write_components(tmp_path / f"{name}.csv", [], ("case",)),
+        lambda: write_rows(tmp_path / f"{name}.csv", [], ("case",)),
     ):
         with pytest.raises(InputError, match="could not be saved"):
             write()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
+
+if TYPE_CHECKING:
+    from segxfer3d.data.preprocessing.images import ImagePreprocessing
+    from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 
 __all__ = ["Item", "Preprocessing", "from_dict"]
 
 
-def from_dict(values: Mapping[str, Any]) -> Preprocessing:
+def from_dict(values: Mapping[str, Any]) -> ImagePreprocessing | VolumePreprocessing:
     """The preprocessing that a checkpoint names, of images or of volumes: its entries tell which.
 
     Raises:

@@ -67,7 +67,7 @@ def test_refused(cityscapes, tmp_path):
 
 def test_car_patches(cityscapes):
     found = find_images("cityscapes_cars", cityscapes, patch_size=16, progress=False)
-    assert found.has_labels
+    assert found.labeled == found.cases
     classes = find_images("cityscapes_cars", cityscapes, patch_size=16, task="classification", progress=False)
     assert classes.categories == ("no car", "car")
     assert [case.box for case in classes.cases] == [case.box for case in found.cases]

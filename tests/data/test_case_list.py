@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from segxfer3d.data.case_list import write_case_list
 from segxfer3d.data.layouts import find_cases
-from segxfer3d.data.listing import write_case_list
 from segxfer3d.errors import InputError
 from tests.data.volumes import write_nifti
 
