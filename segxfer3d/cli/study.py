@@ -69,7 +69,7 @@ def study_run(
     plan = read_study(file, _parsed(settings))
     trials = grid.expand(plan)
     left = grid.check_folder(plan, trials, output)
-    resources = _made_resources(jobs, threads, per_gpu)
+    resources = _resources_of(jobs, threads, per_gpu)
     for place in left:
         click.echo(f"note: {output / place} is no trial of this study any more, it is left as it is")
     if dry_run:
@@ -130,7 +130,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
 
     trials = read_trials(folder)
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
-    resources = _made_resources(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
+    resources = _resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
         try:
             state = runner.run_one(trial, trials, folder, resources)
@@ -160,7 +160,7 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     try:
         with started_from([str(plan.bundle.path)]) as processes:
             tried = tuning.search(
-                plan, output, _made_resources(1, threads, None), click.echo, trials, processes=processes
+                plan, output, _resources_of(1, threads, None), click.echo, trials, processes=processes
             )
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
@@ -181,7 +181,7 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def _made_resources(jobs: int, threads: int | None, per_gpu: int | None, share_gpus: bool = True) -> Resources:
+def _resources_of(jobs: int, threads: int | None, per_gpu: int | None, share_gpus: bool = True) -> Resources:
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.slots import Slots, visible_gpus
 

@@ -1,0 +1,55 @@
+"""What infer is given: volumes of any orientation and format, and what is refused."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from segxfer3d.run.bundle import run_bundle
+from tests.data.volumes import ct, write_dicom, write_nifti
+from tests.jobs.volume_sets import AFFINE, BUNDLES, MARKS, SHAPE, cut, image, refused
+
+pytestmark = MARKS
+
+INPUTS = {
+    "missing": (lambda f: None, r"input .*scan: no such file or folder"),
+    "empty folder": (lambda f: f.mkdir(), r"input .*scan: no volumes in this folder"),
+    "a text file": (lambda f: f.write_text("x"), r"input .*scan: expected a volume \(\.nii\.gz, \.nii"),
+    "2D": (lambda f: write_nifti(f / "a.nii.gz", ct((20, 18))), r"a\.nii\.gz: expected a 3D volume"),
+    "damaged": (lambda f: cut(write_nifti(f / "a.nii.gz", ct(SHAPE))), r"a\.nii\.gz: cannot be read"),
+    "two series": (
+        lambda f: [write_dicom(f, ct(SHAPE), series=s) for s in ("1.2.3", "1.2.4")], r"scan: 2 DICOM series",
+    ),
+    "slice missing": (lambda f: write_dicom(f, ct(SHAPE), without=[4]), r"scan: a DICOM slice is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INPUTS)
+def test_infer_refuses_input(case, models, tmp_path):
+    make, message = INPUTS[case]
+    make(tmp_path / "scan")
+    knobs = {"input": str(tmp_path / "scan"), "checkpoint": models["finetuned"], "progress": False, "device": "cpu"}
+    refused("infer", tmp_path, message, **knobs)
+
+
+def test_infer_needs_a_finetuned_model(models, good, tmp_path):
+    knobs = {"input": str(image(good)), "progress": False, "device": "cpu"}
+    refused("infer", tmp_path, r"a pretrained model, it segments nothing yet", checkpoint=models["pretrained"], **knobs)
+    refused("infer", tmp_path, r"checkpoint: expected model\.pt of a fine-tuning run", **knobs)
+    refused("infer", tmp_path, r"input \(none\): no such", checkpoint=models["finetuned"], device="cpu")
+
+
+def test_infer_takes_any_orientation_and_dicom(models, tmp_path):
+    source = tmp_path / "in"
+    turned = np.array([[0, 0, -2.0, 7], [-1.5, 0, 0, 3], [0, 1.0, 0, 1], [0, 0, 0, 1]])
+    write_nifti(source / "turned.nii.gz", ct(SHAPE), turned)
+    write_dicom(source / "series", ct(SHAPE))
+    small = write_nifti(source / "small.nii", ct((9, 8, 5)), AFFINE)
+    run_bundle(
+        BUNDLES / "infer.json", input=str(source), checkpoint=models["finetuned"], output_dir=str(tmp_path / "out"),
+        progress=False, device="cpu",
+    )  # fmt: skip
+    mask = nibabel.load(tmp_path / "out" / "turned_mask.nii.gz")
+    assert mask.shape == SHAPE
+    assert np.allclose(mask.affine, turned)
+    assert nibabel.load(tmp_path / "out" / "small_mask.nii.gz").shape == nibabel.load(small).shape
+    assert nibabel.load(tmp_path / "out" / "series_mask.nii.gz").shape == SHAPE
