@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+STOPPED = 130  # exit status of what Ctrl-C ended, as shells have it
+
 
 class InputError(ValueError):
     """Bad input: a file, a folder, a knob or a checkpoint that cannot be used.
@@ -11,6 +13,23 @@ class InputError(ValueError):
     The message stands alone: it names the culprit (the path or the knob) and says what was expected, so that
     the command line can show it without a traceback.
     """
+
+
+def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The known name that is most like ``name``; empty where none is like it.
+
+    Args:
+        name: as typed.
+        known: all names there are.
+        cutoff: how like it has to be, from 0 to 1 (the same).
+
+    Example:
+        >>> closest("ecoder", ["encoder", "decoder"]), closest("head", ["encoder"])
+        ('encoder', '')
+    """
+    import difflib  # only where something is wrong
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
 
 
 def shortened(items: Iterable[object], most: int = 10) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.kinds import FOLDER
+from segxfer3d.cli.arguments import FOLDER
 from segxfer3d.errors import InputError
 
 

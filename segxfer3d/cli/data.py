@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.kinds import FOLDER
+from segxfer3d.cli.arguments import FOLDER
 
 
 @click.command(short_help="Look a data set over before anything trains on it.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.kinds import FILE, FOLDER
+from segxfer3d.cli.arguments import FILE, FOLDER
 
 
 @click.command(short_help="Say what a checkpoint holds.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segxfer3d.cli.kinds import FOLDER, NAMED, STOPPED
-from segxfer3d.errors import InputError
+from segxfer3d.cli.arguments import FOLDER, NAMED
+from segxfer3d.errors import STOPPED, InputError
 
 if TYPE_CHECKING:
     from segxfer3d.study.runner import Resources

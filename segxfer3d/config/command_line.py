@@ -8,7 +8,6 @@ test, a labelling server or a federated client may load the same config).
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.util
 import logging
 import os
@@ -22,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from segxfer3d.config.options import OptionInfo
-from segxfer3d.errors import InputError
+from segxfer3d.errors import STOPPED, InputError, closest
 
 RUN_ARGUMENTS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
@@ -31,7 +30,6 @@ RUN_ARGUMENTS = (
 
 # a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
 # torchrun ends all others when one has failed
-STOPPED = 130  # exit status of a run that Ctrl-C ended, as shells have it
 SECONDS_BEHIND = 10.0
 
 _hint = ""
@@ -147,8 +145,8 @@ def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ())
         raise InputError(f"--{name}: this bundle takes --{alias[1:]} instead")
     parts = name.replace("#", "::").split("::")
     if len(parts) == 1 and name not in config:
-        near = difflib.get_close_matches(name, sorted(known) or list(config), n=1, cutoff=0.6)
-        hint = f"did you mean --{near[0]}?" if near else "--help lists the knobs"
+        near = closest(name, sorted(known) or config)
+        hint = f"did you mean --{near}?" if near else "--help lists the knobs"
         dotted = f" (write nested keys with ::, as in --{name.replace('.', '::')})" if "." in name else ""
         raise InputError(f"--{name}: no such knob in this bundle; {hint}{dotted}")
     node: Any = config

@@ -7,7 +7,6 @@ through the resolver that does it. So the door is the same for ``python -m monai
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -15,7 +14,7 @@ from typing import Any
 
 from segxfer3d.config import command_line
 from segxfer3d.config.options import Group, OptionInfo, Options, infos
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, closest
 
 # what stands at the top of a bundle for MONAI's sake; the ids of its properties come from MONAI itself
 _OF_MONAI = (
@@ -71,8 +70,8 @@ def _refuse_unread(bundle: Mapping[str, Any], known: Mapping[str, OptionInfo]) -
     names = set(bundle) - set(known) - set(_references(bundle)) - aliases - _names_of_monai() - {"options"}
     problems = []
     for name in sorted(names):
-        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-        hint = f"; did you mean --{near[0]}?" if near else "; --help lists the knobs"
+        near = closest(name, sorted(known))
+        hint = f"; did you mean --{near}?" if near else "; --help lists the knobs"
         problems.append(f"--{name}: no such knob in this bundle, nothing in it reads the value{hint}")
     problems += [f"{name}: the bundle has no such value, and its job needs it" for name in known if name not in bundle]
     if problems:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 from functools import cache
 from pathlib import Path
 
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, closest, some
 
 ENDINGS = (".json", ".yaml", ".yml")
 
@@ -41,8 +40,8 @@ def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:
             if (folder / candidate).is_file():
                 return folder / candidate
     known = bundle_names()
-    near = difflib.get_close_matches(path.stem, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"expected a path, or one of {', '.join(known)}"
+    near = closest(path.stem, known)
+    hint = f"did you mean {near}?" if near else f"expected a path, or one of {', '.join(known)}"
     raise InputError(f"bundle {name}: no such file; {hint}")
 
 

@@ -6,8 +6,6 @@ written here and by :mod:`segxfer3d.files`: whole or not at all, in UTF-8.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import os
@@ -212,7 +210,7 @@ class RunFolder:
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON file of the run, atomically (main process only)."""
         if self.main:
-            files.write_text(self.path / name, json.dumps(content, indent=1, default=str) + "\n")
+            files.write_json(self.path / name, content)
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
         """Write one CSV file of the run, atomically (main process only).
@@ -223,12 +221,7 @@ class RunFolder:
             columns: their order; by default as they come in the rows.
         """
         if self.main:
-            text = io.StringIO(newline="")
-            names = list(columns) or list(dict.fromkeys(key for row in rows for key in row))
-            writer = csv.DictWriter(text, names)
-            writer.writeheader()
-            writer.writerows(rows)
-            files.write_text(self.path / name, text.getvalue())
+            files.write_rows(self.path / name, rows, columns or None)
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file of the run, atomically (main process only); a folder in ``name`` is made."""

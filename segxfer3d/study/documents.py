@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.shipped import ENDINGS, shipped_folder
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, closest
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """``; did you mean ...?``, or which there are."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]}?"
+    if near := closest(name, known):
+        return f"; did you mean {near}?"
     return f"; expected one of {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 

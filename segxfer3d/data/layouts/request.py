@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, LabelRule
 from segxfer3d.data.io.images import THREADS, UInt8
 from segxfer3d.data.io.labels import read_values
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, closest, some
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
@@ -97,8 +96,8 @@ def one_of(name: str, value: str, known: Sequence[str]) -> str:
     """
     if value in known:
         return value
-    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = closest(value.lower(), known, cutoff=0.5)
+    hint = f"did you mean {near}? " if near else ""
     raise InputError(f"{name} {value!r}: unknown; {hint}expected one of {', '.join(known)}")
 
 

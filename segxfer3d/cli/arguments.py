@@ -1,4 +1,4 @@
-"""What arguments of commands are."""
+"""What arguments of commands may be: folders, files, names of what is shipped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-STOPPED = 130  # exit status of a command that Ctrl-C ended
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, which may be a folder's name here too
