@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from segxfer3d.cli.arguments import FOLDER
 from segxfer3d.errors import InputError
+
+_CONFIG_FILE = ("--config_file", "--config-file")
 
 
 @click.command(
@@ -23,22 +26,59 @@ def run(words: tuple[str, ...]) -> None:
 
     Bundles that come with the package are found by their names, such as genesis_finetune.
     """
-    from segxfer3d.config.shipped import bundle_names, find_bundle
-
     first = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
-    names, options = words[:first], words[first:]
-    if not names:
-        known = "\n".join(f"  {name}" for name in bundle_names())
-        text = f"segxfer3d run NAME [OVERLAY...] [--KNOB VALUE...]\n\nNAME is the path of a bundle, or one of\n{known}"
-        if any(option in ("-h", "--help") for option in options):
-            click.echo(text)
-            return
-        raise InputError(f"no bundle named; {text}")
-    files = [find_bundle(name) for name in names]
+    options = list(words[first:])
+    files = _files(words[:first], options)
+    if not files:
+        click.echo(_usage())
+        return
+    from segxfer3d.config import command_line, short_errors
+
+    # MONAI reads them before anything of this package runs, and its errors are long
+    config = command_line.merged_config(files)
+    for name in command_line.arguments_of(["", "", *options]):
+        if name not in command_line.RUN_ARGUMENTS:
+            command_line.check_key(name, config)
     place = str(files[0]) if len(files) == 1 else str([str(file) for file in files])
-    # as `python -m monai.bundle` would: every check of the command line is made there
+    # as `python -m monai.bundle` would: every other check of the command line is made there
     sys.argv = ["segxfer3d", "run", "--config_file", place, *options]
-    runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+    except (Exception, KeyboardInterrupt) as error:
+        short_errors.show_error(type(error), error, error.__traceback__)
+        raise SystemExit(1) from None
+
+
+def _usage() -> str:
+    from segxfer3d.config.shipped import bundle_names
+
+    known = "\n".join(f"  {name}" for name in bundle_names())
+    return f"segxfer3d run NAME [OVERLAY...] [--KNOB VALUE...]\n\nNAME is the path of a bundle, or one of\n{known}"
+
+
+def _files(names: Sequence[str], options: list[str]) -> list[Path]:
+    """The bundle and its overlays; ``--config_file``, as MONAI's own command has it, is taken out of the options.
+
+    Gives nothing where only help is wanted.
+
+    Raises:
+        InputError: none is named, or there is none of that name.
+    """
+    from segxfer3d.config import command_line
+    from segxfer3d.config.shipped import find_bundle
+
+    words = ["", "", *options]
+    named = list(names) or command_line.config_files(words)
+    if not named and any(option in ("-h", "--help") for option in options):
+        return []
+    if not named:
+        raise InputError(f"no bundle named; {_usage()}")
+    if command_line.listed_files(words, "config_file"):
+        if names:
+            raise InputError(f"--config_file: the bundle is named already, {names[0]}")
+        index = next(i for i, word in enumerate(options) if word.partition("=")[0] in _CONFIG_FILE)
+        del options[index : index + (1 if "=" in options[index] else 2)]
+    return [find_bundle(name) for name in named]
 
 
 @click.group(short_help="List or copy the bundles and studies of the package.")

@@ -1,4 +1,4 @@
-"""Command-line checks for ``python -m monai.bundle run``, and short errors.
+"""Command-line checks for ``python -m monai.bundle run``.
 
 MONAI takes any ``--key value`` and ignores the ones that no config knows; here such a key is refused before any
 work starts. Everything in this module stays quiet when the process was not started by ``monai.bundle run`` (a
@@ -7,44 +7,36 @@ test, a labelling server or a federated client may load the same config).
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import logging
 import os
+import shutil
 import sys
-import tempfile
-import time
-import traceback
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from segxfer3d.config.options import OptionInfo
-from segxfer3d.errors import STOPPED, InputError, closest
+from segxfer3d.config.short_errors import show_error
+from segxfer3d.errors import InputError, closest
 
 RUN_ARGUMENTS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
+    "workflow_name", "workflow_type", "properties_path",
 )  # fmt: skip
 
 
-# a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
-# torchrun ends all others when one has failed
-SECONDS_BEHIND = 10.0
-
-_hint = ""
-
-
-def set_hint(text: str) -> None:
-    """What a user who stops the process with Ctrl-C should know; empty for nothing."""
-    global _hint
-    _hint = text
+def started_by_bundle(argv: Sequence[str] | None = None) -> bool:
+    """Whether this process is ``python -m monai.bundle ...`` (torchrun's workers included)."""
+    argv = sys.argv if argv is None else argv
+    return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py")
 
 
 def started_by_bundle_run(argv: Sequence[str] | None = None) -> bool:
-    """Whether this process is ``python -m monai.bundle run ...`` (torchrun's workers included)."""
+    """Whether this process is ``python -m monai.bundle run ...``."""
     argv = sys.argv if argv is None else argv
-    return len(argv) > 1 and Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and argv[1] == "run"
+    return started_by_bundle(argv) and argv[1] == "run"
 
 
 def argument(argv: Sequence[str], name: str) -> str:
@@ -57,12 +49,62 @@ def argument(argv: Sequence[str], name: str) -> str:
     return ""
 
 
+def listed_files(argv: Sequence[str], name: str) -> list[str]:
+    """The files that the command line names behind ``--name``, one or a list, as MONAI takes it."""
+    text = argument(argv, name) or argument(argv, name.replace("_", "-"))
+    if not text.startswith("["):
+        return [text] if text else []
+    from fire.parser import DefaultParseValue
+
+    value = DefaultParseValue(text)
+    return [str(item) for item in value] if isinstance(value, list) else [text]
+
+
 def config_files(argv: Sequence[str]) -> list[str]:
-    """The config files that the command line names."""
-    value = argument(argv, "config_file") or argument(argv, "config-file")
-    if value.startswith("["):
-        return [str(item) for item in ast.literal_eval(value)]
-    return [value] if value else []
+    """The config files that the command line names, itself or in its ``--args_file``."""
+    if files := listed_files(argv, "config_file"):
+        return files
+    named = arguments_of(argv).get("config_file") or []
+    return [str(name) for name in ([named] if isinstance(named, str) else named)]
+
+
+def files_of_run(argv: Sequence[str] | None = None) -> list[str]:
+    """All files that say values of the run that this process is, the later ones winning; none where it is no run."""
+    argv = sys.argv if argv is None else argv
+    return [*config_files(argv), *listed_files(argv, "args_file")] if started_by_bundle_run(argv) else []
+
+
+def arguments_of(argv: Sequence[str]) -> dict[str, Any]:
+    """What the files behind ``--args_file`` hold, the later ones winning.
+
+    Raises:
+        InputError: a file is missing, or cannot be read.
+    """
+    arguments: dict[str, Any] = {}
+    for file in listed_files(argv, "args_file"):
+        arguments |= load_config(file, what="--args_file")
+    return arguments
+
+
+def load_config(file: str | os.PathLike[str], *, what: str = "bundle") -> dict[str, Any]:
+    """One config, in JSON or YAML, that is called ``what`` where it cannot be read.
+
+    Raises:
+        InputError: it is missing, or cannot be read.
+    """
+    from monai.bundle import ConfigParser
+
+    if not Path(file).is_file():
+        listed = "; several are listed as \"['a.json','b.json']\"" if "," in str(file) else ""
+        raise InputError(f"{what} {file}: no such file{listed}")
+    try:
+        content = ConfigParser.load_config_file(file)
+    except Exception as error:  # the readers of JSON and YAML have their own kinds
+        why = " ".join(str(error).split())
+        raise InputError(f"{what} {file}: no JSON or YAML that can be read ({why})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{what} {file}: expected an object with the bundle's values, got {type(content).__name__}")
+    return content
 
 
 def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
@@ -74,16 +116,7 @@ def merged_config(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     from monai.bundle import ConfigParser
 
     for file in files:
-        if not Path(file).is_file():
-            raise InputError(f"bundle {file}: no such file")
-        try:
-            content = ConfigParser.load_config_file(file)
-        except Exception as error:  # the readers of JSON and YAML have their own kinds
-            raise InputError(f"bundle {file}: no JSON or YAML that can be read ({error})") from error
-        if not isinstance(content, dict):
-            raise InputError(
-                f"bundle {file}: expected an object with the bundle's values, got {type(content).__name__}"
-            )
+        load_config(file)
     merged: dict[str, Any] = ConfigParser.load_config_files([str(file) for file in files])
     return merged
 
@@ -126,8 +159,7 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any], known: Co
             raise InputError(f"--{name}: a value is missing")
         if value in ("None", "null"):
             raise InputError(f"--{name} {value} would be ignored; to say none, write --{name} '$None'")
-        if "#" in value and not value.startswith(("$", "@", "%")):
-            raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
+        check_value(name, value)
         if name in overrides:
             raise InputError(f"--{name}: given twice ({overrides[name]} and {value}); expected once")
         overrides[name] = value
@@ -162,10 +194,29 @@ def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ())
             node = node[int(part)]
 
 
+def check_value(name: str, value: Any) -> None:
+    """Refuse a text that MONAI would rewrite.
+
+    Raises:
+        InputError: there is a ``#`` in it.
+    """
+    if isinstance(value, str) and "#" in value and not value.startswith(("$", "@", "%")):
+        raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
+
+
 def help_text(config: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> str:
     """The options of a bundle, one a line, with their defaults."""
-    lines = [str(config.get("description", "")), "", "knobs (--name value):"]
-    lines += [f"  --{name:<22} {info.help} [{default_of(name, config)}]" for name, info in known.items()]
+    width = max(60, shutil.get_terminal_size().columns)
+    lines = [textwrap.fill(str(config.get("description", "")), width), "", "knobs (--name value):"]
+    for name, info in known.items():
+        lines += textwrap.wrap(
+            f"{info.help} [{default_of(name, config)}]",
+            width,
+            initial_indent=f"  --{name:<22} ",
+            subsequent_indent=" " * 27,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return "\n".join(lines)
 
 
@@ -189,13 +240,12 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
         InputError: what :func:`check_command_line` refuses.
     """
     argv = sys.argv if argv is None else argv
+    shorten_errors(argv)
     if not started_by_bundle_run(argv):
         return {}
-    shorten_errors(argv)
-    files, arguments = config_files(argv), _args_file(argv)
-    if not files:
-        named = arguments.get("config_file") or []
-        files = [str(name) for name in ([named] if isinstance(named, str) else named)]
+    arguments = arguments_of(argv)
+    if not (files := config_files(argv)):
+        raise InputError("no bundle named: --config_file names it")
     config = merged_config(files)
     if "--help" in argv or "-h" in argv:
         print(help_text(config, known))
@@ -203,71 +253,15 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
     tracking = "mlflow" in (argument(argv, "tracking"), arguments.get("tracking"))
     if tracking and importlib.util.find_spec("mlflow") is None:
         raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
-    for name in arguments:
+    for name, value in arguments.items():
         if name not in RUN_ARGUMENTS:
             check_key(name, config, known)
+            check_value(name, value)
     return check_command_line(argv, config, known)
 
 
 def shorten_errors(argv: Sequence[str] | None = None) -> None:
-    """From here on, a process that ``monai.bundle run`` started shows errors in two lines."""
-    if started_by_bundle_run(argv):
+    """From here on, a process that ``monai.bundle`` started shows errors in two lines."""
+    if started_by_bundle(argv):
         sys.excepthook = show_error
         logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own
-
-
-def _args_file(argv: Sequence[str]) -> dict[str, Any]:
-    """What ``--args_file`` holds; MONAI has read it before, so that it can be read."""
-    name = argument(argv, "args_file") or argument(argv, "args-file")
-    return merged_config([name]) if name else {}
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """The InputError in a chain of exceptions, else the one that started the chain."""
-    seen = set()
-    current: BaseException | None = error
-    last = error
-    while current is not None and id(current) not in seen:
-        if isinstance(current, InputError):
-            return current
-        seen.add(id(current))
-        last = current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return last
-
-
-def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Two lines instead of a hundred: what is wrong, and where the whole trace is."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(f"stopped{'; ' if _hint else ''}{_hint}", file=sys.stderr)
-        raise SystemExit(STOPPED)  # a hook may: Python's own status for Ctrl-C depends on how it was started
-    log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
-    cause = root_cause(error)
-    message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
-    rank = os.environ.get("RANK", "0")
-    if rank != "0":
-        time.sleep(SECONDS_BEHIND)
-        message = f"(process {rank}) {message}"
-    sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
-    if log:
-        print(f"full trace: {log}", file=sys.stderr)
-
-
-def _keep_trace(text: str) -> str:
-    """Write a trace to the run's log, else to a file of its own; gives its name, empty where nothing can be written."""
-    logs = [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
-    try:
-        if logs:
-            with Path(logs[-1]).open("a", encoding="utf-8") as file:
-                file.write(text)
-            return logs[-1]
-    except OSError:
-        pass  # the disk is full: perhaps another one is not
-    try:
-        handle, log = tempfile.mkstemp(prefix="segxfer3d-error-", suffix=".log", text=True)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError:
-        return ""
-    return log

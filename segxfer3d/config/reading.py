@@ -8,12 +8,13 @@ through the resolver that does it. So the door is the same for ``python -m monai
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from segxfer3d.config import command_line
 from segxfer3d.config.options import Group, OptionInfo, Options, infos
+from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError, closest
 
 # what stands at the top of a bundle for MONAI's sake; the ids of its properties come from MONAI itself
@@ -35,12 +36,15 @@ def read(job: str, *groups: type[Group]) -> Options:
             bundle refers to; an option that the bundle lacks; values that are not allowed. All of one kind at once.
         RuntimeError: no bundle is being built.
     """
-    resolver = _resolver()
+    if (resolver := _resolver()) is None:
+        raise RuntimeError("options are read by a bundle only; in Python, call the group itself: Training(lr=..., ...)")
     bundle = resolver.items[""].get_config()  # as written, overrides applied, nothing resolved
     known = {name: info for group in groups for name, info in infos(group).items()}
-    typed = command_line.start(known)
+    outermost = _resolver(other_than=resolver) is None  # the command line is not meant for a bundle inside another
+    typed = command_line.start(known) if outermost else {}
+    written = written_texts(command_line.files_of_run()) if outermost else {}
     _refuse_unread(bundle, known)
-    values = {name: _as_typed(info, resolver.get_resolved_content(name), typed) for name, info in known.items()}
+    values = {name: as_meant(info, resolver.get_resolved_content(name), typed, written) for name, info in known.items()}
     filled, problems = [], []
     for group in groups:
         try:
@@ -52,39 +56,59 @@ def read(job: str, *groups: type[Group]) -> Options:
     return Options(job, filled, typed)
 
 
-def _resolver() -> Any:
+def _resolver(other_than: Any = None) -> Any:
     """The resolver that builds the component from which this is called: the innermost, where a bundle runs another."""
     from monai.bundle import ReferenceResolver
 
     frame = sys._getframe(1)
     while frame is not None:
-        if isinstance(resolver := frame.f_locals.get("self"), ReferenceResolver):
+        if isinstance(resolver := frame.f_locals.get("self"), ReferenceResolver) and resolver is not other_than:
             return resolver
         frame = frame.f_back  # type: ignore[assignment]
-    raise RuntimeError("options are read by a bundle only; in Python, call the group itself: Training(lr=..., ...)")
+    return None
 
 
 def _refuse_unread(bundle: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> None:
-    """Refuse top-level values that nothing reads, and options that are not there."""
+    """Refuse top-level values, and values of sections, that nothing reads, and options that are not there."""
     aliases = {name for name, value in bundle.items() if isinstance(value, str) and value.startswith("@")}
-    names = set(bundle) - set(known) - set(_references(bundle)) - aliases - _names_of_monai() - {"options"}
+    references = set(_references(bundle))
+    read = {reference.split("::")[0] for reference in references} | _names_of_monai()
     problems = []
-    for name in sorted(names):
+    for name in sorted(set(bundle) - set(known) - read - aliases - {"options"}):
         near = closest(name, sorted(known))
         hint = f"; did you mean --{near}?" if near else "; --help lists the knobs"
         problems.append(f"--{name}: no such knob in this bundle, nothing in it reads the value{hint}")
+    problems += [
+        f"--{name}: nothing in this bundle reads the value" for name in _unread_in_sections(bundle, references)
+    ]
     problems += [f"{name}: the bundle has no such value, and its job needs it" for name in known if name not in bundle]
     if problems:
         raise InputError("; ".join(problems))
 
 
+def _unread_in_sections(bundle: Mapping[str, Any], references: Collection[str]) -> Iterator[str]:
+    """``section::name`` of the plain values that nothing refers to, in sections that nobody takes whole.
+
+    Components, lists and expressions are passed over: an overlay may put others in their places.
+    """
+    for section, content in bundle.items():
+        if section == "_meta_" or section in references or not isinstance(content, Mapping) or "_target_" in content:
+            continue
+        for name, value in content.items():
+            path = f"{section}::{name}"
+            inside = any(reference == path or reference.startswith(f"{path}::") for reference in references)
+            passed = isinstance(value, list) or (isinstance(value, Mapping) and "_target_" in value)
+            passed = passed or (isinstance(value, str) and value.startswith(("$", "@", "%")))
+            if not (inside or passed or name.startswith("_") or path in _properties_of_monai()):
+                yield path
+
+
 def _references(content: Any) -> Iterator[str]:
-    """The top-level names that anything in a bundle refers to."""
+    """What anything in a bundle refers to: ``name`` or ``section::name``."""
     from monai.bundle import ReferenceResolver
 
     if isinstance(content, str):
-        for name in ReferenceResolver.match_refs_pattern(content):
-            yield name.split(ReferenceResolver.sep)[0]
+        yield from ReferenceResolver.match_refs_pattern(content)
     elif isinstance(content, Mapping):
         for inner in content.values():
             yield from _references(inner)
@@ -94,27 +118,24 @@ def _references(content: Any) -> Iterator[str]:
 
 
 @cache
+def _properties_of_monai() -> frozenset[str]:
+    """The ids of the properties that MONAI asks a bundle for, such as ``train::dataset``."""
+    from monai.bundle import properties
+
+    tables = (properties.TrainProperties, properties.InferProperties, properties.MetaProperties)
+    return frozenset(entry[properties.BundlePropertyConfig.ID] for table in tables for entry in table.values())
+
+
+@cache
 def _names_of_monai() -> frozenset[str]:
     """What MONAI looks for at the top of a bundle: its properties, and its settings of tracking.
 
     An option may have the name of a property too (``lr``, ``device``); it is no reason to let it through unread where a
     job does not take it.
     """
-    from monai.bundle import properties
     from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
     from segxfer3d.config.options import load_table
 
-    tables = (properties.TrainProperties, properties.InferProperties, properties.MetaProperties)
-    ids = {entry[properties.BundlePropertyConfig.ID].split("::")[0] for table in tables for entry in table.values()}
+    ids = {name.split("::")[0] for name in _properties_of_monai()}
     return frozenset({*_OF_MONAI, *DEFAULT_MLFLOW_SETTINGS["configs"], *(ids - set(load_table()))})
-
-
-def _as_typed(info: OptionInfo, value: Any, typed: Mapping[str, str]) -> Any:
-    """``value``; where a text is meant and the shell's parser made a number of it, the text as it was typed."""
-    if info.type != "str" or isinstance(value, str) or info.name not in typed:
-        return value
-    from fire.parser import DefaultParseValue
-
-    text = typed[info.name]
-    return text if DefaultParseValue(text) == value else value

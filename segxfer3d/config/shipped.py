@@ -40,6 +40,8 @@ def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:
             if (folder / candidate).is_file():
                 return folder / candidate
     known = bundle_names()
+    if "," in name:
+        raise InputError(f"bundle {name}: no such file; several stand one behind the other, without commas")
     near = closest(path.stem, known)
     hint = f"did you mean {near}?" if near else f"expected a path, or one of {', '.join(known)}"
     raise InputError(f"bundle {name}: no such file; {hint}")

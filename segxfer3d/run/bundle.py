@@ -9,8 +9,10 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
-from segxfer3d.config import command_line
+from segxfer3d.config import command_line, short_errors
+from segxfer3d.config.options import load_table
 from segxfer3d.config.shipped import find_bundle
+from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError
 from segxfer3d.run.folder import open_runs
 
@@ -35,19 +37,22 @@ def run_bundle(
     names = [config_file] if isinstance(config_file, (str, Path)) else config_file
     files = [str(find_bundle(str(name), beside=tuple(beside))) for name in names]
     config = command_line.merged_config(files)
-    for name in overrides:
+    for name, value in overrides.items():
         command_line.check_key(name, config)
+        command_line.check_value(name, value)
+    written, table = written_texts(files), load_table()
+    meant = {name: as_meant(table[name], config[name], {}, written) for name in written if name in table}
     outer = open_runs()
     _folders.append(Path(files[0]).parent)
     try:
         workflow = ConfigWorkflow(
-            config_file=files, workflow_type=None, logging_file=False, tracking=tracking, **overrides
+            config_file=files, workflow_type=None, logging_file=False, tracking=tracking, **(meant | overrides)
         )
         workflow.initialize()
         workflow.run()
         workflow.finalize()
     except Exception as error:
-        cause = command_line.root_cause(error)
+        cause = short_errors.root_cause(error)
         if isinstance(cause, InputError) and cause is not error:
             raise cause from error
         raise

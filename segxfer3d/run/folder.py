@@ -18,7 +18,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from segxfer3d import files
-from segxfer3d.config import command_line
+from segxfer3d.config import short_errors
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
@@ -191,7 +191,7 @@ class RunFolder:
             for name, content in self._records.items():
                 self.write_json(f"{name}.json", content)
             if self.can_resume:
-                command_line.set_hint(f"--output_dir {self.path} --resume True goes on from the last training state")
+                short_errors.set_hint(f"--output_dir {self.path} --resume True goes on from the last training state")
         self.say(f"{self.job}: writing to {self.path}")
 
     def description(self) -> dict[str, Any]:
@@ -256,4 +256,4 @@ class RunFolder:
             _open.remove(self)
         for key in [key for key, folder in _chosen.items() if Path(folder) == self.path]:
             del _chosen[key]
-        command_line.set_hint("")
+        short_errors.set_hint("")

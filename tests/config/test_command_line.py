@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segxfer3d.config import command_line as guard
+from segxfer3d.config import short_errors
 from segxfer3d.run.bundle import run_bundle
 from tests.jobs.test_bad_volumes import BUNDLES, TINY, cut, image, pytestmark, write_dataset
 from tests.run.test_processes import LIMIT
@@ -97,5 +97,5 @@ def test_ctrl_c_then_a_full_disk_then_space(tmp_path):
 
 def test_stopped_text_without_a_run(capsys):
     with pytest.raises(SystemExit, match="130"):
-        guard.show_error(KeyboardInterrupt, KeyboardInterrupt(), None)
+        short_errors.show_error(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "stopped\n"

@@ -3,6 +3,7 @@
 import pytest
 
 from segxfer3d.config import command_line as guard
+from segxfer3d.config import short_errors
 from segxfer3d.errors import InputError
 
 TRAIN = {"trainer": {"_target_": "X", "max_epochs": 3}}
@@ -46,4 +47,4 @@ def test_quiet_when_not_started_by_run():
 def test_root_cause_prefers_input_errors():
     error = RuntimeError("instantiating")
     error.__cause__ = InputError("the file")
-    assert str(guard.root_cause(error)) == "the file"
+    assert str(short_errors.root_cause(error)) == "the file"
