@@ -159,19 +159,19 @@ def few_of_all(
     """Train on a few of all images, evaluate on all the others: the paper's protocol for images.
 
     Unlike in :func:`by_patient`, the fraction is of the whole data set, and what it leaves is the test part. So the
-    test part depends on the fraction, unless ``test_fraction`` sets one apart. All numbers are of groups
+    test part depends on the fraction, unless ``test_fraction`` sets one apart. All numbers are of patients
     (``Case.patient``), which are single images unless the data set knows better. For one seed the training part of a
     smaller fraction is part of a larger's. The same whatever the order of the files.
 
     Args:
         cases: of one data set.
-        pretrain_fraction: of all groups, set apart before anything else, rounded half up, at least one; for
+        pretrain_fraction: of all patients, set apart before anything else, rounded half up, at least one; for
             fine-tuning all else is of the others. 0 sets none apart: pretraining takes all images.
         validation_fraction: of the training side, rounded half up, at least one; not trained on and not tested on. For
             pretraining: of what pretrains.
         test_fraction: of the others, to test on; then images that are neither labeled nor among these are not used.
         split_seed: of what is set apart; what validates pretraining is drawn by ``split_seed`` + 1.
-        label_fraction: of the groups, to train on, counted by :func:`~segxfer3d.data.split_draws.labeled_count`; or
+        label_fraction: of the patients, to train on, counted by :func:`~segxfer3d.data.split_draws.labeled_count`; or
         label_count: their number. Neither: with ``official`` the whole official training part, else an error.
         seed: of that draw.
         labels: False for pretraining: ``pretrain`` trains and ``validation`` validates, the other parts are empty.

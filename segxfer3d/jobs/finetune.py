@@ -57,7 +57,7 @@ class FinetuningData:
 
     @property
     def test_patients(self) -> set[str]:
-        """The patients (of images: the groups) of the test part."""
+        """The patients (of images: the scenes, or single images) of the test part."""
         return {case.patient for case in self.source.split.test}
 
     @property
