@@ -21,6 +21,8 @@ from segxfer3d.config.bases import BASES, COMMON, DIMENSIONS
 from segxfer3d.config.bundles import Recipe, as_json, compose
 from segxfer3d.config.command_line import default_of
 from segxfer3d.config.options import SHIPPED_TABLE, Group, OptionInfo, as_table, infos
+from segxfer3d.data.case import NOUNS
+from segxfer3d.data.layouts import layouts
 from segxfer3d.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -78,11 +80,21 @@ def contents() -> dict[Path, str]:
     groups = {name: groups_of(recipe) for name, recipe in known.items()}
     texts = {ROOT / "bundles" / f"{name}.json": as_json(bundle) for name, bundle in bundles.items()}
     table = as_table(dict.fromkeys(group for inner in groups.values() for group in inner))
+    table["dataset"]["help"] = help_of_dataset()
     texts[ROOT / "bundles" / SHIPPED_TABLE] = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
     index = "".join(f"- [{name}](#{name})\n" for name in bundles)
     sections = [section(name, bundles[name], groups[name]) for name in bundles]
     texts[ROOT / "docs" / "knobs.md"] = "\n".join([HEAD, index, *sections])
     return texts
+
+
+def help_of_dataset() -> str:
+    """What the option ``dataset`` means, with all layouts; its group stands below them and knows none."""
+    names = {
+        dims: ", ".join(name for name, layout in layouts().items() if dims in layout.DIMS) for dims in sorted(NOUNS)
+    }
+    kinds = "; ".join(f"{NOUNS[dims]}: {listed}" for dims, listed in names.items())
+    return f"layout of dataset_dir ({kinds}); nothing: the one that fits"
 
 
 def section(name: str, bundle: Mapping[str, Any], groups: Sequence[type[Group]]) -> str:
@@ -92,7 +104,8 @@ def section(name: str, bundle: Mapping[str, Any], groups: Sequence[type[Group]])
     known: dict[str, OptionInfo] = {option: info for group in groups for option, info in infos(group).items()}
     for option, info in known.items():
         default = default_of(option, bundle)
-        cells = (f"`{option}`", default if default == "none" else f"`{default}`", info.expected, info.help)
+        meaning = help_of_dataset() if option == "dataset" else info.help
+        cells = (f"`{option}`", default if default == "none" else f"`{default}`", info.expected, meaning)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config.options import OptionInfo
+from segxfer3d.config.options import OptionInfo, load_table
 from segxfer3d.config.short_errors import show_error
 from segxfer3d.errors import InputError, closest
 
@@ -205,12 +205,13 @@ def check_value(name: str, value: Any) -> None:
 
 
 def help_text(config: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> str:
-    """The options of a bundle, one a line, with their defaults."""
+    """The options of a bundle with their defaults; of those that are shipped, as ``options.json`` says."""
+    shipped = load_table()
     width = max(60, shutil.get_terminal_size().columns)
     lines = [textwrap.fill(str(config.get("description", "")), width), "", "knobs (--name value):"]
     for name, info in known.items():
         lines += textwrap.wrap(
-            f"{info.help} [{default_of(name, config)}]",
+            f"{shipped.get(name, info).help} [{default_of(name, config)}]",
             width,
             initial_indent=f"  --{name:<22} ",
             subsequent_indent=" " * 27,

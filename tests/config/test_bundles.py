@@ -34,6 +34,20 @@ def test_files_are_what_the_recipes_say(capsys):
     assert write_bundles.main(["--check"]) == 0, capsys.readouterr().err
 
 
+def test_a_stale_page_is_noticed_and_written_anew(tmp_path, monkeypatch, capsys):
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(write_bundles, "ROOT", tmp_path)
+    assert write_bundles.main(["--check"]) == 1
+    assert write_bundles.main([]) == 0
+    assert write_bundles.main(["--check"]) == 0
+    page = tmp_path / "docs" / "knobs.md"
+    page.write_text(page.read_text(encoding="utf-8") + "more", encoding="utf-8")
+    capsys.readouterr()
+    assert write_bundles.main(["--check"]) == 1
+    assert capsys.readouterr().err == "not up to date: docs/knobs.md; run python scripts/write_bundles.py\n"
+
+
 def test_every_bundle_is_there():
     assert set(NAMES) <= set(write_bundles.recipes())
 

@@ -97,6 +97,8 @@ def test_the_table_in_json_says_what_the_groups_say():
     for group in GROUPS:
         for name, info in infos(group).items():
             read = dataclasses.replace(table[name], default=info.default)
+            if name == "dataset":  # names the layouts too, which its group does not know; see the layouts' contract
+                read = dataclasses.replace(read, help=info.help)
             assert read == info, name
 
 

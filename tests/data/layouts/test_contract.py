@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segxfer3d.config.options import load_table
 from segxfer3d.data import layouts as package
 from segxfer3d.data.case import CaseSet
 from segxfer3d.data.layouts import Request, find_cases, layouts
@@ -69,6 +70,11 @@ def test_the_other_kind_of_data_is_refused(tmp_path, name):
     message = f"dataset {name}: a data set of {kinds[dims]}; this bundle takes {kinds[5 - dims]}: use .*json"
     with pytest.raises(InputError, match=message):
         find_cases(tmp_path, Request(layout=name, dims=5 - dims))
+
+
+def test_the_help_of_the_option_dataset_names_every_layout():
+    words = re.findall(r"\w+", load_table()["dataset"].help)
+    assert [name for name in NAMES if name not in words] == []
 
 
 def test_every_layout_has_its_tests():
