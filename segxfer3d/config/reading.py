@@ -70,9 +70,13 @@ def _resolver(other_than: Any = None) -> Any:
 
 def _refuse_unread(bundle: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> None:
     """Refuse top-level values, and values of sections, that nothing reads, and options that are not there."""
-    aliases = {name for name, value in bundle.items() if isinstance(value, str) and value.startswith("@")}
+    # a property of MONAI that follows an option ("@input"), or is a component or an expression of the bundle
+    texts = {name: value for name, value in bundle.items() if isinstance(value, str)}
+    ids = {name.split("::")[0] for name in _properties_of_monai()}
+    aliases = {name for name, value in texts.items() if value.startswith("@") and name in ids}
+    plain = {name for name in ids if not isinstance(bundle.get(name), (Mapping, list, str))}
     references = set(_references(bundle))
-    read = {reference.split("::")[0] for reference in references} | _names_of_monai()
+    read = {reference.split("::")[0] for reference in references} | (_names_of_monai() - plain)
     problems = []
     for name in sorted(set(bundle) - set(known) - read - aliases - {"options"}):
         near = closest(name, sorted(known))

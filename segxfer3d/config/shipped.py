@@ -33,8 +33,9 @@ def find_bundle(name: str, *, beside: tuple[Path, ...] = ()) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    bare = path.name
-    names = [bare] if path.suffix in ENDINGS else [bare + ending for ending in ENDINGS]
+    # a path with a folder in it is a path; only bundles/NAME.json stands for the bundle of that name wherever it is
+    endings = [""] if path.suffix in ENDINGS else list(ENDINGS)
+    names = [path.name + ending for ending in endings] if str(path.parent) in (".", "bundles") else []
     for folder in (*beside, shipped_folder()):
         for candidate in names:
             if (folder / candidate).is_file():

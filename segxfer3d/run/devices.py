@@ -12,6 +12,7 @@ import monai
 import numpy as np
 import torch
 
+from segxfer3d.config import command_line
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
@@ -32,6 +33,9 @@ class Place:
     """
 
     def __init__(self, options: Options) -> None:
+        if not isinstance(options, Options):
+            command_line.shorten_errors()
+            raise InputError(f"options: expected what the bundle reads (reading.read), got {options!r}")
         processes.join()
         self.rank = idist.get_rank()
         self.world_size = idist.get_world_size()

@@ -129,6 +129,12 @@ def test_every_door_refuses_what_nothing_reads(door, name, message):
     assert len(SEEN) == count
 
 
+def test_every_door_refuses_an_alias_that_nobody_asks_for(door):
+    with pytest.raises((InputError, RuntimeError)) as caught:
+        door(overlapp="@overlap")
+    assert "--overlapp: no such knob in this bundle" in cause(caught.value)
+
+
 def test_bad_values_are_refused_by_every_door(door):
     with pytest.raises((InputError, RuntimeError)) as caught:
         door(overlap=1.5, amp=3)
