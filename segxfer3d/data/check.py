@@ -15,7 +15,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference, read_volume
 from segxfer3d.data.preprocessing.images import load_image
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
 
@@ -104,7 +104,7 @@ def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
     counts = Counter(case.category for case in cases)
     missing = [name for number, name in enumerate(case_set.categories) if not counts[number]]
     if missing and case_set.has_categories:
-        raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {', '.join(missing[:10])}")
+        raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {some(missing, 10, ', ')}")
 
 
 def _look(case: Case, case_set: CaseSet) -> _Look | str:

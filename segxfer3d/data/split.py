@@ -17,7 +17,7 @@ from segxfer3d.data.split_draws import (
     patients_of,
     take_labels,
 )
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 PARTS = ("pretrain", "train", "validation", "test")
 UNITS = ("patient", "case")
@@ -77,7 +77,7 @@ class Split:
             raise InputError(f"split: unit {unit!r}; expected {' or '.join(UNITS)}")
         if lost := sorted(listed - known[unit]):
             what = "no case of {} of its patients" if unit == "patient" else "{} of its cases are not there"
-            raise InputError(f"split: {what.format(len(lost))}: {', '.join(lost[:10])}")
+            raise InputError(f"split: {what.format(len(lost))}: {some(lost, 10, ', ')}")
         if unit == "patient":
             target = labeled_or_all(cases)
             parts = {part: cases_of(values[part], cases if part == "pretrain" else target) for part in PARTS}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from segxfer3d.data.case import Case
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 LUNA16_FOLDS = {"train": range(0, 5), "validation": range(5, 7), "test": range(7, 10)}
 
@@ -186,7 +186,7 @@ def official_parts(cases: Sequence[Case]) -> tuple[Cases, Cases]:
         if not part:
             raise InputError(f"the official split: no image of its {name} part; does the data set have such a split?")
     if shared := {c.patient for c in parts[0]} & {c.patient for c in parts[1]}:
-        raise InputError(f"the official split: images of one group in both parts: {', '.join(sorted(shared)[:10])}")
+        raise InputError(f"the official split: images of one group in both parts: {some(sorted(shared), 10, ', ')}")
     return parts[0], parts[1]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.volumes import FORMATS, volume_name
 from segxfer3d.data.layouts.listing import images_below, volumes_below
 from segxfer3d.errors import InputError, some
 
-KINDS = {2: "image", 3: "volume"}
 MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
 _EXPECTED = {
     2: f"an image ({', '.join(ENDINGS)}) or a folder of images",
@@ -50,10 +49,10 @@ def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[C
         if other:
             listed = some([file.name for file in other.values()], 3, ", ")
             raise InputError(
-                f"{_model(dims, checkpoint)}; the folder {target} holds {KINDS[5 - dims]}s only ({listed}); "
+                f"{_model(dims, checkpoint)}; the folder {target} holds {NOUNS[5 - dims]} only ({listed}); "
                 f"expected {_EXPECTED[dims]}"
             )
-        raise InputError(f"input {target}: no {KINDS[dims]}s in this folder")
+        raise InputError(f"input {target}: no {NOUNS[dims]} in this folder")
     return tuple(Case(name or target.name, file) for name, file in files.items())
 
 

@@ -28,7 +28,7 @@ from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import Row, components
-from segxfer3d.inference.inputs import KINDS, find_inputs, kinds_of, wrong_kind
+from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import probabilities_on_file, to_label_map
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.inference.write import write_mask, write_probability
@@ -156,7 +156,7 @@ class Model:
         if (kinds := kinds_of(path)) and self.dims not in kinds:
             raise wrong_kind(path, dims=self.dims, checkpoint=self.path)
         if not path.exists():
-            raise InputError(f"{path}: no such {KINDS[self.dims]}")
+            raise InputError(f"{path}: no such {'image' if self.dims == 2 else 'volume'}")
         return case
 
     def _prediction(self, item: Item, logits: Tensor) -> Prediction:
@@ -254,7 +254,14 @@ def load_model(
     patch_size = tuple(content["provenance"]["patch_size"])
     inferer: Inferer = NetworkForward(amp, channels_last)
     if preprocessing.dims == 3:
-        inferer = WindowInferer(patch_size, overlap, batch_size, amp, channels_last, progress)
+        inferer = WindowInferer(
+            patch_size,
+            overlap,
+            batch_size=batch_size,
+            amp=amp,
+            channels_last=channels_last,
+            progress=progress,
+        )
     return Model(
         network=network,
         preprocessing=preprocessing,

@@ -16,7 +16,7 @@ from segxfer3d.report.pretexts import noted
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
 from segxfer3d.study.states import DONE
 
-_KINDS = {"pretrain": "pretrain", "finetune": "finetune"}  # the last part of a job's name
+_KINDS = ("pretrain", "finetune")  # the last part of a job's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,9 @@ def _runs_below(folder: Path) -> list[Run]:
 def _described(run: Run) -> Run:
     """What a run was, from its own ``run.json``."""
     knobs = run.knobs
-    kind = _KINDS.get(run.job.rsplit("_", 1)[-1], run.job or "unknown")
+    kind = run.job.rsplit("_", 1)[-1]
+    if kind not in _KINDS:
+        kind = run.job or "unknown"
     data = str(knobs.get("dataset") or Path(str(knobs.get("dataset_dir") or "generated")).name)
     if knobs.get("target"):
         data += f", {knobs['target']}"

@@ -64,10 +64,10 @@ class ModelWriter:
             checkpoint.write_model(
                 path,
                 network.state_dict(),
-                network.definition,
-                self.preprocessing.as_dict(),
-                self.classes,
-                self.provenance,
+                network=network.definition,
+                preprocessing=self.preprocessing.as_dict(),
+                classes=self.classes,
+                provenance=self.provenance,
             )
         self.run.say(f"model: {path}")
         return path

@@ -16,7 +16,7 @@ from segxfer3d.errors import InputError
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
 _MODES = {1: "L", 3: "RGB"}
-KINDS = {
+MODE_WORDS = {
     "1": "a black-and-white image",
     "L": "a gray image",
     "LA": "a gray image with transparency",
@@ -68,7 +68,7 @@ def read_image(path: Path, channels: int = 3, *, official: bool = False) -> Read
     mode = image.mode
     if mode != _MODES[channels]:
         if not official:
-            kind = KINDS.get(mode, "an image of another kind")
+            kind = MODE_WORDS.get(mode, "an image of another kind")
             raise InputError(f"{path}: {kind} ({mode}); expected {_EXPECTED[channels]}")
         if "transparency" in image.info:
             image = image.convert("RGBA")

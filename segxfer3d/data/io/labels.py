@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segxfer3d.data.case import LabelRule
-from segxfer3d.data.io.images import KINDS, UInt8, open_image
+from segxfer3d.data.io.images import MODE_WORDS, UInt8, open_image
 from segxfer3d.errors import InputError
 
 SHAPE_TOLERANCE = 0.02  # by which the aspect ratio of a mask that is resized may differ from its image's
@@ -57,7 +57,7 @@ def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: 
     if mask.mode == "RGB":
         mask = mask.getchannel(0)
     if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
-        kind = KINDS.get(mask.mode, "an image of another kind")
+        kind = MODE_WORDS.get(mask.mode, "an image of another kind")
         raise InputError(f"{path}: {kind} ({mask.mode}) as a mask; expected a gray or paletted file")
     if lossy:
         if rule.threshold is None:
