@@ -47,6 +47,6 @@ def test_real_horses(real_data):
     report = check(found, progress=False)
     assert report.good == found.cases
     assert report.empty_labels == []
-    dataset = HeldImages(found, 64, found.cases[:40], progress=False)
+    dataset = HeldImages(found, 64, cases=found.cases[:40], progress=False)
     shares = [dataset[i]["label"].float().mean().item() for i in range(40)]
     assert 0.1 < np.mean(shares) < 0.35
