@@ -176,7 +176,8 @@ def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ())
     if isinstance(alias, str) and alias.startswith("@") and alias[1:] in (known or config):
         raise InputError(f"--{name}: this bundle takes --{alias[1:]} instead")
     parts = name.replace("#", "::").split("::")
-    if len(parts) == 1 and name not in config:
+    component = isinstance(config.get(name), Mapping) and "_target_" in config[name]
+    if len(parts) == 1 and (name not in config or (component and name in load_table())):
         near = closest(name, sorted(known) or config)
         hint = f"did you mean --{near}?" if near else "--help lists the knobs"
         dotted = f" (write nested keys with ::, as in --{name.replace('.', '::')})" if "." in name else ""

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from segxfer3d.config import command_line
-from segxfer3d.config.options import Group, OptionInfo, Options, infos
+from segxfer3d.config.options import Group, OptionInfo, Options, infos, load_table
 from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError, closest
 
@@ -101,10 +101,16 @@ def _unread_in_sections(bundle: Mapping[str, Any], references: Collection[str]) 
         for name, value in content.items():
             path = f"{section}::{name}"
             inside = any(reference == path or reference.startswith(f"{path}::") for reference in references)
-            passed = isinstance(value, list) or (isinstance(value, Mapping) and "_target_" in value)
-            passed = passed or (isinstance(value, str) and value.startswith(("$", "@", "%")))
-            if not (inside or passed or name.startswith("_") or path in _properties_of_monai()):
+            passed = inside or name.startswith("_") or path in _properties_of_monai()
+            if not passed and not isinstance(value, list) and _is_plain(value):
                 yield path
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is what it says: no component, and nothing that MONAI evaluates."""
+    if isinstance(value, Mapping):
+        return "_target_" not in value
+    return not (isinstance(value, str) and value.startswith(("$", "@", "%")))
 
 
 def _references(content: Any) -> Iterator[str]:
@@ -138,8 +144,6 @@ def _names_of_monai() -> frozenset[str]:
     job does not take it.
     """
     from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
-
-    from segxfer3d.config.options import load_table
 
     ids = {name.split("::")[0] for name in _properties_of_monai()}
     return frozenset({*_OF_MONAI, *DEFAULT_MLFLOW_SETTINGS["configs"], *(ids - set(load_table()))})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
+from segxfer3d.data.case import Case
 from segxfer3d.data.check import check
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import columns_of
@@ -12,36 +15,46 @@ from segxfer3d.inference.model import Model, write_prediction
 from segxfer3d.run.folder import RunFolder
 
 
-class Segmenter:
-    """Writes a mask for every input, and ``components.csv``.
+def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, ...]:
+    """The volumes or images of the option ``input`` that can be read.
 
     Args:
         options: of the job.
-        run: where they are written.
-        model: to use.
+        run: told what is left out.
+        model: that will see them.
 
     Raises:
         InputError: nothing to segment, files of the other kind than the model's, or files that cannot be used (all at
             once); or several processes.
     """
+    if run.place.world_size > 1:
+        raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
+    inference = options[groups.Inference]
+    run.record("transfer", model.transfer.as_dict())
+    report = check(
+        model.inputs(inference.input), skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress
+    )
+    run.record("data_check", report.as_dict())
+    for name, why in report.bad.items():
+        run.say(f"left out: {name} ({why})")
+    return tuple(report.good)
 
-    def __init__(self, options: Options, run: RunFolder, model: Model) -> None:
-        if run.place.world_size > 1:
-            raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
+
+class Segmenter:
+    """Writes a mask for every case, and ``components.csv``.
+
+    Args:
+        options: of the job.
+        run: where they are written.
+        model: to use.
+        cases: volumes or images of the model's kind.
+    """
+
+    def __init__(self, options: Options, run: RunFolder, *, model: Model, cases: Sequence[Case]) -> None:
         self.run_folder = run
         self.model = model
+        self.cases = cases
         self.probabilities = options[groups.Inference].probabilities
-        run.record("transfer", model.transfer.as_dict())
-        case_set = model.inputs(options[groups.Inference].input)
-        report = check(
-            case_set,
-            skip_bad=options[groups.Inference].skip_bad_cases,
-            progress=options[groups.Run].progress,
-        )
-        run.record("data_check", report.as_dict())
-        for name, why in report.bad.items():
-            run.say(f"left out: {name} ({why})")
-        self.cases = report.good
 
     def run(self) -> None:
         """Segment every input in turn; a mask that is written stays, whatever happens to the next."""
@@ -76,10 +89,15 @@ RECIPE = Recipe(
         },
         "network_def": "$@model.network",
         "inferer": "$@model.inferer",
-        "segmenter": {
-            "_target_": "segxfer3d.jobs.infer.Segmenter",
+        "dataset": {
+            "_target_": "segxfer3d.jobs.infer.input_cases",
             "options": "@options", "run": "@run_folder", "model": "@model",
         },
+        "segmenter": {
+            "_target_": "segxfer3d.jobs.infer.Segmenter",
+            "options": "@options", "run": "@run_folder", "model": "@model", "cases": "@dataset",
+        },
+        "evaluator": "@segmenter",  # what MONAI asks a bundle of inference for, as it does for "dataset"
         "initialize": ["@options", "@run_folder", "@segmenter", "$@run_folder.begin()"],
         "run": ["$@segmenter.run()"],
     },
