@@ -13,7 +13,7 @@ from typing import Any
 
 import segxfer3d
 from segxfer3d.config.shipped import shipped_folder
-from segxfer3d.study.processes import FRESH, PYTHON, Process, Processes, WarmProcesses, started_from
+from segxfer3d.study.launching import FRESH, PYTHON, Process, Processes, WarmProcesses, started_from
 
 TINY: dict[str, Any] = {
     "init": "random", "pretrain_config": "", "device": "cpu", "width": 2, "patch_size": [16, 16, 8], "batch_size": 2,

@@ -63,7 +63,7 @@ def study_run(
     The same command goes on after a stop. Trials that failed are tried again.
     """
     from segxfer3d.study import grid, runner
-    from segxfer3d.study.processes import started_from
+    from segxfer3d.study.launching import started_from
     from segxfer3d.study.study_file import read_study
 
     plan = read_study(file, _parsed(settings))
@@ -153,7 +153,7 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     The same command goes on after a stop; with more --trials it goes further.
     """
     from segxfer3d.study import search_results, tuning
-    from segxfer3d.study.processes import started_from
+    from segxfer3d.study.launching import started_from
     from segxfer3d.study.search_file import read_search
 
     plan = read_search(file, _parsed(settings))

@@ -14,7 +14,7 @@ from typing import IO, Any
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.files import Lock, held
-from segxfer3d.study.processes import FRESH, PYTHON, LostError, Process, Processes, signal_group
+from segxfer3d.study.launching import FRESH, PYTHON, LostError, Process, Processes, signal_group
 from segxfer3d.study.slots import Slot
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, State, state_at_rest
 from segxfer3d.study.trials import TRIAL_FILE, Trial

@@ -16,7 +16,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.identity import code_version_of
-from segxfer3d.study.processes import FRESH, Processes
+from segxfer3d.study.launching import FRESH, Processes
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
 from segxfer3d.study.trials import Trial

@@ -24,7 +24,7 @@ from segxfer3d.files import Lock
 from segxfer3d.study import identity, runner
 from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.documents import nearest
-from segxfer3d.study.processes import FRESH, Processes
+from segxfer3d.study.launching import FRESH, Processes
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.search_results import Tried, sentence, write
 from segxfer3d.study.states import DONE, state_at_rest

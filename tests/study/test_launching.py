@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from segxfer3d.files import Lock, held
-from segxfer3d.study import processes
-from segxfer3d.study.processes import PYTHON, WarmProcesses, started_from
+from segxfer3d.study import launching
+from segxfer3d.study.launching import PYTHON, WarmProcesses, started_from
 from segxfer3d.study.runner import Resources, counts, run, study_lock
 from segxfer3d.study.states import states
 from tests.study.studies import ROOT, content, fake_module, plan, starts
@@ -20,7 +20,7 @@ from tests.study.studies import ROOT, content, fake_module, plan, starts
 RUNNER = """
 import json, sys
 from pathlib import Path
-from segxfer3d.study.processes import WarmProcesses
+from segxfer3d.study.launching import WarmProcesses
 from segxfer3d.study.runner import Resources, run, study_lock
 from tests.study.studies import fake_module, plan
 folder = Path(sys.argv[1])
@@ -60,7 +60,7 @@ def test_a_child_finds_what_a_new_process_finds(modules, tmp_path):
     (modules / "look.py").write_text(LOOK)
     found = []
     with WarmProcesses(["json"]) as warm:
-        for way in (warm, processes.FRESH):
+        for way in (warm, launching.FRESH):
             code, text = ended(way, tmp_path, "look", "--a", "b c", CUDA_VISIBLE_DEVICES="7")
             assert code == 0, text
             found.append(json.loads(text))
@@ -83,7 +83,7 @@ def test_a_child_finds_what_a_new_process_finds(modules, tmp_path):
 def test_ends_are_those_of_a_new_process(modules, tmp_path, code, status):
     (modules / "end.py").write_text(code)
     with WarmProcesses([]) as warm:
-        mine, its = (ended(way, tmp_path, "end") for way in (warm, processes.FRESH))
+        mine, its = (ended(way, tmp_path, "end") for way in (warm, launching.FRESH))
     assert mine[0] == its[0] == status
     assert mine[1].splitlines()[-1:] == its[1].splitlines()[-1:]
 
@@ -199,7 +199,7 @@ def test_the_worker_imports_what_the_bundles_of_a_study_run():
         )
         assert warm.worker is None  # nothing is started before it is needed
     with started_from([bundle], fresh=True) as fresh:
-        assert fresh is processes.FRESH
+        assert fresh is launching.FRESH
 
 
 @pytest.mark.slow
