@@ -39,9 +39,9 @@ def views(_: argparse.Namespace) -> dict[str, float]:
             return view, corrupt_views(view.image)
 
         def one_by_one(pixels: np.ndarray = pixels, side: int = side) -> Any:
-            made = [slow_views.view(image, side) for image in pixels]
-            corrupted = [slow_views.corrupt(image) for image, _ in made]
-            parts = [*zip(*made, strict=True), *zip(*corrupted, strict=True)]
+            drawn = [slow_views.view(image, side) for image in pixels]
+            corrupted = [slow_views.corrupt(image) for image, _ in drawn]
+            parts = [*zip(*drawn, strict=True), *zip(*corrupted, strict=True)]
             return [torch.from_numpy(np.stack(part)) for part in parts]
 
         seconds = median_seconds(whole, one_by_one, repeats=21 if side == 64 else 5)

@@ -96,7 +96,7 @@ def prepare_luna16(
         try:
             paths = readings.get(case.name, [])
             if len(paths) != 1:
-                raise InputError(_why_not_one(paths, damaged, Path(xml_dir)))
+                raise InputError(_why_no_reading(paths, damaged, Path(xml_dir)))
             _prepare_patient(case, paths[0], output, cube_size, min_readers)
         except InputError as error:
             bad[case.name] = str(error)
@@ -104,7 +104,7 @@ def prepare_luna16(
     return Nodules(output, patients, nodules, bad)
 
 
-def _why_not_one(paths: Sequence[Path], damaged: Mapping[Path, str], xml_dir: Path) -> str:
+def _why_no_reading(paths: Sequence[Path], damaged: Mapping[Path, str], xml_dir: Path) -> str:
     if paths:
         return f"different annotation files of one series: {some(paths)}"
     why = f"no annotations of this series in {xml_dir}"

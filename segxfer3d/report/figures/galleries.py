@@ -1,7 +1,7 @@
 """Pictures of cases: data sets with their masks, reconstructions, and the masks of every initialization side by side.
 
-What images and label maps are, :mod:`~.panels` says. Of a volume one slice is drawn, as radiologists
-expect it (:mod:`~segxfer3d.evaluation.slices`); every figure says so, and marks left and right.
+What images and label maps are, :mod:`~segxfer3d.report.figures.panels` says. Of a volume one slice is drawn, as
+radiologists expect it (:mod:`~segxfer3d.evaluation.slices`); every figure says so, and marks left and right.
 """
 
 from __future__ import annotations
