@@ -6,6 +6,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +33,9 @@ def run(words: tuple[str, ...]) -> None:
     if not files:
         click.echo(_usage())
         return
+    if "--help" in options or "-h" in options:
+        click.echo(_help(files))
+        return
     from segxfer3d.config import command_line, short_errors
 
     # MONAI reads them before anything of this package runs, and its errors are long
@@ -54,6 +58,25 @@ def _usage() -> str:
 
     known = "\n".join(f"  {name}" for name in bundle_names())
     return f"segxfer3d run NAME [OVERLAY...] [--KNOB VALUE...]\n\nNAME is the path of a bundle, or one of\n{known}"
+
+
+def _help(files: Sequence[Path]) -> str:
+    """What ``--help`` behind a bundle says, from the tables that come with the package: it imports neither torch nor
+    MONAI."""
+    from segxfer3d.config.command_line import help_text
+    from segxfer3d.config.options import load_table
+    from segxfer3d.study.documents import read_object
+
+    config: dict[str, Any] = {}
+    for file in files:
+        config |= read_object(file, "bundle")
+    table = load_table()
+    taken = [name for name, value in config.items() if name in table and not _is_alias_or_component(value)]
+    return help_text(config, {name: table[name] for name in taken})
+
+
+def _is_alias_or_component(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, str) and value.startswith("@"))
 
 
 def _files(names: Sequence[str], options: list[str]) -> list[Path]:

@@ -1,10 +1,14 @@
 """``segxfer3d run``: what MONAI would end with a long trace is said in a line before it starts."""
 
+import re
 import runpy
+import subprocess
 import sys
 
 import pytest
 
+from scripts import write_bundles
+from segxfer3d.config.options import infos
 from segxfer3d.config.shipped import bundle_names, shipped_folder
 from segxfer3d.errors import InputError
 from tests.cli.test_cli import call
@@ -46,6 +50,24 @@ def test_help_names_the_bundles(started):
     assert status == 0
     assert all(f"  {name}\n" in said for name in bundle_names())
     assert started == []
+
+
+@pytest.mark.parametrize("name", bundle_names())
+def test_help_behind_a_bundle_lists_its_knobs(started, name):
+    recipe = write_bundles.recipes()[name]
+    known = [option for group in write_bundles.groups_of(recipe) for option in infos(group)]
+    status, said = call("run", name, "--help")
+    assert status == 0
+    assert re.findall(r"^  --(\w+) ", said, re.MULTILINE) == known
+    assert max(map(len, said.splitlines())) <= 80
+    assert started == []
+
+
+def test_help_behind_a_bundle_imports_neither_torch_nor_monai():
+    code = "import sys; from segxfer3d.cli import cli; cli(['run', 'moco_pretrain', '--help'], standalone_mode=False); "
+    code += "print([m for m in ('torch', 'monai', 'numpy') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
