@@ -140,6 +140,18 @@ class CaseSet:
         return bool(self.cases) and all(case.category is not None for case in self.cases)
 
 
+def compiled_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression that finds a patient.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"patient_pattern {pattern!r}: not a regular expression ({error})") from error
+
+
 def patient_of(name: str, pattern: str = "") -> str:
     """Read the patient from a case's name.
 
@@ -155,10 +167,7 @@ def patient_of(name: str, pattern: str = "") -> str:
     if not pattern:
         match = _LIDC_PATIENT.search(name)
         return match.group() if match else name
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise InputError(f"patient_pattern {pattern!r}: not a regular expression ({error})") from error
+    match = compiled_pattern(pattern).search(name)
     patient = match and match.group(1 if match.re.groups else 0)
     if not patient:
         raise InputError(f"patient_pattern {pattern!r}: finds no patient in the file name {name!r}")

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from segxfer3d import files
 from segxfer3d.data.io.volumes import read_volume
-from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts import OtherKindError, Request, find_cases
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.errors import InputError
 
@@ -61,7 +61,10 @@ def write_case_list(
     Raises:
         InputError: no usable volumes there, none that is large enough, or the file cannot be written.
     """
-    case_set = find_cases(dataset_dir, Request(layout=dataset))
+    try:
+        case_set = find_cases(dataset_dir, Request(layout=dataset))
+    except OtherKindError as error:
+        raise InputError(f"{error.content}; a list is of volumes") from error
     training = [
         {"image": str(case.image.absolute()), "label": str(case.label.absolute()), "patient": case.patient}
         for case in tqdm(case_set.labeled, "sizes", leave=False, disable=not progress)

@@ -56,6 +56,12 @@ def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[C
     return tuple(Case(name or target.name, file) for name, file in files.items())
 
 
+def passed_over(path: str | Path, *, dims: int) -> tuple[Path, ...]:
+    """The files of the other kind that :func:`find_inputs` leaves out of a folder; none of a single file."""
+    target = Path(path)
+    return tuple(_below(target, 5 - dims).values()) if target.is_dir() else ()
+
+
 def kinds_of(path: Path) -> dict[int, str]:
     """Of a file or a DICOM folder: dimensions of what its name says that it holds, to the case's name."""
     kinds = {}

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
+from segxfer3d.inference.inputs import passed_over
 from segxfer3d.inference.model import Model, write_prediction
 from segxfer3d.run.folder import RunFolder
 
@@ -35,6 +36,9 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         model.inputs(inference.input), skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress
     )
     run.record("data_check", report.as_dict())
+    if others := passed_over(inference.input, dims=model.dims):
+        names = some([path.name for path in others], 3, ", ")
+        run.say(f"note: {len(others)} {NOUNS[5 - model.dims]} are passed over, which the model is not for ({names})")
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
     return tuple(report.good)

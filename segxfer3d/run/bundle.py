@@ -54,7 +54,7 @@ def run_bundle(
     except Exception as error:
         cause = short_errors.root_cause(error)
         if isinstance(cause, InputError) and cause is not error:
-            raise cause from error
+            raise InputError(str(cause)) from error  # a new one: that one is in the chain already
         raise
     finally:
         _folders.pop()

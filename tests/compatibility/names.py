@@ -70,7 +70,8 @@ def build() -> Path:
 def foreign_modules() -> list[str]:
     """Modules of the package that were imported from another build's folder."""
     loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "segxfer3d"}
-    return [name for name, module in loaded.items() if not Path(str(module.__file__)).resolve().is_relative_to(build())]
+    files = {name: getattr(module, "__file__", None) for name, module in loaded.items()}  # old names have none
+    return [name for name, file in files.items() if file and not Path(file).resolve().is_relative_to(build())]
 
 
 def _get(name: str) -> Any:

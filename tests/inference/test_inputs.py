@@ -6,7 +6,7 @@ import pytest
 
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.errors import InputError
-from segxfer3d.inference.inputs import find_inputs
+from segxfer3d.inference.inputs import find_inputs, passed_over
 from tests.data.image_files import noise, save
 
 
@@ -34,6 +34,9 @@ def test_a_file_or_everything_of_the_kind_below_a_folder(tmp_path):
     assert names(find_inputs(tmp_path, dims=3)) == {"scan": scan, "b_deep": deep}
     assert names(find_inputs(str(first), dims=2)) == {"a": first}
     assert names(find_inputs(tmp_path, dims=2)) == {"a": first, "b_c_d": second}
+    assert set(passed_over(tmp_path, dims=3)) == {first, second}
+    assert set(passed_over(tmp_path, dims=2)) == {scan, deep}
+    assert passed_over(scan, dims=3) == ()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

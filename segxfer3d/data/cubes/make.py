@@ -8,7 +8,7 @@ from pathlib import Path
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.cubes.write import StoreReport, write_store
-from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts import OtherKindError, Request, find_cases
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
@@ -83,7 +83,10 @@ def make_cube_store(
         InputError: no volumes, an argument that cannot be used, or see
             :func:`~segxfer3d.data.cubes.write.write_store`.
     """
-    case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
+    try:
+        case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
+    except OtherKindError as error:
+        raise InputError(f"{error.content}; cubes are cut from volumes") from error
     if crop_rule not in CROP_RULES:
         raise InputError(f"crop_rule: expected {', '.join(CROP_RULES)}, got {crop_rule!r}")
     preprocessing = VolumePreprocessing.for_modality(

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from segxfer3d.data.case import NOUNS, CaseSet
+from segxfer3d.data.case import NOUNS, CaseSet, compiled_pattern
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
@@ -74,6 +74,7 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     request = request or Request()
     one_of("task", request.task, TASKS)
     one_of("border", request.border, BORDERS)
+    compiled_pattern(request.patient_pattern)  # some layouts know the patients and never use it
     named = request.layout and _named(request)
     root = Path(dataset_dir).expanduser()
     if not root.is_dir():
