@@ -44,7 +44,12 @@ def read(job: str, *groups: type[Group]) -> Options:
     typed = command_line.start(known) if outermost else {}
     written = written_texts(command_line.files_of_run()) if outermost else {}
     _refuse_unread(bundle, known)
-    values = {name: as_meant(info, resolver.get_resolved_content(name), typed, written) for name, info in known.items()}
+    values = {}
+    for name, info in known.items():
+        arrived = resolver.get_resolved_content(name)
+        values[name] = as_meant(info, arrived, typed, written)
+        if values[name] is not arrived:
+            resolver.resolved_content[name] = values[name]  # for what refers to the option
     filled, problems = [], []
     for group in groups:
         try:

@@ -20,12 +20,14 @@ from tests.jobs.test_bad_volumes import pytestmark  # noqa: F401  (MONAI warns t
 
 ROOT = Path(__file__).parents[2]
 SEEN = []  # the options of what ran, the last one last
+REFERRED = []  # output_dir and overlap, as what refers to them gets them
 SMALL = {
     "description": "Reads options and does nothing.",
     "imports": [
         "$import segxfer3d.config.groups as groups",
         "$import segxfer3d.config.reading as reading",
         "$from segxfer3d.run.bundle import run_bundle",
+        "$from tests.config.test_reading import REFERRED",
         "$from tests.config.test_reading import SEEN",
     ],
     "output_dir": "runs/small",
@@ -36,9 +38,9 @@ SMALL = {
     "overlap": 0.25,
     "options": "$reading.read('small', groups.Run, groups.Windows)",
     "part": {"_target_": "torch.nn.Identity", "size": 3},
-    "section": {"first": "@part", "list": [1, "@overlap"]},
+    "section": {"first": "@part", "list": [1, "@overlap"], "referred": "$REFERRED.append((@output_dir, @overlap))"},
     "initialize": ["@options", "@section::first"],
-    "run": ["$SEEN.append(@options)", "@section::list"],
+    "run": ["$SEEN.append(@options)", "@section::list", "@section::referred"],
 }
 
 
@@ -167,6 +169,8 @@ def test_a_text_stays_as_it_stands_in_a_file(shell, small, tmp_path):
     numbered.write_text('{"output_dir": 1.10}', encoding="utf-8")
     arguments = write(tmp_path / "arguments.yaml", f"config_file: {small}\noutput_dir: 2024-11-28\n")
     assert shell("--args_file", arguments)["output_dir"] == "2024-11-28"
+    assert shell("--config_file", str([str(small), str(dated)]))["overlap"] == 0.5
+    assert REFERRED[-1] == ("2024_11_28", 0.5)
     for files, text in (([small, dated], "2024_11_28"), ([small, dated, numbered], "1.10")):
         listed = str([str(file) for file in files])
         assert shell("--config_file", listed)["output_dir"] == text
