@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from torch import Tensor
 
+from segxfer3d.config import groups
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
@@ -68,6 +69,7 @@ class CaseTable:
     ) -> None:
         if measured not in MEASURED:
             raise InputError(f"measured: expected {' or '.join(MEASURED)}, got {measured!r}")
+        groups.Lesions(lesions=lesions, lesion_tolerance=lesion_tolerance, lesion_min_iou=lesion_min_iou)
         self.dataset = dataset
         self.classes = dict(classes)
         self.measured = measured

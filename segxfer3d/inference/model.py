@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segxfer3d.config import groups
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.nifti import write_nifti
@@ -77,14 +78,14 @@ class Model:
         batch_size: images of a forward pass.
     """
 
-    network: SegmentationNetwork
+    network: SegmentationNetwork = field(repr=False)
     preprocessing: Preprocessing
     classes: dict[int, str]
     patch_size: tuple[int, ...]
-    provenance: dict[str, Any]
+    provenance: dict[str, Any] = field(repr=False)
     path: str
-    inferer: Inferer
-    transfer: TransferReport
+    inferer: Inferer = field(repr=False)
+    transfer: TransferReport = field(repr=False)
     batch_size: int = 4
 
     @property
@@ -238,8 +239,13 @@ def load_model(
         progress: show a bar of windows.
 
     Raises:
-        InputError: no such file, not a model of this package, or a pretrained one, which segments nothing yet.
+        InputError: no such file, not a model of this package, or a pretrained one, which segments nothing yet; or a
+            device that is not there, or a number out of its limits.
     """
+    from segxfer3d.run.devices import find_device
+
+    groups.Windows(overlap=overlap)
+    groups.Inference(batch_size=batch_size)
     if not str(path):
         raise InputError("checkpoint: expected model.pt of a fine-tuning run (--checkpoint runs/.../model.pt)")
     content = checkpoint.read_model(path)
@@ -248,7 +254,7 @@ def load_model(
     preprocessing = preprocessings.from_dict(content["preprocessing"])
     network = build(content["network"])
     transfer = load_all(network, content["state_dict"], str(path))
-    network.to(device).eval()
+    network.to(find_device(str(device))).eval()
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     patch_size = tuple(content["provenance"]["patch_size"])

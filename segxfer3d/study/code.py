@@ -23,7 +23,10 @@ from segxfer3d.files import digest
 PACKAGE = "segxfer3d"
 ROOT = Path(segxfer3d.__file__).parent
 # imported by what trains, and no figure depends on them: they draw, or they write bundles, whose content counts itself
-NO_EFFECT = ("interpret", "evaluation.previews", "training.pictures", "config.bases", "config.bundles")
+NO_EFFECT = (
+    "interpret", "evaluation.previews", "evaluation.preview_cases", "evaluation.slices", "training.pictures",
+    "config.bases", "config.bundles",
+)  # fmt: skip
 _DOTTED = re.compile(rf"\b{PACKAGE}((?:\.\w+)+)(?: import ([\w, ]+))?")
 _FOUND_BY_NAME = {"pkgutil", "importlib"}  # a module that imports these may load any of its folder
 _SAYS_NOTHING = {"type_comment", "kind", "ctx", "type_params"}  # differ between versions of Python, or say nothing

@@ -140,3 +140,17 @@ def test_what_a_model_says_of_itself(models):
     assert not model.network.training
     assert not model.transfer.left
     assert model.preprocessing.unit == "mm3"
+    assert len(repr(model)) < 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"overlap": 2.0}, r"overlap: expected a number from 0 to 0\.99, got 2\.0"),
+        ({"batch_size": 0}, "batch_size: expected a whole number from 1"),
+        ({"device": "tpuu"}, "device: expected cpu, cuda or cuda:<n>, got 'tpuu'"),
+    ],
+)
+def test_what_cannot_be_is_refused_as_a_bundle_does(models, arguments, message):
+    with pytest.raises(InputError, match=message):
+        load_model(models["volumes"], **arguments)

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from tqdm import tqdm
 
-from segxfer3d.data.case import Case, LabelRule
+from segxfer3d.data.case import NOUNS, Case, LabelRule
 from segxfer3d.data.io.images import THREADS, UInt8
 from segxfer3d.data.io.labels import read_values
 from segxfer3d.errors import InputError, closest, some
@@ -51,6 +51,10 @@ class Request:
     seed: int = 0
     skip_bad: bool = False
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dims not in NOUNS:
+            raise InputError(f"dims: expected 2 (images) or 3 (volumes), got {self.dims!r}")
 
     def only(self, cases: Iterable[Case]) -> tuple[Case, ...]:
         """Of images that were found, those that the task can use and no more of them than it needs, sorted by name."""
