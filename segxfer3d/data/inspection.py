@@ -78,14 +78,17 @@ def inspect(
         progress=progress,
     )
     if request.dims == 3:
-        return _volumes(find_cases(root, request), progress)
+        volumes = _volumes(find_cases(root, request), progress)
+        if not dataset and (images := images_below(root)):
+            volumes.notes.append(f"{len(images)} images are in the folder too; --dataset looks at them")
+        return volumes
     try:
-        images = find_cases(root, request)
+        case_set = find_cases(root, request)
     except InputError as error:
         if dataset or target or "no masks" not in str(error):
             raise
-        images = find_cases(root, replace(request, task="images"))
-    return _images(images, progress)
+        case_set = find_cases(root, replace(request, task="images"))
+    return _images(case_set, progress)
 
 
 def _dims(root: Path, dataset: str) -> int:

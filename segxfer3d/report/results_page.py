@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
 from segxfer3d.report.cells import NONE
@@ -37,11 +37,15 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
         the page.
 
     Raises:
-        InputError: a folder without a fine-tuning that is done, or the page or a figure cannot be written.
+        InputError: two studies of one name, a folder without a fine-tuning that is done, or the page or a figure cannot be written.
     """
     page = Path(page)
-    for folder in folders:
-        collection = collect(folder)
+    collections = {folder: collect(folder) for folder in folders}
+    names = [collection.name for collection in collections.values()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        same = some([str(folder) for folder, collection in collections.items() if collection.name == twice[0]])
+        raise InputError(f"two studies are called {twice[0]}: {same}; a page has one section for each name")
+    for folder, collection in collections.items():
         if not collection.finetunings():
             raise InputError(f"{folder}: no fine-tuning is done")
         lines = _head(collection, page, validation)
@@ -58,7 +62,9 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         for name, value in study.get("parameters", {}).items()
         if os.sep in str(value)
     )
-    file = f"bundles/studies/{Path(str(study.get('study_file', ''))).name}"
+    path = Path(str(study.get("study_file", "")))
+    # a study that comes with the package is found where the bundles are; of any other, its folder is nobody's matter
+    file = f"bundles/studies/{path.name}" if path.parent.name == "studies" else path.name
     flag = " --validation" if validation else ""
     all_finetunings = [run for run in collection.runs if run.kind == "finetune"]
     done = collection.finetunings()

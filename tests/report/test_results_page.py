@@ -49,6 +49,13 @@ def test_several_studies_have_a_section_each(study, tmp_path):
     assert "`segxfer3d results other -o " in text
 
 
+def test_two_studies_of_one_name_are_refused(study, tmp_path):
+    write_study(tmp_path / "other", budgets=(5,), seeds=1, previews=False)
+    with pytest.raises(InputError, match=r"two studies are called lungs: .*; .*other; a page has one section"):
+        write_results_page([study, tmp_path / "other"], tmp_path / "page.md")
+    assert not (tmp_path / "page.md").exists()
+
+
 def test_what_cannot_be_written_is_said(study, tmp_path):
     page = tmp_path / "page.md"
     with pytest.raises(InputError, match="no run in it"):
