@@ -37,7 +37,8 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
         the page.
 
     Raises:
-        InputError: two studies of one name, a folder without a fine-tuning that is done, or the page or a figure cannot be written.
+        InputError: two studies of one name, a folder without a fine-tuning that is done, or the page or a figure cannot
+            be written.
     """
     page = Path(page)
     collections = {folder: collect(folder) for folder in folders}
