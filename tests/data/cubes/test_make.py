@@ -37,7 +37,7 @@ def test_a_store_of_a_folder(data, tmp_path):
         ({"intensity": "percentile", "crop_rule": "genesis"}, "it needs intensity window"),
         ({"crop_rule": "any"}, "crop_rule: expected auto, genesis, uniform, got 'any'"),
         ({"intensity": "hu"}, "intensity: expected window or percentile, got 'hu'"),
-        ({"dataset": "voc"}, "dataset voc: a data set of images; this bundle takes volumes"),
+        ({"dataset": "voc"}, "dataset voc: a data set of images; cubes are cut from volumes"),
     ],
 )
 def test_refused(data, tmp_path, options, message):
