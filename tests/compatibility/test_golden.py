@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from . import names
-from .make_golden import RUNS, TINY_RUNS, differences, recorded, run, splits, tolerance
+from .golden_runs import RUNS, TINY_RUNS
+from .make_golden import differences, recorded, run, splits, tolerance
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
 
