@@ -32,8 +32,8 @@ class Source:
     """The cases of a job, checked and split.
 
     Attributes:
-        case_set: what was found; its cases are those that can be used.
-        report: of the check.
+        case_set: what was found.
+        report: of the check; its ``good`` cases are those that can be used.
         split: of the cases.
         preprocessing: of every case.
         generated: whether the data were made because none were given.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import locale
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
@@ -45,6 +47,18 @@ def write_itk(path: Path, array: NDArray, affine: NDArray = AFFINE) -> Path:
     return path
 
 
+@contextmanager
+def locale_kept() -> Iterator[None]:
+    """SimpleITK sets the process's locale to "C" where it writes DICOM (where it reads, it does not), and leaves it so:
+    whatever opens a text without an encoding later would take it for ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@locale_kept()
 def write_dicom(
     folder: Path,
     array: NDArray,

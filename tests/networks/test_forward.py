@@ -45,7 +45,7 @@ def test_the_network_inside_its_wrappers():
     network = nn.Linear(1, 1)
     assert unwrap(network) is network
     assert unwrap(nn.DataParallel(network)) is network
-    assert unwrap(torch.compile(network, backend="eager")) is network
+    assert unwrap(torch.compile(network)) is network
 
 
 def test_only_tensors_go_to_the_device():

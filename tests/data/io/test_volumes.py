@@ -1,3 +1,5 @@
+import locale
+
 import nibabel
 import numpy as np
 import pytest
@@ -99,6 +101,13 @@ def test_unusable_files(tmp_path):
         read_volume(tmp_path / "b.nii")
     with pytest.raises(InputError, match="voxels of type complex64"):
         read_volume(write_nifti(tmp_path / "c.nii", ct().astype(np.complex64)))
+
+
+def test_reading_dicom_leaves_the_locale_alone(tmp_path):
+    before = locale.setlocale(locale.LC_ALL)
+    write_dicom(tmp_path / "dicom", ct())
+    assert read_volume(tmp_path / "dicom").array.shape == ct().shape
+    assert locale.setlocale(locale.LC_ALL) == before
 
 
 def test_dicom_in_reverse_order(tmp_path):
