@@ -48,7 +48,7 @@ TRAIN: dict[str, Any] = {
     "experiment_name": "segxfer3d",
     "run_name": None,
     "save_execute_config": False,
-    "network": {
+    "training_network": {
         "_target_": f"{TRAINING}.preparation.to_training",
         "network": "@start",
         "device": "$@place.device",
@@ -59,7 +59,7 @@ TRAIN: dict[str, Any] = {
     },
     "optimizer": {
         "_target_": f"{TRAINING}.optimization.make_optimizer",
-        "network": "@network", "name": "@optimizer_name", "lr": "@lr", "weight_decay": "@weight_decay",
+        "network": "@training_network", "name": "@optimizer_name", "lr": "@lr", "weight_decay": "@weight_decay",
         "clip_norm": "@clip_norm",
     },
     "schedule_def": {
@@ -84,7 +84,7 @@ TRAIN: dict[str, Any] = {
     "validate": {"dataset": "$@data.validation"},
     "state": {
         "_target_": f"{TRAINING}.resume.TrainingState",
-        "run": "@run_folder", "network": "@network", "optimizer": "@optimizer", "schedule": "@schedule_def",
+        "run": "@run_folder", "network": "@training_network", "optimizer": "@optimizer", "schedule": "@schedule_def",
         "validation": "@validate::evaluator", "patience": "@patience", "keep": "@keep",
         "save_interval": "@save_interval",
     },

@@ -55,7 +55,7 @@ FINETUNE: dict[str, Any] = {
         "_target_": "segxfer3d.jobs.start.start_network",
         "options": "@options", "run": "@run_folder", "network": "@network_def", "data": "@data",
     },
-    "network": {**TRAIN["network"], "decoder_warmup_epochs": "@decoder_warmup_epochs"},
+    "training_network": {**TRAIN["training_network"], "decoder_warmup_epochs": "@decoder_warmup_epochs"},
     "writer": {**TRAIN["writer"], "init": "@init"},
     "train": {
         **TRAIN["train"],
@@ -64,7 +64,7 @@ FINETUNE: dict[str, Any] = {
             {"_target_": f"{TRAINING}.engines.ItemOutput"},
             {
                 "_target_": f"{TRAINING}.warmup.DecoderWarmup",
-                "network": "@network", "epochs": "@decoder_warmup_epochs",
+                "network": "@training_network", "epochs": "@decoder_warmup_epochs",
             },
             STOP_ON_NAN,
             VALIDATION,
@@ -75,7 +75,7 @@ FINETUNE: dict[str, Any] = {
         "trainer": {
             "_target_": "SupervisedTrainer",
             "device": "$@place.device", "max_epochs": "@max_epochs", "train_data_loader": "@train::dataloader",
-            "network": "@network", "optimizer": "@optimizer", "loss_function": "@loss",
+            "network": "@training_network", "optimizer": "@optimizer", "loss_function": "@loss",
             "inferer": "@train::inferer", "train_handlers": "@train::handlers", "optim_set_to_none": True,
             "decollate": False,
         },

@@ -25,7 +25,7 @@ from segxfer3d.config.bases.common import (
 
 MONITOR = {
     "_target_": f"{TRAINING}.pictures.PretextMonitor",
-    "run": "@run_folder", "network": "@network", "pictures": "$@data.pictures", "probe": "$@data.probe",
+    "run": "@run_folder", "network": "@training_network", "pictures": "$@data.pictures", "probe": "$@data.probe",
     "interval": "@monitor_interval", "device": "$@place.device",
 }  # fmt: skip
 
@@ -35,7 +35,7 @@ PRETRAIN: dict[str, Any] = {
         "_target_": "segxfer3d.jobs.pretrain.pretraining_data",
         "options": "@options", "run": "@run_folder", "place": "@place",
     },
-    "network": {**TRAIN["network"], "network": "@pretext"},
+    "training_network": {**TRAIN["training_network"], "network": "@pretext"},
     "writer": {**TRAIN["writer"], "classes": {}, "pretext": "@pretext"},
     "train": {
         **TRAIN["train"],
@@ -43,7 +43,7 @@ PRETRAIN: dict[str, Any] = {
         "trainer": {
             "_target_": f"{TRAINING}.engines.PretextTrainer",
             "device": "$@place.device", "max_epochs": "@max_epochs", "train_data_loader": "@train::dataloader",
-            "pretext": "@network", "optimizer": "@optimizer", "inferer": "@train::inferer",
+            "pretext": "@training_network", "optimizer": "@optimizer", "inferer": "@train::inferer",
             "train_handlers": "@train::handlers",
         },
     },
