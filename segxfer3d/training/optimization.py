@@ -12,11 +12,14 @@ from torch.optim import Optimizer
 def make_optimizer(
     network: nn.Module, name: str, lr: float, weight_decay: float = 0.0, clip_norm: float = 0.0
 ) -> Optimizer:
-    """``adam``, ``adamw``, ``sgd`` or ``lars``, weight decay on weights only, gradients clipped before a step.
+    """``adam``, ``adamw``, ``sgd``, ``nesterov`` or ``lars``, weight decay on weights only, gradients clipped before a
+    step.
 
-    ``sgd`` and ``lars`` have momentum 0.9. ``lars`` (You et al. 2017; pytorch-optimizer's) scales the step of each
-    weight tensor by 0.001 times the ratio of its norm to its gradient's; biases and batch norms take plain steps. Its
-    learning rate is another one than the others': see :func:`lars_rate`.
+    ``sgd`` and ``lars`` have momentum 0.9; ``nesterov`` is SGD with Nesterov momentum 0.99, as nnU-Net trains (Isensee
+    et al., Nature Methods 18, 2021; with the rate 0.01 and the schedule ``polynomial``): for long runs. ``lars`` (You et
+    al. 2017; pytorch-optimizer's) scales the step of each weight tensor by 0.001 times the ratio of its norm to its
+    gradient's; biases and batch norms take plain steps. Its learning rate is another one than the others': see
+    :func:`lars_rate`.
 
     Every parameter is given to the optimizer, frozen ones too: a parameter without a gradient is passed over, and
     one that is thawed later is there.
@@ -35,6 +38,8 @@ def make_optimizer(
         from pytorch_optimizer import LARS  # takes seconds to import
 
         optimizer = LARS(groups, lr=lr, momentum=0.9)
+    elif name == "nesterov":
+        optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.99, nesterov=True)
     else:
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
     if clip_norm > 0:

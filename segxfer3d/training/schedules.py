@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -22,8 +23,9 @@ def make_schedule(
 
     Args:
         optimizer: whose rate follows the course.
-        name: ``constant``; ``warmup-cosine`` and ``warmup-polynomial`` (power 0.9), which rise linearly and fall to
-            zero at the last step; ``halving`` (Models Genesis pretraining: halved every 0.8 x patience epochs);
+        name: ``constant``; ``cosine`` and ``polynomial`` (power 0.9), which begin at the full rate and fall to zero
+            after the last step; ``warmup-cosine`` and ``warmup-polynomial`` (the same), which rise linearly and fall
+            to zero at the last step; ``halving`` (Models Genesis pretraining: halved every 0.8 x patience epochs);
             ``plateau`` (Models Genesis fine-tuning: halved after 6 validations without a better dice).
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch, for ``halving``.
@@ -38,9 +40,23 @@ def make_schedule(
         return cosine
     if name == "warmup-polynomial":
         return LambdaLR(optimizer, _WarmupPolynomial(warmup, total_steps))
+    if name == "cosine":
+        return LambdaLR(optimizer, _Cosine(total_steps))
+    if name == "polynomial":
+        return LambdaLR(optimizer, _WarmupPolynomial(0, total_steps))
     if name == "halving":
         return StepLR(optimizer, step_size=max(1, round(0.8 * (patience or 50))) * steps_per_epoch, gamma=0.5)
     return ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=6)
+
+
+class _Cosine:
+    """The factor of the rate at a step: down as half a cosine."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def __call__(self, step: int) -> float:
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, self.total))))
 
 
 class _WarmupPolynomial:

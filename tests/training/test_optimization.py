@@ -1,4 +1,4 @@
-"""LARS: against its formula, exempt tensors, saved and loaded, its learning rate."""
+"""LARS: against its formula, exempt tensors, saved and loaded, its learning rate; SGD with Nesterov momentum."""
 
 import pytest
 import torch
@@ -76,3 +76,26 @@ def test_lars_passes_over_frozen_parameters():
 @pytest.mark.parametrize(("batch_size", "rate"), [(16, 0.3), (64, 0.6), (4096, 4.8)])
 def test_lars_rate(batch_size, rate):
     assert lars_rate(batch_size) == pytest.approx(rate)
+
+
+def test_nesterov_is_its_formula():
+    """Momentum 0.99; the step goes where the momentum will be."""
+    fast, slow = network(), network()
+    optimizer = make_optimizer(fast, "nesterov", lr=0.01, weight_decay=0.1)
+    velocity = {name: torch.zeros_like(p) for name, p in slow.named_parameters()}
+    for seed in range(3):
+        backward(fast, seed)
+        optimizer.step()
+        backward(slow, seed)
+        with torch.no_grad():
+            for name, p in slow.named_parameters():
+                gradient = p.grad + (0.1 * p if p.ndim > 1 else 0)
+                velocity[name] = gradient if seed == 0 else 0.99 * velocity[name] + gradient
+                p -= 0.01 * (gradient + 0.99 * velocity[name])
+    for (name, ours), theirs in zip(fast.named_parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_sgd_is_as_it_was():
+    (group, _) = make_optimizer(network(), "sgd", lr=0.1).param_groups
+    assert (group["momentum"], group["nesterov"]) == (0.9, False)

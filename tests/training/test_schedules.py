@@ -40,6 +40,26 @@ def test_warm_up_then_a_power():
     assert rates("warmup-polynomial", 20, warmup_fraction=0.2) == pytest.approx(expected)
 
 
+def test_down_from_the_first_step():
+    assert rates("cosine", 20) == pytest.approx([0.5 * (1 + math.cos(math.pi * step / 20)) for step in range(20)])
+    assert rates("polynomial", 20) == pytest.approx([((20 - step) / 20) ** 0.9 for step in range(20)])
+
+
+@pytest.mark.parametrize("name", ["cosine", "polynomial"])
+def test_goes_on_where_it_stopped(name):
+    first = make_schedule(optimizer(), name, 10)
+    for _ in range(4):
+        first.optimizer.step()
+        first.step()
+    second = make_schedule(optimizer(), name, 10)
+    second.load_state_dict(first.state_dict())
+    second.optimizer.step()
+    second.step()
+    first.optimizer.step()
+    first.step()
+    assert second.get_last_lr() == first.get_last_lr()
+
+
 @pytest.mark.parametrize(("patience", "period"), [(5, 4), (0, 40), (1, 1)])
 def test_halved_every_few_epochs(patience, period):
     course = rates("halving", 6 * period, steps_per_epoch=2, patience=patience)
