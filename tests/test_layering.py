@@ -7,8 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"errors", "losses", "version"},
-    {"files", "config", "statistics", "augment"},
+    {"errors", "version"},
+    {"files", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
     {"pretexts", "inference"},

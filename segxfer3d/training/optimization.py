@@ -16,8 +16,8 @@ def make_optimizer(
     step.
 
     ``sgd`` and ``lars`` have momentum 0.9; ``nesterov`` is SGD with Nesterov momentum 0.99, as nnU-Net trains (Isensee
-    et al., Nature Methods 18, 2021; with the rate 0.01 and the schedule ``polynomial``): for long runs. ``lars`` (You et
-    al. 2017; pytorch-optimizer's) scales the step of each weight tensor by 0.001 times the ratio of its norm to its
+    et al., Nature Methods 18, 2021; with the rate 0.01 and the schedule ``polynomial``): for long runs. ``lars`` (You
+    et al. 2017; pytorch-optimizer's) scales the step of each weight tensor by 0.001 times the ratio of its norm to its
     gradient's; biases and batch norms take plain steps. Its learning rate is another one than the others': see
     :func:`lars_rate`.
 
