@@ -1,0 +1,144 @@
+"""What a plan is made from: sizes, spacings and intensities of the cases that train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.errors import InputError
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+_THREADS = 2
+_QUANTILES = 1000  # of a case's foreground that go into the percentiles of all cases
+_LOW, _HIGH = 0.5, 99.5
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Intensities inside the labels, every case counting the same whatever its size.
+
+    Attributes:
+        low: their 0.5th percentile.
+        high: their 99.5th percentile.
+        mean: of them.
+        sd: of them.
+    """
+
+    low: float
+    high: float
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The facts that a plan rests on. Axes are x, y, z to the right, the front and the top, as the network sees them.
+
+    Attributes:
+        shapes: voxels of each case.
+        spacings: millimeters of each case.
+        foreground: intensities inside the labels; None where no label shows anything.
+        nonzero_share: median over the cases of the share of a volume that the box around its nonzero voxels takes.
+        modality: ``CT``, ``MR`` or ``unknown``.
+        classes: number of foreground classes.
+        channels: of a volume.
+    """
+
+    shapes: tuple[Shape, ...]
+    spacings: tuple[Spacing, ...]
+    foreground: Foreground | None
+    nonzero_share: float
+    modality: str
+    classes: int = 1
+    channels: int = 1
+
+
+def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool = False) -> Fingerprint:
+    """Read the cases once.
+
+    Args:
+        cases: those whose labels train, and no others: what is measured on must not shape the plan.
+        case_set: whose they are.
+        progress: show a bar.
+
+    Intensities inside labels are taken as :data:`_QUANTILES` evenly spaced quantiles of each case, so that nothing is
+    drawn; nnU-Net draws as many voxels of each case with replacement.
+
+    Raises:
+        InputError: images, no cases, a case without a label, or a file that cannot be read.
+    """
+    if case_set.dims != 3:
+        raise InputError(f"{case_set.root}: a plan is for volumes; images are resized to --image_size")
+    if not cases:
+        raise InputError(f"{case_set.root}: no labeled cases to plan from")
+    if lone := [case for case in cases if case.label is None]:
+        raise InputError(f"{lone[0].image}: no label; a plan is made from the cases whose labels train")
+    with ThreadPoolExecutor(_THREADS) as pool:
+        bar = tqdm(pool.map(_look, cases), "measuring", total=len(cases), disable=not progress, leave=False)
+        looks = list(bar)
+    return Fingerprint(
+        shapes=tuple(look.shape for look in looks),
+        spacings=tuple(look.spacing for look in looks),
+        foreground=_together([look.quantiles for look in looks if look.quantiles is not None]),
+        nonzero_share=float(np.median([look.nonzero_share for look in looks])),
+        modality=case_set.modality,
+        classes=len(case_set.classes),
+        channels=case_set.channels,
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    shape: Shape
+    spacing: Spacing
+    nonzero_share: float
+    quantiles: NDArray[np.float64] | None
+
+
+def _look(case: Case) -> _Look:
+    assert case.label is not None
+    volume, label = read_volume(case.image), read_volume(case.label)
+    if label.array.shape != volume.array.shape:
+        raise InputError(f"{case.label}: its shape is not its image's")
+    shape, spacing = _oriented(volume)
+    inside = np.sort(volume.array[label.array != 0].astype(np.float64))
+    quantiles = inside[((np.arange(_QUANTILES) + 0.5) / _QUANTILES * inside.size).astype(int)] if inside.size else None
+    return _Look(shape, spacing, _nonzero_share(volume.array), quantiles)
+
+
+def _oriented(volume: Volume) -> tuple[Shape, Spacing]:
+    """Shape and spacing with the axes in the order that preprocessing brings them to."""
+    axes = np.argsort(nibabel.orientations.io_orientation(volume.affine)[:, 0])
+    x, y, z = (volume.array.shape[axis] for axis in axes)
+    a, b, c = (volume.spacing[axis] for axis in axes)
+    return (x, y, z), (a, b, c)
+
+
+def _nonzero_share(array: NDArray[np.generic]) -> float:
+    """Of the box around what is not 0; 1 where all is 0."""
+    nonzero = array != 0
+    share = 1.0
+    for axis in range(3):
+        places = np.flatnonzero(nonzero.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not places.size:
+            return 1.0
+        share *= float(places[-1] - places[0] + 1) / array.shape[axis]
+    return share
+
+
+def _together(quantiles: Sequence[NDArray[np.float64]]) -> Foreground | None:
+    if not quantiles:
+        return None
+    values = np.concatenate(quantiles)
+    low, high = np.percentile(values, (_LOW, _HIGH)).tolist()
+    return Foreground(low=low, high=high, mean=float(values.mean()), sd=float(values.std()))

@@ -1,0 +1,113 @@
+"""A plan: the values that a training on a data set should have, with the reason of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from segxfer3d.data.planning.fingerprint import Spacing
+from segxfer3d.data.planning.topology import Triple
+from segxfer3d.errors import InputError
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How intensities become what the network sees; see
+    :class:`~segxfer3d.data.preprocessing.volumes.VolumePreprocessing`.
+
+    Attributes:
+        rule: ``foreground`` (clip, then less the mean over the SD), ``zscore``, ``window`` or ``percentile``.
+        low: of ``foreground`` and ``window``, where they clip.
+        high: the same.
+        mean: of ``foreground``.
+        sd: of ``foreground``.
+        nonzero: ``zscore`` looks at voxels that are not 0 only.
+    """
+
+    rule: str
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+    nonzero: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What :func:`~segxfer3d.data.planning.make.make_plan` found.
+
+    Attributes:
+        spacing: millimeters to resample to.
+        patch_size: voxels of a training patch and of an inference window.
+        batch_size: patches in a step.
+        strides: of each level of the network, the finest first.
+        kernels: the same.
+        features: the same.
+        intensity: how intensities are scaled.
+        reasons: a sentence for each of these.
+        memory: GiB that training should take.
+        steps: about how many fit in the minutes; None where no time was set.
+    """
+
+    spacing: Spacing
+    patch_size: Triple
+    batch_size: int
+    strides: tuple[Triple, ...]
+    kernels: tuple[Triple, ...]
+    features: tuple[int, ...]
+    intensity: Intensity
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    memory: float = 0.0
+    steps: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a run's folder and for checkpoints."""
+        return {
+            "spacing": list(self.spacing),
+            "patch_size": list(self.patch_size),
+            "batch_size": self.batch_size,
+            "strides": [list(stride) for stride in self.strides],
+            "kernels": [list(kernel) for kernel in self.kernels],
+            "features": list(self.features),
+            "intensity": {name: value for name, value in asdict(self.intensity).items() if value is not None},
+            "reasons": dict(self.reasons),
+            "memory": self.memory,
+            "steps": self.steps,
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Plan:
+        """The other way round.
+
+        Raises:
+            InputError: an entry is missing or cannot be used.
+        """
+        try:
+            a, b, c = (float(value) for value in values["spacing"])
+            return Plan(
+                spacing=(a, b, c),
+                patch_size=triple(values["patch_size"]),
+                batch_size=int(values["batch_size"]),
+                strides=tuple(triple(stride) for stride in values["strides"]),
+                kernels=tuple(triple(kernel) for kernel in values["kernels"]),
+                features=tuple(int(width) for width in values["features"]),
+                intensity=Intensity(**values["intensity"]),
+                reasons=dict(values.get("reasons", {})),
+                memory=float(values.get("memory", 0.0)),
+                steps=values.get("steps"),
+            )
+        except KeyError as error:
+            raise InputError(f"plan: the entry {error} is missing") from error
+        except (TypeError, ValueError) as error:
+            raise InputError(f"plan: {error}") from error
+
+
+def triple(values: Any) -> Triple:
+    """Three whole numbers.
+
+    Raises:
+        ValueError: other than three.
+    """
+    x, y, z = (int(value) for value in values)
+    return x, y, z

@@ -1,0 +1,154 @@
+"""Plans that are known: nnU-Net's own with plenty of time, the best known with little; and what hands may set."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from segxfer3d.data.planning import Fingerprint, Intensity, Plan, make_plan
+from segxfer3d.data.planning.fitting import wanted_steps
+from segxfer3d.errors import InputError
+from tests.data.planning.fingerprints import HIPPOCAMPUS, fingerprint
+
+CORE = 182e3  # voxels a second of one thread of an AVX2 core, augmentation included
+
+
+def test_with_plenty_of_time_the_plan_is_nnunets():
+    plan = make_plan(HIPPOCAMPUS, memory=8)
+    assert plan.patch_size == (40, 56, 40)
+    assert plan.batch_size == 9
+    assert plan.features == (32, 64, 128, 256)
+    assert plan.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+    assert plan.kernels == ((3, 3, 3),) * 4
+    assert plan.intensity == Intensity("zscore")
+    assert plan.steps is None
+
+
+@pytest.mark.parametrize("cases", [5, 20, 260])
+@pytest.mark.parametrize("speed", [CORE, 0.8 * CORE, 2.4 * CORE])
+def test_with_two_minutes_on_a_thread_it_is_the_best_that_is_known(cases, speed):
+    few = replace(HIPPOCAMPUS, shapes=HIPPOCAMPUS.shapes[:cases], spacings=HIPPOCAMPUS.spacings[:cases])
+    plan = make_plan(few, memory=8, minutes=2, voxels_per_second=speed)
+    assert (plan.patch_size, plan.batch_size, plan.features) == ((32, 32, 16), 4, (8, 16, 32, 64))
+    assert plan.steps >= 250
+
+
+def test_more_time_never_makes_a_step_cheaper_nor_steps_fewer():
+    plans = [
+        make_plan(HIPPOCAMPUS, memory=8, minutes=minutes, voxels_per_second=CORE)
+        for minutes in (0.2, 1, 2, 6, 20, 60, 600, 10**5)
+    ]
+    voxels = [math.prod(plan.patch_size) * plan.batch_size for plan in plans]
+    assert voxels == sorted(voxels)
+    steps = [wanted_steps(60 * CORE * minutes) for minutes in (0.2, 1, 2, 6, 20)]
+    assert steps == sorted(steps)
+    assert steps[0] == 250
+    assert plans[0].batch_size == 2
+    assert plans[0].patch_size == (16, 16, 16)
+    assert plans[-1].patch_size == (40, 56, 40)
+    assert (plans[-1].batch_size, plans[-1].features) == (9, (32, 64, 128, 256))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "patch", "batch"),
+    [
+        ((512, 512, 482), (0.77, 0.77, 1.0), (128, 128, 128), 2),  # Task03_Liver
+        ((138, 170, 138), (1.0, 1.0, 1.0), (128, 160, 112), 2),  # Task01_BrainTumour without cropping
+        ((320, 320, 20), (0.625, 0.625, 3.6), (320, 256, 16), 2),  # Task05_Prostate
+    ],
+)
+def test_memory_bounds_large_volumes_as_in_nnunet(shape, spacing, patch, batch):
+    plan = make_plan(fingerprint(shape, spacing, cases=200), memory=8, amp=True)
+    assert sum(plan.patch_size) == pytest.approx(sum(patch), rel=0.15)
+    assert plan.batch_size == batch
+    assert 5 < plan.memory <= 8
+    assert all(side % by == 0 for side, by in zip(plan.patch_size, divisor(plan), strict=True))
+
+
+def divisor(plan):
+    return [math.prod(stride[axis] for stride in plan.strides) for axis in range(3)]
+
+
+def test_nodules_of_few_slices_keep_them():
+    plan = make_plan(fingerprint((43, 43, 6), (0.7, 0.7, 1.25), cases=100), memory=4)
+    assert plan.patch_size == (48, 48, 6)
+    assert {stride[2] for stride in plan.strides} == {1}
+    little = make_plan(fingerprint((43, 43, 6), (0.7, 0.7, 1.25)), memory=4, minutes=1, voxels_per_second=CORE)
+    assert little.patch_size[2] == 6
+
+
+def test_a_value_set_by_hand_stays_and_the_rest_follows():
+    plan = make_plan(
+        HIPPOCAMPUS,
+        memory=8,
+        fixed={"patch_size": [32, 32, 16], "batch_size": 3, "spacing": (1, 1, 2), "strides": None},
+    )
+    assert (plan.patch_size, plan.batch_size, plan.spacing) == ((32, 32, 16), 3, (1.0, 1.0, 2.0))
+    assert plan.reasons["patch_size"] == plan.reasons["batch_size"] == plan.reasons["spacing"] == "set by hand"
+    assert plan.reasons["strides"] != "set by hand"
+    two = ((1, 1, 1), (2, 2, 2))
+    plan = make_plan(
+        HIPPOCAMPUS, memory=8, minutes=1, voxels_per_second=CORE, fixed={"strides": two, "features": [4, 6]}
+    )
+    assert (plan.strides, plan.features, plan.kernels) == (two, (4, 6), ((3, 3, 3),) * 2)
+
+
+def test_what_hands_set_wrong_is_named():
+    with pytest.raises(
+        InputError, match="patch_size 30x32x16: the strides divide by 8x8x4; the next sizes are 24x32x16"
+    ):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"patch_size": (30, 32, 16)})
+    with pytest.raises(InputError, match="features: expected 4, one for each level of the strides, got 2"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"features": (8, 16)})
+    with pytest.raises(InputError, match="batch_size: expected a whole number above 0, got 0"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"batch_size": 0})
+    with pytest.raises(InputError, match="spacing: expected three millimeters above 0"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"spacing": (1, 1)})
+    with pytest.raises(InputError, match="lr: no value of a plan"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"lr": 1})
+    with pytest.raises(InputError, match="minutes: expected minutes and voxels_per_second above 0"):
+        make_plan(HIPPOCAMPUS, memory=8, minutes=2)
+    with pytest.raises(InputError, match="intensity: expected one of foreground, zscore"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"intensity": "auto"})
+
+
+def test_what_does_not_fit_in_memory_names_what_would():
+    with pytest.raises(InputError, match=r"patches of 256x256x256 with batch_size 8 take about \d+ GiB, 8 may be"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"patch_size": (256, 256, 256), "batch_size": 8})
+    with pytest.raises(InputError, match=r"40x56x40 with \d\d would fit"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"batch_size": 10**6})
+    with pytest.raises(InputError, match=r"memory: 0\.01 GiB are too few; patches of .* take about 0\.0\d+ GiB"):
+        make_plan(HIPPOCAMPUS, memory=0.01)
+
+
+def test_little_memory_makes_a_smaller_patch():
+    plan = make_plan(HIPPOCAMPUS, memory=0.3)
+    assert plan.memory <= 0.3
+    assert math.prod(plan.patch_size) < 40 * 56 * 40
+    assert "cut to fit in 0.3 GiB" in plan.reasons["patch_size"]
+
+
+def test_intensities_by_modality():
+    assert make_plan(fingerprint(), memory=8).intensity == Intensity("foreground", -900, 1500, -300, 375)
+    around = make_plan(fingerprint(modality="MR", nonzero_share=0.5), memory=8)
+    assert around.intensity == Intensity("zscore", nonzero=True)
+    assert "nonzero voxels lie in 50%" in around.reasons["intensity"]
+    window = make_plan(fingerprint(), memory=8, fixed={"intensity": "window", "window_low": -500})
+    assert window.intensity == Intensity("window", -500, 1000)
+    with pytest.raises(InputError, match="labels of the training cases are empty"):
+        make_plan(replace(fingerprint(), foreground=None), memory=8)
+
+
+def test_a_plan_goes_through_json():
+    plan = make_plan(fingerprint(), memory=8, minutes=3, voxels_per_second=CORE)
+    assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    with pytest.raises(InputError, match="plan: the entry 'strides' is missing"):
+        Plan.from_dict({name: value for name, value in plan.as_dict().items() if name != "strides"})
+    with pytest.raises(InputError, match="plan: "):
+        Plan.from_dict(plan.as_dict() | {"patch_size": [1, 2]})
+
+
+def test_plans_of_one_fingerprint_are_equal():
+    assert make_plan(HIPPOCAMPUS, memory=8) == make_plan(replace(HIPPOCAMPUS), memory=8)
+    assert isinstance(HIPPOCAMPUS, Fingerprint)
