@@ -100,6 +100,7 @@ def empty_table(
         lesions=lesions,
         lesion_tolerance=lesion_tolerance,
         lesion_min_iou=lesion_min_iou,
+        inference=model.inference,
     )
 
 

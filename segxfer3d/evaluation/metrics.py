@@ -60,6 +60,7 @@ def case_row(
     label: torch.Tensor,
     voxel_mm3: float,
     class_names: Sequence[str] = (),
+    index: torch.Tensor | None = None,
 ) -> Row:
     """One line of the table of cases, in plain Python numbers.
 
@@ -70,6 +71,7 @@ def case_row(
         label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most.
         voxel_mm3: volume of a voxel of this grid.
         class_names: K different names, in the order of the channels; needed for K > 1 only.
+        index: the class of each voxel (*spatial), where it is not that of `class_index`.
 
     Returns:
         case, patient, dice, iou (means over the classes), for K > 1 also dice_<name> and iou_<name> of each
@@ -88,7 +90,7 @@ def case_row(
     if classes > 1 and (len(class_names) != classes or len(set(class_names)) != classes):
         raise InputError(f"case {case}: expected {classes} different class names, got {list(class_names)}")
     try:
-        index = class_index(probabilities)
+        index = class_index(probabilities) if index is None else index
         check_range(label, "the label")
     except InputError as error:
         raise InputError(f"case {case}: {error}") from error

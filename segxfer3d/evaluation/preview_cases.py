@@ -15,7 +15,7 @@ from torch.utils.data import default_collate
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
-from segxfer3d.evaluation.tables import CaseTable, measured_as_seen, measured_on_file
+from segxfer3d.evaluation.tables import CaseTable, Measured
 from segxfer3d.inference.labels import class_index
 from segxfer3d.networks.forward import unwrap
 
@@ -56,25 +56,24 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
     images, target = evaluator.prepare_batch(batch, evaluator.state.device)
     logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
     if table.preprocessing is not None and on_file:
-        return _on_file(item, logits, table.preprocessing)
-    probabilities, label = measured_as_seen(torch.sigmoid(logits.float()).cpu(), target[0].cpu())
+        return _on_file(item, table.measured_item(item, logits), table.preprocessing)
+    measured = table.measured_index(index, logits, target[0])
     return Preview(
         case=table.dataset.cases[index].name,
         roles=(),
         dice=0.0,
         image=in_window(images[0].float().cpu().numpy(), None),
-        label=class_index(label).numpy(),
-        prediction=class_index(probabilities).numpy(),
+        label=class_index(measured.label).numpy(),
+        prediction=measured.classes.numpy(),
         spacing=(1.0, 1.0),
     )
 
 
-def _on_file(item: Item, logits: Tensor, preprocessing: Preprocessing) -> Preview:
+def _on_file(item: Item, measured: Measured, preprocessing: Preprocessing) -> Preview:
     """A case on its file's grid; the image is what the network saw, brought back."""
-    probabilities, label = measured_on_file(item, logits, preprocessing)
     image = preprocessing.restore(item["image"].as_subclass(Tensor), item).as_subclass(Tensor)
     shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
-    truth, predicted = class_index(label).numpy(), class_index(probabilities).numpy()
+    truth, predicted = class_index(measured.label).numpy(), measured.classes.numpy()
     if preprocessing.dims == 2:
         return Preview(item["case"], (), 0.0, shown, truth, predicted, (1.0, 1.0))
     affine = np.asarray(item["label"].affine)

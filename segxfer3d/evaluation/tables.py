@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ignite.distributed as idist
 import numpy as np
@@ -17,11 +17,27 @@ from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
-from segxfer3d.inference.labels import class_index, probabilities_on_file
+from segxfer3d.inference.labels import probabilities_on_file
+from segxfer3d.inference.settings import InferenceSettings
+from segxfer3d.losses.activation import foreground_probabilities
 
 MEASURED = ("file", "network")
 
 Row = dict[str, Any]
+
+
+class Measured(NamedTuple):
+    """What is compared of a case, nothing where the data set says to ignore.
+
+    Attributes:
+        probabilities: (K, *spatial).
+        classes: (*spatial) uint8, the class that each voxel is given: 0 is background, k + 1 is channel k.
+        label: (K, *spatial), 0 or 1.
+    """
+
+    probabilities: Tensor
+    classes: Tensor
+    label: Tensor
 
 
 class CaseTable:
@@ -51,6 +67,7 @@ class CaseTable:
             only. Costs seconds for a large scan.
         lesion_tolerance: of the surface dice, mm.
         lesion_min_iou: the IoU that finds a lesion; 0: any overlap does.
+        inference: how outputs become masks; as models of old do where None. It may be set anew between two passes.
 
     Raises:
         InputError: an unknown ``measured``, or lesions of what is not measured in millimeters.
@@ -66,6 +83,7 @@ class CaseTable:
         lesions: bool = False,
         lesion_tolerance: float = 2.0,
         lesion_min_iou: float = 0.0,
+        inference: InferenceSettings | None = None,
     ) -> None:
         if measured not in MEASURED:
             raise InputError(f"measured: expected {' or '.join(MEASURED)}, got {measured!r}")
@@ -82,6 +100,7 @@ class CaseTable:
         self.lesions = lesions
         self.tolerance = lesion_tolerance
         self.min_iou = lesion_min_iou
+        self.inference = inference or InferenceSettings()
         self.rows: list[Row] = []
         self.summary: dict[str, Any] = {}
         self.lesion_rows: list[Row] = []
@@ -122,29 +141,67 @@ class CaseTable:
             for item, logits in zip(items, output["pred"], strict=True):
                 self._measure_item(item, logits)
             return
-        probabilities, target = torch.sigmoid(output["pred"].float()).cpu(), output["label"].cpu()
-        for index, *case in zip(batch["index"].tolist(), probabilities, target, strict=True):
-            self._measure_index(index, *case)
+        for index, logits, target in zip(batch["index"].tolist(), output["pred"], output["label"], strict=True):
+            self._measure_index(index, logits, target)
 
     def _measure_item(self, item: Item, logits: Tensor) -> None:
         """A case on its file's grid."""
         if item["case"] not in self._share or self.preprocessing is None:
             return
-        probabilities, label = measured_on_file(item, logits, self.preprocessing)
+        measured = self.measured_item(item, logits)
         affine = item["label"].affine if self.unit == "mm3" else None
         voxel = 1.0 if affine is None else voxel_volume(affine)
-        self._add(item["case"], item["patient"], probabilities, label, voxel)
+        self._add(item["case"], item["patient"], measured, voxel)
         if self.lesions and affine is not None:
-            self._add_lesions(item, class_index(probabilities), np.asarray(affine))
+            self._add_lesions(item, measured.classes, np.asarray(affine))
 
-    def _measure_index(self, index: int, probabilities: Tensor, target: Tensor) -> None:
+    def _measure_index(self, index: int, logits: Tensor, target: Tensor) -> None:
         """A case at the size that the network sees."""
         case = self.dataset.cases[index]
         if case.name in self._share:
-            self._add(case.name, case.patient, *measured_as_seen(probabilities, target), 1.0)
+            self._add(case.name, case.patient, self.measured_index(index, logits, target), 1.0)
 
-    def _add(self, case: str, patient: str, probabilities: Tensor, label: Tensor, voxel: float) -> None:
-        row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()))
+    def measured_item(self, item: Item, logits: Tensor) -> Measured:
+        """What is compared of a case on its file's grid.
+
+        Args:
+            item: of ``preprocessing.read``, with its label.
+            logits: (outputs, *spatial), of the network.
+
+        Raises:
+            InputError: logits that are not finite; the message names the case.
+        """
+        probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
+        label = item["label"].as_subclass(Tensor)
+        return self._measured(item["case"], probabilities.as_subclass(Tensor), label, item.get("valid"))
+
+    def measured_index(self, index: int, logits: Tensor, target: Tensor) -> Measured:
+        """What is compared of a case at the size that the network sees.
+
+        Args:
+            index: of the case in the dataset.
+            logits: (outputs, *spatial), of the network.
+            target: (K + 1, *spatial), as :func:`~segxfer3d.losses.with_valid` makes it.
+
+        Raises:
+            InputError: as :meth:`measured_item`.
+        """
+        probabilities, target = foreground_probabilities(logits, self.inference.activation).cpu(), target.cpu()
+        return self._measured(self.dataset.cases[index].name, probabilities, target[:-1], target[-1:])
+
+    def _measured(self, case: str, probabilities: Tensor, label: Tensor, valid: Tensor | None) -> Measured:
+        try:
+            index = self.inference.class_index(probabilities, list(self.classes))
+        except InputError as error:
+            raise InputError(f"case {case}: {error}") from error
+        if valid is None:
+            return Measured(probabilities, index, label)
+        counts = valid != 0
+        return Measured(probabilities * counts, index * counts[0], label * counts)
+
+    def _add(self, case: str, patient: str, measured: Measured, voxel: float) -> None:
+        probabilities, classes, label = measured
+        row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()), classes)
         if self.unit != "mm3":
             for name in ("label", "prediction"):
                 row[f"{name}_{self.unit}"] = row.pop(f"{name}_mm3")
@@ -167,33 +224,6 @@ class CaseTable:
             self.lesion_cases, self.lesion_rows = map(_of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
-
-
-def measured_on_file(item: Item, logits: Tensor, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
-    """Probabilities and label of a case that are compared, each (K, *file grid); 0 where the data set says to ignore.
-
-    Args:
-        item: of ``preprocessing.read``, with its label.
-        logits: (K, *spatial), of the network.
-        preprocessing: that read the item.
-    """
-    probabilities = probabilities_on_file(logits, item, preprocessing).as_subclass(Tensor)
-    label = item["label"].as_subclass(Tensor)
-    if "valid" not in item:
-        return probabilities, label
-    counts = item["valid"] != 0
-    return probabilities * counts, label * counts
-
-
-def measured_as_seen(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The same at the size that the network sees, (K, *spatial) each.
-
-    Args:
-        probabilities: (K, *spatial).
-        target: (K + 1, *spatial), as :func:`~segxfer3d.losses.with_valid` makes it.
-    """
-    counts = target[-1:] != 0
-    return probabilities * counts, target[:-1] * counts
 
 
 def _of_all_processes(rows: Sequence[Row]) -> list[Row]:

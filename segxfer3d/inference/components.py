@@ -1,4 +1,5 @@
-"""The connected components of a mask, as rows of ``components.csv``: nodules of a scan, objects of a picture."""
+"""The connected components of a mask: the largest, and all of them as rows of ``components.csv`` (the nodules of a
+scan, the objects of a picture)."""
 
 from __future__ import annotations
 
@@ -57,6 +58,18 @@ def components(
             size, center = int(counts[component]), sums[component] / counts[component]
             rows.append(row | (_in_pixels(size, center) if affine is None else _in_world(size, center, affine)))
     return rows
+
+
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected component of a mask, of the same shape; of equal ones the first. Corners connect."""
+    where = np.nonzero(mask)
+    if not len(where[0]):
+        return mask.copy()
+    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in where)
+    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(_bytes(mask[box])), True))
+    kept = np.zeros_like(mask)
+    kept[box] = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    return kept
 
 
 def _bytes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -10,35 +10,41 @@ import torch
 from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
+from segxfer3d.losses.activation import foreground_probabilities
 
-__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "probabilities_on_file", "to_label_map"]
+__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "index_to_values", "probabilities_on_file", "to_label_map"]
 
 MASK_THRESHOLD = 0.5
 
 
-def probabilities_on_file(logits: torch.Tensor, item: Mapping[str, Any], preprocessing: Any) -> torch.Tensor:
+def probabilities_on_file(
+    logits: torch.Tensor, item: Mapping[str, Any], preprocessing: Any, activation: str = "sigmoid"
+) -> torch.Tensor:
     """What a network says of a case, on the grid of the case's file.
 
     Args:
-        logits: (K, *spatial), of the network, on any device.
+        logits: outputs of the network (K, or K + 1 of ``softmax``, *spatial), on any device.
         item: of the case, as ``preprocessing.read`` gave it.
         preprocessing: a :class:`~segxfer3d.data.preprocessing.protocol.Preprocessing`.
+        activation: of the outputs.
 
     Returns:
         (K, *file grid) float32 in [0, 1], on the CPU.
     """
-    restored: torch.Tensor = preprocessing.restore(torch.sigmoid(logits.float()).cpu(), item)
+    restored: torch.Tensor = preprocessing.restore(foreground_probabilities(logits, activation).cpu(), item)
     return restored
 
 
-def class_index(probabilities: torch.Tensor) -> torch.Tensor:
+def class_index(probabilities: torch.Tensor, activation: str = "sigmoid") -> torch.Tensor:
     """The class of each voxel: 0 is background, k + 1 is channel k.
 
-    A voxel gets the channel of its highest probability where that is at least 0.5, else background. Equal
-    probabilities go to the first channel. With one channel this is the threshold alone.
+    A voxel gets the channel of its highest probability where that is at least 0.5, else background; of ``softmax``,
+    where that is above the background's, which is what the channels leave of 1. Equal probabilities go to the first
+    channel. With one channel this is the threshold alone.
 
     Args:
-        probabilities: (K, *spatial) in [0, 1], one sigmoid channel per foreground class.
+        probabilities: (K, *spatial) in [0, 1], one channel per foreground class.
+        activation: that they come from.
 
     Returns:
         (*spatial) uint8, on the device of the probabilities.
@@ -50,6 +56,13 @@ def class_index(probabilities: torch.Tensor) -> torch.Tensor:
     if channels.ndim < 2 or not 1 <= len(channels) <= 255:
         raise InputError(f"probabilities of shape {tuple(channels.shape)}: expected (K, *spatial), 1 <= K <= 255")
     check_range(channels, "probabilities")
+    if activation == "softmax":
+        highest = 1 - channels.sum(0)
+        index = torch.zeros_like(highest, dtype=torch.uint8)
+        for k, channel in enumerate(channels, 1):
+            index.masked_fill_(channel > highest, k)
+            highest = torch.maximum(highest, channel)
+        return index
     index = (channels[0] >= MASK_THRESHOLD).to(torch.uint8)
     highest = channels[0]
     for k in range(1, len(channels)):
@@ -77,10 +90,13 @@ def to_label_map(probabilities: torch.Tensor, class_values: Sequence[int]) -> ND
     """
     if len(class_values) != len(probabilities):
         raise InputError(f"{len(probabilities)} channels of probabilities for {len(class_values)} classes")
+    return index_to_values(class_index(probabilities), class_values)
+
+
+def index_to_values(index: torch.Tensor, class_values: Sequence[int]) -> NDArray[np.integer]:
+    """The label values of a class index, of the smallest unsigned type that holds them; see :func:`to_label_map`."""
     values = np.array([0, *class_values])
-    label_map: NDArray[np.integer] = values.astype(np.min_scalar_type(int(values.max())))[
-        class_index(probabilities).cpu().numpy()
-    ]
+    label_map: NDArray[np.integer] = values.astype(np.min_scalar_type(int(values.max())))[index.cpu().numpy()]
     return label_map
 
 

@@ -30,11 +30,13 @@ from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import Row, components
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
-from segxfer3d.inference.labels import probabilities_on_file, to_label_map
+from segxfer3d.inference.labels import index_to_values, probabilities_on_file
+from segxfer3d.inference.mirroring import MirroredForward
+from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.inference.write import write_mask, write_probability
 from segxfer3d.networks import SegmentationNetwork, build
-from segxfer3d.networks.forward import NetworkForward, layout_of
+from segxfer3d.networks.forward import layout_of
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import TransferReport, load_all
 
@@ -76,6 +78,7 @@ class Model:
         inferer: how the network is applied: sliding windows, or a batch at once.
         transfer: which tensor of the checkpoint went where.
         batch_size: images of a forward pass.
+        inference: how its outputs become masks.
     """
 
     network: SegmentationNetwork = field(repr=False)
@@ -87,6 +90,7 @@ class Model:
     inferer: Inferer = field(repr=False)
     transfer: TransferReport = field(repr=False)
     batch_size: int = 4
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
 
     @property
     def dims(self) -> int:
@@ -138,7 +142,7 @@ class Model:
                 yield self._prediction(item, logits)
 
     def logits(self, items: list[Item]) -> Tensor:
-        """What the network makes of cases that preprocessing read: (N, K, *spatial), on the network's device."""
+        """What the network makes of cases that preprocessing read: (N, outputs, *spatial), on its device."""
         images = stacked(items).to(self.device)
         with torch.no_grad():
             result: Tensor = self.inferer(images, self.network)
@@ -161,13 +165,13 @@ class Model:
         return case
 
     def _prediction(self, item: Item, logits: Tensor) -> Prediction:
-        probabilities = probabilities_on_file(logits, item, self.preprocessing)
+        probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
         affine = getattr(probabilities, "affine", None)
         plain = probabilities.as_subclass(Tensor)
         return Prediction(
             name=item["case"],
             probabilities=plain,
-            mask=to_label_map(plain, list(self.classes)),
+            mask=index_to_values(self.inference.class_index(plain, list(self.classes)), list(self.classes)),
             affine=None if affine is None else np.asarray(affine, np.float64),
             classes=self.classes,
         )
@@ -227,7 +231,8 @@ def load_model(
     amp: bool = False,
     progress: bool = False,
 ) -> Model:
-    """A fine-tuned model from its file, every part loaded, in evaluation mode.
+    """A fine-tuned model from its file, every part loaded, in evaluation mode; it mirrors, and keeps the largest
+    components, as its file says.
 
     Args:
         path: ``model.pt`` of a fine-tuning run.
@@ -239,8 +244,8 @@ def load_model(
         progress: show a bar of windows.
 
     Raises:
-        InputError: no such file, not a model of this package, or a pretrained one, which segments nothing yet; or a
-            device that is not there, or a number out of its limits.
+        InputError: no such file, not a model of this package or a damaged one, or a pretrained one, which segments
+            nothing yet; or a device that is not there, or a number out of its limits.
     """
     from segxfer3d.run.devices import find_device
 
@@ -252,13 +257,16 @@ def load_model(
     if not content["classes"]:
         raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
     preprocessing = preprocessings.from_dict(content["preprocessing"])
+    inference = InferenceSettings.from_dict(content["inference"], str(path))
     network = build(content["network"])
+    outputs = content["network"]["arguments"].get("out_channels")
+    inference.check_model(classes=list(content["classes"]), outputs=outputs, dims=preprocessing.dims, source=str(path))
     transfer = load_all(network, content["state_dict"], str(path))
     network.to(find_device(str(device))).eval()
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     patch_size = tuple(content["provenance"]["patch_size"])
-    inferer: Inferer = NetworkForward(amp, channels_last)
+    inferer: Inferer = MirroredForward(amp, channels_last, inference.mirror_axes)
     if preprocessing.dims == 3:
         inferer = WindowInferer(
             patch_size,
@@ -267,6 +275,7 @@ def load_model(
             amp=amp,
             channels_last=channels_last,
             progress=progress,
+            mirror_axes=inference.mirror_axes,
         )
     return Model(
         network=network,
@@ -278,4 +287,5 @@ def load_model(
         inferer=inferer,
         transfer=transfer,
         batch_size=batch_size,
+        inference=inference,
     )

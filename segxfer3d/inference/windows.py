@@ -8,12 +8,13 @@ from typing import Any
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 
-from segxfer3d.networks.forward import NetworkForward, plain
+from segxfer3d.inference.mirroring import MirroredForward
+from segxfer3d.networks.forward import plain
 
 
 class WindowInferer(SlidingWindowInferer):
     """Sliding windows over a volume of any size, forward passes as in
-    :class:`~segxfer3d.networks.forward.NetworkForward`.
+    :class:`~segxfer3d.inference.mirroring.MirroredForward`.
 
     Where windows overlap, their logits are averaged with Gaussian weights, as MONAI does.
 
@@ -24,6 +25,10 @@ class WindowInferer(SlidingWindowInferer):
         amp: compute in bf16 where autocast does.
         channels_last: bring windows to the channels-last layout.
         progress: show a bar.
+        mirror_axes: along which windows are turned around too.
+
+    Raises:
+        InputError: an axis that is not there, or twice.
     """
 
     def __init__(
@@ -34,9 +39,10 @@ class WindowInferer(SlidingWindowInferer):
         amp: bool = True,
         channels_last: bool = True,
         progress: bool = False,
+        mirror_axes: Sequence[int] = (),
     ) -> None:
         super().__init__(tuple(patch_size), batch_size, overlap=overlap, mode="gaussian", progress=progress)
-        self.forward = NetworkForward(amp, channels_last)
+        self.forward = MirroredForward(amp, channels_last, mirror_axes)
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """``inputs``: (N, C, X, Y, Z); the logits (N, K, X, Y, Z)."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.run.folder import RunFolder
@@ -53,8 +54,12 @@ class ModelWriter:
         if pretext is not None:
             self.provenance |= {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
 
-    def write(self, network: SegmentationNetwork) -> Path:
+    def write(self, network: SegmentationNetwork, inference: InferenceSettings | None = None) -> Path:
         """Write the weights of ``network``; gives the file.
+
+        Args:
+            network: that was trained.
+            inference: how its outputs become masks; None for a pretext.
 
         Raises:
             InputError: it cannot be written.
@@ -68,6 +73,7 @@ class ModelWriter:
                 preprocessing=self.preprocessing.as_dict(),
                 classes=self.classes,
                 provenance=self.provenance,
+                inference=None if inference is None else inference.as_dict(),
             )
         self.run.say(f"model: {path}")
         return path

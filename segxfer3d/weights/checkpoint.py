@@ -83,7 +83,8 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Returns:
         dict with ``network`` (how to build it), ``state_dict``, ``preprocessing``, ``classes`` (label value to
-        name) and ``provenance``.
+        name), ``provenance`` and ``inference`` (how outputs become masks, see
+        :class:`~segxfer3d.inference.settings.InferenceSettings`; empty where a file has none).
 
     Raises:
         InputError: the file is not a model written by this package.
@@ -99,6 +100,9 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         missing = ["network"]
     if missing:
         raise InputError(f"checkpoint {path}: incomplete, it lacks {', '.join(missing)}; expected model.pt of a run")
+    content.setdefault("inference", {})
+    if not isinstance(content["inference"], dict):
+        raise InputError(f"checkpoint {path}: damaged, its entry inference is {content['inference']!r}")
     content["classes"] = {int(value): name for value, name in content["classes"].items()}
     return content
 
@@ -110,8 +114,10 @@ def write_model(
     preprocessing: Mapping[str, Any],
     classes: Mapping[int, str],
     provenance: Mapping[str, Any],
+    inference: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model file; see :func:`read_model` for what is in it."""
+    entry = {} if inference is None else {"inference": dict(inference)}
     write(
         {
             "format": MODEL_FORMAT,
@@ -121,6 +127,7 @@ def write_model(
             "preprocessing": dict(preprocessing),
             "classes": {str(value): name for value, name in classes.items()},
             "provenance": dict(provenance),
+            **entry,
         },
         path,
     )

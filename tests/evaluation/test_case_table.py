@@ -18,6 +18,7 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.evaluate import case_loader, prepare_held, prepare_items
 from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.settings import InferenceSettings
 from tests.data.image_files import noise, save
 
 CPU = torch.device("cpu")
@@ -147,6 +148,26 @@ def test_images_of_another_process_are_passed_over(held, monkeypatch):
     assert [row["case"] for row in table.rows] == ["a"]
 
 
+def test_classes_that_exclude_each_other(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:2], mask[4:6], mask[7] = 3, 7, 255
+    several = image_set(tmp_path, {"a": mask}, foreground=(3, 7), several=True)
+    dataset = ImagePreprocessing(8, 3).hold(several.cases, several, labels=True, progress=False)
+    table = CaseTable(dataset, {3: "cat", 7: "dog"}, measured="network", inference=InferenceSettings("softmax"))
+
+    def predict(batch, images):
+        logits = torch.zeros(len(images), 3, 8, 8)
+        logits[:, 0] = 0.01
+        logits[:, 1, :2] = 0.1  # 0.36 of 1: no half, and more than the others
+        logits[:, 2, 4:] = 0.1
+        return logits
+
+    measure(table, predict)
+    (row,) = table.rows
+    assert (row["dice_cat"], row["dice_dog"]) == pytest.approx((1, 2 * 16 / (16 + 24)))
+    assert row["prediction_pixels"] == 16 + 24  # the ignored row is no one's
+
+
 # --- on the files' own grids ---
 
 
@@ -209,6 +230,29 @@ def test_volumes_in_millimeters_with_their_lesions(volumes):
     assert table.summary["dice"] == 0
     empty = CaseTable(dataset, volumes.classes, lesions=True)
     assert list(empty.files()) == ["lesion_cases.csv", "cases.csv", "cases_summary.json"]
+
+
+def test_what_is_beside_the_largest_component_is_background(volumes):
+    dataset = WholeCases(volumes.cases, volumes, VolumePreprocessing())
+    table = CaseTable(
+        dataset, volumes.classes, lesions=True, lesion_tolerance=1.0,
+        inference=InferenceSettings(largest_component=(1,)),
+    )  # fmt: skip
+    measure(table, right)
+    x, y = table.rows
+    assert (x["dice"], y["dice"]) == pytest.approx((1.0, 2 * 8 / (8 + 12)))
+    assert y["prediction_mm3"] == pytest.approx(8 * 6)
+    assert [row["lesions"] for row in table.lesion_cases] == [1, 2]
+    assert table.summary["lesion_sensitivity"] < 1
+    table.inference = InferenceSettings()
+    measure(table, right)
+    assert table.summary["dice"] == 1.0
+
+
+def test_an_output_that_is_no_number_names_its_case(volumes):
+    table = CaseTable(WholeCases(volumes.cases, volumes, VolumePreprocessing()), volumes.classes)
+    with pytest.raises(InputError, match=r"case x: probabilities: values from nan"):
+        measure(table, lambda _, images: images * torch.nan)
 
 
 def test_the_grid_is_the_files_whatever_the_network_sees(volumes):

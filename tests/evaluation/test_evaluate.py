@@ -14,6 +14,7 @@ from segxfer3d.evaluation.evaluate import case_evaluator, evaluate
 from segxfer3d.evaluation.preview_cases import take_previews
 from segxfer3d.evaluation.summary import format_table
 from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.components import components
 from segxfer3d.inference.labels import to_label_map
 from segxfer3d.inference.model import load_model
 from segxfer3d.networks.forward import NetworkForward
@@ -41,6 +42,21 @@ def test_a_notebook_evaluates_pictures(images, tmp_path):
     both = (truth & (prediction.mask > 0)).sum()
     assert wide["dice"] == pytest.approx(2 * both / (truth.sum() + (prediction.mask > 0).sum()))
     assert "3 cases, 1 with an empty label" in format_table("pictures", table.summary).replace(" of 3 patients", "")
+
+
+def test_a_model_is_measured_and_pictured_as_its_file_says(images, tmp_path):
+    entry = {"activation": "sigmoid", "mirror_axes": [1], "largest_component": [1]}
+    model = load_model(image_model(tmp_path / "model.pt", inference=entry))
+    for measured in ("file", "network"):
+        table = evaluate(model, images.labeled, images, measured=measured)
+        evaluator = case_evaluator(model.network, table, inferer=model.inferer, device=torch.device("cpu"))
+        for preview in take_previews(evaluator, table):
+            (row,) = [row for row in table.rows if row["case"] == preview.case]
+            assert (preview.prediction > 0).sum() == row["prediction_pixels"]
+            pieces = components(preview.prediction, preview.case, classes={1: "cat"})
+            assert len(pieces) <= 1 or preview.case == "empty"  # whose ignored rows may part it
+    wide = evaluate(model, images.labeled, images).rows[2]
+    assert wide["prediction_pixels"] == (model.predict(images.cases[1]).mask > 0).sum()
 
 
 def test_at_the_size_that_the_network_sees(images, tmp_path):

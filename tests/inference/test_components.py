@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, columns_of, components
+from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, columns_of, components, largest_component
 
 
 def test_in_world_millimeters():
@@ -45,3 +45,17 @@ def test_in_pixels():
 
 def test_a_class_without_a_pixel_has_no_row():
     assert components(np.ones((4, 4), np.uint8), "a", classes={2: "dog"}) == []
+
+
+def test_the_largest():
+    mask = np.zeros((9, 8, 7), bool)
+    mask[1:3, 1, 1] = mask[3, 2, 2] = True  # three, by a corner
+    mask[6:8, 5, 5] = True
+    kept = largest_component(mask)
+    assert kept.dtype == bool
+    assert sorted(map(tuple, np.argwhere(kept).tolist())) == [(1, 1, 1), (2, 1, 1), (3, 2, 2)]
+    picture = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]], bool)
+    np.testing.assert_array_equal(largest_component(picture), [[0, 0, 1, 1], [0] * 4, [0] * 4])  # the first of equals
+    nothing = largest_component(np.zeros((3, 3), bool))
+    assert nothing.shape == (3, 3)
+    assert not nothing.any()

@@ -36,6 +36,24 @@ def test_class_index_equals_a_loop_over_voxels(classes, shape):
         assert index[voxel] == (values.index(max(values)) + 1 if max(values) >= 0.5 else 0)
 
 
+@pytest.mark.parametrize("shape", [(5, 4, 3), (6, 7)])
+def test_softmax_takes_the_background_where_it_is_likeliest(shape):
+    shares = np.random.default_rng(1).integers(1, 4, (4, *shape)) / 16  # many voxels are equal in several
+    probabilities = torch.tensor(shares / shares.sum(0)).float()
+    index = class_index(probabilities[1:], "softmax").numpy()
+    assert index.dtype == np.uint8
+    assert (index == 0).any()
+    assert ((index > 0) & (probabilities[1:].amax(0) < 0.5).numpy()).any()
+    for voxel in np.ndindex(*shape):
+        found, highest = 0, 1 - float(probabilities[1:][(slice(None), *voxel)].sum())
+        for k in range(1, 4):
+            if float(probabilities[(k, *voxel)]) > highest + 1e-6:
+                found, highest = k, float(probabilities[(k, *voxel)])
+        assert float(probabilities[(index[voxel], *voxel)]) == pytest.approx(highest)
+        if abs(float(probabilities[(0, *voxel)]) - highest) > 1e-6:
+            assert index[voxel] == found
+
+
 @pytest.mark.parametrize("value", [math.nan, 1.5, -2.0])
 def test_values_that_are_no_probabilities_are_refused(value):
     with pytest.raises(InputError, match=r"probabilities: values from .*\[0, 1\]"):

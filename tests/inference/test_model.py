@@ -11,7 +11,10 @@ from segxfer3d.data.case import Case
 from segxfer3d.data.check import check
 from segxfer3d.data.io.images import resize_with_padding
 from segxfer3d.errors import InputError
+from segxfer3d.inference.components import largest_component
 from segxfer3d.inference.model import load_model, write_prediction
+from segxfer3d.inference.windows import WindowInferer
+from segxfer3d.weights import checkpoint
 from tests.data.image_files import noise, save
 from tests.inference.models import image_model, volume_model
 
@@ -65,6 +68,53 @@ def test_a_notebook_segments_a_picture(models, tmp_path):
     expected = torch.nn.functional.interpolate(picture, size=(40, 64), mode="bilinear", align_corners=False)[0]
     torch.testing.assert_close(prediction.probabilities, expected, atol=1e-5, rtol=0)
     assert {"pixels", "center_x_pixels"} <= prediction.components()[0].keys()
+
+
+def test_a_model_mirrors_and_keeps_the_largest_component_as_its_file_says(scan, tmp_path):
+    classes = {2: "nodule", 5: "cyst"}
+    entry = {"activation": "softmax", "mirror_axes": [0, 1], "largest_component": [2]}
+    model = load_model(volume_model(tmp_path / "m.pt", classes, entry))
+    assert model.inference.as_dict() == entry
+    prediction = model.predict(scan)
+    whole = {row["class"]: 0 for row in prediction.components()}
+    for row in prediction.components():
+        whole[row["class"]] += 1
+    assert whole["nodule"] == 1
+    # the same by hand
+    volume = np.asarray(nibabel.load(scan).dataobj)[::-1, ::-1]
+    unit = torch.from_numpy((volume.astype(np.float32) + 1000) / 2000)[None, None]
+    windows = WindowInferer(model.patch_size, amp=False, mirror_axes=(0, 1))
+    with torch.no_grad():
+        shares = windows(unit, model.network).softmax(1)[0].flip((1, 2))
+    torch.testing.assert_close(prediction.probabilities, shares[1:])
+    index = np.array([0, 2, 5])[shares.argmax(0).numpy()]
+    np.testing.assert_array_equal(prediction.mask == 5, index == 5)
+    np.testing.assert_array_equal(prediction.mask == 2, largest_component(index == 2))
+
+
+def test_a_picture_of_classes_that_exclude_each_other(tmp_path):
+    entry = {"activation": "softmax", "mirror_axes": [1], "largest_component": []}
+    model = load_model(image_model(tmp_path / "m.pt", {1: "cat", 2: "dog"}, entry))
+    prediction = model.predict(save(tmp_path / "a.png", noise((32, 32), seed=1)))
+    image = torch.from_numpy(np.asarray(Image.open(tmp_path / "a.png")).transpose(2, 0, 1).copy())[None].float() / 255
+    with torch.no_grad():
+        logits = (model.network(image) + model.network(image.flip(3)).flip(3)) / 2
+    torch.testing.assert_close(prediction.probabilities, logits.softmax(1)[0, 1:], atol=1e-5, rtol=0)
+    np.testing.assert_array_equal(prediction.mask, logits[0].argmax(0).numpy())
+
+
+def test_a_file_that_says_what_its_network_cannot_is_refused(tmp_path):
+    path = volume_model(tmp_path / "m.pt", {1: "nodule"})
+    content = checkpoint.read_file(path)
+    for entry, message in (
+        ({"activation": "softmax"}, r"m\.pt: activation softmax of the background and 1 classes needs 2 outputs"),
+        ({"activation": "relu"}, r"m\.pt: its entry inference is .*'relu'"),
+        ({"mirror_axes": [3]}, r"mirror_axes: expected some of 0, 1, 2"),
+        ({"largest_component": [2]}, r"largest_component names the class 2; it knows \[1\]"),
+    ):
+        checkpoint.write({**content, "inference": entry}, path)
+        with pytest.raises(InputError, match=message):
+            load_model(path)
 
 
 def test_images_of_any_size_pass_in_batches(models, tmp_path):

@@ -32,6 +32,18 @@ def test_windows_cover_every_voxel_of_every_size(size, cases):
     assert max(shape[0] for shape in network.shapes) <= 2
 
 
+def test_windows_are_mirrored_too():
+    """A network that sees a direction along x: mirrored, it sees none."""
+
+    class Slope(nn.Module):
+        def forward(self, x):
+            return x + torch.arange(8.0).view(-1, 1, 1)
+
+    volume = torch.rand(1, 1, 12, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits = WindowInferer((8, 8, 8), amp=False, mirror_axes=(0, 2))(volume, Slope())
+    torch.testing.assert_close(logits, volume + 3.5)
+
+
 def test_precision_is_float32_outside_and_bf16_inside():
     network = nn.Conv3d(1, 1, 3, padding=1)
     seen = []

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
+from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.pretexts.simclr import SimCLR
 from segxfer3d.training.model_file import ModelWriter
 from segxfer3d.weights import checkpoint
@@ -29,6 +30,16 @@ def test_what_inference_needs_is_in_it(tmp_path):
         "job": "unet2d_finetune", "patch_size": [16, 16], "seed": 4, "init": "encoder", "data": "pets", "cases": 3,
     }  # fmt: skip
     assert all(torch.equal(tensor, model["state_dict"][key]) for key, tensor in module.state_dict().items())
+
+
+def test_how_outputs_become_masks_is_in_it(tmp_path):
+    writer = ModelWriter(Run(tmp_path), PREPROCESSING, classes={1: "cat"}, provenance={}, patch_size=[16, 16])
+    settings = InferenceSettings("softmax", (1,), (1,))
+    writer.write(network(), settings)
+    written = checkpoint.read_model(tmp_path / "model.pt")["inference"]
+    assert InferenceSettings.from_dict(written) == settings
+    writer.write(network())
+    assert checkpoint.read_model(tmp_path / "model.pt")["inference"] == {}
 
 
 def test_a_pretext_says_which_parts_it_trained(tmp_path):

@@ -20,7 +20,21 @@ def test_model_comes_back(tmp_path):
     model = checkpoint.read_model(path)
     assert torch.equal(model["state_dict"]["a"], weights["a"])
     assert model["classes"] == {1: "nodule"}
+    assert model["inference"] == {}
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_how_outputs_become_masks_is_an_entry_of_its_own(tmp_path):
+    path = tmp_path / "model.pt"
+    parts = {}, {"name": "n", "arguments": {}}, {}, {1: "nodule"}, {}
+    entry = {"activation": "softmax", "mirror_axes": [0, 1], "largest_component": [1]}
+    checkpoint.write_model(path, *parts, inference=entry)
+    assert checkpoint.read_model(path)["inference"] == entry
+    checkpoint.write_model(path, *parts)
+    assert "inference" not in checkpoint.read_file(path)
+    checkpoint.write({**checkpoint.read_file(path), "inference": "softmax"}, path)
+    with pytest.raises(InputError, match="damaged, its entry inference is 'softmax'"):
+        checkpoint.read_model(path)
 
 
 class Evil:
