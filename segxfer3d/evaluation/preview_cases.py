@@ -71,7 +71,8 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
 
 def _on_file(item: Item, measured: Measured, preprocessing: Preprocessing) -> Preview:
     """A case on its file's grid; the image is what the network saw, brought back."""
-    image = preprocessing.restore(item["image"].as_subclass(Tensor), item).as_subclass(Tensor)
+    unit = preprocessing.to_unit(item["image"].as_subclass(Tensor))
+    image = preprocessing.restore(unit, item).as_subclass(Tensor)
     shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
     truth, predicted = class_index(measured.label).numpy(), measured.classes.numpy()
     if preprocessing.dims == 2:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segxfer3d.data.preprocessing.intensities import UNIT
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
@@ -59,8 +60,12 @@ def scale_of(preprocessing: VolumePreprocessing) -> tuple[float, float]:
     """Stored values of the intensities 0 and 1.
 
     Raises:
-        InputError: HU that a store cannot keep.
+        InputError: HU, or intensities, that a store cannot keep.
     """
+    if preprocessing.intensity not in UNIT:
+        raise InputError(
+            f"intensity {preprocessing.intensity}: a cube store keeps what lies in [0, 1]; expected {' or '.join(UNIT)}"
+        )
     if preprocessing.intensity != "window":
         return 0, HIGHEST
     low, high = preprocessing.window_low, preprocessing.window_high

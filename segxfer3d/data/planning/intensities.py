@@ -8,9 +8,9 @@ from typing import Any
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.planning.fingerprint import Fingerprint
 from segxfer3d.data.planning.plan import Intensity
+from segxfer3d.data.preprocessing.intensities import INTENSITIES
 from segxfer3d.errors import InputError
 
-INTENSITY_RULES = ("foreground", "zscore", "window", "percentile")
 _MOSTLY_EMPTY = 0.75  # share of a volume's box of nonzero voxels, below which its zeros do not count
 
 
@@ -33,8 +33,8 @@ def plan_intensity(fingerprint: Fingerprint, values: Mapping[str, Any], reasons:
     by_hand = "set by hand" if rule else ""
     if rule is None:
         rule = "foreground" if fingerprint.modality == "CT" else "zscore"
-    if rule not in INTENSITY_RULES:
-        raise InputError(f"intensity: expected one of {', '.join(INTENSITY_RULES)}, got {rule!r}")
+    if rule not in INTENSITIES:
+        raise InputError(f"intensity: expected one of {', '.join(INTENSITIES)}, got {rule!r}")
     if rule == "window":
         reasons["intensity"] = by_hand
         return Intensity(rule, values.get("window_low", WINDOW[0]), values.get("window_high", WINDOW[1]))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.planning.fingerprint import Spacing
 from segxfer3d.data.planning.topology import Triple
 from segxfer3d.errors import InputError
+
+if TYPE_CHECKING:
+    from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,21 @@ class Plan:
     reasons: Mapping[str, str] = field(default_factory=dict)
     memory: float = 0.0
     steps: int | None = None
+
+    def preprocessing(self) -> VolumePreprocessing:
+        """What the plan's spacing and intensity make of volumes."""
+        from segxfer3d.data.preprocessing.volumes import VolumePreprocessing  # here: it brings MONAI's transforms
+
+        scale = self.intensity
+        return VolumePreprocessing(
+            self.spacing,
+            scale.rule,
+            WINDOW[0] if scale.low is None else scale.low,
+            WINDOW[1] if scale.high is None else scale.high,
+            mean=scale.mean,
+            sd=scale.sd,
+            nonzero=scale.nonzero,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a run's folder and for checkpoints."""

@@ -140,6 +140,10 @@ class ImagePreprocessing:
             item["label"], item["valid"] = (torch.from_numpy(np.ascontiguousarray(part)) for part in loaded.label)
         return item
 
+    def to_unit(self, image: Tensor) -> Tensor:
+        """The image itself, which is in [0, 1]."""
+        return image
+
     def restore(self, probabilities: Tensor, item: Item) -> Tensor:
         """Cut the padding away, and resize bilinearly to the file's own size.
 

@@ -47,12 +47,16 @@ class Preprocessing(Protocol):
         ...
 
     def read(self, case: Case, case_set: CaseSet, *, label: bool) -> Item:
-        """One whole case: ``image`` (C, *spatial) float32 in [0, 1] as the network takes it, ``case`` and ``patient``
-        (names), and what :meth:`restore` needs; with ``label``, ``label`` (K, *spatial) on the file's own grid.
+        """One whole case: ``image`` (C, *spatial) float32 as the network takes it, ``case`` and ``patient`` (names),
+        and what :meth:`restore` needs; with ``label``, ``label`` (K, *spatial) on the file's own grid.
 
         Raises:
             InputError: a file that cannot be read.
         """
+        ...
+
+    def to_unit(self, image: Tensor) -> Tensor:
+        """An image of :meth:`read` in [0, 1], for eyes."""
         ...
 
     def restore(self, probabilities: Tensor, item: Item) -> Tensor:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, MapTransform, Orientationd, Spacingd
 from torch import Tensor
@@ -16,13 +15,13 @@ from tqdm import tqdm
 
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.io.volumes import Volume, VolumeReader, grid_difference
+from segxfer3d.data.io.volumes import VolumeReader
+from segxfer3d.data.preprocessing.intensities import INTENSITIES, UNIT, ScaleToUnitd, Standardized, scaled_to_unit
+from segxfer3d.data.preprocessing.labels import OneHotd, ShareGridd
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
 from segxfer3d.errors import InputError
 
 ORIENTATION = "RAS"
-INTENSITIES = ("window", "percentile")
-PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,14 @@ class VolumePreprocessing:
     Attributes:
         spacing: millimeters to resample to, or None for the native grid.
         intensity: ``window`` scales [window_low, window_high] HU to [0, 1]; ``percentile`` the 0.5th to 99.5th
-            percentile of the volume itself (for MR, whose intensities have no unit). Both clip.
+            percentile of the volume itself (for MR, whose intensities have no unit); both clip. ``foreground`` clips to
+            [window_low, window_high], subtracts ``mean`` and divides by ``sd``: those of the training cases' foreground
+            (CT); ``zscore`` does so with each volume's own mean and SD. These are nnU-Net's (Isensee et al. 2021).
         window_low: HU.
         window_high: HU.
+        mean: of ``foreground``, HU.
+        sd: of ``foreground``, HU.
+        nonzero: ``zscore`` looks at voxels that are not 0 only, and leaves the others 0.
 
     Raises:
         InputError: one of them cannot be used.
@@ -46,6 +50,9 @@ class VolumePreprocessing:
     intensity: str = "window"
     window_low: float = WINDOW[0]
     window_high: float = WINDOW[1]
+    mean: float | None = None
+    sd: float | None = None
+    nonzero: bool = False
 
     dims: ClassVar[int] = 3
     unit: ClassVar[str] = "mm3"
@@ -54,9 +61,12 @@ class VolumePreprocessing:
         if self.spacing is not None and (len(self.spacing) != 3 or not all(0 < s < np.inf for s in self.spacing)):
             raise InputError(f"spacing: expected three numbers above 0 (millimeters), got {list(self.spacing)}")
         if self.intensity not in INTENSITIES:
-            raise InputError(f"intensity: expected {' or '.join(INTENSITIES)}, got {self.intensity!r}")
+            expected = f"{', '.join(INTENSITIES[:-1])} or {INTENSITIES[-1]}"
+            raise InputError(f"intensity: expected {expected}, got {self.intensity!r}")
         if not self.window_low < self.window_high:
             raise InputError(f"window_low {self.window_low:g}: expected less than window_high {self.window_high:g}")
+        if self.intensity == "foreground" and (self.mean is None or self.sd is None or not self.sd > 0):
+            raise InputError(f"intensity foreground: expected a mean and an SD above 0, got {self.mean} and {self.sd}")
 
     @staticmethod
     def for_modality(
@@ -78,7 +88,10 @@ class VolumePreprocessing:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
+        used = {"foreground": ("mean", "sd"), "zscore": ("nonzero",)}.get(self.intensity, ())
         values = asdict(self)
+        for name in {"mean", "sd", "nonzero"}.difference(used):
+            del values[name]  # as earlier versions wrote it
         values["spacing"] = list(self.spacing) if self.spacing else None
         return values | {"orientation": ORIENTATION}
 
@@ -93,7 +106,10 @@ class VolumePreprocessing:
             raise InputError(f"preprocessing: expected orientation {ORIENTATION}, got {values.get('orientation')!r}")
         try:
             spacing = tuple(values["spacing"]) if values["spacing"] else None
-            return VolumePreprocessing(spacing, values["intensity"], values["window_low"], values["window_high"])
+            more = {name: values[name] for name in ("mean", "sd", "nonzero") if name in values}
+            return VolumePreprocessing(
+                spacing, values["intensity"], values["window_low"], values["window_high"], **more
+            )
         except KeyError as error:
             raise InputError(f"preprocessing: the entry {error} is missing") from error
 
@@ -102,7 +118,7 @@ class VolumePreprocessing:
         return Compose(self._steps([key]))
 
     def image_transform(self, key: str = "image") -> Compose:
-        """Load an image for the network: (1, X, Y, Z) float32 in [0, 1]."""
+        """Load an image for the network: (1, X, Y, Z) float32, scaled as ``intensity`` says."""
         return Compose([*self._steps([key]), *self._grid([key], ["bilinear"]), self._intensity(key)])
 
     def training_transform(self) -> Compose:
@@ -118,8 +134,8 @@ class VolumePreprocessing:
     def hold(
         self, cases: Sequence[Case], case_set: CaseSet, *, labels: bool, progress: bool, size: int | None = None
     ) -> list[Item]:
-        """Volumes in memory: ``image`` (1, X, Y, Z) float32 in [0, 1] and, with ``labels``, ``label`` (K, X, Y, Z)
-        float32 of 0 and 1 on the same grid; plain tensors.
+        """Volumes in memory: ``image`` (1, X, Y, Z) float32, scaled as ``intensity`` says, and, with ``labels``,
+        ``label`` (K, X, Y, Z) float32 of 0 and 1 on the same grid; plain tensors.
 
         Args:
             cases: of ``case_set``, or a part of them.
@@ -153,7 +169,7 @@ class VolumePreprocessing:
         """One whole volume, with its label on the file's own grid.
 
         Returns:
-            ``image`` (1, X, Y, Z) float32 in [0, 1], a MetaTensor that knows how it came from its file; ``case`` and
+            ``image`` (1, X, Y, Z) float32, a MetaTensor that knows how it came from its file; ``case`` and
             ``patient``; with ``label`` also ``label`` (K, X, Y, Z) float32 of 0 and 1, a MetaTensor with the file's
             affine.
 
@@ -169,6 +185,16 @@ class VolumePreprocessing:
             native = _load(self.native_transform("label"), {"label": str(case.label)})
             item["label"] = self.one_hot(case_set.classes)(native)["label"]
         return item
+
+    def to_unit(self, image: Tensor) -> Tensor:
+        """An image of :meth:`read` in [0, 1], for eyes: what was clipped to becomes 0 and 1, of ``zscore`` the image's
+        own 0.5th and 99.5th percentile."""
+        if self.intensity in UNIT:
+            return image
+        if self.mean is None or self.sd is None:
+            return scaled_to_unit(image, None)
+        low, high = ((end - self.mean) / self.sd for end in (self.window_low, self.window_high))
+        return scaled_to_unit(image, (low, high))
 
     def restore(self, probabilities: Tensor, item: Item) -> MetaTensor:
         """Undo orientation and spacing.
@@ -201,8 +227,13 @@ class VolumePreprocessing:
             steps.append(Spacingd(keys, pixdim=self.spacing, mode=modes, dtype=np.float32))
         return steps
 
-    def _intensity(self, key: str) -> ScaleToUnitd:
-        return ScaleToUnitd(key, (self.window_low, self.window_high) if self.intensity == "window" else None)
+    def _intensity(self, key: str) -> MapTransform:
+        clip = (self.window_low, self.window_high)
+        if self.intensity in UNIT:
+            return ScaleToUnitd(key, clip if self.intensity == "window" else None)
+        if self.intensity == "foreground":
+            return Standardized(key, clip=clip, mean=self.mean, sd=self.sd)
+        return Standardized(key, nonzero=self.nonzero)
 
 
 @lru_cache(maxsize=8)
@@ -219,75 +250,3 @@ def _load(transform: Compose, paths: Mapping[str, str]) -> Any:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise
-
-
-class ScaleToUnitd(MapTransform):
-    """Scale intensities to [0, 1] and clip.
-
-    Args:
-        keys: of the volumes.
-        window: (low, high) that become 0 and 1; None for the volume's own 0.5th and 99.5th percentile, in which case a
-            constant volume becomes 0.
-    """
-
-    def __init__(self, keys: Any, window: tuple[float, float] | None) -> None:
-        super().__init__(keys)
-        self.window = window
-
-    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Scale the keys."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            low, high = self.window or np.percentile(np.asarray(result[key]), PERCENTILES).tolist()
-            # in place after the first step: one copy of a large volume instead of three
-            result[key] = (result[key] - low).div_(max(high - low, 1e-6)).clamp_(0, 1)
-        return result
-
-
-class ShareGridd(MapTransform):
-    """Give labels the affine of their image, so that rounding in a header cannot lead to two grids after resampling.
-
-    Args:
-        keys: of the labels.
-        image_key: of the image.
-    """
-
-    def __init__(self, keys: Any, image_key: str) -> None:
-        super().__init__(keys)
-        self.image_key = image_key
-
-    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Set the affine of the keys.
-
-        Raises:
-            InputError: a label is not on its image's grid, see :func:`~segxfer3d.data.io.volumes.grid_difference`.
-        """
-        result = dict(data)
-        image = result[self.image_key]
-        for key in self.key_iterator(result):
-            difference = grid_difference(_volume(image), _volume(result[key]))
-            if difference:
-                raise InputError(f"{result[key].meta['filename_or_obj']}: {difference}")
-            result[key].affine = image.affine.clone()
-        return result
-
-
-class OneHotd(MapTransform):
-    """(1, X, Y, Z) label values to (K, X, Y, Z) float32, one channel for each of ``values`` in rising order."""
-
-    def __init__(self, keys: Any, values: Iterable[int]) -> None:
-        super().__init__(keys)
-        self.values = sorted(values)
-
-    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Expand the keys."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            label = result[key]
-            channels = torch.cat([label.as_tensor() == value for value in self.values]).float()
-            result[key] = MetaTensor(channels, meta=label.meta, applied_operations=label.applied_operations)
-        return result
-
-
-def _volume(image: MetaTensor) -> Volume:
-    return Volume(image[0].numpy(), image.affine.numpy())

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.data.case import Case
-from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store
+from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, scale_of
 from segxfer3d.data.cubes.write import write_store
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -228,3 +228,8 @@ def test_workers_and_copies_read_the_same(made):
         [batch["image"] for batch in DataLoader(dataset, batch_size=4, num_workers=workers)] for workers in (0, 2)
     ]
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+
+
+def test_only_intensities_of_0_to_1_are_kept():
+    with pytest.raises(InputError, match="intensity zscore: a cube store keeps what lies in"):
+        scale_of(VolumePreprocessing(None, "zscore"))

@@ -8,6 +8,7 @@ import pytest
 
 from segxfer3d.data.planning import Fingerprint, Intensity, Plan, make_plan
 from segxfer3d.data.planning.fitting import wanted_steps
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.planning.fingerprints import HIPPOCAMPUS, fingerprint
 
@@ -109,7 +110,7 @@ def test_what_hands_set_wrong_is_named():
         make_plan(HIPPOCAMPUS, memory=8, fixed={"lr": 1})
     with pytest.raises(InputError, match="minutes: expected minutes and voxels_per_second above 0"):
         make_plan(HIPPOCAMPUS, memory=8, minutes=2)
-    with pytest.raises(InputError, match="intensity: expected one of foreground, zscore"):
+    with pytest.raises(InputError, match="intensity: expected one of window, percentile, foreground, zscore"):
         make_plan(HIPPOCAMPUS, memory=8, fixed={"intensity": "auto"})
 
 
@@ -138,6 +139,13 @@ def test_intensities_by_modality():
     assert window.intensity == Intensity("window", -500, 1000)
     with pytest.raises(InputError, match="labels of the training cases are empty"):
         make_plan(replace(fingerprint(), foreground=None), memory=8)
+
+
+def test_a_plan_makes_the_preprocessing():
+    ct = make_plan(fingerprint(spacing=(1.0, 1.0, 2.0)), memory=8).preprocessing()
+    assert ct == VolumePreprocessing((1.0, 1.0, 2.0), "foreground", -900, 1500, mean=-300, sd=375)
+    mr = make_plan(HIPPOCAMPUS, memory=8).preprocessing()
+    assert mr == VolumePreprocessing((1.0, 1.0, 1.0), "zscore")
 
 
 def test_a_plan_goes_through_json():

@@ -42,6 +42,44 @@ def test_percentiles(pair):
     np.testing.assert_allclose(image[0].numpy(), ((ct()[::-1, ::-1] - low) / (high - low)).clip(0, 1), atol=1e-6)
 
 
+def test_foreground(pair):
+    preprocessing = VolumePreprocessing(None, "foreground", -500, 400, mean=-100, sd=250)
+    image = preprocessing.training_transform()(pair)["image"].numpy()
+    raw = ct()[None, ::-1, ::-1].astype(np.float64)
+    np.testing.assert_allclose(image, (raw.clip(-500, 400) + 100) / 250, atol=1e-5)
+    shown = preprocessing.to_unit(torch.from_numpy(image.copy()))
+    np.testing.assert_allclose(shown, (raw.clip(-500, 400) + 500) / 900, atol=1e-5)
+
+
+def test_zscore(pair):
+    preprocessing = VolumePreprocessing(None, "zscore")
+    image = preprocessing.training_transform()(pair)["image"].as_tensor()
+    assert image.mean() == pytest.approx(0, abs=1e-5)
+    assert image.std(correction=0) == pytest.approx(1, abs=1e-5)
+    shown = preprocessing.to_unit(image)
+    assert (shown.min(), shown.max()) == (0, 1)
+    assert shown is not image
+
+
+def test_zscore_of_nonzero_voxels_leaves_the_others(tmp_path):
+    array = ct()
+    array[:4] = 0
+    path = write_nifti(tmp_path / "image.nii.gz", array, np.eye(4))
+    preprocessing = VolumePreprocessing(None, "zscore", nonzero=True)
+    image = preprocessing.image_transform()({"image": str(path)})["image"].as_tensor()[0]
+    inside = array[array != 0].astype(float)
+    assert not image[array == 0].any()
+    np.testing.assert_allclose(image[array != 0], (inside - inside.mean()) / inside.std(), atol=1e-5)
+
+
+@pytest.mark.parametrize("nonzero", [False, True])
+@pytest.mark.parametrize("value", [0, 7])
+def test_zscore_of_a_constant_volume_is_zero(tmp_path, value, nonzero):
+    path = write_nifti(tmp_path / "image.nii.gz", np.full((4, 4, 4), value, np.int16), np.eye(4))
+    preprocessing = VolumePreprocessing(None, "zscore", nonzero=nonzero)
+    assert not preprocessing.image_transform()({"image": str(path)})["image"].any()
+
+
 def test_percentiles_of_a_constant_volume(tmp_path):
     path = write_nifti(tmp_path / "a.nii", np.full((4, 4, 4), 7.0, np.float32))
     image = VolumePreprocessing(intensity="percentile").image_transform()({"image": path})["image"]
@@ -117,6 +155,19 @@ def test_as_dict_and_back():
         VolumePreprocessing.from_dict({"orientation": "RAS"})
 
 
+def test_only_what_an_intensity_needs_is_written():
+    old = VolumePreprocessing().as_dict()
+    assert list(old) == ["spacing", "intensity", "window_low", "window_high", "orientation"]
+    scaled = VolumePreprocessing(None, "foreground", -900, 1500, mean=-300.5, sd=375)
+    around = VolumePreprocessing(None, "zscore", nonzero=True)
+    assert scaled.as_dict() == old | {
+        "intensity": "foreground", "window_low": -900, "window_high": 1500, "mean": -300.5, "sd": 375
+    }  # fmt: skip
+    assert around.as_dict() == old | {"intensity": "zscore", "nonzero": True}
+    for preprocessing in (scaled, around):
+        assert VolumePreprocessing.from_dict(preprocessing.as_dict()) == preprocessing
+
+
 def test_for_modality():
     assert VolumePreprocessing.for_modality("MR", intensity="window", window_low=0) == VolumePreprocessing(window_low=0)
     assert VolumePreprocessing.for_modality("CT") == VolumePreprocessing(None, "window")
@@ -128,7 +179,9 @@ def test_for_modality():
     [
         ({"spacing": (1.0, 0.0, 1.0)}, "spacing: expected three numbers above 0"),
         ({"spacing": (1.0,)}, "spacing: expected three numbers above 0"),
-        ({"intensity": "auto"}, "intensity: expected window or percentile, got 'auto'"),
+        ({"intensity": "auto"}, "intensity: expected window, percentile, foreground or zscore, got 'auto'"),
+        ({"intensity": "foreground"}, "intensity foreground: expected a mean and an SD above 0, got None and None"),
+        ({"intensity": "foreground", "mean": 0, "sd": 0}, "intensity foreground: expected a mean and an SD above 0"),
         ({"window_low": 5, "window_high": 5}, "window_low 5: expected less than window_high 5"),
     ],
 )
