@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ignite.distributed as idist
@@ -101,6 +101,7 @@ class CaseTable:
         self.tolerance = lesion_tolerance
         self.min_iou = lesion_min_iou
         self.inference = inference or InferenceSettings()
+        self.on_case: Callable[[str, Measured], None] | None = None  # is shown each case that is measured
         self.rows: list[Row] = []
         self.summary: dict[str, Any] = {}
         self.lesion_rows: list[Row] = []
@@ -200,6 +201,8 @@ class CaseTable:
         return Measured(probabilities * counts, index * counts[0], label * counts)
 
     def _add(self, case: str, patient: str, measured: Measured, voxel: float) -> None:
+        if self.on_case is not None:
+            self.on_case(case, measured)
         probabilities, classes, label = measured
         row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()), classes)
         if self.unit != "mm3":
@@ -218,15 +221,15 @@ class CaseTable:
             self.lesion_rows += [{"class": name, **lesion} for lesion in lesions]
 
     def _finish(self, engine: Engine) -> None:
-        self.rows = _of_all_processes(self.rows)
+        self.rows = of_all_processes(self.rows)
         self.summary = summarize(self.rows) | {name: metric.compute() for name, metric in self.pooled.items()}
         if self.lesions:
-            self.lesion_cases, self.lesion_rows = map(_of_all_processes, (self.lesion_cases, self.lesion_rows))
+            self.lesion_cases, self.lesion_rows = map(of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
 
 
-def _of_all_processes(rows: Sequence[Row]) -> list[Row]:
+def of_all_processes(rows: Sequence[Row]) -> list[Row]:
     """The rows of every process, in each of them, sorted by case."""
     gathered: list[Any] = [rows]
     if idist.get_world_size() > 1:
