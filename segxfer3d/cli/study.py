@@ -13,6 +13,7 @@ from segxfer3d.cli.arguments import FOLDER, NAMED
 from segxfer3d.errors import STOPPED, InputError
 
 if TYPE_CHECKING:
+    from segxfer3d.study.matching import Match
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.states import State
     from segxfer3d.study.trials import Trial
@@ -36,6 +37,9 @@ def _resources(command: Callable[..., None]) -> Callable[..., None]:
 _settings = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the study; may be repeated."
 )
+_done = click.option(
+    "--done", "record", type=FOLDER, help="A record of the study (of `study keep`); what is in it counts as done."
+)
 _output = click.option("--output", "-o", type=FOLDER, required=True, help="The study's folder.")
 
 
@@ -43,6 +47,7 @@ _output = click.option("--output", "-o", type=FOLDER, required=True, help="The s
 @click.argument("file", type=NAMED)
 @_output
 @_settings
+@_done
 @_resources
 @click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; run none of them.")
 @click.option("--no-timing", is_flag=True, help="With --dry-run: time no steps, only list.")
@@ -51,6 +56,7 @@ def study_run(
     file: Path,
     output: Path,
     settings: tuple[str, ...],
+    record: Path | None,
     jobs: int,
     threads: int | None,
     per_gpu: int | None,
@@ -60,23 +66,25 @@ def study_run(
 ) -> None:
     """Run the trials of a study that are not done yet; FILE is a path, or the name of a shipped study.
 
-    The same command goes on after a stop. Trials that failed are tried again.
+    The same command goes on after a stop. Trials that failed are tried again. With --done, also on another machine.
     """
-    from segxfer3d.study import grid, runner
+    from segxfer3d.study import grid, restoring, runner
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.study_file import read_study
 
     plan = read_study(file, _parsed(settings))
     trials = grid.expand(plan)
     left = grid.check_folder(plan, trials, output)
+    match = _matched(plan.name, trials, record)
     resources = _resources_of(jobs, threads, per_gpu)
     for place in left:
         click.echo(f"note: {output / place} is no trial of this study any more, it is left as it is")
     if dry_run:
-        _list(trials, output, resources, timing=not no_timing)
+        _list(trials, output, resources, match, timing=not no_timing)
         return
     with runner.study_lock(output):
         grid.write(plan, trials, output)
+        restoring.restore(output, trials, match)
         try:
             with started_from((trial.config for trial in trials), fresh=fresh) as processes:
                 standing = runner.run(trials, output, resources, click.echo, processes=processes)
@@ -98,7 +106,7 @@ def study_status(folder: Path, show_all: bool) -> None:
     standing = states.states(folder, trials)
     for trial in trials:
         if show_all or standing[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
-            click.echo(f"{standing[trial.id].name:8} {trial.id}")
+            click.echo(f"{standing[trial.id].shown:8} {trial.id}")
     _close(trials, standing)
 
 
@@ -106,16 +114,19 @@ def study_status(folder: Path, show_all: bool) -> None:
 @click.argument("file", type=NAMED)
 @_output
 @_settings
-def study_prepare(file: Path, output: Path, settings: tuple[str, ...]) -> None:
+@_done
+def study_prepare(file: Path, output: Path, settings: tuple[str, ...], record: Path | None) -> None:
     """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
-    from segxfer3d.study import grid, runner
+    from segxfer3d.study import grid, restoring, runner
     from segxfer3d.study.study_file import read_study
 
     plan = read_study(file, _parsed(settings))
     trials = grid.expand(plan)
     grid.check_folder(plan, trials, output)
+    match = _matched(plan.name, trials, record)
     with runner.study_lock(output):
         grid.write(plan, trials, output)
+        restoring.restore(output, trials, match)
     click.echo(f"{len(trials)} trials in {output / 'trials.json'}")
 
 
@@ -139,6 +150,21 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
     if state.name != states.DONE:
         raise InputError(f"{trial} {state.name}: {state.error}")
     click.echo(f"{trial}: done")
+
+
+@study.command("keep", short_help="Write a record of what is done, small enough to commit.")
+@click.argument("folder", type=FOLDER)
+@click.argument("record", type=FOLDER)
+def study_keep(folder: Path, record: Path) -> None:
+    """Write into RECORD what the trials in a study's FOLDER left: cases, metrics, options and hashes, no weights.
+
+    What is there already stays. `study run --done RECORD` goes on from it, `report` and `results` read it.
+    """
+    from segxfer3d.study.keeping import keep
+
+    kept = keep(folder, record)
+    lacking = f"; {kept.lacking} trials are not done" if kept.lacking else ""
+    click.echo(f"{kept.new} trials recorded, {kept.there} were{lacking}: {record} ({kept.size / 1e6:.2f} MB)")
 
 
 @click.command(short_help="Search for good settings of a training.")
@@ -190,15 +216,30 @@ def _resources_of(jobs: int, threads: int | None, per_gpu: int | None, share_gpu
     return Resources(jobs, threads or max(1, (os.cpu_count() or 1) // jobs), Slots(gpus, share))
 
 
-def _list(trials: list[Trial], folder: Path, resources: Resources, timing: bool) -> None:
-    """What a run would do."""
-    from segxfer3d.study import estimate, states
+def _matched(name: str, trials: list[Trial], record: Path | None) -> Match:
+    """What is recorded of a study; what should be known of it is said."""
+    from segxfer3d.study import matching
 
-    standing = states.states(folder, trials)
+    if record is None:
+        return matching.Match(Path(), {})
+    match = matching.match(name, trials, record)
+    for line in matching.remarks(match, trials):
+        click.echo(line)
+    return match
+
+
+def _list(trials: list[Trial], folder: Path, resources: Resources, match: Match, *, timing: bool) -> None:
+    """What a run would do."""
+    from segxfer3d.study import estimate, restoring
+    from segxfer3d.study.states import WAITING
+
+    standing = restoring.standing_with(folder, trials, match)
+    again_ids = {name for name in match.records if standing[name].name == WAITING}
     for trial in trials:
         users = sum(trial.id in other.depends for other in trials)
         shared = f", shared by {users} fine-tunings" if users else ""
-        click.echo(f"{standing[trial.id].name:8} {trial.id}{shared}")
+        again = ", recorded without its weights: made again" if trial.id in again_ids else ""
+        click.echo(f"{standing[trial.id].shown:8} {trial.id}{shared}{again}")
     click.echo(f"{len(trials)} trials: {_counted(standing)}")
     if timing:
         costs = estimate.costs(trials, standing, resources.environment(), click.echo)

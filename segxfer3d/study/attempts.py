@@ -16,7 +16,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import Lock, held
 from segxfer3d.study.launching import FRESH, PYTHON, LostError, Process, Processes, signal_group
 from segxfer3d.study.slots import Slot
-from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, State, state_at_rest
+from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, RECORDED, State, state_at_rest
 from segxfer3d.study.trials import TRIAL_FILE, Trial
 
 OUTPUT = "output.txt"
@@ -121,7 +121,8 @@ def start(
         if state.name in (DONE, DAMAGED):
             _release(slot, lock)
             return state
-        (folder / "failed.json").unlink(missing_ok=True)
+        for name in ("failed.json", RECORDED):  # a record that was not put in place to the end counts for nothing
+            (folder / name).unlink(missing_ok=True)
         files.write_json(folder / TRIAL_FILE, trial.as_dict())
         knobs = {**trial.start_knobs(root, trials), "resume": (folder / "run.json").exists()}
         variables = {**(os.environ if environment is None else environment)}

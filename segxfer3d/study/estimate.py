@@ -65,7 +65,9 @@ def costs(
         kind = kind_of(trial)
         if kind in by_kind or not _to_run(standing[trial.id]):
             continue
-        times = [standing[t.id].seconds for t in trials if kind_of(t) == kind and standing[t.id].name == DONE]
+        # what is recorded took its time on another machine
+        done = [standing[t.id] for t in trials if kind_of(t) == kind]
+        times = [state.seconds for state in done if state.name == DONE and not state.recorded]
         known = [seconds for seconds in times if seconds is not None]
         if known:
             by_kind[kind] = Cost(mean(known), f"mean of {len(known)} that are done")

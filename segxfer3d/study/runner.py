@@ -17,6 +17,7 @@ from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.identity import code_version_of
 from segxfer3d.study.launching import FRESH, Processes
+from segxfer3d.study.restoring import compare_again
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
 from segxfer3d.study.trials import Trial
@@ -111,6 +112,8 @@ def run_one(
     standing = states(folder, trials)
     if lacking := [name for name in by_id[trial_id].depends if standing[name].name != DONE]:
         raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {standing[lacking[0]].name}")
+    if standing[trial_id].name != DONE and (bare := [n for n in by_id[trial_id].depends if standing[n].recorded]):
+        raise InputError(f"trial {trial_id}: needs the weights of {bare[0]}, which is recorded without; prepare anew")
     version, now = by_id[trial_id].parts["code_version"], code_version_of(by_id[trial_id].config)
     if version != now:
         raise InputError(f"trial {trial_id}: was planned with code version {version}, not {now}")
@@ -173,6 +176,8 @@ class _Run:
         count = f"[{sum(s.name == DONE or s.name in BAD for s in self.standing.values())}/{len(self.standing)}]"
         if state.name == DONE:
             self.say(f"{count} {trial.id}: done in {state.seconds or 0:.0f} s")
+            if said := compare_again(self.folder / trial.folder):
+                self.say(f"{trial.id}: {said}")
         else:
             self.say(f"{count} {trial.id}: {state.name}: {state.error.splitlines()[0] if state.error else ''}")
 
@@ -231,5 +236,5 @@ def _interruptible() -> Iterator[None]:
 
 def counts(standing: Mapping[str, State]) -> dict[str, int]:
     """How many trials stand how, in the order of the states' list."""
-    names = [state.name for state in standing.values()]
+    names = [state.shown for state in standing.values()]
     return {name: names.count(name) for name in dict.fromkeys(names)}

@@ -17,6 +17,7 @@ DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = (
 )  # fmt: skip
 BAD = (FAILED, DAMAGED, BLOCKED)
 LOCK = "trial.lock"
+RECORDED = "recorded.json"
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,18 @@ class State:
             needs is bad); ``waiting``.
         error: why, of the bad ones.
         seconds: how long it took, of those that are done.
+        recorded: it is done by a record, not here (:mod:`segxfer3d.study.restoring`).
     """
 
     name: str
     error: str = ""
     seconds: float | None = None
+    recorded: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Its name, or that it is recorded."""
+        return "recorded" if self.recorded else self.name
 
 
 def states(root: Path, trials: Sequence[Trial]) -> dict[str, State]:
@@ -88,11 +96,12 @@ def _finished(folder: Path, kind: str) -> State:
         for line in path.read_text(encoding="utf-8").splitlines():
             if not isinstance(json.loads(line), dict):
                 raise ValueError("a line that is no object")
-        if kind == "pretrain":
+        recorded = (folder / RECORDED).is_file()
+        if kind == "pretrain" and not recorded:
             path = folder / MODEL
             if path.stat().st_size == 0:
                 raise ValueError("it is empty")
-        else:
+        elif kind != "pretrain":
             path = folder / "cases.csv"
             with path.open(newline="") as file:
                 row = next(csv.DictReader(file), None)
@@ -101,7 +110,7 @@ def _finished(folder: Path, kind: str) -> State:
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         return State(DAMAGED, f"{path}: damaged ({reason}); delete {folder} to have this trial run again")
-    return State(DONE, seconds=seconds)
+    return State(DONE, seconds=seconds, recorded=recorded)
 
 
 def _json(path: Path) -> dict[str, Any]:

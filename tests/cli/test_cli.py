@@ -120,6 +120,29 @@ def test_workflow_managers_prepare_and_run_single_trials(tmp_path, fakes):
     assert (status, "failed: loss is NaN" in said) == (1, True)
 
 
+def test_a_study_goes_on_from_its_record_on_another_machine(tmp_path, fakes):
+    file, folder, record = write(tmp_path), tmp_path / "out", tmp_path / "record"
+    assert call("study", "run", file, "-o", folder)[0] == 0
+    status, said = call("study", "keep", folder, record)
+    assert (status, f"5 trials recorded, 0 were: {record} (0.0" in said) == (0, True)
+    status, said = call("study", "run", file, "-o", tmp_path / "there", "--done", record, "--dry-run", "--no-timing")
+    assert f"recorded: 5 of 5 trials in {record}" in said
+    assert "5 trials: 5 recorded" in said
+    assert not (tmp_path / "there").exists()
+    write(tmp_path, seeds=[0, 1, 2])
+    status, said = call("study", "run", file, "-o", tmp_path / "there", "--done", record, "--dry-run", "--no-timing")
+    assert "shared by 3 fine-tunings, recorded without its weights: made again" in said
+    assert "7 trials: 3 waiting, 4 recorded" in said
+    assert call("study", "prepare", file, "-o", tmp_path / "there", "--done", record)[0] == 0
+    assert call("study", "run", file, "-o", tmp_path / "there")[0] == 0
+    status, said = call("study", "status", tmp_path / "there")
+    assert (status, "7 trials: 3 done, 4 recorded" in said) == (0, True)
+    (record / "finetune/data-random-n2-s0/cases.csv.gz").write_bytes(b"")
+    status, said = call("study", "run", file, "-o", tmp_path / "other", "--done", record)
+    assert (status, "1 records are not as they were kept" in said) == (1, True)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

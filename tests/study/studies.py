@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from segxfer3d.study.grid import expand
+from segxfer3d.study.grid import write as write_grid
+from segxfer3d.study.runner import Resources, run
 from segxfer3d.study.study_file import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +47,15 @@ def plan(folder, **changes):
     """The study, and its trials."""
     study = read_study(write(folder, **changes))
     return study, expand(study)
+
+
+def ran(folder, **changes):
+    """A study's folder after its trials, with fake trainings."""
+    study, trials = plan(folder / "file", **changes)
+    (folder / "study").mkdir()
+    write_grid(study, trials, folder / "study")
+    run(trials, folder / "study", Resources(jobs=2), lambda _: None, fake())
+    return folder / "study"
 
 
 def fake(**modes):

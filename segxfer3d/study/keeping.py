@@ -1,0 +1,156 @@
+"""Keeping what a study's trials left as a record (:mod:`segxfer3d.study.records`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segxfer3d import files
+from segxfer3d.errors import InputError, some
+from segxfer3d.study.machine_paths import Cleaner, absolute_paths
+from segxfer3d.study.matching import compared
+from segxfer3d.study.records import (
+    FORMAT,
+    RUN,
+    TABLES,
+    Record,
+    content_hash,
+    document,
+    hash_of,
+    is_record,
+    read_records,
+    read_study_name,
+    weights_hash,
+    write_record,
+)
+from segxfer3d.study.restoring import AGAIN
+from segxfer3d.study.states import DONE, RECORDED, states
+from segxfer3d.study.trials import MODEL, STUDY_FILE, TRIAL_FILE, Trial, read_trials
+
+_HARDWARE = ("processor", "gpu", "torch")  # of the versions in run.json
+_OF_THE_STUDY = (TRIAL_FILE, RECORDED, AGAIN, "failed.json")  # not what the run says
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept.
+
+    Attributes:
+        new: trials whose record was written now.
+        there: trials that were recorded before.
+        lacking: trials of the study that are not done.
+        size: of the whole record, in bytes.
+    """
+
+    new: int
+    there: int
+    lacking: int
+    size: int
+
+
+def keep(folder: Path, target: Path) -> Kept:
+    """Write the record of the trials of a study that are done, beside those that are in ``target`` already.
+
+    Args:
+        folder: the study's.
+        target: the record's; made where missing.
+
+    Raises:
+        InputError: no study's folder, no trial that is done, a target with the record of another study or with another
+            record of a trial; nothing is written then.
+    """
+    trials = read_trials(folder)
+    study = _json(folder / STUDY_FILE)
+    before: dict[str, Record] = {}
+    if target.is_dir() and any(target.iterdir()):
+        if not is_record(target):
+            raise InputError(f"{target}: holds something else than a record; expected one, or a new or empty folder")
+        if (name := read_study_name(target)) != study["name"]:
+            raise InputError(f"{target}: holds the record of the study {name}, not of {study['name']}")
+        before = {record.folder: record for record in read_records(target)}
+    standing = states(folder, trials)
+    done = [trial for trial in trials if standing[trial.id].name == DONE]
+    if not done:
+        raise InputError(f"{folder}: no trial is done, nothing to keep")
+    by_id = {trial.id: trial for trial in trials}
+    records = [_record(folder, trial, by_id) for trial in done]
+    new = [record for record in records if record.folder not in before]
+    # weights that were made again elsewhere change no record; figures that came out otherwise would
+    changed = [
+        record.folder
+        for record in records
+        if record.entry["kind"] == "finetune" and _otherwise(record, before.get(record.folder, record))
+    ]
+    if changed:
+        raise InputError(
+            f"{target}: holds other results of {some(changed, 3)}; delete these there, or keep the study elsewhere"
+        )
+    files.make_folder(target)
+    places = Cleaner(folder, [*absolute_paths(study.get("parameters", {})), str(study.get("study_file", ""))])
+    files.write_json(target / STUDY_FILE, places.value(study))
+    for record in new:
+        write_record(target, record)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size)
+
+
+def _otherwise(record: Record, other: Record) -> bool:
+    return any(record.texts.get(name) != other.texts.get(name) for name in ("cases.csv",))
+
+
+def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
+    """The record of a trial that is done.
+
+    Raises:
+        InputError: a file of its run cannot be read.
+    """
+    folder = root / trial.folder
+    run = _json(folder / RUN)
+    clean = Cleaner(root, [*absolute_paths(run.get("knobs", {})), trial.config])
+    texts = {name: (folder / name).read_bytes().decode("utf-8") for name in TABLES if (folder / name).is_file()}
+    for path in sorted(folder.glob("*.json")):
+        if path.name not in _OF_THE_STUDY:
+            texts[path.name] = document(clean.value(_without_command(_json(path)) if path.name == RUN else _json(path)))
+    if (folder / RECORDED).is_file():
+        return Record(_json(folder / RECORDED), texts)
+    versions = run.get("versions", {})
+    plain = json.loads(json.dumps(trial.as_dict(), default=str))
+    entry: dict[str, Any] = {
+        "format": FORMAT,
+        **{name: value for name, value in plain.items() if name != "knobs"},
+        "config": clean.text(trial.config),
+        "start": _start(root, trials[trial.depends[0]]) if trial.depends else None,
+        "model": weights_hash(folder / MODEL) if (folder / MODEL).is_file() else None,
+        **{name: versions.get(name) for name in _HARDWARE},
+        "files": {name: content_hash(text) for name, text in sorted(texts.items())},
+    }
+    return Record({**entry, "hash": hash_of(entry)}, texts)
+
+
+def _start(root: Path, pretraining: Trial) -> dict[str, Any]:
+    """What a fine-tuning starts from, with which it is known again."""
+    folder = root / pretraining.folder
+    knobs = _json(folder / RUN).get("knobs", {})
+    clean = Cleaner(root, [pretraining.config])
+    return {
+        "config": clean.text(pretraining.config),
+        "identity": pretraining.identity,
+        "parts": json.loads(json.dumps(pretraining.parts, default=str)),
+        "values": {name: knobs[name] for name in compared(knobs)},
+        "model": weights_hash(folder / MODEL),
+    }
+
+
+def _without_command(run: Mapping[str, Any]) -> dict[str, Any]:
+    """``run.json`` without what says the same again with paths of the machine."""
+    return {key: value for key, value in run.items() if key not in ("command", "overrides")}
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error

@@ -1,0 +1,171 @@
+"""Which records of a study stand for which of its trials.
+
+A record stands for a trial where what was asked for is the same: the bundle, the values of all options, the data (by
+content, wherever it lies), and the same of the pretraining that it starts from. The code is not asked: a record says
+what its code version found, and which one that was, and stays valid when a module is edited or a bundle gets a new
+option. A change that makes old figures wrong is for the one who makes it to say: by deleting the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.config.shipped import shipped_folder
+from segxfer3d.errors import InputError, some
+from segxfer3d.study import options
+from segxfer3d.study.code import read_config
+from segxfer3d.study.machine_paths import BUNDLES
+from segxfer3d.study.recipes import RECIPE, recipe_of
+from segxfer3d.study.records import Record, read_records, read_study_name
+from segxfer3d.study.trials import Trial
+
+
+@dataclass(frozen=True)
+class Match:
+    """What of a study is recorded.
+
+    Attributes:
+        source: the record's folder.
+        records: by the id of the trial that each stands for.
+        others: folders of records that are of no trial of the study.
+    """
+
+    source: Path
+    records: Mapping[str, Record]
+    others: tuple[str, ...] = ()
+
+
+def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
+    """Find the records that stand for trials.
+
+    Args:
+        name: of the study.
+        trials: of it.
+        source: the record's folder.
+
+    Raises:
+        InputError: no record, one of another study, records that were edited, or that are of other trainings than the
+            study means.
+    """
+    recorded = read_study_name(source)
+    if recorded != name:
+        raise InputError(f"{source}: holds the record of the study {recorded}, not of {name}")
+    records = read_records(source)
+    by_id = {trial.id: trial for trial in trials}
+    found: dict[str, Record] = {}
+    wrong = []
+    fine_tunings = {record.folder: record for record in records if record.entry["kind"] == "finetune"}
+    pretrainings = [record for record in records if record.entry["kind"] == "pretrain"]
+    for trial in trials:
+        if trial.kind == "pretrain":
+            same = [record for record in pretrainings if not differences(stage_of(record), trial)]
+            if same:
+                found[trial.id] = next((record for record in same if record.folder == trial.folder), same[0])
+        elif (record := fine_tunings.get(trial.folder)) is not None:
+            found[trial.id] = record
+            if different := _all_differences(record, trial, by_id):
+                wrong.append(f"{trial.folder}: was recorded with {some(different, 4)}")
+    if wrong:
+        listed = some(wrong, separator="\n  ")
+        raise InputError(
+            f"{source}: {len(wrong)} records are of other trainings than this study means; give the record of this "
+            f"one, or delete theirs:\n  {listed}"
+        )
+    used = {record.folder for record in found.values()}
+    return Match(source, found, tuple(record.folder for record in records if record.folder not in used))
+
+
+def remarks(match: Match, trials: Sequence[Trial]) -> list[str]:
+    """What should be known of a match: how much it is, made where, by which code."""
+    records = match.records.values()
+    where = dict.fromkeys(str(record.entry.get("processor")) for record in records)
+    lines = [f"recorded: {len(records)} of {len(trials)} trials in {match.source} (on {'; '.join(where) or 'none'})"]
+    now = {trial.id: trial.parts["code_version"] for trial in trials}
+    older = {
+        version
+        for name, record in match.records.items()
+        if (version := record.entry["parts"]["code_version"]) != now[name]
+    }
+    if older:
+        today = some(sorted({now[name] for name in match.records}), 2, ", ")
+        lines.append(f"note: recorded with code version {some(sorted(older), 4, ', ')}; today's is {today}")
+    if match.others:
+        lines.append(f"note: no trials of this study, left alone: {some(match.others, 3, ', ')}")
+    return lines
+
+
+def stage_of(record: Record) -> dict[str, Any]:
+    """What was asked for: ``config``, ``parts`` and ``values``, as ``start`` has it of a pretraining."""
+    return {"config": record.entry["config"], "parts": record.entry["parts"], "values": record.values}
+
+
+def _all_differences(record: Record, trial: Trial, trials: Mapping[str, Trial]) -> list[str]:
+    """Of a fine-tuning and of the pretraining that it starts from."""
+    found = differences(stage_of(record), trial)
+    start = record.entry.get("start")
+    if bool(start) != bool(trial.depends):
+        return [*found, f"{'a' if start else 'no'} pretraining"]
+    if start:
+        before = differences(start, trials[trial.depends[0]])
+        found += [f"another pretraining ({some(before, 4)})"] if before else []
+    return found
+
+
+def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
+    """What makes a recorded training another one than a trial, in words; code aside.
+
+    Args:
+        recorded: see :func:`stage_of`.
+        trial: of a study.
+    """
+    was, now = Path(str(recorded["config"])), Path(trial.config)
+    if was.stem != now.stem:
+        return [f"the bundle {was.stem}, not {now.stem}"]
+    parts = recorded["parts"]
+    found = ["other data"] if parts["data"] != trial.parts["data"] else []
+    if parts["config"] == trial.parts["config"]:
+        return found + _named(parts["knobs"], trial.parts["knobs"])
+    shipped = now.parent == shipped_folder() and was.parent.as_posix() == BUNDLES
+    if not shipped:  # what a user writes may be another network or loss; of a shipped one, that is code
+        return [*found, "another version of its bundle"]
+    return found + _named(*_comparable(recorded["values"], trial))
+
+
+def _comparable(was: Mapping[str, Any], trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values of options that both know; what the study sets and the run did not know yet is missing in the first."""
+    config = read_config(trial.config)
+    now = {name: config[name] for name in options.options_of(config)} | dict(trial.knobs)
+    before = {**was, RECIPE: recipe_of(was)} if RECIPE in now else was
+    names = [
+        name
+        for name in compared(now)
+        if not str(now[name]).startswith(("$", "@", "%")) and (name in before or name in trial.parts["knobs"])
+    ]
+    return (
+        {name: _converted(name, before[name]) for name in names if name in before},
+        {name: _converted(name, now[name]) for name in names},
+    )
+
+
+def compared(names: Iterable[str]) -> list[str]:
+    """The options whose values tell trainings apart; files and folders do by their content."""
+    known = options.table()
+    return [name for name in names if name in known and known[name].changes_result and not known[name].is_path]
+
+
+def _converted(name: str, value: Any) -> Any:
+    try:
+        return options.convert(name, value)
+    except (ValueError, TypeError, OverflowError):
+        return value
+
+
+def _named(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} {was.get(name, 'unknown')}, not {now.get(name)}"
+        for name in sorted({*was, *now})
+        if was.get(name, now) != now.get(name, was)
+    ]

@@ -1,0 +1,129 @@
+"""Records in the place of trials: what is recorded counts as done, and what is still needed of it is made again.
+
+A recorded trial's folder holds the files of its run as the record has them, and ``recorded.json`` (the record's
+``record.json``). Of a pretraining the record has no weights: where fine-tunings still need them, it is trained again
+from its seed. ``again.json`` then says with what its weights are compared, and, once it has ended, what came out.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segxfer3d import files
+from segxfer3d.study.matching import Match
+from segxfer3d.study.records import DONE_FILE, RUN, Record, weights_hash
+from segxfer3d.study.states import DONE, FAILED, RECORDED, WAITING, State, state_of, states
+from segxfer3d.study.trials import MODEL, TRIAL_FILE, Trial
+
+AGAIN = "again.json"
+_ABOUT = ("processor", "torch", "gpu")
+
+
+def standing_with(folder: Path, trials: Sequence[Trial], match: Match) -> dict[str, State]:
+    """How the trials of a study's folder will stand once the records are in their place."""
+    after = states(folder, trials)
+    for trial in trials:
+        if trial.id in match.records and _is_free(folder / trial.folder, trial):
+            after[trial.id] = State(DONE, seconds=match.records[trial.id].seconds, recorded=True)
+    for trial in _needed(trials, after):
+        after[trial.id] = State(WAITING)
+    return after
+
+
+def restore(folder: Path, trials: Sequence[Trial], match: Match) -> None:
+    """Put records in the place of trials that have not begun; the caller holds the study's lock.
+
+    A trial that began is left alone: it goes on where it is.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    for trial in trials:
+        if trial.id in match.records and _is_free(folder / trial.folder, trial):
+            _place(folder / trial.folder, trial, match.records[trial.id])
+    make_needed_again(folder, trials)
+
+
+def _is_free(folder: Path, trial: Trial) -> bool:
+    """Whether a trial has not begun, so that its record can take its place."""
+    began = (folder / RUN).exists() or (folder / AGAIN).exists()
+    return not began and state_of(folder, trial.kind).name in (WAITING, FAILED)
+
+
+def make_needed_again(folder: Path, trials: Sequence[Trial]) -> None:
+    """Let pretrainings be trained again that are recorded without weights and that a fine-tuning still needs.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    standing = {trial.id: state_of(folder / trial.folder, trial.kind) for trial in trials}
+    for trial in _needed(trials, standing):
+        place = folder / trial.folder
+        record = json.loads((place / RECORDED).read_text(encoding="utf-8"))
+        shutil.rmtree(place)  # copies of the record, nothing else
+        files.make_folder(place)
+        files.write_json(place / AGAIN, {"record": record})
+
+
+def compare_again(folder: Path) -> str:
+    """Compare the weights of a pretraining that was made again with the record's; what came out, in words.
+
+    Args:
+        folder: of the pretraining, which is done.
+
+    Returns:
+        a sentence; empty where nothing is to be compared, or was compared before.
+
+    Raises:
+        InputError: the weights cannot be read, or the result not be written.
+    """
+    path = folder / AGAIN
+    if not path.is_file():
+        return ""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "same" in content:
+        return ""
+    versions = json.loads((folder / RUN).read_text(encoding="utf-8")).get("versions", {})
+    model = weights_hash(folder / MODEL)
+    content |= {"same": model == content["record"]["model"], "model": model}
+    content |= {name: versions.get(name) for name in _ABOUT}
+    content["parts"] = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))["parts"]
+    files.write_json(path, content)
+    return outcome(content)
+
+
+def outcome(again: Mapping[str, Any]) -> str:
+    """What ``again.json`` says, as a sentence; empty while the pretraining is not done."""
+    if "same" not in again:
+        return ""
+    record = again["record"]
+    if again["same"]:
+        return "made again from its seed: the weights are those of the record, bit for bit"
+    was, now = (
+        ", ".join([*(f"{name} {of.get(name)}" for name in _ABOUT), f"code version {of['parts']['code_version']}"])
+        for of in (record, again)
+    )
+    where = "though processor, torch and code are the same" if was == now else f"recorded with {was}; here {now}"
+    return f"made again from its seed: the weights differ from the record's ({where})"
+
+
+def _needed(trials: Sequence[Trial], standing: Mapping[str, State]) -> Iterable[Trial]:
+    """Recorded pretrainings that a trial needs which is not done."""
+    open_trials = [trial for trial in trials if standing[trial.id].name != DONE]
+    needed = {name for trial in open_trials for name in trial.depends}
+    return [trial for trial in trials if trial.id in needed and standing[trial.id].recorded]
+
+
+def _place(folder: Path, trial: Trial, record: Record) -> None:
+    """Write a trial's folder as its record has it; what says that it is done comes last."""
+    files.make_folder(folder)
+    (folder / "failed.json").unlink(missing_ok=True)
+    files.write_json(folder / TRIAL_FILE, trial.as_dict())
+    for name in sorted(record.texts, key=lambda name: (name == DONE_FILE, name == RUN)):
+        if name == RUN:
+            files.write_json(folder / RECORDED, record.entry)
+        files.write_bytes(folder / name, record.texts[name].encode("utf-8"))

@@ -1,0 +1,182 @@
+"""A study goes on from its record: what is recorded counts as done, what is still needed of it is made again."""
+
+import json
+
+import pytest
+
+from segxfer3d.errors import InputError
+from segxfer3d.study import grid, matching
+from segxfer3d.study.keeping import keep
+from segxfer3d.study.matching import differences, match, remarks
+from segxfer3d.study.records import read_records
+from segxfer3d.study.restoring import AGAIN, outcome, restore, standing_with
+from segxfer3d.study.runner import Resources, counts, run, run_one
+from segxfer3d.study.states import states
+from tests.study.studies import fake, plan, ran, starts
+from tests.study.test_records import RANDOM, content
+
+ENCODER = "finetune-data-encoder-n2-s0"
+
+
+@pytest.fixture
+def kept(tmp_path):
+    keep(ran(tmp_path / "first"), tmp_path / "record")
+    return tmp_path / "record"
+
+
+def go_on(folder, kept, **changes):
+    """Run a study of which something is recorded; gives its trials, how they stand, and what was said."""
+    study, trials = plan(folder / "file", **changes)
+    found = match(study.name, trials, kept)
+    grid.check_folder(study, trials, folder)
+    folder.mkdir(exist_ok=True)
+    grid.write(study, trials, folder)
+    expected = counts(standing_with(folder, trials, found))
+    restore(folder, trials, found)
+    assert counts(states(folder, trials)) == expected
+    said = []
+    return trials, run(trials, folder, Resources(), said.append, fake()), said
+
+
+def test_what_is_recorded_counts_as_done(kept, tmp_path):
+    trials, found, said = go_on(tmp_path / "here", kept)
+    assert counts(found) == {"recorded": 5}
+    assert {state.name for state in found.values()} == {"done"}
+    assert said == []
+    assert [starts(tmp_path / "here", trial) for trial in trials] == [[]] * 5
+    assert not list((tmp_path / "here").rglob("model.pt"))
+    # the study's folder is one like any other: kept again, it is the same record, and without it the study goes on
+    keep(tmp_path / "here", tmp_path / "second")
+    assert content(tmp_path / "second") == content(kept)
+    assert keep(tmp_path / "here", kept).new == 0
+    assert counts(run(trials, tmp_path / "here", Resources(), said.append, fake())) == {"recorded": 5}
+    assert run_one(trials[0].id, trials, tmp_path / "here", Resources(), fake()).recorded
+
+
+def test_a_pretraining_is_made_again_only_where_it_is_needed(kept, tmp_path):
+    trials, found, said = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
+    assert counts(found) == {"done": 3, "recorded": 4}
+    assert f"{trials[0].id}: made again from its seed: the weights are those of the record, bit for bit" in said
+    assert starts(tmp_path / "here", trials[0]) == ["resume False"]
+    again = json.loads((tmp_path / "here" / trials[0].folder / AGAIN).read_text(encoding="utf-8"))
+    assert again["same"] is True
+    assert keep(tmp_path / "here", kept).new == 2
+
+
+def test_weights_that_differ_are_said_with_the_processors(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("segxfer3d.study.restoring.weights_hash", lambda _: "0" * 64)
+    _, found, said = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
+    assert counts(found)["done"] == 3
+    assert any(
+        "the weights differ from the record's (though processor, torch and code are the same)" in s for s in said
+    )
+    made = {"same": False, "processor": "B", "torch": "2", "gpu": "none", "parts": {"code_version": "2"}}
+    record = {"processor": "A", "torch": "2", "gpu": "none", "parts": {"code_version": "1"}}
+    assert outcome({**made, "record": record}).endswith(
+        "(recorded with processor A, torch 2, gpu none, code version 1; "
+        "here processor B, torch 2, gpu none, code version 2)"
+    )
+    assert outcome({"record": record}) == ""
+
+
+def test_a_trial_that_is_lost_later_has_its_pretraining_made_again(kept, tmp_path):
+    folder = tmp_path / "here"
+    trials, _, _ = go_on(folder, kept)
+    for path in (folder / "finetune/data-encoder-n2-s0").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"needs the weights of pretrain-genesis-.*, which is recorded without"):
+        run_one(ENCODER, trials, folder, Resources(), fake())
+    restore(folder, trials, matching.Match(kept, {}))
+    assert counts(run(trials, folder, Resources(), lambda _: None, fake())) == {"done": 2, "recorded": 3}
+
+
+def test_a_trial_that_began_goes_on_here_and_one_that_never_did_takes_its_record(kept, tmp_path):
+    folder = tmp_path / "here"
+    begun, failed = folder / "finetune/data-random-n2-s0", folder / "finetune/data-random-n2-s1"
+    for place in (begun, failed):
+        place.mkdir(parents=True)
+    (begun / "run.json").write_text('{"job": "fake", "knobs": {}}')
+    (failed / "failed.json").write_text('{"error": "could not be started"}')
+    trials, found, _ = go_on(folder, kept)
+    assert counts(found) == {"recorded": 4, "done": 1}
+    assert starts(folder, trials[1]) == ["resume True"]
+
+
+def test_a_place_that_was_taken_halfway_counts_for_nothing(kept, tmp_path):
+    folder = tmp_path / "here"
+    trials, _, _ = go_on(folder, kept)
+    (folder / RANDOM / "done.json").unlink()
+    assert counts(run(trials, folder, Resources(), lambda _: None, fake())) == {"recorded": 4, "done": 1}
+
+
+def test_records_of_another_study_or_other_knobs_are_refused(kept, tmp_path):
+    study, trials = plan(tmp_path / "a", name="other")
+    with pytest.raises(InputError, match="holds the record of the study small, not of other"):
+        match(study.name, trials, kept)
+    arms = {"random": {"init": "random", "knobs": {"lr": 0.1}}, "encoder": {"init": "encoder", "pretrain": "genesis"}}
+    study, trials = plan(tmp_path / "b", arms=arms)
+    with pytest.raises(InputError, match="2 records are of other trainings") as caught:
+        match(study.name, trials, kept)
+    assert caught.match("data-random-n2-s0: was recorded with lr unknown, not 0.1")
+    config = json.loads((tmp_path / "b/study.json").read_text(encoding="utf-8"))["pretrain"]["genesis"]["config"]
+    study, trials = plan(tmp_path / "c", pretrain={"genesis": {"config": config, "knobs": {"max_epochs": 3}}})
+    with pytest.raises(InputError, match=r"data-encoder-n2-s0: was recorded with another pretraining \(max_epochs 2"):
+        match(study.name, trials, kept)
+    with pytest.raises(InputError, match="no record of a study"):
+        match(study.name, trials, tmp_path)
+
+
+def test_a_study_may_grow_and_shrink(kept, tmp_path):
+    study, trials = plan(tmp_path / "a", seeds=[1, 2])
+    found = match(study.name, trials, kept)
+    assert len(found.records) == 3
+    assert found.others == ("finetune/data-encoder-n2-s0", "finetune/data-random-n2-s0")
+    assert remarks(found, trials) == [
+        f"recorded: 3 of 5 trials in {kept} (on None)",
+        "note: no trials of this study, left alone: finetune/data-encoder-n2-s0, finetune/data-random-n2-s0",
+    ]
+
+
+def test_a_record_stays_valid_when_the_code_changes_and_says_so(kept, tmp_path, monkeypatch):
+    version = read_records(kept)[1].entry["parts"]["code_version"]
+    monkeypatch.setattr("segxfer3d.study.identity.code_version", lambda *_: "0.2.0+abcdef12")
+    trials, found, _ = go_on(tmp_path / "here", kept)
+    assert counts(found) == {"recorded": 5}
+    said = remarks(match("small", trials, kept), trials)
+    assert version in said[1]
+    assert said[1].endswith("; today's is 0.2.0+abcdef12")
+
+
+def recorded(trial, **values):
+    """What a record says of a training whose bundle has other bytes than today's."""
+    return {
+        "config": f"bundles/{trial.config.rsplit('/', 1)[1]}",
+        "parts": {**trial.parts, "config": "0" * 16, "code_version": "0.1.0+old"},
+        "values": {"width": 8, "lr": 0.003, "gone": 1, "amp": False, "device": "cuda", **values},
+    }
+
+
+def test_a_shipped_bundle_may_get_new_options_as_long_as_values_are_the_same(tmp_path):
+    trial = plan(tmp_path, common={"amp": False, "width": 8})[1][1]
+    values = {name: trial.knobs[name] for name in trial.parts["knobs"]}
+    assert differences(recorded(trial, **values), trial) == []
+    assert differences(recorded(trial, **{**values, "width": 4}), trial) == ["width 4, not 8"]
+    del values["validation_interval"]
+    assert differences(recorded(trial, **values), trial) == ["validation_interval unknown, not 1"]
+    other = {**recorded(trial, **values), "config": "./genesis_finetune.json"}
+    assert differences(other, trial) == ["another version of its bundle"]
+    assert differences({**other, "config": "bundles/unet2d_finetune.json"}, trial) == [
+        "the bundle unet2d_finetune, not genesis_finetune"
+    ]
+
+
+def test_data_are_known_by_content_wherever_they_lie(tmp_path):
+    for place in ("here", "there", "changed"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.nii").write_bytes(b"x" * (5 if place == "changed" else 4))
+    keep(ran(tmp_path / "first", common={"dataset_dir": str(tmp_path / "here")}), tmp_path / "record")
+    study, trials = plan(tmp_path / "b", common={"dataset_dir": str(tmp_path / "there")})
+    assert len(match(study.name, trials, tmp_path / "record").records) == 5
+    study, trials = plan(tmp_path / "c", common={"dataset_dir": str(tmp_path / "changed")})
+    with pytest.raises(InputError, match="was recorded with other data"):
+        match(study.name, trials, tmp_path / "record")
