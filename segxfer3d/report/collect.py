@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms
 from segxfer3d.report.pretexts import noted
+from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
+from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
 _KINDS = ("pretrain", "finetune")  # the last part of a job's name
@@ -51,7 +53,7 @@ class Collection:
 
 
 def collect(folder: Path | str) -> Collection:
-    """Read a study's folder (with ``trials.json``) or any folder that has runs below it.
+    """Read a study's folder (with ``trials.json``), its record, or any folder that has runs below it.
 
     Of a folder of runs, arms are the initializations, told apart further by whatever knob differs between runs of one
     initialization; the budget is ``label_count`` or ``label_fraction``, and the data set is ``dataset`` or the name of
@@ -61,16 +63,21 @@ def collect(folder: Path | str) -> Collection:
         folder: of the study or the runs.
 
     Raises:
-        InputError: no such folder, or not a single run in it.
+        InputError: no such folder, not a single run in it, or a record that was edited.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a study's, or one with runs in it")
     problems: list[Problem] = []
     study = read_json(folder / "study.json", dict, ".", problems)
-    trials = read_json(folder / "trials.json", list, ".", problems)
-    entries = [entry for entry in trials if _usable(entry, problems)]
-    runs, arms = _trials(folder, study, entries, problems) if entries else _named(folder, problems)
+    packed: Sequence[Mapping[str, str] | None] = ()
+    if is_record(folder) and not (folder / "trials.json").exists():
+        entries, packed = recorded_trials(folder, study)
+        problems += differing_starts(entries)
+    else:
+        trials = read_json(folder / "trials.json", list, ".", problems)
+        entries = [entry for entry in trials if _usable(entry, problems)]
+    runs, arms = _trials(folder, study, entries, packed, problems) if entries else _named(folder, problems)
     if not runs:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
     problems += _other_tests(runs)
@@ -80,10 +87,16 @@ def collect(folder: Path | str) -> Collection:
 
 
 def _trials(
-    folder: Path, study: Mapping[str, Any], entries: list[Mapping[str, Any]], problems: list[Problem]
+    folder: Path,
+    study: Mapping[str, Any],
+    entries: Sequence[Mapping[str, Any]],
+    packed: Sequence[Mapping[str, str] | None],
+    problems: list[Problem],
 ) -> tuple[list[Run], list[Arm]]:
     """The trials of a study and its arms, those that ``study.json`` does not name at the end."""
     runs = _with_pretexts([_trial(folder, entry) for entry in entries], entries)
+    if packed:  # of a record
+        runs = [replace(run, packed=texts) for run, texts in zip(runs, packed, strict=True)]
     runs = _all(read_run, runs, problems)
     arms = study_arms(study, noted(run.description for run in runs))
     runs = _all(read_results, runs, problems)
@@ -137,7 +150,7 @@ def _trial(folder: Path, entry: Mapping[str, Any]) -> Run:
     )
 
 
-def _with_pretexts(runs: list[Run], entries: list[Mapping[str, Any]]) -> list[Run]:
+def _with_pretexts(runs: list[Run], entries: Sequence[Mapping[str, Any]]) -> list[Run]:
     """Each trial with the job that made its checkpoint, from the config of what it depends on."""
     jobs = {
         entry.get("id"): Path(str(entry.get("config", ""))).stem for entry in entries if entry["kind"] == "pretrain"

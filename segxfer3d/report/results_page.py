@@ -21,6 +21,8 @@ from segxfer3d.report.figures.style import save
 from segxfer3d.report.markup import markdown
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
+from segxfer3d.report.run_tables import code_versions
+from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
 
@@ -70,16 +72,25 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     all_finetunings = [run for run in collection.runs if run.kind == "finetune"]
     done = collection.finetunings()
     lines = [f"## {collection.name}", "", str(study.get("description", "")), ""]
-    lines += [
-        f"Made by `segxfer3d study run {file} --output {collection.folder.name}{set_by}` and "
-        f"`segxfer3d results {collection.folder.name} -o {page.as_posix()}{flag}`.",
-        "",
-    ]
+    lines += [_commands(collection, f"{file} --output", set_by, f"-o {page.as_posix()}{flag}"), ""]
     for data in dict.fromkeys(run.data for run in done):
         lines.append(_parts(next(run for run in done if run.data == data), data))
     if len(done) < len(all_finetunings):
         lines.append(f"{len(done)} of {len(all_finetunings)} fine-tunings are done.")
     return [*lines, _hardware([run for run in collection.runs if run.state == DONE]), ""]
+
+
+def _commands(collection: Collection, study: str, set_by: str, output: str) -> str:
+    """The commands that make the numbers, and the page from them."""
+    folder = collection.folder
+    made = f"Made by `segxfer3d study run {study} {folder.name}{set_by}`"
+    if not is_record(folder):
+        return f"{made} and `segxfer3d results {folder.name} {output}`."
+    place = folder.name if folder.is_absolute() else folder.as_posix()
+    return (
+        f"{made}, kept by `segxfer3d study keep {folder.name} {place}`; `segxfer3d results {place} {output}` writes "
+        "this section from that record."
+    )
 
 
 def _parts(run: Run, data: str) -> str:
@@ -101,8 +112,14 @@ def _hardware(runs: Sequence[Run]) -> str:
     ]
     return (
         f"Hardware: {processor}, {threads} thread(s) a training, GPU {gpu}; torch {torch}. Wall time, summed "
-        f"over trainings: {', '.join(hours)}."
+        f"over trainings: {', '.join(hours)}.{_several_codes(runs)}"
     )
+
+
+def _several_codes(runs: Sequence[Run]) -> str:
+    """Said where trainings of one job ran different code."""
+    several = [f"{job}: {words}" for job, words in code_versions(runs).items() if ";" in words]
+    return f" Code versions of {'; of '.join(several)}." if several else ""
 
 
 def _test(collection: Collection, folder: Path) -> list[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.previews import Preview, read_previews
-from segxfer3d.report.scores import read_scores
+from segxfer3d.files import reason
+from segxfer3d.report.scores import scores_of
 from segxfer3d.statistics.scores import Score
-from segxfer3d.study.states import DAMAGED, DONE, FAILED, STOPPED, WAITING
+from segxfer3d.study.restoring import AGAIN, outcome
+from segxfer3d.study.states import DAMAGED, DONE, FAILED, RECORDED, STOPPED, WAITING
+from segxfer3d.study.trials import TRIAL_FILE
 
 MEASURES = ("dice", "iou")  # case by case
 PERCENT = 100.0
@@ -54,6 +58,8 @@ class Run:
         seconds: it took; None where it has not ended.
         split, labels, data_check, transfer: the files of these names; empty where there are none.
         error: why it failed.
+        code: code version that it ran; empty where only its own folder could tell.
+        packed: the files that it left, name to text, of a run that is read from a record; None: they are in the folder.
     """
 
     name: str
@@ -76,6 +82,23 @@ class Run:
     data_check: dict[str, Any] = field(default_factory=dict)
     transfer: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    code: str = ""
+    packed: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def has(self, name: str) -> bool:
+        """Whether it left a file of this name."""
+        return name in self.packed if self.packed is not None else (self.folder / name).is_file()
+
+    def text(self, name: str, errors: str = "strict") -> str:
+        """What is in a file that it left, line ends as they are; ``errors`` as of ``bytes.decode``.
+
+        Raises:
+            OSError: it cannot be read.
+            UnicodeDecodeError: it is no text.
+        """
+        if self.packed is not None:
+            return self.packed[name]
+        return (self.folder / name).read_bytes().decode("utf-8", errors)
 
     @property
     def job(self) -> str:
@@ -122,8 +145,7 @@ def read_run(run: Run) -> tuple[Run, list[Problem]]:
         run: its folder, and what is known from elsewhere.
     """
     problems: list[Problem] = []
-    done, failed = (run.folder / "done.json").is_file(), (run.folder / "failed.json").is_file()
-    begun = (run.folder / "run.json").is_file()
+    done, failed, begun = (run.has(name) for name in ("done.json", "failed.json", "run.json"))
     state = DONE if done else FAILED if failed else STOPPED if begun else WAITING
     ended = _read(run, f"{state}.json", problems) if done or failed else {}
     if done and not begun:
@@ -138,8 +160,18 @@ def read_run(run: Run) -> tuple[Run, list[Problem]]:
         data_check=_read(run, "data_check.json", problems),
         transfer=_read(run, "transfer.json", problems),
         error=str(ended.get("error", "failed.json does not say why")) if failed and not done else "",
+        code=_code(run, problems),
     )
+    if done and not _read(run, AGAIN, problems).get("same", True):
+        problems.append(Problem(run.name, outcome(_read(run, AGAIN, []))))
     return described, problems
+
+
+def _code(run: Run, problems: list[Problem]) -> str:
+    """The code version: of the record that stands for a trial, or of the trial."""
+    name = RECORDED if run.has(RECORDED) else TRIAL_FILE
+    parts = _read(run, name, problems).get("parts")
+    return str(parts.get("code_version", "")) if isinstance(parts, dict) else ""
 
 
 def read_results(run: Run) -> tuple[Run, list[Problem]]:
@@ -154,18 +186,20 @@ def read_results(run: Run) -> tuple[Run, list[Problem]]:
     try:
         if run.budget is None or run.seed is None:
             raise InputError("run.json does not tell its seed")
+        cases = run.text("cases.csv")
         scores = {
             measure: [
                 replace(score, value=PERCENT * score.value)
-                for score in read_scores(run.folder / "cases.csv", run.arm, run.budget, run.seed, measure)
+                for score in scores_of(cases, run.arm, run.budget, run.seed, measure, file="cases.csv")
             ]
             for measure in MEASURES
         }
         for score in (score for of_measure in scores.values() for score in of_measure):
             if not math.isfinite(score.value):
                 raise InputError(f"cases.csv: a score of case {score.case} is not finite")
-    except (InputError, UnicodeDecodeError, csv.Error) as error:
-        problems.append(Problem(run.name, f"left out of the tables: {error}".replace(f"{run.folder}/", "")))
+    except (InputError, OSError, UnicodeDecodeError, csv.Error) as error:
+        said = f"cases.csv cannot be read ({reason(error)})" if isinstance(error, OSError) else str(error)
+        problems.append(Problem(run.name, f"left out of the tables: {said}"))
         return replace(run, state=DAMAGED), problems
     return replace(run, scores=scores, summary=_read(run, "cases_summary.json", problems)), problems
 
@@ -175,14 +209,13 @@ def read_curve(run: Run, problems: list[Problem]) -> Curve:
 
     The half line that a killed training leaves at the end is no damage.
     """
-    path = run.folder / "metrics.jsonl"
     points: list[tuple[float, float]] = []
     bad = []
-    if not path.is_file():
+    if not run.has("metrics.jsonl"):
         if run.state == DONE and run.kind in ("pretrain", "finetune"):
             problems.append(Problem(run.name, "metrics.jsonl is missing: no curve"))
         return ()
-    lines = path.read_text(errors="replace").splitlines()
+    lines = run.text("metrics.jsonl", "replace").splitlines()
     for number, text in enumerate(lines, 1):
         try:
             line = json.loads(text)
@@ -213,18 +246,24 @@ def read_json(path: Path, expected: type, where: str, problems: list[Problem]) -
     """
     if not path.is_file():
         return expected()
+    return _parsed(lambda: path.read_text(encoding="utf-8"), expected, path.name, where, problems)
+
+
+def _parsed(read: Callable[[], str], expected: type, name: str, where: str, problems: list[Problem]) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read())
         if not isinstance(content, expected):
             raise ValueError("no JSON object" if expected is dict else "expected a list")
     except (OSError, ValueError) as error:
-        problems.append(Problem(where, f"{path.name} cannot be read ({error})"))
+        problems.append(Problem(where, f"{name} cannot be read ({error})"))
         return expected()
     return content
 
 
 def _read(run: Run, name: str, problems: list[Problem]) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(run.folder / name, dict, run.name, problems)
+    if not run.has(name):
+        return {}
+    content: dict[str, Any] = _parsed(lambda: run.text(name), dict, name, run.name, problems)
     return content
 
 

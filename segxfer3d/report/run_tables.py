@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from segxfer3d.errors import InputError, some
@@ -37,6 +39,7 @@ def facts(collection: Collection) -> list[tuple[str, str]]:
     for name in dict.fromkeys(name for run in done for name in _versions(run)):
         values = dict.fromkeys(str(_versions(run).get(name)) for run in done if name in _versions(run))
         rows.append((name, "; ".join(values)))
+    rows += [(f"code version of {job}", words) for job, words in code_versions(done).items()]
     for data in dict.fromkeys(run.data for run in finetunings):
         runs = [run for run in finetunings if run.data == data]
         cases = {names_hash(map(str, run.data_check["good"])) for run in runs if run.data_check.get("good")}
@@ -44,6 +47,16 @@ def facts(collection: Collection) -> list[tuple[str, str]]:
         rows.append((f"fingerprint of the cases of {data or 'the data'}", _fingerprints(cases)))
         rows.append((f"fingerprint of the test cases of {data or 'the data'}", _fingerprints(tested)))
     return rows
+
+
+def code_versions(runs: Sequence[Run]) -> dict[str, str]:
+    """Name of a job to the code versions that its runs ran, with the number of runs where there are several."""
+    words = {}
+    for job in dict.fromkeys(run.job for run in runs if run.code):
+        codes = Counter(run.code for run in runs if run.job == job and run.code)
+        counted = "; ".join(f"{code} ({number} runs)" for code, number in codes.items())
+        words[job] = next(iter(codes)) if len(codes) == 1 else counted
+    return words
 
 
 def _fingerprints(different: set[str]) -> str:

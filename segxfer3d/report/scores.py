@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from segxfer3d.errors import InputError
@@ -21,12 +22,17 @@ def read_scores(file: Path | str, arm: str, budget: float, seed: int, measure: s
         InputError: no such file, no row, a missing column, or a value that is no number.
     """
     try:
-        with Path(file).open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            names = list(reader.fieldnames or ())  # of an empty file, None: looked for while the file is open
-            rows = list(reader)
+        text = Path(file).read_bytes().decode("utf-8")
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error})") from error
+    return scores_of(text, arm, budget, seed, measure, file=str(file))
+
+
+def scores_of(text: str, arm: str, budget: float, seed: int, measure: str = "dice", *, file: str) -> list[Score]:
+    """As :func:`read_scores`, of the text of ``file``."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = list(reader.fieldnames or ())
+    rows = list(reader)
     lacking = [name for name in ("case", "patient", measure) if name not in names]
     if lacking:
         raise InputError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(names or ['none'])}")
