@@ -26,6 +26,11 @@ def compiled_sum(function: Function) -> Function:
     return _compiled(function, {"reassoc"})
 
 
+def compiled_finite(function: Function) -> Function:
+    """:func:`compiled_sum` for numbers that are all finite, whose smallest and largest are looked for side by side."""
+    return _compiled(function, {"reassoc", "nnan", "nsz"})
+
+
 def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
     options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     loop: Function

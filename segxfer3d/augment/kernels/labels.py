@@ -1,0 +1,47 @@
+"""Compiled loops over whole labels: classes as one number a voxel, and how often each class is in each row.
+
+All in one file, because Numba's cache would not notice a change in another one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segxfer3d.augment.compiled import compiled
+
+
+@compiled
+def index_classes(label: np.ndarray, index: np.ndarray, table: np.ndarray, counts: np.ndarray) -> int:
+    """Number the sets of classes that occur together: 0 is none of them.
+
+    Args:
+        label: (K, R, Z) of 0 and 1, R rows of Z voxels.
+        index: (R, Z) unsigned, filled with the number of each voxel's set.
+        table: (P, K) float32 zeros, of whose rows each is filled with the set of its number, as 0 and 1.
+        counts: (K, R) filled with the voxels of a class in this row and all rows before it.
+
+    Returns:
+        How many rows of the table are used, or 0 where it has too few.
+    """
+    used = 1
+    index[:] = 0
+    joined = np.empty(len(table), dtype=np.int64)
+    for k in range(len(label)):
+        joined[:] = 0  # set number and this class: the number of both together, 0 while it has none
+        total = 0
+        for r in range(label.shape[1]):
+            row, numbers = label[k, r], index[r]
+            for z in range(len(row)):
+                if row[z] > 0.5:
+                    total += 1
+                    before = np.int64(numbers[z])
+                    if joined[before] == 0:
+                        if used == len(table):
+                            return 0
+                        table[used] = table[before]
+                        table[used, k] = 1
+                        joined[before] = used
+                        used += 1
+                    numbers[z] = joined[before]
+            counts[k, r] = total
+    return used
