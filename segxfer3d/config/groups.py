@@ -9,7 +9,7 @@ from segxfer3d.config.options import Group, option
 
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
-BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50")
+BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
 BORDERS = ("ignore", "foreground", "background")
 PARTS = ("test", "validation", "train", "all")
 WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
@@ -260,7 +260,9 @@ class ImageNetwork(Group):
         64, "pixels of a side of what the network sees (of 32 for a ResNet)", least=8, most=8192, multiple=8,
         text="a multiple of 8 up to 8192",
     )  # fmt: skip
-    backbone: str = option("conrec", "encoder: the paper's, or one that ImageNet weights exist for", choices=BACKBONES)
+    backbone: str = option(
+        "conrec", "encoder: the paper's, one that ImageNet weights exist for, or nnU-Net's", choices=BACKBONES
+    )
     width: int = option(32, "channels of the first convolution; 32 is the published network", least=1, most=4096)
 
 

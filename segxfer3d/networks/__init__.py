@@ -3,8 +3,11 @@
 from segxfer3d.networks.conrec_unet import conrec_unet
 from segxfer3d.networks.genesis_unet import genesis_unet
 from segxfer3d.networks.imagenet_unet import imagenet_unet
-from segxfer3d.networks.named import BUILDERS, build, image_unet
+from segxfer3d.networks.named import BUILDERS, build, image_unet, make_network
 from segxfer3d.networks.parts import PARTS, SegmentationNetwork, with_parts
+from segxfer3d.networks.plain_unet import plain_unet
+from segxfer3d.networks.resenc_unet import resenc_unet
+from segxfer3d.networks.sizes import refuse_size
 from segxfer3d.networks.unet import UNet
 
 __all__ = [
@@ -16,6 +19,10 @@ __all__ = [
     "genesis_unet",
     "image_unet",
     "imagenet_unet",
+    "make_network",
+    "plain_unet",
+    "refuse_size",
+    "resenc_unet",
     "with_parts",
 ]
 

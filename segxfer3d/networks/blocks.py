@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from segxfer3d.networks.norms import BatchNorm
 
 
 class Conv3d(nn.Conv3d):
@@ -30,37 +33,8 @@ class Conv3d(nn.Conv3d):
 
 
 CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: Conv3d}
-_UP: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+UP: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-
-
-class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm in any dimension that can keep to batch statistics in evaluation.
-
-    The published Models Genesis network normalizes with batch statistics always; its running statistics are
-    updated but never used, so a checkpoint of it has to be evaluated the same way.
-    """
-
-    def __init__(self, channels: int, batch_statistics: bool = False) -> None:
-        super().__init__(channels)
-        self.batch_statistics = batch_statistics
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.ndim not in (4, 5):
-            raise ValueError(f"expected (N, C, *spatial), got {input.shape}")
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, *spatial) to the same shape."""
-        if self.batch_statistics and not self.training:
-            return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        # what super().forward(input) does, which TorchScript cannot compile
-        self._check_input_dim(input)
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        momentum = 0.0 if self.momentum is None else self.momentum  # it never is
-        return F.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
-        )
 
 
 class ConvBlock(nn.Sequential):
@@ -85,23 +59,38 @@ class ConvBlock(nn.Sequential):
 class FeatureEncoder(nn.Module):
     """What an encoder of a :class:`~segxfer3d.networks.parts.SegmentationNetwork` is: images to features.
 
-    ``forward`` takes (N, in_channels, *spatial) and gives a list of features, the finest first, each at half the
-    resolution of the one before it; the first has the resolution of the image.
+    ``forward`` takes (N, in_channels, *spatial) and gives a list of features, the finest first; the first has the
+    resolution of the image, each other that of the one before it divided by its strides.
 
     Attributes:
         spatial_dims: 2 or 3.
         in_channels: of the image.
         channels: of each feature, the finest first.
-        divisor: what the sides of images have to be divisible by, so that every feature has whole sides.
+        strides: of each feature, one number an axis; the first are ones.
+        divisors: what each side of images has to be divisible by, so that every feature has whole sides.
+        divisor: one number for all sides.
         last_layer: path of the module that gives the last feature, for Grad-CAM; empty where none is named.
+
+    Args:
+        strides: None for the half of the one before, along every axis.
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, channels: Sequence[int], last_layer: str = "") -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        channels: Sequence[int],
+        last_layer: str = "",
+        strides: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.channels = tuple(channels)
-        self.divisor = 2 ** (len(self.channels) - 1)
+        halves = [[1] * spatial_dims, *([2] * spatial_dims for _ in self.channels[1:])]
+        self.strides = tuple(tuple(stride) for stride in strides or halves)
+        self.divisors = tuple(math.prod(along) for along in zip(*self.strides, strict=True))
+        self.divisor = math.lcm(*self.divisors)
         self.last_layer = last_layer
 
 
@@ -135,53 +124,24 @@ class Encoder(FeatureEncoder):
         return features
 
 
-class Decoder(nn.Module):
-    """Upsampling by 2, concatenation [upsampled, skip], then convolutions; stage by stage.
-
-    Args:
-        spatial_dims: 2 or 3.
-        encoder_channels: output channels of the encoder's stages, the finest first.
-        stages: output channels of each convolution of each stage, the coarsest first.
-        up: ``transposed`` (convolution that keeps the channel count) or ``nearest``.
-        skip: ``identity``, or ``conv``: a 1x1 convolution, batch norm and ReLU that keep the channel count.
-        batch_statistics: see :class:`BatchNorm`.
+class FeatureDecoder(nn.Module):
+    """What a decoder is: features, the finest first, to one feature at the resolution of the image, stage by stage.
 
     Attributes:
+        spatial_dims: 2 or 3.
+        encoder_channels: of the encoder's features, the finest first.
         channels: of the output of each stage, behind those of the encoder's coarsest feature.
+        stages: one module a stage, the coarsest first.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        encoder_channels: Sequence[int],
-        stages: Sequence[Sequence[int]],
-        up: str = "transposed",
-        skip: str = "identity",
-        batch_statistics: bool = False,
-    ) -> None:
+    if TYPE_CHECKING:  # as an annotation at run time it would stop TorchScript
+        stages: nn.ModuleList
+
+    def __init__(self, spatial_dims: int, encoder_channels: Sequence[int], channels: Sequence[int]) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.encoder_channels = tuple(encoder_channels)
-        self.channels = (encoder_channels[-1], *(stage[-1] for stage in stages))
-        self._stages = [list(stage) for stage in stages]
-        self._options = (up, skip, batch_statistics)
-        channels = encoder_channels[-1]
-        self.up = nn.ModuleList()
-        self.skips = nn.ModuleList()
-        self.stages = nn.ModuleList()
-        for skipped, stage in zip(reversed(encoder_channels[:-1]), stages, strict=True):
-            self.up.append(
-                _UP[spatial_dims](channels, channels, kernel_size=2, stride=2)
-                if up == "transposed"
-                else nn.Upsample(scale_factor=2, mode="nearest")
-            )
-            self.skips.append(
-                ConvBlock(spatial_dims, skipped, [skipped], batch_statistics, kernel_size=1)
-                if skip == "conv"
-                else nn.Identity()
-            )
-            self.stages.append(ConvBlock(spatial_dims, channels + skipped, stage, batch_statistics))
-            channels = stage[-1]
+        self.channels = (encoder_channels[-1], *channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features, the finest first, to (N, last stage's channels, *spatial)."""
@@ -196,6 +156,70 @@ class Decoder(nn.Module):
             start: first stage that runs, 0 being the coarsest.
             stop: stage before which it stops.
         """
+        raise NotImplementedError
+
+    def last_stages(self, count: int) -> FeatureDecoder:
+        """A new, randomly initialized decoder like the last ``count`` stages of this one, skip connections included.
+
+        Its features are the ``count`` finest ones of the encoder and the output of this decoder's stage before.
+        """
+        raise NotImplementedError
+
+    def levels(self, features: list[Tensor], count: int) -> list[Tensor]:
+        """The outputs of the last ``count`` stages, the finest first, each at its own resolution."""
+        stages = len(self.stages)
+        x = self.run(features[-1], features, 0, stages - count + 1)
+        outputs = [x]
+        for stage in range(stages - count + 1, stages):
+            x = self.run(x, features, stage, stage + 1)
+            outputs.insert(0, x)
+        return outputs
+
+
+class Decoder(FeatureDecoder):
+    """Upsampling by 2, concatenation [upsampled, skip], then convolutions; stage by stage.
+
+    Args:
+        spatial_dims: 2 or 3.
+        encoder_channels: output channels of the encoder's stages, the finest first.
+        stages: output channels of each convolution of each stage, the coarsest first.
+        up: ``transposed`` (convolution that keeps the channel count) or ``nearest``.
+        skip: ``identity``, or ``conv``: a 1x1 convolution, batch norm and ReLU that keep the channel count.
+        batch_statistics: see :class:`BatchNorm`.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        encoder_channels: Sequence[int],
+        stages: Sequence[Sequence[int]],
+        up: str = "transposed",
+        skip: str = "identity",
+        batch_statistics: bool = False,
+    ) -> None:
+        super().__init__(spatial_dims, encoder_channels, [stage[-1] for stage in stages])
+        self._stages = [list(stage) for stage in stages]
+        self._options = (up, skip, batch_statistics)
+        channels = encoder_channels[-1]
+        self.up = nn.ModuleList()
+        self.skips = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for skipped, stage in zip(reversed(encoder_channels[:-1]), stages, strict=True):
+            self.up.append(
+                UP[spatial_dims](channels, channels, kernel_size=2, stride=2)
+                if up == "transposed"
+                else nn.Upsample(scale_factor=2, mode="nearest")
+            )
+            self.skips.append(
+                ConvBlock(spatial_dims, skipped, [skipped], batch_statistics, kernel_size=1)
+                if skip == "conv"
+                else nn.Identity()
+            )
+            self.stages.append(ConvBlock(spatial_dims, channels + skipped, stage, batch_statistics))
+            channels = stage[-1]
+
+    def run(self, x: Tensor, features: list[Tensor], start: int, stop: int) -> Tensor:
+        """See :meth:`FeatureDecoder.run`."""
         # a loop over modules, not over numbers, which TorchScript could not unroll
         for i, (up, skip, stage) in enumerate(zip(self.up, self.skips, self.stages)):  # noqa: B905
             if start <= i < stop:
@@ -203,10 +227,7 @@ class Decoder(nn.Module):
         return x
 
     def last_stages(self, count: int) -> Decoder:
-        """A new, randomly initialized decoder like the last ``count`` stages of this one, skip convolutions included.
-
-        Its features are the ``count`` finest ones of the encoder and the output of this decoder's stage before.
-        """
+        """See :meth:`FeatureDecoder.last_stages`."""
         first = len(self.stages) - count
         channels = [*self.encoder_channels[:count], self.channels[first]]
         up, skip, batch_statistics = self._options

@@ -5,10 +5,18 @@ from __future__ import annotations
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.networks.declaration import Network
+from segxfer3d.networks.deep_supervision import deep_argument
 from segxfer3d.networks.unet import UNet
 
 
-def conrec_unet(in_channels: int = 3, out_channels: int = 1, width: int = 64, spatial_dims: int = 2) -> UNet:
+def conrec_unet(
+    in_channels: int = 3,
+    out_channels: int = 1,
+    width: int = 64,
+    spatial_dims: int = 2,
+    *,
+    deep_supervision: bool = False,
+) -> UNet:
     """The U-Net of ConRec (Dippel et al. 2021; arXiv 2207.14508 for segmentation), as a network that gives logits.
 
     Four encoder stages of two convolutions, nearest-neighbor upsampling, and a 1x1 convolution with batch norm and
@@ -22,11 +30,21 @@ def conrec_unet(in_channels: int = 3, out_channels: int = 1, width: int = 64, sp
         out_channels: of the output; one for each foreground class, or the image's for reconstruction.
         width: channels of the finest stage, doubled from stage to stage.
         spatial_dims: 2, or 3 for the same design in volumes (the papers have 2D only).
+        deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
 
     Input sides have to be divisible by 8.
     """
     down = [[width * 2**i] * 2 for i in range(4)]
-    network = UNet(spatial_dims, in_channels, out_channels, down, down[-2::-1], up="nearest", skip="conv")
+    network = UNet(
+        spatial_dims,
+        in_channels,
+        out_channels,
+        down,
+        down[-2::-1],
+        up="nearest",
+        skip="conv",
+        deep_supervision=deep_supervision,
+    )
     network.definition = {
         "name": "conrec_unet",
         "arguments": {
@@ -34,6 +52,7 @@ def conrec_unet(in_channels: int = 3, out_channels: int = 1, width: int = 64, sp
             "out_channels": out_channels,
             "width": width,
             "spatial_dims": spatial_dims,
+            **deep_argument(deep_supervision),
         },
     }
     return network

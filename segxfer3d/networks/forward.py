@@ -53,7 +53,10 @@ class NetworkForward(Inferer):
         self.channels_last = channels_last
 
     def __call__(self, inputs: Any, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """What ``network`` makes of ``inputs``: (N, C, *spatial), or a batch (a mapping of names to such)."""
+        """What ``network`` makes of ``inputs``: (N, C, *spatial), or a batch (a mapping of names to such).
+
+        A list of logits (deep supervision) stays one.
+        """
         if isinstance(inputs, Mapping):
             device = next(iter(inputs.values())).device
             inputs = {key: plain(value, self.channels_last) for key, value in inputs.items()}
@@ -62,4 +65,6 @@ class NetworkForward(Inferer):
             inputs = plain(inputs, self.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.amp):
             output = network(inputs, *args, **kwargs)
+        if isinstance(output, list):
+            return [level.float() for level in output]
         return output.float() if isinstance(output, Tensor) else output

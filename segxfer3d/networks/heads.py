@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks.blocks import CONV, ConvBlock, Decoder
+from segxfer3d.networks.blocks import CONV, ConvBlock, FeatureDecoder
 
 POOLINGS = ("average", "attention")
 
@@ -165,7 +165,7 @@ class DecoderBranch(nn.Module):
         out_channels: of the output.
     """
 
-    def __init__(self, decoder: Decoder, own_stages: int, out_channels: int) -> None:
+    def __init__(self, decoder: FeatureDecoder, own_stages: int, out_channels: int) -> None:
         super().__init__()
         self.decoder = decoder.last_stages(own_stages)
         self.head = CONV[decoder.spatial_dims](decoder.channels[-1], out_channels, kernel_size=1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from segxfer3d import networks
 from segxfer3d.errors import InputError
 from segxfer3d.networks.declaration import Builder, Network
 from segxfer3d.networks.parts import SegmentationNetwork
+from segxfer3d.networks.stages import PerStage
 
 
 def by_name(declared: Iterable[tuple[str, Network]]) -> dict[str, Network]:
@@ -67,6 +69,72 @@ def image_unet(
     if backbone not in BACKBONES:
         raise InputError(f"backbone: expected one of {', '.join(BACKBONES)}, got {backbone!r}")
     return BACKBONES[backbone](in_channels=in_channels, out_channels=out_channels, width=width)
+
+
+def choices(dims: int) -> list[str]:
+    """The names that :func:`make_network` takes for images of these dimensions."""
+    complete = [name for name, network in NETWORKS.items() if dims in network.dims and not _needed(network.builder)]
+    return complete + (list(BACKBONES) if dims == 2 else [])
+
+
+def _needed(builder: Builder) -> list[str]:
+    """The arguments of a builder that have no default."""
+    parameters = inspect.signature(builder).parameters.items()
+    return [name for name, parameter in parameters if parameter.default is parameter.empty]
+
+
+def make_network(
+    name: str,
+    *,
+    dims: int,
+    in_channels: int,
+    out_channels: int,
+    width: int,
+    batch_statistics: bool = False,
+    norm: str | None = None,
+    deep_supervision: bool = False,
+    strides: PerStage | None = None,
+    kernels: PerStage | None = None,
+    features: Sequence[int] | None = None,
+) -> SegmentationNetwork:
+    """Any network of this folder, by its name or that of its encoder; options that it does not take stay unset.
+
+    Args:
+        name: a network, such as ``plain_unet``, or in 2D a backbone of :func:`image_unet`.
+        dims: 2 or 3.
+        in_channels: of the image.
+        out_channels: of the output.
+        width: channels of the finest stage; networks of one width only ignore it.
+        batch_statistics: of batch norm in evaluation too.
+        norm: ``instance`` or ``batch``; None, or empty, for the network's own.
+        deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
+        strides: of each stage; None, or empty, for the network's own.
+        kernels: likewise.
+        features: channels of each stage, likewise.
+
+    Raises:
+        InputError: an unknown network, other dimensions than it has, or an option that it does not take.
+
+    Example:
+        >>> network = make_network("plain_unet", dims=3, in_channels=1, out_channels=2, width=8, strides=[1, (2, 2, 1)])
+        >>> network.encoder.channels, network.encoder.divisors
+        ((8, 16), (2, 2, 1))
+    """
+    if name not in choices(dims):
+        elsewhere = " for images of other dimensions" if name in {*choices(2), *choices(3)} else ""
+        raise InputError(f"network {name!r}: is{elsewhere or ' unknown'}; expected one of {', '.join(choices(dims))}")
+    builder = BACKBONES[name] if name in BACKBONES else BUILDERS[name]
+    takes = inspect.signature(builder).parameters
+    asked = {
+        "batch_statistics": batch_statistics, "norm": norm, "deep_supervision": deep_supervision, "strides": strides,
+        "kernels": kernels, "features": features,
+    }  # fmt: skip
+    arguments: dict[str, Any] = {key: value for key, value in asked.items() if value}
+    if refused := [key for key in arguments if key not in takes]:
+        raise InputError(f"network {name}: has no {' and no '.join(refused)} to choose")
+    sizes = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "spatial_dims": dims}
+    arguments |= {key: value for key, value in sizes.items() if key in takes}
+    return builder(**arguments)
 
 
 def build(definition: dict[str, Any]) -> SegmentationNetwork:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from segxfer3d.errors import InputError, some
-from segxfer3d.networks.blocks import Decoder, FeatureEncoder
+from segxfer3d.networks.blocks import FeatureDecoder, FeatureEncoder
 
 PARTS = ("encoder", "decoder", "head")
 
@@ -21,20 +22,40 @@ class SegmentationNetwork(nn.Module):
         definition: how :func:`~segxfer3d.networks.named.build` makes the network again (plain values, saved with
             checkpoints).
         frozen: the parts that do not train.
+        deep_supervision: number of auxiliary levels, for which a head of
+            :func:`~segxfer3d.networks.deep_supervision.make_head` has convolutions; 0 for none.
     """
 
-    def __init__(self, encoder: FeatureEncoder, decoder: Decoder, head: nn.Module, definition: dict[str, Any]) -> None:
+    def __init__(
+        self, encoder: FeatureEncoder, decoder: FeatureDecoder, head: nn.Module, definition: dict[str, Any]
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.head = head
         self.definition = definition
         self.frozen: frozenset[str] = frozenset()
+        self.deep_supervision = len(self._auxiliary())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, *spatial) to logits (N, out_channels, *spatial)."""
+        """(N, C, *spatial) to logits (N, out_channels, *spatial).
+
+        In training with auxiliary levels: a list of logits, the finest first, each at the resolution of its level.
+        """
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            deep = self.training and self.deep_supervision > 0
+            if deep:
+                return self._levels(x)  # type: ignore[return-value]
         logits: Tensor = self.head(self.decoder(self.encoder(x)))
         return logits
+
+    def _auxiliary(self) -> list[nn.Module]:
+        return list(getattr(self.head, "auxiliary", []))
+
+    def _levels(self, x: Tensor) -> list[Tensor]:
+        heads = [self.head, *self._auxiliary()]
+        outputs = self.decoder.levels(self.encoder(x), len(heads))
+        return [head(output) for head, output in zip(heads, outputs, strict=True)]
 
     def freeze(self, parts: Iterable[str]) -> None:
         """Freeze exactly ``parts``, batch-norm statistics included, and thaw the others.
@@ -96,7 +117,7 @@ class PartedNetwork(SegmentationNetwork):
 
     def __init__(self, network: nn.Module, parts: Mapping[str, nn.Module], definition: dict[str, Any]) -> None:
         super().__init__(
-            cast(FeatureEncoder, parts["encoder"]), cast(Decoder, parts["decoder"]), parts["head"], definition
+            cast(FeatureEncoder, parts["encoder"]), cast(FeatureDecoder, parts["decoder"]), parts["head"], definition
         )
         self._whole = (network,)  # in a tuple: its tensors are those of the parts
 

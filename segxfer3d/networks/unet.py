@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks.blocks import CONV, Decoder, Encoder
+from segxfer3d.networks.blocks import Decoder, Encoder
 from segxfer3d.networks.declaration import Network
+from segxfer3d.networks.deep_supervision import deep_argument, make_head
 from segxfer3d.networks.parts import SegmentationNetwork
 
 
@@ -22,11 +23,13 @@ class UNet(SegmentationNetwork):
         up: ``transposed`` or ``nearest``.
         skip: ``identity`` or ``conv``.
         batch_statistics: normalize with batch statistics in evaluation too.
+        deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
 
     Input sides have to be divisible by 2 ** (encoder stages - 1).
 
     Raises:
-        InputError: an unknown ``spatial_dims``, ``up`` or ``skip``, or numbers of stages that do not fit.
+        InputError: an unknown ``spatial_dims``, ``up`` or ``skip``, numbers of stages that do not fit, or deep
+            supervision of a decoder of one stage.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class UNet(SegmentationNetwork):
         up: str = "transposed",
         skip: str = "identity",
         batch_statistics: bool = False,
+        *,
+        deep_supervision: bool = False,
     ) -> None:
         choices = {"spatial_dims": (2, 3), "up": ("transposed", "nearest"), "skip": ("identity", "conv")}
         for knob, value in {"spatial_dims": spatial_dims, "up": up, "skip": skip}.items():
@@ -50,11 +55,12 @@ class UNet(SegmentationNetwork):
                 f"got {len(decoder_stages)}"
             )
         channels = [stage[-1] for stage in encoder_stages]
-        last = (decoder_stages or encoder_stages)[-1][-1]
+        encoder = Encoder(spatial_dims, in_channels, encoder_stages, batch_statistics)
+        decoder = Decoder(spatial_dims, channels, decoder_stages, up, skip, batch_statistics)
         super().__init__(
-            Encoder(spatial_dims, in_channels, encoder_stages, batch_statistics),
-            Decoder(spatial_dims, channels, decoder_stages, up, skip, batch_statistics),
-            CONV[spatial_dims](last, out_channels, kernel_size=1),
+            encoder,
+            decoder,
+            make_head(decoder, out_channels, deep_supervision),
             {
                 "name": "unet",
                 "arguments": {
@@ -66,6 +72,7 @@ class UNet(SegmentationNetwork):
                     "up": up,
                     "skip": skip,
                     "batch_statistics": batch_statistics,
+                    **deep_argument(deep_supervision),
                 },
             },
         )

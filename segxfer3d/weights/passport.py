@@ -13,7 +13,8 @@ from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
 from segxfer3d.weights.formats.base import read_content
 
-COMPARED = ("width", "backbone", "in_channels")  # arguments of a network that have to be the checkpoint's
+# arguments of a network that have to be the checkpoint's
+COMPARED = ("width", "features", "strides", "kernels", "norm", "backbone", "in_channels")
 
 
 class Preprocessing(Protocol):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from segxfer3d.networks.blocks import BatchNorm, ConvBlock
+from segxfer3d.networks.blocks import ConvBlock
+from segxfer3d.networks.norms import BatchNorm
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])

@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import math
 
 import pytest
 import torch
@@ -20,10 +21,10 @@ SMALL = {
 CASES = [(name, dims) for name, network in NETWORKS.items() for dims in network.dims]
 
 
-def small(name, dims):
+def small(name, dims, **more):
     """A small network with two classes, and images of its dimensions."""
     taken = inspect.signature(NETWORKS[name].builder).parameters
-    arguments = {"in_channels": 1, "out_channels": 2, "spatial_dims": dims, "width": 2, **SMALL.get(name, {})}
+    arguments = {"in_channels": 1, "out_channels": 2, "spatial_dims": dims, "width": 2, **SMALL.get(name, {}), **more}
     torch.manual_seed(0)
     network = NETWORKS[name].builder(**{key: value for key, value in arguments.items() if key in taken})
     return network, torch.rand(2, 1, *(32, 64, 32)[:dims])
@@ -60,9 +61,10 @@ def test_the_encoder_gives_features_the_finest_first(name, dims):
     features = encoder.eval()(images)
     assert tuple(feature.shape[1] for feature in features) == tuple(encoder.channels)
     for i, feature in enumerate(features):
-        assert feature.shape[2:] == tuple(side // 2**i for side in images.shape[2:])
+        divisors = [math.prod(along) for along in zip(*encoder.strides[: i + 1], strict=True)]
+        assert feature.shape[2:] == tuple(side // by for side, by in zip(images.shape[2:], divisors, strict=True))
+    assert encoder.divisors == tuple(divisors)
     assert all(side % encoder.divisor == 0 for side in images.shape[2:])
-    assert encoder.divisor == 2 ** (len(features) - 1)
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
@@ -74,6 +76,41 @@ def test_the_last_layer_gives_the_last_feature(name, dims):
     layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     last = network.encoder.eval()(images)[-1]
     assert torch.equal(outputs[-1], last)
+
+
+DEEP = [case for case in CASES if "deep_supervision" in inspect.signature(NETWORKS[case[0]].builder).parameters]
+STAGES = {"encoder_stages": [[2], [2], [2], [2]], "decoder_stages": [[2], [2], [2]]}
+
+
+@pytest.mark.parametrize(("name", "dims"), DEEP)
+def test_deep_supervision_adds_levels_in_training_only(name, dims):
+    extra = STAGES if name == "unet" else {}
+    plain, images = small(name, dims, **extra)
+    deep, _ = small(name, dims, deep_supervision=True, **extra)
+    assert (plain.deep_supervision, deep.deep_supervision) == (0, 1)
+    assert "deep_supervision" not in plain.definition["arguments"]
+    keys = [key for key in deep.state_dict() if not key.startswith("head.auxiliary.")]
+    assert keys == list(plain.state_dict())
+    deep.load_state_dict(plain.state_dict(), strict=False)
+    levels = deep.train()(images)
+    assert [tuple(level.shape[2:]) for level in levels] == [tuple(s // 2**i for s in images.shape[2:]) for i in (0, 1)]
+    assert torch.equal(levels[0], plain.train()(images))
+    assert torch.equal(deep.eval()(images), plain.eval()(images))
+    sum(level.square().mean() for level in levels).backward()
+    assert all(parameter.grad is not None for parameter in deep.parameters())
+    assert build(json.loads(json.dumps(deep.definition))).deep_supervision == 1
+    written = io.BytesIO()
+    torch.jit.save(torch.jit.script(deep), written)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of its next exporter, and that instance norm takes statistics
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_it_is_exported_to_onnx(name, dims):
+    pytest.importorskip("onnx")
+    network, images = small(name, dims)
+    written = io.BytesIO()
+    torch.onnx.export(network.eval(), (images,), written, dynamo=False)
+    assert written.getbuffer().nbytes
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
