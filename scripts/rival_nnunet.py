@@ -158,8 +158,14 @@ def about(options: argparse.Namespace, trainer: Any, plans: dict[str, Any], chos
 
     plan = plans["configurations"][CONFIGURATION]
     return {
-        "trainer": type(trainer).__name__,
-        "lr": trainer.initial_lr,
+        "settings": {
+            "trainer": type(trainer).__name__,
+            "lr": trainer.initial_lr,
+            "patch": options.patch,
+            "batch": options.batch,
+            "features": options.features,
+            "step": options.step,
+        },
         "data": chosen.case_set.name,
         "part": options.part,
         "labels": [case.name for case in chosen.labeled],
@@ -171,7 +177,6 @@ def about(options: argparse.Namespace, trainer: Any, plans: dict[str, Any], chos
         "batch": plan["batch_size"],
         "features": plan["architecture"]["arch_kwargs"]["features_per_stage"],
         "strides": plan["architecture"]["arch_kwargs"]["strides"],
-        "window_step": options.step,
         "parameters": sum(weight.numel() for weight in trainer.network.parameters()),
         "versions": versions() | {"nnunetv2": version("nnunetv2")},
     }

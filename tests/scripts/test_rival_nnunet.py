@@ -83,7 +83,8 @@ def test_a_second_of_nnunet_is_scored_in_our_columns(tmp_path):
     data = write_phantoms(tmp_path / "data", patients=8, seed=3)
     command = [
         sys.executable, str(SCRIPTS / "rival_nnunet.py"), str(data), str(tmp_path / "run"), "--seconds", "1",
-        "--patch", "16,16,16", "--batch", "2", "--features", "4", "--label_count", "2", "--first", "1", "--seed", "1", "--step", "1",
+        "--patch", "16,16,16", "--batch", "2", "--features", "4", "--label_count", "2", "--first", "1", "--seed", "1",
+        "--step", "1",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     record = json.loads((tmp_path / "run/rival.json").read_text())

@@ -1,0 +1,185 @@
+"""The page of the baseline, from its records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from statistics import mean, stdev
+
+import numpy as np
+from baseline_grid import DATA, METHODS, VARIANTS, Trial, all_trials, rates_of
+from baseline_interval import t_interval
+from baseline_record import Record, refuse_mixed
+
+from segxfer3d.errors import InputError
+
+TITLES = {"paper": "paper recipe", "strong": "strong recipe", "nnunet": "nnU-Net"}
+NAMES = {"hippocampus": "hippocampus", "nodules": "lung nodules", "lgg": "LGG_MRI, FLAIR"}
+AGAINST = ("nnunet", "paper")  # what the strong recipe is compared with
+
+HEAD = """# Baseline: two recipes and nnU-Net after minutes of one thread
+
+Written by `python scripts/baseline.py --page` from the records in [baseline](baseline) alone: {count} of {all} trials
+are there, the others are shown as –. Minutes are user CPU minutes of the training loop, augmentation included, on one
+thread; imports, reading, preprocessing, validation and testing do not count. Both programs train on the same labeled
+patients and are scored by the same code, masks against labels on the grid of the file. Dice in points, mean over
+patients (of a patient with several cases, their mean); ± is the standard deviation over seeds, their number in
+brackets.
+"""
+CHOICES = """## Choices, on validation patients
+
+Nothing was chosen on test patients. The four variants of nnU-Net are compared on hippocampus, 5 labels, 2 minutes; the
+learning rates of every method are the same, tried on hippocampus and nodules, 5 labels, 2 minutes, two seeds.
+"""
+UNEQUAL = """## What was not equal
+
+- Time: nnU-Net stops when its seconds are used and lowers its rate over them; ours measures some steps before it starts
+  and fixes their number. The seconds that both used are in the table above.
+- Inference: nnU-Net's masks are averaged over mirrored copies, as it does unless told otherwise (those without are in
+  the records as `plain`); the paper recipe does not mirror. Windows overlap by a quarter for all (nnU-Net's default is
+  a half). nnU-Net's choice of a largest component needs its cross-validation and was not run.
+- Patch and batch: ours where the chosen variant says so, with the strides and kernels that nnU-Net derives for it.
+  nnU-Net plans spacing and intensities from the labeled patients alone, and resamples; ours keeps the native grid.
+- nnU-Net's width is 8 to 64 features here; its planned width is compared once. It is built for 250,000 steps on a GPU,
+  not for minutes on a CPU, and its own trainer (SGD) has hardly begun after two of them.
+- The learning rates were searched at 2 minutes and are used at every number of minutes.
+- Hippocampus is measured on the 40 test patients that come first by name, the other sets on all of their test patients.
+- The shares of a core that other work left differ between trials; user CPU seconds depend on it a little.
+"""
+COMMANDS = """## Commands
+
+```bash
+pip install -c constraints.txt -e ".[nnunet]"
+python scripts/baseline.py --data DIR --dry-run                        # what is left, in CPU hours
+python scripts/baseline.py --data DIR --only stage=variants            # then stage=rates, then stage=grid
+python scripts/baseline.py --data DIR --only stage=grid data=lgg minutes=1,2 --hours 4
+python scripts/baseline.py --page
+```
+
+DIR holds Task04_Hippocampus, LIDC_VOIs and LGG_MRI; nodules with fewer than 8 slices are left out, and FLAIR is written
+by `scripts/lgg_flair.py`.
+"""
+
+
+def page(records: Sequence[Record]) -> str:
+    """The page, in Markdown.
+
+    Raises:
+        InputError: records of one method were made with different settings.
+    """
+    refuse_mixed(records)
+    grid = [record for record in records if record.trial.stage == "grid"]
+    parts = [HEAD.format(count=len(records), all=len(all_trials())), "## Dice on test patients\n"]
+    for data, labels in product(DATA, (5, 20)):
+        parts += [f"### {NAMES[data]}, {labels} labeled patients\n", _dice_table(grid, data, labels)]
+    parts += ["## Differences\n", _differences(grid), CHOICES, _choices(records), "## What was run\n", _effort(grid)]
+    parts += [_hardware(records), UNEQUAL, COMMANDS]
+    return "\n".join(parts)
+
+
+def _dice_table(grid: Sequence[Record], data: str, labels: int) -> str:
+    minutes = _minutes(data, labels)
+    rows = []
+    for method in METHODS:
+        cells = [_mean([r.dice for r in _cell(grid, method, data, labels, each)]) for each in minutes]
+        rows.append([TITLES[method], *cells])
+    return _table(["", *(f"{each} min" for each in minutes)], rows)
+
+
+def _differences(grid: Sequence[Record]) -> str:
+    rows = []
+    for against, data, labels in product(AGAINST, DATA, (5, 20)):
+        for minutes in _minutes(data, labels):
+            found = [_cell(grid, method, data, labels, minutes) for method in ("strong", against)]
+            pair = paired(*found)
+            if pair is not None:
+                interval = t_interval(pair)
+                ends = "–" if interval is None else f"{interval[0]:+.1f} to {interval[1]:+.1f}"
+                what = f"strong recipe less {TITLES[against]}"
+                rows.append([what, NAMES[data], labels, minutes, f"{pair.mean():+.1f}", ends, len(pair), pair.shape[1]])
+    text = "Strong recipe less the other, paired by seed and patient; 95 % t interval over seeds and patients.\n\n"
+    head = ["difference", "data", "labels", "minutes", "dice points", "95 % interval", "seeds", "patients"]
+    return text + _table(head, rows)
+
+
+def paired(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray | None:
+    """Differences in points (seeds, patients) of the seeds that both have; None where they share none.
+
+    Raises:
+        InputError: the same seed was measured on other patients.
+    """
+    others = {record.trial.seed: record for record in second}
+    rows = []
+    for record in first:
+        if record.trial.seed not in others:
+            continue
+        mine, other = record.by_patient(), others[record.trial.seed].by_patient()
+        if mine.keys() != other.keys():
+            raise InputError(
+                f"{record.trial.path}: measured on other patients than {others[record.trial.seed].trial.path}"
+            )
+        rows.append([100 * (mine[patient] - other[patient]) for patient in mine])
+    return np.array(rows) if rows else None
+
+
+def _choices(records: Sequence[Record]) -> str:
+    def cell(trials: Iterable[Trial]) -> str:
+        wanted = set(trials)
+        return _mean([record.dice for record in records if record.trial in wanted])
+
+    every = all_trials()
+    variants = [[name, cell(t for t in every if t.stage == "variants" and t.choice == name)] for name in VARIANTS]
+    rates = [
+        [
+            TITLES[method], rate.removeprefix("lr_"),
+            *(cell(t for t in every if (t.stage, t.method, t.choice, t.data) == ("rates", method, rate, data))
+              for data in ("hippocampus", "nodules")),
+        ]
+        for method in METHODS
+        for rate in rates_of(method)
+    ]  # fmt: skip
+    first = _table(["trainer, patch", "dice"], variants)
+    return first + "\n" + _table(["method", "learning rate", "hippocampus", "nodules"], rates)
+
+
+def _effort(grid: Sequence[Record]) -> str:
+    rows = []
+    for data, method in product(DATA, METHODS):
+        for minutes in (1, 2, 6, 20, 60):
+            if found := [
+                r.about for r in grid if (r.trial.data, r.trial.method, r.trial.minutes) == (data, method, minutes)
+            ]:
+                numbers = [f"{mean(about[key] for about in found):.0f}" for key in ("seconds", "steps", "parameters")]
+                rows.append([NAMES[data], TITLES[method], minutes, *numbers])
+    return _table(["data", "method", "minutes", "seconds used", "steps", "weights"], rows)
+
+
+def _hardware(records: Sequence[Record]) -> str:
+    versions = [record.about["versions"] for record in records]
+    lines = []
+    for name in ("processor", "torch", "nnunetv2", "threads"):
+        known = sorted({version[name] for version in versions if name in version})
+        lines.append(f"- {name}: {', '.join(known) or '–'}")
+    return "\n".join(["### Hardware and versions\n", *lines, ""])
+
+
+def _minutes(data: str, labels: int) -> list[int]:
+    wanted = [t for t in all_trials() if (t.stage, t.data, t.labels) == ("grid", data, labels)]
+    return sorted({trial.minutes for trial in wanted})
+
+
+def _cell(grid: Sequence[Record], method: str, data: str, labels: int, minutes: int) -> list[Record]:
+    key = (method, data, labels, minutes)
+    return [r for r in grid if (r.trial.method, r.trial.data, r.trial.labels, r.trial.minutes) == key]
+
+
+def _mean(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread} ({len(values)})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
