@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from segxfer3d.cli import bundles, data, reports, study
+from segxfer3d.cli import bundles, data, plan, reports, study
 from segxfer3d.errors import InputError
 
 
@@ -30,7 +30,7 @@ def cli() -> None:
 
 
 for _command in (
-    bundles.run, bundles.bundles, study.study, study.tune, data.check, data.data, reports.weights, reports.report,
-    reports.results, reports.compare,
+    bundles.run, bundles.bundles, study.study, study.tune, data.check, plan.plan, data.data, reports.weights,
+    reports.report, reports.results, reports.compare,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -15,6 +15,7 @@ from segxfer3d.data.planning.fitting import (
     GIB,
     LEAST_BATCH,
     MOST_FEATURES,
+    TIMED_BATCH,
     Candidate,
     Setting,
     fit_memory,
@@ -22,7 +23,15 @@ from segxfer3d.data.planning.fitting import (
 )
 from segxfer3d.data.planning.intensities import plan_intensity
 from segxfer3d.data.planning.plan import Plan, triple
-from segxfer3d.data.planning.topology import Triple, first_patch, median_shape, next_sizes, sides, target_spacing
+from segxfer3d.data.planning.topology import (
+    SMALLEST_MAP,
+    Triple,
+    first_patch,
+    median_shape,
+    next_sizes,
+    sides,
+    target_spacing,
+)
 from segxfer3d.errors import InputError
 
 COVERED = 0.05  # of the training voxels that a step may see at most, a guard of nnU-Net against overfitting
@@ -89,8 +98,8 @@ def make_plan(
         steps = max(1, int(voxels / chosen.price))
     _explain(reasons, values, cuts=(first, full, chosen), memory=memory, cases=len(fingerprint.shapes))
     if minutes is not None:
-        reasons["steps"] = f"about as many fit in {minutes:g} minutes"
-    reasons["memory"] = f"about, of {memory:.3g} GiB"
+        reasons["steps"] = f"about as many fit in {minutes:g} min on this device"
+    reasons["memory"] = f"estimated; {memory:.3g} GiB may be used"
     return Plan(
         spacing=spacing,
         patch_size=chosen.patch,
@@ -211,7 +220,7 @@ def _explain(
     """Why patch, batch, levels and features are what they are, after what came first, what fits in memory, in time."""
     first, full, chosen = cuts
     shape = sides([round(side) for side in chosen.setting.shape])
-    time, room = "cut so that enough steps fit in the minutes", f"cut to fit in {memory:.3g} GiB"
+    time, room = "cut so that enough steps fit in the time", f"cut to fit in {memory:.3g} GiB"
     patch = f"the cases' median shape {shape}, up to what the strides divide"
     if first.patch != full.patch:
         patch = f"of the cases' median shape {shape}, {room}"
@@ -221,9 +230,9 @@ def _explain(
         batch = f"as many as fit in {memory:.3g} GiB"
     reasons["batch_size"] = batch if chosen.batch == full.batch else "as many as time leaves room for"
     if chosen.patch != full.patch:
-        reasons["batch_size"] = "with little time"
-    reasons["strides"] = "an axis is halved while 4 voxels are left, the coarse ones later"
-    reasons["kernels"] = "3 voxels; 1 along an axis as long as it is twice as coarse as another"
+        reasons["batch_size"] = f"{TIMED_BATCH} where time cuts the patch, {LEAST_BATCH} if these are too many"
+    reasons["strides"] = f"an axis is halved while {SMALLEST_MAP} voxels are left, and a coarse one later"
+    reasons["kernels"] = "3 voxels; 1 along an axis while it is twice as coarse as another"
     widths = f"from {BASE_FEATURES}, doubled at each level, at most {MOST_FEATURES}"
     if chosen.features[0] != BASE_FEATURES:
         widths = f"doubled at each level; {time if chosen.features[0] != full.features[0] else room}"

@@ -1,0 +1,70 @@
+"""The command ``plan``: what a training on a data set should look like, and why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from segxfer3d.cli.arguments import FILE, FOLDER
+
+_ABOVE_0 = click.FloatRange(0, min_open=True)
+
+
+@click.command(short_help="Say what a training on a data set should look like.")
+@click.argument("data", type=FOLDER)
+@click.option("--minutes", type=_ABOVE_0, help="Of training; nothing: as long as it takes.")
+@click.option("--memory", type=_ABOVE_0, metavar="GIB", help="For training [a share of the device's].")
+@click.option("--device", default="cpu", show_default=True, help="Where it would train: cpu, cuda or cuda:<n>.")
+@click.option("--network", type=click.Choice(["plain_unet", "resenc_unet"]), default="plain_unet", show_default=True)
+@click.option("--label-count", type=click.IntRange(1), help="Training patients whose labels are used [all].")
+@click.option("--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split by patient.")
+@click.option("--dataset", default="", help="Layout of the data; nothing: the one that fits.")
+@click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+@click.option("--json", "output", type=FILE, help="Write the plan to a file, too.")
+def plan(
+    data: Path,
+    minutes: float | None,
+    memory: float | None,
+    device: str,
+    network: str,
+    label_count: int | None,
+    split_seed: int,
+    dataset: str,
+    patient_pattern: str,
+    output: Path | None,
+) -> None:
+    """Plan a training on volumes: spacing, intensities, patch, batch, network.
+
+    Derived as nnU-Net derives them, from the training cases of the split that the bundles draw by default, then cut to
+    what memory and minutes allow. With minutes the device's speed is measured first.
+    """
+    from segxfer3d.data.layouts import OtherKindError, Request, find_cases
+    from segxfer3d.data.planning import make_plan, take_fingerprint
+    from segxfer3d.data.planning.words import plan_text
+    from segxfer3d.data.split import by_patient
+    from segxfer3d.errors import InputError
+    from segxfer3d.files import write_json
+    from segxfer3d.run.devices import find_device, has_fast_bf16
+    from segxfer3d.training.capacity import memory_of, voxels_per_second
+
+    progress = sys.stderr.isatty()
+    try:
+        case_set = find_cases(data, Request(layout=dataset, patient_pattern=patient_pattern, progress=progress))
+    except OtherKindError as error:
+        raise InputError(f"{error.content}; a plan is for volumes, images are resized to --image_size") from error
+    if not case_set.labeled:
+        raise InputError(f"{data}: no labels found; a plan is made from image/label pairs")
+    cases = by_patient(case_set.labeled, split_seed=split_seed, label_count=label_count).labeled
+    place, amp = find_device(device), has_fast_bf16(device)
+    room = memory_of(place) if memory is None else memory
+    speed = voxels_per_second(place, amp=amp) if minutes is not None else None
+    fingerprint = take_fingerprint(cases, case_set, progress=progress)
+    planned = make_plan(fingerprint, memory=room, minutes=minutes, voxels_per_second=speed, network=network, amp=amp)
+    click.echo(f"{case_set.name}: {len(cases)} of {len(case_set.labeled)} labeled volumes train; {case_set.modality}")
+    measured = f", {speed:,.0f} voxels a second" if speed else ""
+    click.echo(f"{network} on {device}: {room:.3g} GiB{measured}")
+    click.echo(plan_text(planned))
+    if output is not None:
+        write_json(output, planned.as_dict())
