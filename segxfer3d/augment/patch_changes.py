@@ -106,6 +106,16 @@ def _neighbors(side: int, left: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 @cache
+def resolution_weights(side: int, left: int) -> np.ndarray:
+    """What :func:`lower_resolution` does along an axis, as a matrix (side, side)."""
+    low, high, share = (part[0] for part in _neighbors(side, left))
+    weights = np.zeros((side, side), dtype=np.float32)
+    np.add.at(weights, (np.arange(side), low), 1 - share)
+    np.add.at(weights, (np.arange(side), high), share)
+    return weights
+
+
+@cache
 def normal_quantiles() -> np.ndarray:
     """Quantiles (CELLS + 1,) of the standard normal distribution at even steps; noise is linear between them, and ends
     at 4 standard deviations. Scaled to a standard deviation of 1."""

@@ -77,6 +77,12 @@ class Planes:
         return Planes((free[0], free[1], free[2]), usual if degrees is None else degrees)
 
 
+def three_lengths(size: Sequence[int]) -> tuple[int, int, int]:
+    """An image is a volume whose first axis has length 1."""
+    x, y, z = (1, *size)[-3:]
+    return x, y, z
+
+
 def rotation(angles: Sequence[float]) -> np.ndarray:
     """The matrix of rotations about x, then y, then z, by angles in radians: ``Rz @ Ry @ Rx``."""
     (a, b, c), (d, e, f) = (tuple(map(cos, angles)), tuple(map(sin, angles)))
@@ -87,6 +93,15 @@ def rotation(angles: Sequence[float]) -> np.ndarray:
             [-e, d * b, a * b],
         ]
     )
+
+
+def spline_weights(size: int) -> np.ndarray:
+    """Weights (size, CONTROLS) of the control points of ``PatchDraw.field`` at each voxel of a side: a uniform cubic
+    B-spline, whose first cell begins at the first voxel's center and whose last one ends at the last voxel's."""
+    place = (CONTROLS - 3) * np.arange(size)[:, None] / max(size - 1, 1)
+    distance = abs(place - np.arange(-1, CONTROLS - 1))
+    weights = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6)
+    return weights.astype(np.float32)
 
 
 class Uniforms:

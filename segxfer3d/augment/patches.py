@@ -23,10 +23,11 @@ from monai.transforms import (
 from torch import Tensor
 
 from segxfer3d.augment.augmentation import CHANCES, Augmentation
-from segxfer3d.augment.geometry import checked_size
+from segxfer3d.augment.geometry import as_float, checked_size
 from segxfer3d.augment.indexed_label import IndexedLabel, IndexedLabels
 from segxfer3d.augment.patch_changes import change_intensities, take_patch
-from segxfer3d.augment.patch_draws import PLACE, PatchDraw, Planes, Uniforms, draw_changes
+from segxfer3d.augment.patch_draws import PLACE, PatchDraw, Planes, Uniforms, draw_changes, three_lengths
+from segxfer3d.augment.patch_tensors import change_intensities_, take_patches
 from segxfer3d.errors import InputError
 
 KEYS = ("image", "label")
@@ -88,7 +89,7 @@ class TrainingPatches(Randomizable, Transform):
         self.foreground_share = foreground_share
         self.augmentation = augmentation
         self._planes = Planes.of(self.size, augmentation.rotate_degrees)
-        self._size = _three(self.size)
+        self._size = three_lengths(self.size)
         self._labels = IndexedLabels()
         _compile(self._planes, augmentation)
 
@@ -117,15 +118,30 @@ class TrainingPatches(Randomizable, Transform):
 
     def apply(self, item: Mapping[str, Any], drawn: PatchDraw) -> dict[str, Tensor]:
         """The patch of the item as drawn."""
-        image, label = take_patch(_array(item["image"]), self._index(item), drawn, self._size)
-        change_intensities(image, drawn)
-        patch = {"image": torch.from_numpy(image).view(-1, *self.size)}
-        masks = torch.from_numpy(label).view(-1, *self.size)
+        take = self._compiled if _by_loops(item["image"]) else self._tensors
+        image, masks = (part.view(-1, *self.size) for part in take(item, drawn))
         classes = len(item["label"])
-        patch["label"] = masks[:classes].to(item["label"].dtype)
+        patch = {"image": image, "label": masks[:classes].to(item["label"].dtype)}
         if "valid" in item:
             patch["valid"] = masks[classes:].to(item["valid"].dtype)
         return patch
+
+    def _compiled(self, item: Mapping[str, Any], drawn: PatchDraw) -> tuple[Tensor, Tensor]:
+        image, masks = take_patch(_array(item["image"]), self._index(item), drawn, self._size)
+        change_intensities(image, drawn)
+        return torch.from_numpy(image), torch.from_numpy(masks)
+
+    def _tensors(self, item: Mapping[str, Any], drawn: PatchDraw) -> tuple[Tensor, Tensor]:
+        volume, *masks = (item[key] for key in ("image", "label", "valid") if key in item)
+        shape = three_lengths(volume.shape[1:])
+        parts = [mask.float().view(1, -1, *shape) for mask in masks]
+        image, label = take_patches(
+            as_float(volume).view(1, -1, *shape),
+            parts[0] if len(parts) == 1 else torch.cat(parts, 1),
+            [drawn],
+            self._size,
+        )
+        return change_intensities_(image, [drawn]), label
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Tensor]:
         """Draw and apply."""
@@ -153,7 +169,8 @@ def training_patches(
     A patch on foreground has a voxel in its middle that is drawn evenly from a class that is drawn evenly from those
     that the case shows (as nnU-Net draws it), as far as the volume's border allows; other patches lie anywhere inside.
     A volume that is smaller than the patch lies in its middle, surrounded by 0. Image and label are taken from the
-    volume at once, by one resampling at most, in a compiled loop that lets other threads run.
+    volume at once, by one resampling at most, in a compiled loop that lets other threads run; of items that lie on
+    another device than the CPU, there, by whole tensors.
 
     Args:
         size: of the patch, two or three lengths.
@@ -178,17 +195,16 @@ def training_patches(
     return TrainingPatches(size, foreground_share=foreground_share, augmentation=nothing)
 
 
-def _three(size: Sequence[int]) -> tuple[int, int, int]:
-    """An image is a volume whose first axis has length 1."""
-    x, y, z = (1, *size)[-3:]
-    return x, y, z
+def _by_loops(tensor: Tensor) -> bool:
+    """Whether the compiled loops can reach a tensor."""
+    return tensor.device.type == "cpu"
 
 
 def _array(tensor: Tensor) -> np.ndarray:
     """A tensor (C, *spatial) as a contiguous array (C, X, Y, Z), float32 or uint8."""
-    plain: Tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
+    plain: Tensor = (tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor).cpu()
     plain = plain if plain.dtype == torch.uint8 else plain.float()
-    array: np.ndarray = plain.contiguous().view(len(plain), *_three(plain.shape[1:])).numpy()
+    array: np.ndarray = plain.contiguous().view(len(plain), *three_lengths(plain.shape[1:])).numpy()
     return array
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.finetune_views import FinetuneViews
+from segxfer3d.augment.patch_batches import BatchAugmentation
 from segxfer3d.losses import with_valid
 from segxfer3d.networks.forward import layout_of, to_device
 from segxfer3d.pretexts.base import Pretext
@@ -64,10 +66,13 @@ class ImagePreparation:
     Args:
         size: of the images that the network sees, height and width.
         augment: whether images are cropped and flipped, as in training.
+        augmentation: what happens to them instead of that, where it is given.
     """
 
-    def __init__(self, size: Sequence[int], augment: bool = False) -> None:
-        self.views = FinetuneViews(size, augment)
+    def __init__(self, size: Sequence[int], augment: bool = False, augmentation: Augmentation | None = None) -> None:
+        self.views: FinetuneViews | BatchAugmentation = FinetuneViews(size, augment)
+        if augmentation is not None:
+            self.views = BatchAugmentation(size, augmentation)
 
     def __call__(
         self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **_: Any

@@ -1,10 +1,13 @@
 """Training patches: their size, what they are centered on, that seeds repeat them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from segxfer3d.augment import patches
 from segxfer3d.augment.augmentation import CHANCES, Augmentation
 from segxfer3d.augment.patches import labeled_patches, training_patches
 from segxfer3d.data.dataset import SeededDataset
@@ -158,6 +161,22 @@ def test_images_of_bytes_with_what_counts():
     assert patch["label"].dtype == patch["valid"].dtype == torch.uint8
     assert not patch["valid"].all()
     assert not patch["label"][:, ~patch["valid"][0].bool()].any()
+
+
+@pytest.mark.parametrize("shape", [(30, 28, 32), (40, 36)])
+def test_whole_tensors_make_the_same_patches(shape, monkeypatch):
+    item = smooth_case(shape) | {"valid": torch.ones(1, *shape, dtype=torch.uint8)}
+    augmentation = replace(STRONG, noise=0.0)
+    made = training_patches([16] * len(shape), foreground_share=0.5, augmentation=augmentation).set_random_state(seed=2)
+    for _ in range(10):
+        drawn = made.draw(item)
+        compiled = made.apply(item, drawn)
+        with monkeypatch.context() as patched:
+            patched.setattr(patches, "_by_loops", lambda _: False)
+            tensors = made.apply(item, drawn)
+        torch.testing.assert_close(compiled["image"], tensors["image"], atol=2e-3, rtol=1e-3)
+        assert (compiled["label"] == tensors["label"]).float().mean() > 0.999
+        assert compiled["valid"].dtype == tensors["valid"].dtype == torch.uint8
 
 
 def test_workers_change_no_patch():

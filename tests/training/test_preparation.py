@@ -1,9 +1,12 @@
 """What is made ready before a step: networks on their device, batches of images, whole cases."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
+from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.errors import InputError
 from segxfer3d.pretexts.simclr import SimCLR
 from segxfer3d.training.preparation import ImagePreparation, to_training
@@ -47,6 +50,14 @@ def test_augmentation_is_drawn_from_torch():
     torch.manual_seed(0)
     for tensor, expected in zip(augment(batch, CPU), first, strict=True):
         assert torch.equal(tensor, expected)
+
+
+def test_another_augmentation_takes_the_place_of_crops_and_flips():
+    batch = images()
+    mirrored = ImagePreparation([8, 8], True, dataclasses.replace(Augmentation.none(), mirror=1.0))
+    shown, target = mirrored(batch, CPU)
+    torch.testing.assert_close(shown, batch["image"].flip(2, 3).float() / 255)
+    assert torch.equal(target, torch.cat([batch["label"], batch["valid"]], 1).flip(2, 3))
 
 
 @pytest.mark.parametrize(("channels_last", "strides"), [(True, (27, 1, 9, 3)), (False, (27, 9, 3, 1))])
