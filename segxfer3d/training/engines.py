@@ -152,11 +152,19 @@ class ItemOutput:
         engine.state.output = [engine.state.output]
 
 
-class StopOnNaN:
-    """Stops the run at the first loss that is not a finite number; the last training state stays.
+BLOWN_UP = 100  # a loss this many times the first
 
-    At an epoch's end the weights are looked at too, so that no training state holds what the next loss would show.
+
+class StopOnNaN:
+    """Stops the run at the first loss that is not a finite number or has blown up; the last training state stays.
+
+    A loss has blown up where it is more than :data:`BLOWN_UP` times the first one (or 1, if that is more):
+    cross-entropy stays finite where the weights are beyond use. At an epoch's end the weights are looked at too, so
+    that no training state holds what the next loss would show.
     """
+
+    def __init__(self) -> None:
+        self.first: float | None = None
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before everything that keeps its weights."""
@@ -166,8 +174,12 @@ class StopOnNaN:
     def __call__(self, engine: Engine) -> None:
         """After a step."""
         loss = float(engine.state.output[0]["loss"].detach())
+        if self.first is None:
+            self.first = loss
         if not math.isfinite(loss):
             self._stop(engine, f"the loss is {loss} at")
+        if loss > BLOWN_UP * max(1.0, self.first):
+            self._stop(engine, f"the loss is {loss:.3g}, {self.first:.3g} at first, at")
 
     def _look_at_weights(self, engine: Engine) -> None:
         for name, tensor in unwrap(engine.network).state_dict().items():
@@ -176,9 +188,14 @@ class StopOnNaN:
 
     @staticmethod
     def _stop(engine: Engine, what: str) -> None:
+        rate, now = "", ""
+        if (optimizer := getattr(engine, "optimizer", None)) is not None:
+            peak = max(group.get("initial_lr", group["lr"]) for group in optimizer.param_groups)
+            rate = f" such as {peak / 10:.2g}"
+            now = f", learning rate {optimizer.param_groups[0]['lr']:.2g}"
         raise InputError(
-            f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}): "
-            "try a smaller --lr, or --clip_norm 1; the last training state is kept"
+            f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}{now}): "
+            f"try a smaller --lr{rate}, or --clip_norm 1; the last training state is kept"
         )
 
 

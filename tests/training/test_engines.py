@@ -96,9 +96,11 @@ def test_an_epoch_is_the_same_whenever_it_comes():
     assert drawn(4, start=2) == numbers[2:]
 
 
-def run_losses(losses, module):
+def run_losses(losses, module, lr=None):
     engine = Engine(lambda e, _: {"loss": torch.tensor(losses[e.state.iteration - 1])})
     engine.network = module
+    if lr is not None:
+        engine.optimizer = torch.optim.SGD([{"params": module.parameters(), "initial_lr": lr}], lr=lr / 2)
     engine.register_events("model_completed")
     engine.add_event_handler(Events.ITERATION_COMPLETED, ItemOutput())
     StopOnNaN().attach(engine)
@@ -110,6 +112,14 @@ def test_a_loss_that_is_no_number_stops_the_run():
     for bad in (float("nan"), float("inf")):
         with pytest.raises(InputError, match=rf"the loss is {bad} at step 2 \(epoch 1\): try a smaller --lr"):
             run_losses([1.0, bad], nn.Linear(2, 1))
+
+
+def test_a_loss_that_has_blown_up_stops_it_too():
+    run_losses([0.001, 99.0], nn.Linear(2, 1))
+    run_losses([50.0, 4999.0], nn.Linear(2, 1))
+    message = r"is 1e\+03, 2 at first, at step 3 \(epoch 1, learning rate 0\.4\): try a smaller --lr such as 0\.08, or"
+    with pytest.raises(InputError, match=message):
+        run_losses([2.0, 150.0, 1000.0], nn.Linear(2, 1), lr=0.8)
 
 
 def test_weights_that_are_no_numbers_stop_it_before_they_are_saved():
