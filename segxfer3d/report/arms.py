@@ -10,8 +10,10 @@ from typing import Any
 from segxfer3d.config import initializations
 from segxfer3d.config.initializations import order_of
 from segxfer3d.config.options import load_table
+from segxfer3d.errors import InputError
 from segxfer3d.report.pretexts import Pretext, pretext_of
 from segxfer3d.report.run_files import Run
+from segxfer3d.study.recipes import MIXED, mixture, recipe_of
 
 SCENARIOS = {
     "1": "encoder and decoder drawn at random",
@@ -31,6 +33,7 @@ class Arm:
         pretext: what it was pretrained by, in words; empty for none.
         scenario: the paper's number; empty where the paper has none.
         knobs: what else is done differently.
+        recipe: of its fine-tunings, where not all arms have the same.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Arm:
     pretext: str = ""
     scenario: str = ""
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
 
 
 def scenario_of(init: str, encoder: str) -> str:
@@ -97,6 +101,32 @@ def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[R
     arms = {arm.name: arm for arm in named.values()}
     order = sorted(arms.values(), key=lambda arm: order_of(arm.init))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order
+
+
+def with_recipes(arms: Sequence[Arm], runs: Sequence[Run], *, mixed: bool) -> list[Arm]:
+    """The arms, each with its recipe where there are several.
+
+    Args:
+        arms: all of them.
+        runs: fine-tunings that are compared: those with one data set and budget.
+        mixed: whether arms of different recipes may be.
+
+    Raises:
+        InputError: they may not, and there are.
+    """
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.data, run.budget_name), []).append(run)
+    several = [words for group in groups.values() if (words := mixture((r.name, recipe_of(r.knobs)) for r in group))]
+    if not several:
+        return list(arms)
+    if not mixed:
+        raise InputError(
+            f"fine-tunings of different recipes are not compared: {several[0]}; expected one recipe, or "
+            f'"{MIXED}": true in the study file (study.json)'
+        )
+    of_arm = {arm.name: dict.fromkeys(recipe_of(run.knobs) for run in runs if run.arm == arm.name) for arm in arms}
+    return [replace(arm, recipe="; ".join(of_arm[arm.name])) for arm in arms]
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:

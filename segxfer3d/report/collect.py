@@ -11,10 +11,11 @@ from typing import Any
 from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
-from segxfer3d.report.arms import Arm, name_arms, study_arms
+from segxfer3d.report.arms import Arm, name_arms, study_arms, with_recipes
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
+from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -63,7 +64,8 @@ def collect(folder: Path | str) -> Collection:
         folder: of the study or the runs.
 
     Raises:
-        InputError: no such folder, not a single run in it, or a record that was edited.
+        InputError: no such folder, not a single run in it, a record that was edited, or fine-tunings of different
+            recipes that the study does not ask for.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -80,6 +82,8 @@ def collect(folder: Path | str) -> Collection:
     runs, arms = _trials(folder, study, entries, packed, problems) if entries else _named(folder, problems)
     if not runs:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
+    done = [run for run in runs if run.kind == "finetune" and run.state == DONE]
+    arms = with_recipes(arms, done, mixed=study.get(MIXED) is True)
     problems += _other_tests(runs)
     cka = _similarities(folder, problems)
     name = str(study.get("name") or folder.resolve().name)

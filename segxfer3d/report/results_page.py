@@ -22,6 +22,7 @@ from segxfer3d.report.markup import markdown
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
+from segxfer3d.study.recipes import recipe_of
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -77,6 +78,8 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         lines.append(_parts(next(run for run in done if run.data == data), data))
     if len(done) < len(all_finetunings):
         lines.append(f"{len(done)} of {len(all_finetunings)} fine-tunings are done.")
+    recipes = ", ".join(dict.fromkeys(recipe_of(run.knobs) for run in done))
+    lines.append(f"Recipe of the fine-tunings: {recipes}.")
     return [*lines, _hardware([run for run in collection.runs if run.state == DONE]), ""]
 
 

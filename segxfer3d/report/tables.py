@@ -36,6 +36,8 @@ def score_table(result: Result) -> pd.DataFrame:
     rows = []
     for arm in result.arms:
         row = {"arm": arm.arm.name, "scenario": arm.arm.scenario or NONE, "pretext": arm.arm.pretext or NONE}
+        if any(other.arm.recipe for other in result.arms):
+            row["recipe"] = arm.arm.recipe
         row["dice"] = plus_minus(arm.measures["dice"])
         row["95 % interval"] = between(arm.interval)
         for measure in published:

@@ -69,6 +69,8 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
         **_which(result), "arm": arm.arm.name, "init": arm.arm.init, "scenario": arm.arm.scenario,
         "pretext": arm.arm.pretext, "seeds": len(arm.seeds), "cases": arm.cases, "dice_low": low, "dice_high": high,
     }  # fmt: skip
+    if arm.arm.recipe:
+        row["recipe"] = arm.arm.recipe
     for name, (mean, std) in arm.measures.items():
         row |= {name: mean, f"{name}_std": std}
     if arm.published:

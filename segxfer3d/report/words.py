@@ -13,6 +13,7 @@ from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
+from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.states import DONE
 
 _THE_PAPER = "Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder"
@@ -180,6 +181,7 @@ def _arm(arm: Arm) -> str:
     said = [f"init {arm.init}"] if arm.init not in ("", arm.name) else []
     said += [f"scenario {arm.scenario}"] if arm.scenario else []
     said += [f"pretext {arm.pretext}"] if arm.pretext else []
+    said += [f"recipe {arm.recipe}"] if arm.recipe else []
     said += [f"{knob} {value}" for knob, value in arm.knobs.items()]
     return f"{arm.name} ({', '.join(said)})" if said else arm.name
 
@@ -188,6 +190,7 @@ def _training(runs: Sequence[Run]) -> str:
     words = []
     steps = _shared(_product(run.knobs.get("max_epochs"), run.knobs.get("steps_per_epoch")) for run in runs)
     for label, value in (
+        ("recipe", _knob(runs, RECIPE)),
         ("width", _knob(runs, "width")),
         ("patch size", _knob(runs, "patch_size")),
         ("image size", _knob(runs, "image_size")),

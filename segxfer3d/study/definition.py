@@ -22,7 +22,8 @@ Knobs are the bundle's top-level ones; later ones win: ``common`` (of every trai
 is a number of labels, a share of them, or (neither) all; other knobs may stand beside it. An arm that loads something
 has a ``pretrain``, or a ``checkpoint`` from elsewhere. A value ``"{x}"`` is the parameter x; a parameter without a
 default has to be given. ``published`` may hold a list of ``{"arm", "data", "budget_name", "mean", "std"}`` below
-``"values"``, with whatever else explains it, for the report to show beside.
+``"values"``, with whatever else explains it, for the report to show beside. Arms of different recipes (the option
+``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Study:
 
     Attributes:
         data: name -> knobs of pretraining and of fine-tuning.
+        mixed_recipes: whether arms may have different recipes.
     """
 
     name: str
@@ -91,3 +93,4 @@ class Study:
     budgets: Sequence[Budget]
     seeds: Sequence[int]
     published: Mapping[str, Any] | None = None
+    mixed_recipes: bool = False

@@ -18,6 +18,7 @@ from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import Arm, Budget, Stage, Study
+from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
 
 
@@ -109,6 +110,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "code_version": code_version(*configs),
         "published": study.published,
+        MIXED: study.mixed_recipes,
     }
 
 

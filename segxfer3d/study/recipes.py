@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 RECIPE = "recipe"
 PAPER = "paper"  # of all that was run before the option was there
-MIXED = "mixed_recipes"  # the key of a study file that allows them
+MIXED = "mixed_recipes"  # the key of a study file that allows several
 
 
 def recipe_of(knobs: Mapping[str, Any]) -> str:
@@ -15,14 +15,19 @@ def recipe_of(knobs: Mapping[str, Any]) -> str:
     return str(knobs.get(RECIPE) or PAPER)
 
 
-def refusal(recipes: Mapping[str, str]) -> str:
-    """Why arms cannot be compared; empty where they can.
+def mixture(recipes: Iterable[tuple[str, str]]) -> str:
+    """Which recipes there are, each with what it is first met in; empty where there is only one.
 
     Args:
-        recipes: name of an arm to its recipe.
+        recipes: name of an arm or a run, and its recipe.
+
+    Example:
+        >>> mixture([("random", "paper"), ("encoder", "strong"), ("decoder", "strong")])
+        'paper (random), strong (encoder)'
+        >>> mixture([("random", "paper"), ("encoder", "paper")])
+        ''
     """
-    if len(set(recipes.values())) < 2:
-        return ""
-    named = {recipe: next(arm for arm in recipes if recipes[arm] == recipe) for recipe in recipes.values()}
-    listed = ", ".join(f"{recipe} ({arm})" for recipe, arm in named.items())
-    return f'arms of different recipes are not compared: {listed}; expected one recipe, or "{MIXED}": true'
+    first: dict[str, str] = {}
+    for name, recipe in recipes:
+        first.setdefault(recipe, name)
+    return ", ".join(f"{recipe} ({name})" for recipe, name in first.items()) if len(first) > 1 else ""

@@ -11,10 +11,11 @@ from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.reading import NAME, Reader, begin
+from segxfer3d.study.recipes import MIXED, RECIPE, mixture, recipe_of
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
-    "published",
+    "published", MIXED,
 )  # fmt: skip
 # set trial by trial, not by knobs
 _OF_TRIALS = {
@@ -75,7 +76,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     arms = _arms(reader, content.get("arms"), list(stages), finetune)
     data = _data(reader, content.get("data", {"data": {}}), pretrainers, finetune)
     budgets = _budgets(reader, content.get("budgets"), finetune)
-    return Study(
+    study = Study(
         name=str(name),
         description=str(content.get("description", "")),
         file=reader.file.absolute(),
@@ -88,7 +89,24 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
         budgets=budgets,
         seeds=_seeds(reader, content.get("seeds")),
         published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
+        mixed_recipes=content.get(MIXED) is True,
     )
+    if not isinstance(content.get(MIXED, False), bool):
+        reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
+    _check_recipes(reader, study)
+    return study
+
+
+def _check_recipes(reader: Reader, study: Study) -> None:
+    """Refuse arms of different recipes that nobody asked for."""
+    bundle = study.finetune.bundle
+    if study.mixed_recipes or RECIPE not in bundle.knobs:
+        return
+    for _, knobs in study.data.values():
+        shared = {RECIPE: bundle.config[RECIPE], **study.common, **knobs, **study.finetune.knobs}
+        several = mixture((name, recipe_of({**shared, **arm.knobs})) for name, arm in study.arms.items())
+        if several:
+            reader.problems.append(f'arms: of different recipes: {several}; expected one, or "{MIXED}": true')
 
 
 def _stage(reader: Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:

@@ -25,6 +25,7 @@ A study's folder::
     seeds         list of int
     code_version  of all its bundles (segxfer3d.study.code)
     published     what was published for comparison, as the study file has it (or null)
+    mixed_recipes whether its arms may have different recipes
 
 ``trials.json`` is a list, pretrainings first, then seed by seed (a study that is stopped has whole comparisons)::
 

@@ -10,6 +10,7 @@ import pytest
 from segxfer3d.errors import InputError
 from segxfer3d.report.collect import collect
 from segxfer3d.report.results import results
+from segxfer3d.report.tables import score_table
 from segxfer3d.report.words import methods
 from tests.report.made_studies import write_json, write_run, write_study
 
@@ -194,3 +195,28 @@ def test_a_report_needs_neither_torch_nor_monai():
         "print([m for m in ('torch', 'monai', 'ignite') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_arms_of_different_recipes_are_compared_only_where_the_study_asks(study):
+    path = study / "finetune/encoder-n5-s1/run.json"
+    run = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**run, "knobs": {**run["knobs"], "recipe": "strong"}})
+    with pytest.raises(
+        InputError, match=r"paper \(finetune/random-n5-s0\), strong \(finetune/encoder-n5-s1\); expected"
+    ):
+        collect(study)
+    content = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    write_json(study / "study.json", {**content, "mixed_recipes": True})
+    found = collect(study)
+    assert {arm.name: arm.recipe for arm in found.arms} == {
+        "random": "paper", "encoder": "paper; strong", "encoder+decoder": "paper",
+    }  # fmt: skip
+    (result,) = results(found, resamples=100)
+    assert list(score_table(result)["recipe"]) == ["paper", "paper; strong", "paper"]
+    assert "encoder (scenario 4, pretext Models Genesis, recipe paper; strong)" in methods(found, [result])[0]
+
+
+def test_data_sets_may_have_recipes_of_their_own(tmp_path):
+    write_run(tmp_path / "a", knobs={"recipe": "strong", "dataset_dir": "/data/a"})
+    write_run(tmp_path / "b", knobs={"dataset_dir": "/data/b"})
+    assert {arm.recipe for arm in collect(tmp_path).arms} == {""}
