@@ -60,6 +60,7 @@ def results(folders: tuple[Path, ...], output: Path, validation: bool) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of patches.")
 @click.option("--device", default="cpu", show_default=True, help="Where the networks run.")
 @click.option("--skip-bad-cases", is_flag=True, help="Go on without cases that cannot be read.")
+@click.option("--mixed-recipes", is_flag=True, help="Fine-tunings of different recipes are meant.")
 def compare(
     checkpoints: tuple[Path, ...],
     dataset_dir: Path,
@@ -74,6 +75,7 @@ def compare(
     seed: int,
     device: str,
     skip_bad_cases: bool,
+    mixed_recipes: bool,
 ) -> None:
     """How alike the features of models are (CHECKPOINTS: model.pt of two or more runs), as linear CKA."""
     # first, so that a missing matplotlib is said before the work
@@ -95,6 +97,7 @@ def compare(
         seed=seed,
         device=device,
         skip_bad_cases=skip_bad_cases,
+        mixed_recipes=mixed_recipes,
     )
     save_cka(output)
     click.echo(result.as_text())

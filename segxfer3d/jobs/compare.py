@@ -10,6 +10,7 @@ patches.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.run.devices import find_device
+from segxfer3d.study.recipes import mixture, recipe_of
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import load_all
 
@@ -53,6 +55,7 @@ def compare_representations(
     seed: int = 0,
     device: str = "cpu",
     skip_bad_cases: bool = False,
+    mixed_recipes: bool = False,
 ) -> CKAResult:
     """Linear CKA of every pair of models, written as ``cka.csv`` and ``cka.json``.
 
@@ -70,6 +73,7 @@ def compare_representations(
         seed: of the choice of cases and patches.
         device: where the networks run.
         skip_bad_cases: go on without cases that cannot be read.
+        mixed_recipes: fine-tunings of different recipes are meant.
 
     Returns:
         both estimates.
@@ -80,6 +84,8 @@ def compare_representations(
     _check_numbers(len(checkpoints), {"patches": patches, "batch_size": batch_size}, seed)
     where = find_device(device)
     models = _read(checkpoints, names)
+    if not mixed_recipes:
+        _check_recipes(models)
     networks = {name: _network(name, model, layer) for name, model in models.items()}
     prepare = _shared_preprocessing(models)
     request = Request(
@@ -146,6 +152,20 @@ def _read(paths: Sequence[Path | str], names: Sequence[str]) -> dict[str, dict[s
     if len(names) != len(paths) or len(set(names)) < len(names):
         raise InputError(f"names: expected {len(paths)} different ones, one for each checkpoint, got {list(names)}")
     return {name: {**checkpoint.read_model(path), "path": path} for name, path in zip(names, paths, strict=True)}
+
+
+def _check_recipes(models: Models) -> None:
+    """Refuse fine-tunings of different recipes; a model without ``run.json`` beside it may be of any."""
+    recipes = []
+    for name, model in models.items():
+        try:
+            knobs = json.loads(Path(model["path"]).with_name("run.json").read_text(encoding="utf-8"))["knobs"]
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        if isinstance(knobs, dict) and "init" in knobs:
+            recipes.append((name, recipe_of(knobs)))
+    if several := mixture(recipes):
+        raise InputError(f"fine-tunings of different recipes: {several}; expected one recipe, or --mixed-recipes")
 
 
 def _network(name: str, model: Mapping[str, Any], layer: str) -> SegmentationNetwork:

@@ -105,6 +105,18 @@ def test_errors_come_before_the_work(models, phantoms, tmp_path):
     assert not output.exists()
 
 
+def test_fine_tunings_of_different_recipes_are_compared_only_where_that_is_meant(phantoms, tmp_path):
+    models = [write_model(tmp_path / name / "model.pt", seed) for seed, name in enumerate(("a", "b", "pretraining"))]
+    for model, knobs in zip(models, ({"init": "random"}, {"init": "encoder", "recipe": "strong"}, {}), strict=True):
+        model.with_name("run.json").write_text(json.dumps({"knobs": knobs}))
+    settings = {"dataset_dir": phantoms, "patches": 16, "batch_size": 8}
+    with pytest.raises(InputError, match=r"different recipes: paper \(a\), strong \(b\); expected one"):
+        compare_representations(models, output_dir=tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+    compare_representations(models[1:], output_dir=tmp_path / "one", **settings)
+    compare_representations(models, output_dir=tmp_path / "out", mixed_recipes=True, **settings)
+
+
 def test_models_of_images(models, tmp_path):
     data = write_images(tmp_path / "data", 12)
     two = [write_image_model(tmp_path / name / "model.pt", seed) for seed, name in enumerate("ab")]
