@@ -15,6 +15,7 @@ from segxfer3d.study.matching import compared
 from segxfer3d.study.records import (
     FORMAT,
     RUN,
+    STAGES,
     TABLES,
     Record,
     content_hash,
@@ -64,13 +65,7 @@ def keep(folder: Path, target: Path) -> Kept:
     """
     trials = read_trials(folder)
     study = _json(folder / STUDY_FILE)
-    before: dict[str, Record] = {}
-    if target.is_dir() and any(target.iterdir()):
-        if not is_record(target):
-            raise InputError(f"{target}: holds something else than a record; expected one, or a new or empty folder")
-        if (name := read_study_name(target)) != study["name"]:
-            raise InputError(f"{target}: holds the record of the study {name}, not of {study['name']}")
-        before = {record.folder: record for record in read_records(target)}
+    before = _before(target, study["name"])
     standing = states(folder, trials)
     done = [trial for trial in trials if standing[trial.id].name == DONE]
     if not done:
@@ -82,23 +77,37 @@ def keep(folder: Path, target: Path) -> Kept:
     changed = [
         record.folder
         for record in records
-        if record.entry["kind"] == "finetune" and _otherwise(record, before.get(record.folder, record))
+        if before.get(record.folder, record).texts.get("cases.csv") != record.texts.get("cases.csv")
     ]
     if changed:
         raise InputError(
             f"{target}: holds other results of {some(changed, 3)}; delete these there, or keep the study elsewhere"
         )
-    files.make_folder(target)
     places = Cleaner(folder, [*absolute_paths(study.get("parameters", {})), str(study.get("study_file", ""))])
-    files.write_json(target / STUDY_FILE, places.value(study))
+    files.make_folder(target)
     for record in new:
         write_record(target, record)
+    files.write_json(target / STUDY_FILE, places.value(study))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return Kept(len(new), len(records) - len(new), len(trials) - len(done), size)
 
 
-def _otherwise(record: Record, other: Record) -> bool:
-    return any(record.texts.get(name) != other.texts.get(name) for name in ("cases.csv",))
+def _before(target: Path, study: str) -> dict[str, Record]:
+    """The records that are there, by folder.
+
+    Raises:
+        InputError: something else is there, the record of another study, or one that was edited.
+    """
+    if not target.exists():
+        return {}
+    if not target.is_dir():
+        raise InputError(f"{target}: expected a folder, found a file")
+    # without study.json, the writing of a record was stopped
+    if not is_record(target) and not {path.name for path in target.iterdir()} <= set(STAGES):
+        raise InputError(f"{target}: holds something else than a record; expected one, or a new or empty folder")
+    if is_record(target) and (name := read_study_name(target)) != study:
+        raise InputError(f"{target}: holds the record of the study {name}, not of {study}")
+    return {record.folder: record for record in read_records(target)}
 
 
 def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:

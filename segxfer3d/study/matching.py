@@ -126,12 +126,18 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
         return [f"the bundle {was.stem}, not {now.stem}"]
     parts = recorded["parts"]
     found = ["other data"] if parts["data"] != trial.parts["data"] else []
-    if parts["config"] == trial.parts["config"]:
-        return found + _named(parts["knobs"], trial.parts["knobs"])
-    shipped = now.parent == shipped_folder() and was.parent.as_posix() == BUNDLES
-    if not shipped:  # what a user writes may be another network or loss; of a shipped one, that is code
-        return [*found, "another version of its bundle"]
-    return found + _named(*_comparable(recorded["values"], trial))
+    if parts["config"] != trial.parts["config"]:
+        shipped = now.parent == shipped_folder() and was.parent.as_posix() == BUNDLES
+        if not shipped:  # what a user writes may be another network or loss; of a shipped one, that is code
+            return [*found, "another version of its bundle"]
+    elif parts["knobs"] == trial.parts["knobs"]:
+        return found
+    was_values, now_values = _comparable({**parts["knobs"], **recorded["values"]}, trial)
+    return found + [
+        f"{name} {was_values.get(name, 'unknown')}, not {value}"
+        for name, value in sorted(now_values.items())
+        if name not in was_values or was_values[name] != value
+    ]
 
 
 def _comparable(was: Mapping[str, Any], trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,11 +167,3 @@ def _converted(name: str, value: Any) -> Any:
         return options.convert(name, value)
     except (ValueError, TypeError, OverflowError):
         return value
-
-
-def _named(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} {was.get(name, 'unknown')}, not {now.get(name)}"
-        for name in sorted({*was, *now})
-        if was.get(name, now) != now.get(name, was)
-    ]

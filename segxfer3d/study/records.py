@@ -29,6 +29,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ RECORD = "record.json"
 RUN_FILES = "run.json.gz"  # name -> content of the small files of a run
 TABLES = ("cases.csv", "metrics.jsonl")
 RUN, DONE_FILE = "run.json", "done.json"
-_STAGES = ("pretrain", "finetune")
+STAGES = ("pretrain", "finetune")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,13 @@ class Record:
 
 def is_record(folder: Path) -> bool:
     """Whether a folder is the record of a study."""
-    return (folder / STUDY_FILE).is_file() and any(any(folder.glob(f"{stage}/*/{RECORD}")) for stage in _STAGES)
+    return (folder / STUDY_FILE).is_file() and bool(_places(folder))
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folders of all records of a study, pretrainings first; not what a writer that was killed has left."""
+    found = [path.parent for stage in STAGES for path in sorted(folder.glob(f"{stage}/*/{RECORD}"))]
+    return [place for place in found if not place.name.startswith(".")]
 
 
 def read_study_name(folder: Path) -> str:
@@ -101,12 +108,12 @@ def read_records(folder: Path) -> list[Record]:
         InputError: records that are damaged, or were edited since, all of them.
     """
     records, wrong = [], []
-    for stage in _STAGES:
-        for path in sorted(folder.glob(f"{stage}/*/{RECORD}")):
-            try:
-                records.append(_read(path.parent, f"{stage}/{path.parent.name}"))
-            except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
-                wrong.append(f"{stage}/{path.parent.name}: {error}")
+    for path in _places(folder):
+        place = path.relative_to(folder).as_posix()
+        try:
+            records.append(_read(path, place))
+        except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as error:
+            wrong.append(f"{place}: {error}")
     if wrong:
         listed = some(wrong, separator="\n  ")
         raise InputError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
+from segxfer3d.errors import InputError
 from segxfer3d.study.matching import Match
 from segxfer3d.study.records import DONE_FILE, RUN, Record, weights_hash
 from segxfer3d.study.states import DONE, FAILED, RECORDED, WAITING, State, state_of, states
@@ -79,7 +80,7 @@ def compare_again(folder: Path) -> str:
         a sentence; empty where nothing is to be compared, or was compared before.
 
     Raises:
-        InputError: the weights cannot be read, or the result not be written.
+        InputError: the result cannot be written.
     """
     path = folder / AGAIN
     if not path.is_file():
@@ -88,7 +89,10 @@ def compare_again(folder: Path) -> str:
     if "same" in content:
         return ""
     versions = json.loads((folder / RUN).read_text(encoding="utf-8")).get("versions", {})
-    model = weights_hash(folder / MODEL)
+    try:
+        model = weights_hash(folder / MODEL)
+    except InputError as error:
+        return f"made again from its seed, but not compared with the record: {error}"
     content |= {"same": model == content["record"]["model"], "model": model}
     content |= {name: versions.get(name) for name in _ABOUT}
     content["parts"] = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))["parts"]

@@ -55,7 +55,8 @@ def test_what_was_recorded_before_there_were_recipes_is_of_the_papers(tmp_path, 
     trial = plan(tmp_path, finetune=shipped)[1][1]
     trial.knobs["recipe"] = trial.parts["knobs"]["recipe"] = "strong"
     values = {name: value for name, value in trial.knobs.items() if name != "recipe"}
-    record = {"config": "bundles/genesis_finetune.json", "parts": {**trial.parts, "config": "0"}, "values": values}
+    parts = {**trial.parts, "config": "0", "knobs": {}}
+    record = {"config": "bundles/genesis_finetune.json", "parts": parts, "values": values}
     assert differences(record, trial) == ["recipe paper, not strong"]
     trial.knobs["recipe"] = trial.parts["knobs"]["recipe"] = "paper"
     assert differences(record, trial) == []

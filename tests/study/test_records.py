@@ -67,6 +67,15 @@ def test_a_record_grows(kept, tmp_path):
     assert grown.size < 50_000
 
 
+def test_the_writing_of_a_record_may_be_stopped_and_goes_on(kept, tmp_path):
+    (kept / "study.json").unlink()
+    (kept / "finetune/data-random-n2-s1").rename(kept / "finetune/.part-0123")
+    before = len(content(kept))
+    assert keep(tmp_path / "study", kept).new == 1
+    assert len(read_records(kept)) == 5
+    assert len(content(kept)) == before + 5
+
+
 def test_what_is_not_done_is_not_kept(tmp_path):
     study, trials = plan(tmp_path / "file")
     folder = tmp_path / "study"
@@ -87,7 +96,7 @@ def test_records_of_others_are_not_written_over(kept, tmp_path):
         keep(study, kept)
     with pytest.raises(InputError, match="holds the record of the study small, not of large"):
         keep(ran(tmp_path / "large", name="large"), kept)
-    for place in (tmp_path / "file", study):
+    for place in (tmp_path / "file", study, tmp_path):
         with pytest.raises(InputError, match="holds something else than a record"):
             keep(study, place)
     assert content(kept) == before

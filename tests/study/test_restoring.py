@@ -79,6 +79,16 @@ def test_weights_that_differ_are_said_with_the_processors(kept, tmp_path, monkey
     assert outcome({"record": record}) == ""
 
 
+def test_weights_that_cannot_be_read_stop_nothing(kept, tmp_path, monkeypatch):
+    def refuse(path):
+        raise InputError(f"{path}: the weights cannot be read")
+
+    monkeypatch.setattr("segxfer3d.study.restoring.weights_hash", refuse)
+    _, found, said = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
+    assert counts(found)["done"] == 3
+    assert any("made again from its seed, but not compared with the record: " in line for line in said)
+
+
 def test_a_trial_that_is_lost_later_has_its_pretraining_made_again(kept, tmp_path):
     folder = tmp_path / "here"
     trials, _, _ = go_on(folder, kept)
@@ -151,7 +161,7 @@ def recorded(trial, **values):
     """What a record says of a training whose bundle has other bytes than today's."""
     return {
         "config": f"bundles/{trial.config.rsplit('/', 1)[1]}",
-        "parts": {**trial.parts, "config": "0" * 16, "code_version": "0.1.0+old"},
+        "parts": {**trial.parts, "config": "0" * 16, "knobs": {}, "code_version": "0.1.0+old"},
         "values": {"width": 8, "lr": 0.003, "gone": 1, "amp": False, "device": "cuda", **values},
     }
 
@@ -161,6 +171,10 @@ def test_a_shipped_bundle_may_get_new_options_as_long_as_values_are_the_same(tmp
     values = {name: trial.knobs[name] for name in trial.parts["knobs"]}
     assert differences(recorded(trial, **values), trial) == []
     assert differences(recorded(trial, **{**values, "width": 4}), trial) == ["width 4, not 8"]
+    # a study that says what was the default before means the same
+    record = recorded(trial, **values)
+    record["parts"] = {**record["parts"], "config": trial.parts["config"], "knobs": {"amp": False}}
+    assert differences(record, trial) == []
     del values["validation_interval"]
     assert differences(recorded(trial, **values), trial) == ["validation_interval unknown, not 1"]
     other = {**recorded(trial, **values), "config": "./genesis_finetune.json"}

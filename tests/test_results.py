@@ -1,0 +1,30 @@
+"""The records of studies that are committed: whole, as they were kept, and without a path of a machine."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from segxfer3d.report.collect import collect
+from segxfer3d.study.records import is_record, read_records
+
+ROOT = Path(__file__).parent.parent
+RECORDS = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/study.json"))
+# an absolute path in a JSON text
+MACHINE = re.compile(rb'"/[\w.-]+/|/home/|/root/|/tmp/')
+MOST = 25_000  # bytes of one trial
+
+
+@pytest.mark.skipif(not RECORDS, reason="no study is recorded yet")
+@pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
+def test_a_committed_record_is_whole_and_small_and_names_no_machine(folder):
+    assert is_record(folder)
+    records = read_records(folder)
+    assert len(collect(folder).runs) == len(records)
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    for path in paths:
+        content = path.read_bytes()
+        text = gzip.decompress(content) if path.suffix == ".gz" else content
+        assert MACHINE.search(text) is None, path
+    assert sum(path.stat().st_size for path in paths) <= MOST * len(records)
