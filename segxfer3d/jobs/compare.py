@@ -30,7 +30,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
 from segxfer3d.interpret.patches import choose_cases, volume_patches
-from segxfer3d.networks import SegmentationNetwork, build
+from segxfer3d.networks import SegmentationNetwork, build, refuse_size
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.run.devices import find_device
 from segxfer3d.study.recipes import mixture, recipe_of
@@ -200,10 +200,8 @@ def _patch_size(
         raise InputError(f"patch_size: needed, the models trained on different ones ({trained})")
     if len(size) != 3:
         raise InputError(f"patch_size {size}: expected three numbers of voxels")
-    for name, network in networks.items():
-        step = network.encoder.divisor
-        if any(side < 1 or side % step for side in size):
-            raise InputError(f"patch_size {size}: expected multiples of {step}, as the network of {name} needs")
+    for network in networks.values():
+        refuse_size(network, size)
     return size[0], size[1], size[2]
 
 

@@ -9,6 +9,8 @@ from torch import nn
 from segxfer3d.errors import InputError
 from segxfer3d.networks.blocks import CONV, Conv3d, FeatureDecoder
 
+AUXILIARY = "head.auxiliary."  # how the keys of what only training asks begin
+
 
 class DeepHead2d(nn.Conv2d):
     """The head of the finest level, and in ``auxiliary`` those of coarser ones, which only training asks.

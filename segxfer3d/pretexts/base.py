@@ -112,8 +112,13 @@ class Pretext(nn.Module, ABC):
             batch_size: samples in a batch of one process.
 
         Raises:
-            InputError: the batch is too small for this pretext.
+            InputError: the batch is too small for this pretext, or its network gives logits at several levels, which
+                fine-tuning alone has a loss for.
         """
+        if self.network.deep_supervision:
+            raise InputError(
+                f"deep_supervision: {type(self).__name__} trains a network without; fine-tuning can have it"
+            )
         if batch_size < self.smallest_batch:
             raise InputError(
                 f"batch_size: {type(self).__name__} needs at least {self.smallest_batch} samples a batch and process, "

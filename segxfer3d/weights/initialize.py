@@ -15,6 +15,7 @@ from torch import Tensor
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, frozen_parts, loaded_parts, needs_checkpoint
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks import PARTS, SegmentationNetwork
+from segxfer3d.networks.deep_supervision import AUXILIARY
 
 __all__ = [
     "INITIALIZATIONS",
@@ -109,6 +110,8 @@ def _load(
     weights = network.state_dict()
     prefixes = tuple(f"{part}." for part in parts)
     wanted = [key for key in weights if key.startswith(prefixes)] if prefixes else []
+    # heads of coarser levels are for training alone: one that trained without them lacks nothing
+    wanted = [key for key in wanted if key in tensors or not key.startswith(AUXILIARY)]
     problems = [f"{key} is missing" for key in wanted if key not in tensors]
     problems += [
         f"{key} has shape {tuple(tensors[key].shape)}, the network {tuple(weights[key].shape)}"

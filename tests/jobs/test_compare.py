@@ -90,7 +90,7 @@ def test_errors_come_before_the_work(models, phantoms, tmp_path):
         ([models[0], tmp_path / "none.pt"], {}, "no such file"),
         ([models[0], window], {}, "different preprocessing \\(window_high\\)"),
         ([models[0], size], {}, "patch_size: needed"),
-        (models, {"patch_size": (12, 16, 8)}, "expected multiples of 8"),
+        (models, {"patch_size": (12, 16, 8)}, "next sizes: 8 x 16 x 8 or 16 x 16 x 8"),
         (models, {"patch_size": (16, 16)}, "expected three numbers"),
         (models, {"layer": "encodr"}, "close to it: encoder"),
         (models, {"names": ["a"]}, "expected 4 different ones"),

@@ -8,12 +8,21 @@ import torch
 from torch import nn
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks import PARTS, genesis_unet, parts, with_parts
+from segxfer3d.networks import PARTS, genesis_unet, parts, plain_unet, resenc_unet, with_parts
 
 
-@pytest.mark.parametrize("batch_statistics", [False, True])
-def test_frozen_parts_do_not_move(batch_statistics):
-    network = genesis_unet(width=2, batch_statistics=batch_statistics)
+@pytest.mark.parametrize(
+    ("builder", "arguments"),
+    [
+        (genesis_unet, {}),
+        (genesis_unet, {"batch_statistics": True}),
+        (plain_unet, {}),
+        (plain_unet, {"norm": "batch"}),
+        (resenc_unet, {"norm": "batch"}),
+    ],
+)
+def test_frozen_parts_do_not_move(builder, arguments):
+    network = builder(width=2, **arguments)
     network.freeze(["encoder"])
     network.train()
     before = {key: value.clone() for key, value in network.state_dict().items()}

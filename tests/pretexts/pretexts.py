@@ -34,7 +34,7 @@ def pretext_class(name):
     return getattr(importlib.import_module(path), attribute)
 
 
-def tiny_pretext(name, spatial_dims, channels):
+def tiny_pretext(name, spatial_dims, channels, network_name="conrec_unet"):
     """A pretext as its bundle composes it, on a tiny network, with the views and the corruption of the tests."""
     bundle = compose(RECIPES[name])
     values = {
@@ -42,7 +42,8 @@ def tiny_pretext(name, spatial_dims, channels):
         **STAND_INS,
     }
     out_channels = bundle["network_def"].get("out_channels")
-    values["@network_def"] = network(spatial_dims, channels, out_channels=1 if out_channels == 1 else channels)
+    out_channels = 1 if out_channels == 1 else channels
+    values["@network_def"] = network(spatial_dims, channels, out_channels=out_channels, name=network_name)
     taken = inspect.signature(pretext_class(name)).parameters
     arguments = {key: value for key, value in SMALL.items() if key in taken}
     for key, value in bundle["pretext"].items():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from segxfer3d.networks import conrec_unet
+from segxfer3d.networks import make_network
 from segxfer3d.networks.forward import NetworkForward
 
 
@@ -35,9 +35,9 @@ def corruption(images):
     return Corrupted(torch.where(where > 0, 1.0, images), where, images * (1 - where))
 
 
-def network(spatial_dims=2, channels=3, seed=0, out_channels=None):
+def network(spatial_dims=2, channels=3, seed=0, out_channels=None, name="conrec_unet"):
     torch.manual_seed(seed)
-    return conrec_unet(channels, out_channels or channels, width=2, spatial_dims=spatial_dims)
+    return make_network(name, dims=spatial_dims, in_channels=channels, out_channels=out_channels or channels, width=2)
 
 
 def batch(spatial_dims=2, channels=3, n=4, seed=0):

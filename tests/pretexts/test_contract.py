@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from segxfer3d.config.bundles import compose
+from segxfer3d.errors import InputError
+from segxfer3d.networks import conrec_unet
 from segxfer3d.pretexts.base import Pretext
 from tests.pretexts.pretexts import MODULES, RECIPES, pretext_class, tiny_pretext
 from tests.pretexts.stand_ins import batch, check_contract
@@ -54,10 +56,12 @@ def test_components_of_its_bundle_are_there(name):
             assert callable(getattr(importlib.import_module(path), attribute)), target
 
 
+@pytest.mark.parametrize("network", ["conrec_unet", "plain_unet", "resenc_unet"])
 @pytest.mark.parametrize(("name", "dims"), CASES)
-def test_contract(name, dims):
+def test_contract(name, dims, network):
     channels = channels_of(dims)
-    check_contract(lambda: tiny_pretext(name, dims, channels), pretext_class(name).trained_parts, dims, channels)
+    parts = pretext_class(name).trained_parts
+    check_contract(lambda: tiny_pretext(name, dims, channels, network), parts, dims, channels)
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
@@ -71,6 +75,13 @@ def test_pictures_are_columns_of_one_size(name, dims):
         assert column.shape[2:] == items["image"].shape[2:]
         assert column.shape[:2] in ((4, 1), (4, channels))
         assert 0 <= float(column.min()) <= float(column.max()) <= 1
+
+
+def test_deep_supervision_is_refused():
+    pretext = tiny_pretext("reconstruction", 2, 3)
+    pretext.network = conrec_unet(3, 3, width=2, deep_supervision=True)
+    with pytest.raises(InputError, match="deep_supervision: Reconstruction trains a network without"):
+        pretext.check(8)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from segxfer3d.errors import InputError
-from segxfer3d.networks import genesis_unet
+from segxfer3d.networks import genesis_unet, plain_unet, resenc_unet
 from segxfer3d.weights.initialize import INITIALIZATIONS, initialize, load_all, needs_checkpoint
 
 LOADED = {
@@ -13,14 +13,24 @@ LOADED = {
 }  # fmt: skip
 
 
-def network(seed, **arguments):
+def network(seed, builder=genesis_unet, **arguments):
     torch.manual_seed(seed)
-    return genesis_unet(width=2, **arguments)
+    return builder(width=2, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("builder", "arguments"),
+    [
+        (genesis_unet, {}),
+        (genesis_unet, {"deep_supervision": True}),
+        (plain_unet, {"deep_supervision": True}),
+        (plain_unet, {"norm": "batch"}),
+        (resenc_unet, {}),
+    ],
+)
 @pytest.mark.parametrize("init", INITIALIZATIONS)
-def test_every_tensor_is_accounted_for(init):
-    source, target = network(0).state_dict(), network(1)
+def test_every_tensor_is_accounted_for(init, builder, arguments):
+    source, target = network(0, builder, **arguments).state_dict(), network(1, builder, **arguments)
     for tensor in source.values():
         tensor += 1  # so that fresh statistics differ as well
     before = {key: value.clone() for key, value in target.state_dict().items()}
@@ -39,6 +49,14 @@ def test_whole_keeps_its_own_head_where_the_shape_differs():
     target = network(1, out_channels=2)
     report = initialize(target, "whole", network(0).state_dict())
     assert set(report.left) == {"head.weight", "head.bias"}
+
+
+def test_heads_of_coarser_levels_are_nobodys_loss():
+    plain, deep = network(0), network(1, deep_supervision=True)
+    auxiliary = {"head.auxiliary.0.weight", "head.auxiliary.0.bias"}
+    assert set(initialize(deep, "whole", plain.state_dict()).left) == auxiliary
+    assert torch.equal(deep.eval()(torch.ones(1, 1, 8, 8, 8)), plain.eval()(torch.ones(1, 1, 8, 8, 8)))
+    assert set(initialize(plain, "whole", deep.state_dict()).unused) == auxiliary
 
 
 def test_whole_wants_a_head():
