@@ -53,8 +53,8 @@ def smaller(target: Tensor, size: Sequence[int]) -> Tensor:
         size: spatial lengths.
     """
     for axis, (length, wanted) in enumerate(zip(target.shape[2:], size, strict=True), 2):
-        if length == wanted:
-            continue
-        places = torch.arange(wanted, device=target.device) * length // wanted
-        target = target.index_select(axis, places)
+        if length % wanted == 0:
+            target = target[(slice(None),) * axis + (slice(None, None, length // wanted),)]
+        else:
+            target = target.index_select(axis, torch.arange(wanted, device=target.device) * length // wanted)
     return target

@@ -47,7 +47,7 @@ class SegmentationLoss(nn.Module):
             logits: (N, K, *spatial), or (N, K + 1, *spatial) of ``softmax``.
             target: (N, K, *spatial) masks of 0 and 1, or (N, K + 1, *spatial): a last one, 0 where a voxel does not
                 count, see :func:`~segxfer3d.losses.dice.with_valid`. With ``softmax`` a voxel has one class; where
-                masks overlap, cross-entropy takes the last.
+                masks overlap, cross-entropy adds them up.
 
         Raises:
             InputError: a number of outputs that does not fit the target.
@@ -75,9 +75,12 @@ class SegmentationLoss(nn.Module):
         logs = logits.log_softmax(1)
         loss = self._dice(logs[:, 1:].exp(), label, counts)
         if self.cross_entropy:
-            values = torch.arange(1, label.shape[1] + 1, device=label.device).view(-1, *[1] * (label.ndim - 2))
-            index = (label * values).amax(1, keepdim=True).long()
-            loss = loss + _mean(-logs.gather(1, index), counts)
+            background = (1 - label.sum(1, keepdim=True)).clamp_min(0)
+            truth = torch.cat([background, label], 1)
+            voxels: Tensor | int = background.numel()
+            if counts is not None:
+                truth, voxels = truth * counts, counts.sum().clamp_min(1)
+            loss = loss - (logs * truth).sum() / voxels  # quicker than gathering the one that counts
         return loss
 
     def _dice(self, probabilities: Tensor, label: Tensor, counts: Tensor | None) -> Tensor:
