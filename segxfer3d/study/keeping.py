@@ -31,7 +31,7 @@ from segxfer3d.study.restoring import AGAIN
 from segxfer3d.study.states import DONE, RECORDED, states
 from segxfer3d.study.trials import MODEL, STUDY_FILE, TRIAL_FILE, Trial, read_trials
 
-_HARDWARE = ("processor", "gpu", "torch")  # of the versions in run.json
+_HARDWARE = ("processor", "threads", "gpu", "torch")  # of the versions in run.json
 _OF_THE_STUDY = (TRIAL_FILE, RECORDED, AGAIN, "failed.json")  # not what the run says
 
 

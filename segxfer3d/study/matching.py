@@ -8,6 +8,7 @@ option. A change that makes old figures wrong is for the one who makes it to say
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,7 @@ def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
     fine_tunings = {record.folder: record for record in records if record.entry["kind"] == "finetune"}
     pretrainings = [record for record in records if record.entry["kind"] == "pretrain"]
     for trial in trials:
-        if trial.kind == "pretrain":
-            same = [record for record in pretrainings if not differences(stage_of(record), trial)]
-            if same:
-                found[trial.id] = next((record for record in same if record.folder == trial.folder), same[0])
-        elif (record := fine_tunings.get(trial.folder)) is not None:
+        if (record := fine_tunings.get(trial.folder)) is not None:
             found[trial.id] = record
             if different := _all_differences(record, trial, by_id):
                 wrong.append(f"{trial.folder}: was recorded with {some(different, 4)}")
@@ -74,6 +71,13 @@ def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
             f"{source}: {len(wrong)} records are of other trainings than this study means; give the record of this "
             f"one, or delete theirs:\n  {listed}"
         )
+    # of several records of one pretraining, the one that most fine-tunings started from
+    starts = Counter(record.entry["start"]["model"] for record in found.values() if record.entry["start"])
+    for trial in trials:
+        if trial.kind == "pretrain":
+            same = [record for record in pretrainings if not differences(stage_of(record), trial)]
+            if same:
+                found[trial.id] = max(same, key=lambda record: starts[record.entry["model"]])
     used = {record.folder for record in found.values()}
     return Match(source, found, tuple(record.folder for record in records if record.folder not in used))
 

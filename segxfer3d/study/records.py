@@ -15,7 +15,7 @@ A record's folder::
     format      1
     start       of what it starts from: {"config", "identity", "parts", "values", "model"}; null where that is no trial
     model       SHA-256 of the tensors of model.pt, which is not kept
-    processor, gpu, torch   that it ran on and with
+    processor, threads, gpu, torch   that it ran on and with
     files       name -> SHA-256 of its content, of all files above
     hash        of all that is said here
 

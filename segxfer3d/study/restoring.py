@@ -21,7 +21,7 @@ from segxfer3d.study.states import DONE, FAILED, RECORDED, WAITING, State, state
 from segxfer3d.study.trials import MODEL, TRIAL_FILE, Trial
 
 AGAIN = "again.json"
-_ABOUT = ("processor", "torch", "gpu")
+_ABOUT = ("processor", "threads", "gpu", "torch")
 
 
 def standing_with(folder: Path, trials: Sequence[Trial], match: Match) -> dict[str, State]:
@@ -111,7 +111,9 @@ def outcome(again: Mapping[str, Any]) -> str:
         ", ".join([*(f"{name} {of.get(name)}" for name in _ABOUT), f"code version {of['parts']['code_version']}"])
         for of in (record, again)
     )
-    where = "though processor, torch and code are the same" if was == now else f"recorded with {was}; here {now}"
+    where = (
+        "though processor, threads, torch and code are the same" if was == now else f"recorded with {was}; here {now}"
+    )
     return f"made again from its seed: the weights differ from the record's ({where})"
 
 

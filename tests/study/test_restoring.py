@@ -68,13 +68,15 @@ def test_weights_that_differ_are_said_with_the_processors(kept, tmp_path, monkey
     _, found, said = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
     assert counts(found)["done"] == 3
     assert any(
-        "the weights differ from the record's (though processor, torch and code are the same)" in s for s in said
+        "the weights differ from the record's (though processor, threads, torch and code are the same)" in s
+        for s in said
     )
-    made = {"same": False, "processor": "B", "torch": "2", "gpu": "none", "parts": {"code_version": "2"}}
-    record = {"processor": "A", "torch": "2", "gpu": "none", "parts": {"code_version": "1"}}
+    shared = {"threads": "1", "gpu": "none", "torch": "2"}
+    made = {"same": False, "processor": "B", "parts": {"code_version": "2"}, **shared}
+    record = {"processor": "A", "parts": {"code_version": "1"}, **shared}
     assert outcome({**made, "record": record}).endswith(
-        "(recorded with processor A, torch 2, gpu none, code version 1; "
-        "here processor B, torch 2, gpu none, code version 2)"
+        "(recorded with processor A, threads 1, gpu none, torch 2, code version 1; "
+        "here processor B, threads 1, gpu none, torch 2, code version 2)"
     )
     assert outcome({"record": record}) == ""
 
@@ -134,6 +136,20 @@ def test_records_of_another_study_or_other_knobs_are_refused(kept, tmp_path):
         match(study.name, trials, kept)
     with pytest.raises(InputError, match="no record of a study"):
         match(study.name, trials, tmp_path)
+
+
+def test_of_several_records_of_a_pretraining_the_one_counts_that_trials_started_from(kept, tmp_path, monkeypatch):
+    first = read_records(kept)[0]
+    monkeypatch.setattr("segxfer3d.study.identity.code_version", lambda *_: "0.0.0+00000000")
+    folder = ran(tmp_path / "second", seeds=[0])
+    monkeypatch.undo()
+    monkeypatch.setattr("segxfer3d.study.keeping.weights_hash", lambda _: "0" * 64)
+    keep(folder, kept)
+    assert len(read_records(kept)) == 6
+    study, trials = plan(tmp_path / "a")
+    found = match(study.name, trials, kept)
+    assert found.records[trials[0].id].entry == first.entry
+    assert len(found.others) == 1
 
 
 def test_a_study_may_grow_and_shrink(kept, tmp_path):
