@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 
 import torch
 from torch import nn
 
-from segxfer3d.data.planning.price import REFERENCE_BATCH, REFERENCE_FEATURES, REFERENCE_PATCH
-from segxfer3d.networks import UNet
+from segxfer3d.data.planning.price import REFERENCE_BATCH, REFERENCE_FEATURES, REFERENCE_PATCH, REFERENCE_STRIDES
+from segxfer3d.networks import make_network
+from segxfer3d.training.length import CLOCKS, clock_of
 
 _GIB = 2**30
 _CPU_SHARE = 0.3  # of the machine's memory; cases held in memory take up to 0.6 of it
@@ -28,8 +28,9 @@ def voxels_per_second(device: torch.device, *, amp: bool = False, steps: int = _
     """Voxels of patches that a device trains a small U-Net with in a second: the fastest of a few steps.
 
     The network is the reference of :mod:`segxfer3d.data.planning.price`, the data are noise, so that nothing but the
-    device is measured; it takes about a second on one core. On a CPU the time is this process's own, shared by its
-    threads: what else runs on the machine does not change a plan. Random states are left as they were.
+    device is measured, in channels-last layout as bundles train by default; it takes about a second on one core. The
+    clock is that of :func:`~segxfer3d.training.length.find_length`: on one thread the processor's, so that what else
+    runs on the machine does not change a plan. Random states are left as they were.
 
     Args:
         device: to measure.
@@ -39,26 +40,36 @@ def voxels_per_second(device: torch.device, *, amp: bool = False, steps: int = _
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        stages = [[width, width] for width in REFERENCE_FEATURES]
-        network = UNet(3, 1, 2, stages, stages[-2::-1]).to(device)
+        network: nn.Module = make_network(
+            "plain_unet",
+            dims=3,
+            in_channels=1,
+            out_channels=2,
+            width=REFERENCE_FEATURES[0],
+            features=REFERENCE_FEATURES,
+            strides=REFERENCE_STRIDES,
+        ).to(device)
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         image = torch.randn(REFERENCE_BATCH, 1, *REFERENCE_PATCH, device=device)
+        image = image.contiguous(memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(network.parameters())
         times = [_seconds_of_step(network, optimizer, image, amp=amp) for _ in range(steps + 1)]
     return image.numel() / min(times[1:])
 
 
 def _seconds_of_step(network: nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor, *, amp: bool) -> float:
-    begin = _clock(image.device)
+    clock = CLOCKS[clock_of(image.device)]
+    _finish(image.device)
+    begin = clock()
     optimizer.zero_grad()
     with torch.autocast(image.device.type, torch.bfloat16, enabled=amp):
         logits = network(image)
     logits.float().logsumexp(1).mean().backward()
     optimizer.step()
-    return _clock(image.device) - begin
+    _finish(image.device)
+    return clock() - begin
 
 
-def _clock(device: torch.device) -> float:
+def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-        return time.perf_counter()
-    return time.process_time() / torch.get_num_threads()
