@@ -70,6 +70,15 @@ def test_the_rate_falls_over_the_seconds_and_the_last_step_passes_them():
     assert record["data_seconds"] == 3
 
 
+def test_the_mirrored_mean_is_that_of_single_passes():
+    network, x = torch.nn.Conv3d(1, 2, 3, padding=1), torch.rand(1, 1, 4, 5, 6)
+    with torch.no_grad():
+        flips = [(), (2,), (4,), (2, 4)]
+        expected = sum(torch.flip(network(torch.flip(x, flip)), flip) for flip in flips) / 4
+        torch.testing.assert_close(rival_nnunet.mirrored_mean(network, x, (0, 2)), expected)
+        torch.testing.assert_close(rival_nnunet.mirrored_mean(network, x, ()), network(x))
+
+
 def test_a_folder_of_other_cases_is_refused(tmp_path, phantoms):
     (tmp_path / "prepared.json").write_text('["another"]')
     case_set = find_cases(phantoms)
