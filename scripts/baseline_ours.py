@@ -31,6 +31,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.inference.model import Model, load_model
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.run.devices import versions
+from segxfer3d.study.records import weights_hash
 
 BUNDLE = "genesis_finetune"
 TRAINING, TABLE = "train::trainer.run()", "final_table"  # steps of the bundle's "run"
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "other_seconds": round(whole - loop.seconds, 2),
         "steps": loop.steps,
         "test_seconds": round(user_seconds() - started, 1),
+        "weights": weights_hash(run / "run" / "model.pt"),
         "dice": round(100 * float(np.mean([row["dice"] for row in rows])), 2),
     }
     files.write_json(run / "ours.json", record)

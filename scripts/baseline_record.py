@@ -16,6 +16,7 @@ from baseline_grid import VARIANTS, WIDE, Trial, all_trials, rates_of
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
+from segxfer3d.study.records import content_hash
 
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -66,7 +67,7 @@ def keep(folder: Path, trial: Trial, about: Mapping[str, Any], tables: Tables) -
     writer.writerows(rows)
     files.make_folder(path.parent)
     files.write_bytes(Path(f"{path}.csv.gz"), gzip.compress(text.getvalue().encode(), 9, mtime=0))
-    content = {"trial": trial.as_dict(), **about}
+    content = {"trial": trial.as_dict(), **about, "cases": content_hash(text.getvalue())}
     files.write_text(Path(f"{path}.json"), json.dumps(content, indent=None, sort_keys=True) + "\n")
 
 
@@ -79,7 +80,7 @@ def read(folder: Path, trial: Trial) -> Record:
     """The record of a trial.
 
     Raises:
-        InputError: it is damaged, or of another trial than its place says.
+        InputError: it is damaged, its cases were edited, or it is of another trial than its place says.
     """
     path = folder / trial.path
     try:
@@ -88,6 +89,8 @@ def read(folder: Path, trial: Trial) -> Record:
         rows = list(csv.DictReader(io.StringIO(text)))
         if about.pop("trial") != trial.as_dict() or not rows:
             raise InputError(f"{path}: the record of another trial")
+        if about.pop("cases") != content_hash(text):
+            raise InputError(f"{path}.csv.gz: its cases were edited after they were recorded")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: a damaged record ({error})") from error
     return Record(trial, about, [row for row in rows if row["inference"] == ""])

@@ -85,6 +85,9 @@ def test_a_damaged_or_foreign_record_is_refused(tmp_path):
         (tmp_path / f"{other.path}{ending}").write_bytes((tmp_path / f"{TRIAL.path}{ending}").read_bytes())
     with pytest.raises(InputError, match="the record of another trial"):
         read(tmp_path, other)
+    (tmp_path / f"{TRIAL.path}.csv.gz").write_bytes(gzip.compress(b"inference,case,patient,dice\n,case0,P0,0.9\n"))
+    with pytest.raises(InputError, match="its cases were edited after they were recorded"):
+        read(tmp_path, TRIAL)
     (tmp_path / f"{TRIAL.path}.csv.gz").write_bytes(b"none")
     with pytest.raises(InputError, match="a damaged record"):
         read(tmp_path, TRIAL)
