@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from benchmark_engine import engine
 from benchmark_images import pretext, views
 from benchmark_start import start
-from benchmark_volumes import corruption, engine, inference, step
+from benchmark_volumes import corruption, inference, step
 
 from segxfer3d.run.devices import versions
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=8, help="steps of the engine's epoch")
+    parser.add_argument("--small", type=int, default=8, help="width of the networks of engine")
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
     parser.add_argument("--old", type=Path, help="folder of another build, to start trials of beside this one's")
     parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")

@@ -1,15 +1,11 @@
-"""Speed of cubes' corruption, a training step, the engine and inference on volumes."""
+"""Speed of cubes' corruption, a training step and inference on volumes."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
-import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +17,6 @@ from segxfer3d.augment.genesis_corruption import corrupt
 from segxfer3d.data.synthetic.phantoms import synthetic_ct
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import genesis_unet
-from segxfer3d.run.bundle import run_bundle
 from segxfer3d.run.devices import has_fast_bf16
 
 CUBE = (64, 64, 32)
@@ -97,32 +92,6 @@ def step(options: argparse.Namespace) -> dict[str, float]:
         "matrix_gflops_bf16": rates["bf16"],
         "limit_seconds_per_cube": gflop / rate,
         "share_of_matrix_rate": gflop / best / rate,
-    }
-
-
-def engine(options: argparse.Namespace) -> dict[str, float]:
-    """Seconds of a step in the whole pretraining engine over a bare loop of the same steps, and the wait for data."""
-    amp = options.width >= 16 and has_fast_bf16("cpu")
-    steps = options.steps
-    with tempfile.TemporaryDirectory() as folder:
-        run_bundle(
-            "bundles/genesis_pretrain.json", output_dir=f"{folder}/run/1", width=options.width, patch_size=list(CUBE),
-            batch_size=2, max_epochs=3, steps_per_epoch=steps, validation_fraction=0.0, amp=amp, progress=False,
-            device="cpu", keep="last", save_interval=100,
-        )  # fmt: skip
-        lines = [
-            json.loads(line) for line in Path(f"{folder}/run/1/metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        ]
-    bare = train_step(options.width, amp, True)
-    (seconds,) = median_seconds(bare, repeats=steps)
-    # the first epoch compiles and warms up
-    whole = statistics.median(line["seconds"] for line in lines[1:]) / steps
-    rate = max(matrix_rate(torch.float32), matrix_rate(torch.bfloat16, 4096) if amp else 0.0)
-    return {
-        "bare_seconds": seconds,
-        "engine_seconds": whole,
-        "overhead_percent": 100 * (whole / seconds - 1),
-        "limit_seconds": 2 * GFLOP_STEP * (options.width / 32) ** 2 / rate,
     }
 
 

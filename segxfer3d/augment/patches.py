@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import (
-    Compose,
-    RandCropByPosNegLabeld,
-    RandFlipd,
-    Randomizable,
-    RandScaleIntensityd,
-    RandShiftIntensityd,
-    SelectItemsd,
-    SpatialPadd,
-    Transform,
-)
+from monai.transforms import Randomizable, Transform
 from torch import Tensor
 
 from segxfer3d.augment.augmentation import CHANCES, Augmentation
 from segxfer3d.augment.geometry import as_float, checked_size
 from segxfer3d.augment.indexed_label import IndexedLabel, IndexedLabels
+from segxfer3d.augment.paper_patches import PaperPatches
 from segxfer3d.augment.patch_changes import change_intensities, take_patch
 from segxfer3d.augment.patch_draws import PLACE, PatchDraw, Planes, Uniforms, draw_changes, three_lengths
 from segxfer3d.augment.patch_tensors import change_intensities_, take_patches
 from segxfer3d.errors import InputError
 
-KEYS = ("image", "label")
 
-
-class FirstPatch:
-    """MONAI's sampling crop gives a list; its only patch, as plain tensors."""
-
-    def __call__(self, patches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The first patch."""
-        return {key: getattr(value, "as_tensor", lambda v=value: v)() for key, value in patches[0].items()}
-
-
-def labeled_patches(size: Sequence[int], *, foreground_share: float) -> Compose:
+def labeled_patches(size: Sequence[int], *, foreground_share: float) -> PaperPatches:
     """One random patch of a volume and its label, anew at each call.
 
     A volume that is smaller than the patch is padded. Each axis is flipped with chance 1/2; with chance 1/2 each,
@@ -53,22 +33,7 @@ def labeled_patches(size: Sequence[int], *, foreground_share: float) -> Compose:
 
     The items that it takes have ``image`` (1, X, Y, Z) in [0, 1] and ``label`` (K, X, Y, Z); it gives the same two.
     """
-    warnings.filterwarnings("ignore", "Num foregrounds")  # of an empty label, which has been counted and said
-    background = 1 - foreground_share
-    return Compose(
-        [
-            SpatialPadd(KEYS, size),
-            RandCropByPosNegLabeld(
-                KEYS, "label", size, pos=foreground_share, neg=background, num_samples=1, allow_smaller=True
-            ),
-            FirstPatch(),
-            *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)),
-            RandScaleIntensityd("image", factors=0.1, prob=0.5),
-            RandShiftIntensityd("image", offsets=0.05, prob=0.5),
-            SelectItemsd(KEYS),
-        ],
-        map_items=False,
-    )
+    return PaperPatches(size, foreground_share)
 
 
 class TrainingPatches(Randomizable, Transform):

@@ -159,21 +159,35 @@ class StopOnNaN:
     """Stops the run at the first loss that is not a finite number or has blown up; the last training state stays.
 
     A loss has blown up where it is more than :data:`BLOWN_UP` times the first one (or 1, if that is more):
-    cross-entropy stays finite where the weights are beyond use. At an epoch's end the weights are looked at too, so
-    that no training state holds what the next loss would show.
+    cross-entropy stays finite where the weights are beyond use. A step's loss is looked at when the next batch is
+    there, before the next step: so a GPU computes while the loader works, and the run still stops at the very step. At
+    an epoch's end the weights are looked at too, so that no training state holds what the next loss would show.
     """
 
     def __init__(self) -> None:
         self.first: float | None = None
+        self._loss: Tensor | None = None
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before everything that keeps its weights."""
+        engine.add_event_handler(Events.STARTED, lambda _: self._forget())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._look_at_loss)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_weights)
 
     def __call__(self, engine: Engine) -> None:
         """After a step."""
-        loss = float(engine.state.output[0]["loss"].detach())
+        self._loss = engine.state.output[0]["loss"].detach()
+
+    def _forget(self) -> None:
+        self._loss = None
+
+    def _look_at_loss(self, engine: Engine) -> None:
+        if self._loss is None:
+            return
+        loss = float(self._loss)
+        self._loss = None
         if self.first is None:
             self.first = loss
         if not math.isfinite(loss):
@@ -182,8 +196,10 @@ class StopOnNaN:
             self._stop(engine, f"the loss is {loss:.3g}, {self.first:.3g} at first, at")
 
     def _look_at_weights(self, engine: Engine) -> None:
-        for name, tensor in unwrap(engine.network).state_dict().items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        tensors = {k: v for k, v in unwrap(engine.network).state_dict().items() if v.is_floating_point()}
+        finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors.values()]).tolist()  # asked for once
+        for name, good in zip(tensors, finite, strict=True):
+            if not good:
                 self._stop(engine, f"{name} is not finite after")
 
     @staticmethod

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from segxfer3d import files
@@ -41,7 +42,7 @@ class EpochRecord:
         self.optimizer = optimizer
         self.validation = validation
         self.progress = progress
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
         self._writer: SummaryWriter | None = None
         self._validated = 0
 
@@ -68,10 +69,11 @@ class EpochRecord:
     def _add(self, engine: Engine) -> None:
         for name, value in engine.state.output[0].items():
             if torch.is_tensor(value) and value.ndim == 0:  # the loss, its parts, and signs of whether it teaches
-                self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+                value = value.detach().double()  # summed where it is: nothing waits for a GPU
+                self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def _write(self, engine: Engine) -> None:
-        losses = processes.mean({name: value / engine.state.epoch_length for name, value in self._sums.items()})
+        losses = processes.mean({name: float(value) / engine.state.epoch_length for name, value in self._sums.items()})
         if not self.run.main:
             return
         epoch = engine.state.epoch

@@ -1,0 +1,166 @@
+"""Training patches of the recipe ``paper``: what MONAI's transforms draw and make, without what they cost.
+
+MONAI's pipeline (pad, crop by label, three flips, scale, shift) draws these patches; on small ones its metadata took a
+tenth of a training step, and finding a label's voxels anew for each patch takes seconds in a large CT. Here the random
+numbers are the same, bit for bit, and so are the patches; a test compares.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable, Transform
+from monai.transforms.transform import MAX_SEED
+from numpy.typing import NDArray
+from torch import Tensor
+
+KEYS = ("image", "label")
+FLIP, SCALE, SHIFT = 0.5, 0.5, 0.5  # chances
+FACTOR, OFFSET = 0.1, 0.05
+# the steps that draw, each from a random state of its own: the crop, three flips, scale, shift; of these two MONAI has
+# one transform to decide and another, seeded alike, to draw how much
+_STEPS = (1, 1, 1, 1, 2, 2)
+
+
+@dataclass(frozen=True)
+class PatchDraw:
+    """What was drawn for one patch.
+
+    Attributes:
+        start: first voxel of the patch; of a volume that is smaller than it, in the padded volume.
+        flips: the axes (0, 1, 2) that are turned around.
+        factor: that intensities are multiplied by; None where they stay.
+        offset: that is added then; None where nothing is.
+    """
+
+    start: tuple[int, ...]
+    flips: tuple[int, ...]
+    factor: float | None
+    offset: float | None
+
+
+class PaperPatches(Randomizable, Transform):
+    """One random patch of a volume and its label, anew at each call; see
+    :func:`~segxfer3d.augment.patches.labeled_patches`.
+
+    As in MONAI's crop, a label of several channels counts as one-hot with the background first: where there are two
+    classes or more, the first one's voxels count as background. The recipe ``paper`` keeps that.
+
+    Args:
+        size: of the patch, in voxels.
+        foreground_share: share of the patches that are centered on foreground, 0 to 1.
+    """
+
+    def __init__(self, size: Sequence[int], foreground_share: float) -> None:
+        self.size = tuple(int(side) for side in size)
+        self.foreground_share = float(foreground_share)
+        self._states = [[np.random.RandomState(0) for _ in range(count)] for count in _STEPS]
+        # id of a label -> the label, and how many voxels of each of its planes are foreground
+        self._counted: dict[int, tuple[weakref.ref[Tensor], NDArray[np.int64]]] = {}
+        self.set_random_state()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_counted": {}}
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> PaperPatches:
+        """Seed every step, as MONAI's ``Compose`` does."""
+        super().set_random_state(seed, state)
+        for states in self._states:
+            step_seed = int(self.R.randint(MAX_SEED, dtype="uint32"))
+            for own in states:
+                own.seed(step_seed)
+        return self
+
+    def randomize(self, data: Tensor) -> PatchDraw:
+        """The next patch of a volume with this label, (K, X, Y, Z)."""
+        (crop,), *flips, scale, shift = self._states
+        start = self._start(crop, data)
+        turned = tuple(axis for axis, (own,) in enumerate(flips) if own.rand() < FLIP)
+        factor, offset = _amount(scale, SCALE, FACTOR), _amount(shift, SHIFT, OFFSET)
+        return PatchDraw(start, turned, None if factor is None else 1 + factor, offset)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Tensor]:
+        """The patch (C, *size) of ``image`` (C, X, Y, Z) and of ``label`` (K, X, Y, Z), plain tensors of their own."""
+        drawn = self.randomize(data["label"])
+        patch: dict[Hashable, Tensor] = {}
+        for key in KEYS:
+            cropped = _crop(data[key].as_subclass(Tensor), drawn.start, self.size)
+            patch[key] = cropped.flip([axis + 1 for axis in drawn.flips]) if drawn.flips else cropped.clone()
+        if drawn.factor is not None:
+            patch["image"].mul_(drawn.factor)
+        if drawn.offset is not None:
+            patch["image"].add_(drawn.offset)
+        return patch
+
+    def _start(self, state: np.random.RandomState, label: Tensor) -> tuple[int, ...]:
+        """The patch around a voxel of the padded volume, moved inside."""
+        counts = self._counts(label)
+        shape = tuple(label.shape[1:])
+        padded = tuple(max(side, length) for side, length in zip(self.size, shape, strict=True))
+        total, found = int(np.prod(padded)), int(counts.sum())
+        share = self.foreground_share if 0 < found < total else float(found > 0)
+        foreground = state.rand() < share
+        number = int(state.randint(found if foreground else total - found))
+        center = _voxel(label.as_subclass(Tensor), counts, padded, number, foreground)
+        middles = zip(center, self.size, padded, strict=True)
+        return tuple(min(max(c - side // 2, 0), length - side) for c, side, length in middles)
+
+    def _counts(self, label: Tensor) -> NDArray[np.int64]:
+        """Foreground voxels of each plane, counted once a label."""
+        known = self._counted.get(id(label))
+        if known is not None and known[0]() is label:
+            return known[1]
+        counts: NDArray[np.int64] = _marked(label.as_subclass(Tensor)).flatten(1).sum(1).numpy().astype(np.int64)
+        self._counted = {key: entry for key, entry in self._counted.items() if entry[0]() is not None}
+        self._counted[id(label)] = (weakref.ref(label), counts)
+        return counts
+
+
+def _amount(states: Sequence[np.random.RandomState], chance: float, most: float) -> float | None:
+    """A number from -most to most, with that chance."""
+    decides, draws = states
+    if decides.rand() >= chance:
+        return None
+    draws.rand()
+    return float(draws.uniform(-most, most))
+
+
+def _marked(label: Tensor) -> Tensor:
+    """Where (X, Y, Z) a label (K, X, Y, Z) is foreground to MONAI."""
+    return (label if len(label) == 1 else label[1:]).ne(0).any(0)
+
+
+def _voxel(
+    label: Tensor, counts: NDArray[np.int64], padded: tuple[int, ...], number: int, foreground: bool
+) -> tuple[int, ...]:
+    """The voxel of a number among those of the padded volume that are foreground, or that are not, in C order."""
+    before = [(length - side) // 2 for length, side in zip(padded, label.shape[1:], strict=True)]
+    found = np.zeros(padded[0], dtype=np.int64)
+    found[before[0] : before[0] + len(counts)] = counts
+    ends = np.cumsum(found if foreground else np.prod(padded[1:], dtype=np.int64) - found)
+    x = int(np.searchsorted(ends, number, side="right"))
+    mask = np.zeros(padded[1:], dtype=bool)
+    if found[x]:
+        inside = tuple(slice(b, b + n) for b, n in zip(before[1:], label.shape[2:], strict=True))
+        mask[inside] = _marked(label[:, x - before[0]].unsqueeze(1))[0].numpy()
+    index = np.flatnonzero(mask if foreground else ~mask)[number - (ends[x - 1] if x else 0)]
+    return (x, *(int(i) for i in np.unravel_index(index, padded[1:])))
+
+
+def _crop(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+    """A patch (C, *size) of a volume (C, *spatial) that lies in the middle of zeros where it is smaller."""
+    first = [s - max(0, (n - m) // 2) for s, n, m in zip(start, size, volume.shape[1:], strict=True)]
+    ends = [f + n for f, n in zip(first, size, strict=True)]
+    source = tuple(slice(max(f, 0), e) for f, e in zip(first, ends, strict=True))
+    inside = volume[(slice(None), *source)]
+    if inside.shape[1:] == torch.Size(size):
+        return inside
+    patch = volume.new_zeros((len(volume), *size))
+    target = tuple(slice(max(-f, 0), max(-f, 0) + n) for f, n in zip(first, inside.shape[1:], strict=True))
+    patch[(slice(None), *target)] = inside
+    return patch

@@ -1,0 +1,108 @@
+"""Patches of the recipe paper are those of MONAI's pipeline, bit for bit, however volumes and labels are shaped."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    RandCropByPosNegLabeld,
+    RandFlipd,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    SelectItemsd,
+    SpatialPadd,
+)
+
+from segxfer3d.augment.paper_patches import KEYS, PaperPatches
+
+
+def monai_patches(size, share):
+    """The slow, obvious way."""
+    crop = RandCropByPosNegLabeld(KEYS, "label", size, pos=share, neg=1 - share, num_samples=1, allow_smaller=True)
+    return Compose(
+        [
+            SpatialPadd(KEYS, size),
+            crop,
+            lambda patches: {key: value.as_tensor() for key, value in patches[0].items() if key in KEYS},
+            *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)),
+            RandScaleIntensityd("image", factors=0.1, prob=0.5),
+            RandShiftIntensityd("image", offsets=0.05, prob=0.5),
+            SelectItemsd(KEYS),
+        ],
+        map_items=False,
+    )
+
+
+def item(shape, classes, seed=0):
+    rng = np.random.default_rng(seed)
+    label = np.stack([rng.random(shape) < 0.01 for _ in range(classes)])
+    return {
+        "image": torch.from_numpy(rng.random((1, *shape), dtype=np.float32)),
+        "label": torch.from_numpy(label.astype(np.float32)),
+        "case": "a",
+    }
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "classes"),
+    [
+        ((20, 18, 10), (8, 8, 8), 1),
+        ((20, 18, 10), (7, 9, 10), 1),
+        ((20, 18, 10), (8, 8, 4), 3),
+        ((9, 18, 5), (16, 9, 8), 1),
+        ((5, 6, 7), (8, 9, 10), 2),
+        ((8, 8, 8), (8, 8, 8), 1),
+    ],
+)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_patches_are_monais(shape, size, classes, share):
+    fast, slow, data = PaperPatches(size, share), monai_patches(size, share), item(shape, classes)
+    for seed in range(12):
+        fast.set_random_state(seed=seed)
+        slow.set_random_state(seed=seed)
+        for _ in range(2):  # streams go on alike
+            made, expected = fast(data), slow(data)
+            for key in KEYS:
+                assert type(made[key]) is torch.Tensor
+                assert made[key].is_contiguous()
+                assert torch.equal(made[key], expected[key].as_tensor())
+
+
+@pytest.mark.filterwarnings("ignore:Num foregrounds")
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_label_that_is_empty_or_full(value):
+    data = item((10, 12, 6), 1)
+    data["label"].fill_(value)
+    fast, slow = PaperPatches((8, 8, 4), 0.5), monai_patches((8, 8, 4), 0.5)
+    for seed in range(6):
+        made, expected = (patches.set_random_state(seed=seed)(data) for patches in (fast, slow))
+        assert torch.equal(made["image"], expected["image"].as_tensor())
+
+
+def test_items_stay_and_metadata_is_left_behind():
+    data = {key: MetaTensor(value) if key in KEYS else value for key, value in item((12, 12, 8), 1).items()}
+    before = {key: data[key].clone() for key in KEYS}
+    patches = PaperPatches((8, 8, 8), 0.5)
+    for seed in range(8):
+        made = patches.set_random_state(seed=seed)(data)
+        assert all(type(value) is torch.Tensor for value in made.values())
+        made["image"].zero_()
+        made["label"].zero_()
+    assert all(torch.equal(data[key], before[key]) for key in KEYS)
+
+
+def test_labels_are_counted_once_and_forgotten_with_their_items():
+    patches = PaperPatches((8, 8, 8), 0.5)
+    for seed in range(5):
+        data = item((12, 12, 8), 1, seed)
+        patches(data)
+        patches(data)
+    assert len(patches._counted) <= 2
+    for again in (copy.deepcopy(patches), pickle.loads(pickle.dumps(patches))):
+        assert torch.equal(
+            again.set_random_state(seed=3)(data)["image"], patches.set_random_state(seed=3)(data)["image"]
+        )
