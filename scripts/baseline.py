@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from baseline_grid import BATCH, DATA, VARIANTS, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import BATCH, DATA, OURS, VARIANTS, Trial, all_trials, chosen_trials, rate_of
 from baseline_page import page
 from baseline_record import PLAIN, best_rate, best_variant, is_kept, keep, read_all
 from lgg_flair import write_flair
@@ -39,7 +39,6 @@ RECORDS = SCRIPTS.parent / "docs" / "results" / "baseline"
 PAGE = RECORDS.with_suffix(".md")
 STEP = 0.75  # of the windows of both programs
 TESTING = 150  # CPU seconds of reading and testing, roughly, for the dry run
-PATCHES = {"width": 8, "batch_size": BATCH, "amp": False, "init": "random"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -134,8 +133,8 @@ def _rival(trial: Trial, options: argparse.Namespace) -> list[str]:
 
 def _ours(trial: Trial, records: Path) -> list[str]:
     choice = trial.choice if trial.stage == "rates" else best_rate(read_all(records), trial.method)
-    settings = {"recipe": trial.method, "minutes": trial.minutes, "patch_size": list(DATA[trial.data].patch), **PATCHES}
-    settings |= {"overlap": 1 - STEP, "lr": rate_of(choice)}
+    settings = {"recipe": trial.method, "minutes": trial.minutes, "patch_size": list(DATA[trial.data].patch)}
+    settings |= {**OURS[trial.method], "overlap": 1 - STEP, "lr": rate_of(choice)}
     return [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 

@@ -15,6 +15,11 @@ RATES = ("lr_0.001", "lr_0.003", "lr_0.01", "lr_0.03")  # the same for every met
 RULE = "lr_rule"  # what the strong recipe takes for a number of steps where no rate is given
 FEATURES = 8  # of nnU-Net's first stage: 8 to 64 in four stages
 BATCH = 4
+_SMALL = {"init": "random", "width": 8, "batch_size": BATCH, "amp": False}
+OURS: dict[str, dict[str, Any]] = {
+    "paper": _SMALL,
+    "strong": _SMALL,
+}  # options of the bundle, beside recipe and minutes
 VARIANTS = {
     "adam-ours": {"trainer": "adam", "patch": "ours", "features": FEATURES},
     "own-ours": {"trainer": "own", "patch": "ours", "features": FEATURES},
@@ -120,9 +125,10 @@ def chosen_trials(trials: Sequence[Trial], only: Mapping[str, Sequence[str]]) ->
 
 
 def _variants() -> Iterator[Trial]:
-    for choice in VARIANTS:
-        for seed in range(1 if choice == WIDE else 2):
+    for seed, choice in product(range(2), VARIANTS):
+        if choice != WIDE:
             yield Trial("variants", "nnunet", "hippocampus", 5, 2, seed, choice)
+    yield Trial("variants", "nnunet", "hippocampus", 5, 2, 0, WIDE)
 
 
 def _rates() -> Iterator[Trial]:

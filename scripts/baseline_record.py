@@ -16,7 +16,7 @@ from baseline_grid import VARIANTS, WIDE, Trial, all_trials, rates_of
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
-from segxfer3d.study.records import content_hash
+from segxfer3d.study.records import content_hash, packed
 
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -66,7 +66,7 @@ def keep(folder: Path, trial: Trial, about: Mapping[str, Any], tables: Tables) -
     writer.writeheader()
     writer.writerows(rows)
     files.make_folder(path.parent)
-    files.write_bytes(Path(f"{path}.csv.gz"), gzip.compress(text.getvalue().encode(), 9, mtime=0))
+    files.write_bytes(Path(f"{path}.csv.gz"), packed(text.getvalue()))
     content = {"trial": trial.as_dict(), **about, "cases": content_hash(text.getvalue())}
     files.write_text(Path(f"{path}.json"), json.dumps(content, indent=None, sort_keys=True) + "\n")
 
