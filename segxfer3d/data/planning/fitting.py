@@ -177,8 +177,9 @@ def wanted_steps(voxels: float) -> float:
 def fit_time(full: Candidate, *, voxels: float, memory: float) -> Candidate:
     """The dearest candidate of which enough steps fit, see :func:`wanted_steps`; the cheapest where none does.
 
-    In this order: fewer features (32, 16, 8), a smaller batch (down to 4), a smaller patch (its longest side in
-    millimeters halved, to a power of two; of equal sides the last) in batches of 4, a batch of 2.
+    A step has at least 4 patches here, also where nnU-Net's guard against overfitting allows 2: few steps see each case
+    a few times only. In this order: fewer features (32, 16, 8), a smaller batch (down to 4), a smaller patch (its
+    longest side in millimeters halved, to a power of two; of equal sides the last), a batch of 2.
 
     Args:
         full: what memory allows.
@@ -186,6 +187,8 @@ def fit_time(full: Candidate, *, voxels: float, memory: float) -> Candidate:
         memory: GiB.
     """
     most = voxels / wanted_steps(voxels)
+    if full.setting.batch is None:
+        full = replace(full, batch=max(full.batch, TIMED_BATCH))
     candidate = full
     for candidate in _cheaper(full):
         if candidate.price <= most and candidate.memory <= memory:
@@ -207,7 +210,6 @@ def _cheaper(full: Candidate) -> Iterator[Candidate]:
         candidate = replace(candidate, batch=TIMED_BATCH)
         yield candidate
     if setting.patch is None:
-        candidate = replace(candidate, batch=setting.batch or TIMED_BATCH)
         while (patch := _halved(candidate)) is not None:
             candidate = candidate.smaller(patch)
             yield candidate

@@ -228,9 +228,10 @@ def _explain(
     batch = f"at most {COVERED:.0%} of the voxels of {cases} cases, at least {LEAST_BATCH}"
     if full.batch == _room(full, memory):
         batch = f"as many as fit in {memory:.3g} GiB"
-    reasons["batch_size"] = batch if chosen.batch == full.batch else "as many as time leaves room for"
-    if chosen.patch != full.patch:
-        reasons["batch_size"] = f"{TIMED_BATCH} where time cuts the patch, {LEAST_BATCH} if these are too many"
+    if (chosen.batch, chosen.patch) != (full.batch, full.patch):
+        timed = {LEAST_BATCH: time, TIMED_BATCH: f"at least {TIMED_BATCH} where the time is set"}
+        batch = timed.get(chosen.batch, "as many as the time leaves room for")
+    reasons["batch_size"] = batch
     reasons["strides"] = f"an axis is halved while {SMALLEST_MAP} voxels are left, and a coarse one later"
     reasons["kernels"] = "3 voxels; 1 along an axis while it is twice as coarse as another"
     widths = f"from {BASE_FEATURES}, doubled at each level, at most {MOST_FEATURES}"

@@ -79,6 +79,16 @@ def test_nodules_of_few_slices_keep_them():
     assert little.patch_size[2] == 6
 
 
+def test_a_step_of_a_timed_plan_has_four_patches():
+    few = fingerprint((50, 50, 9), (0.7, 0.7, 1.25), cases=5)
+    assert make_plan(few, memory=4).batch_size == 2
+    timed = make_plan(few, memory=4, minutes=30, voxels_per_second=CORE)
+    assert (timed.batch_size, timed.reasons["batch_size"]) == (4, "at least 4 where the time is set")
+    assert make_plan(few, memory=4, minutes=0.1, voxels_per_second=CORE).batch_size == 2
+    by_hand = make_plan(few, memory=4, minutes=30, voxels_per_second=CORE, fixed={"batch_size": 3})
+    assert (by_hand.batch_size, by_hand.reasons["batch_size"]) == (3, "set by hand")
+
+
 def test_a_value_set_by_hand_stays_and_the_rest_follows():
     plan = make_plan(
         HIPPOCAMPUS,
