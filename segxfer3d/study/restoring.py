@@ -107,13 +107,11 @@ def outcome(again: Mapping[str, Any]) -> str:
     record = again["record"]
     if again["same"]:
         return "made again from its seed: the weights are those of the record, bit for bit"
-    was, now = (
-        ", ".join([*(f"{name} {of.get(name)}" for name in _ABOUT), f"code version {of['parts']['code_version']}"])
-        for of in (record, again)
-    )
-    where = (
-        "though processor, threads, torch and code are the same" if was == now else f"recorded with {was}; here {now}"
-    )
+    about = {name: (record.get(name), again.get(name)) for name in _ABOUT}
+    about["code version"] = (record["parts"]["code_version"], again["parts"]["code_version"])
+    changed = {name: values for name, values in about.items() if values[0] != values[1]}
+    was, now = (", ".join(f"{name} {values[side]}" for name, values in changed.items()) for side in (0, 1))
+    where = f"recorded with {was}; here {now}" if changed else "though processor, threads, torch and code are the same"
     return f"made again from its seed: the weights differ from the record's ({where})"
 
 
