@@ -142,14 +142,12 @@ class ConvLayer(nn.Module):
         padding = tuple(side // 2 for side in kernel)
         make = CONV[len(kernel)]
         self.conv = he(make(in_channels, out_channels, tuple(kernel), tuple(stride), padding, bias=bias))
-        self.norm = make_norm(norm, out_channels)
-        self.active = active
-        self.slope = SLOPE  # TorchScript knows no global numbers
+        self.norm = make_norm(norm, out_channels, SLOPE if active else 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, *spatial) to (N, out_channels, *spatial / stride)."""
-        x = self.norm(self.conv(x))
-        return F.leaky_relu(x, self.slope, inplace=True) if self.active else x
+        output: Tensor = self.norm(self.conv(x))
+        return output
 
 
 class ConvStack(nn.Module):
@@ -210,7 +208,7 @@ class ResidualBlock(nn.Module):
             layer = ConvLayer(in_channels, out_channels, kernel=ones, stride=ones, norm=norm, bias=False, active=False)
             skip.append(layer)
         self.skip = nn.Sequential(*skip)
-        self.slope = SLOPE
+        self.slope = SLOPE  # TorchScript knows no global numbers
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, *spatial) to (N, out_channels, *spatial / stride)."""
