@@ -60,19 +60,21 @@ class FeatureEncoder(nn.Module):
     """What an encoder of a :class:`~segxfer3d.networks.parts.SegmentationNetwork` is: images to features.
 
     ``forward`` takes (N, in_channels, *spatial) and gives a list of features, the finest first; the first has the
-    resolution of the image, each other that of the one before it divided by its strides.
+    resolution of the image divided by ``stem_stride``, each other that of the one before it divided by its strides.
 
     Attributes:
         spatial_dims: 2 or 3.
         in_channels: of the image.
         channels: of each feature, the finest first.
         strides: of each feature, one number an axis; the first are ones.
+        stem_stride: voxels of the image along each axis for one of the finest feature; ones for most networks.
         divisors: what each side of images has to be divisible by, so that every feature has whole sides.
         divisor: one number for all sides.
         last_layer: path of the module that gives the last feature, for Grad-CAM; empty where none is named.
 
     Args:
         strides: None for the half of the one before, along every axis.
+        stem_stride: None for ones.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class FeatureEncoder(nn.Module):
         channels: Sequence[int],
         last_layer: str = "",
         strides: Sequence[Sequence[int]] | None = None,
+        stem_stride: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
@@ -89,7 +92,8 @@ class FeatureEncoder(nn.Module):
         self.channels = tuple(channels)
         halves = [[1] * spatial_dims, *([2] * spatial_dims for _ in self.channels[1:])]
         self.strides = tuple(tuple(stride) for stride in strides or halves)
-        self.divisors = tuple(math.prod(along) for along in zip(*self.strides, strict=True))
+        self.stem_stride = list(stem_stride or [1] * spatial_dims)  # a list for TorchScript
+        self.divisors = tuple(math.prod(along) for along in zip(self.stem_stride, *self.strides, strict=True))
         self.divisor = math.lcm(*self.divisors)
         self.last_layer = last_layer
 
@@ -125,26 +129,34 @@ class Encoder(FeatureEncoder):
 
 
 class FeatureDecoder(nn.Module):
-    """What a decoder is: features, the finest first, to one feature at the resolution of the image, stage by stage.
+    """What a decoder is: features, the finest first, to one feature at the resolution of the finest, stage by stage.
 
     Attributes:
         spatial_dims: 2 or 3.
         encoder_channels: of the encoder's features, the finest first.
         channels: of the output of each stage, behind those of the encoder's coarsest feature.
+        stem_stride: of the encoder, by which heads bring their output to the resolution of the image.
         stages: one module a stage, the coarsest first.
     """
 
     if TYPE_CHECKING:  # as an annotation at run time it would stop TorchScript
         stages: nn.ModuleList
 
-    def __init__(self, spatial_dims: int, encoder_channels: Sequence[int], channels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        encoder_channels: Sequence[int],
+        channels: Sequence[int],
+        stem_stride: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.encoder_channels = tuple(encoder_channels)
         self.channels = (encoder_channels[-1], *channels)
+        self.stem_stride = list(stem_stride or [1] * spatial_dims)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """The encoder's features, the finest first, to (N, last stage's channels, *spatial)."""
+        """The encoder's features, the finest first, to (N, last stage's channels, *spatial of the finest)."""
         return self.run(features[-1], features, 0, len(self.stages))
 
     def run(self, x: Tensor, features: list[Tensor], start: int, stop: int) -> Tensor:

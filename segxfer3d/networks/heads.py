@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks.blocks import CONV, ConvBlock, FeatureDecoder
+from segxfer3d.networks.deep_supervision import make_head
 
 POOLINGS = ("average", "attention")
 
@@ -168,7 +169,7 @@ class DecoderBranch(nn.Module):
     def __init__(self, decoder: FeatureDecoder, own_stages: int, out_channels: int) -> None:
         super().__init__()
         self.decoder = decoder.last_stages(own_stages)
-        self.head = CONV[decoder.spatial_dims](decoder.channels[-1], out_channels, kernel_size=1)
+        self.head = make_head(decoder, out_channels)
         self.own_stages = own_stages
 
     def forward(self, shared: Tensor, features: list[Tensor]) -> Tensor:

@@ -96,6 +96,7 @@ def make_network(
     strides: PerStage | None = None,
     kernels: PerStage | None = None,
     features: Sequence[int] | None = None,
+    stem: Sequence[int] | int | None = None,
 ) -> SegmentationNetwork:
     """Any network of this folder, by its name or that of its encoder; options that it does not take stay unset.
 
@@ -111,6 +112,8 @@ def make_network(
         strides: of each stage; None, or empty, for the network's own.
         kernels: likewise.
         features: channels of each stage, likewise.
+        stem: voxels of the image that become channels before the first stage; None, empty or ones for none, which is
+            what a network has that does not take it.
 
     Raises:
         InputError: an unknown network, other dimensions than it has, or an option that it does not take.
@@ -125,9 +128,10 @@ def make_network(
         raise InputError(f"network {name!r}: is{elsewhere or ' unknown'}; expected one of {', '.join(choices(dims))}")
     builder = BACKBONES[name] if name in BACKBONES else BUILDERS[name]
     takes = inspect.signature(builder).parameters
+    folds = [stem] * dims if isinstance(stem, int) else list(stem or [])
     asked = {
         "batch_statistics": batch_statistics, "norm": norm, "deep_supervision": deep_supervision, "strides": strides,
-        "kernels": kernels, "features": features,
+        "kernels": kernels, "features": features, "stem": folds if any(side != 1 for side in folds) else None,
     }  # fmt: skip
     arguments: dict[str, Any] = {key: value for key, value in asked.items() if value}
     if refused := [key for key in arguments if key not in takes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from segxfer3d.networks.declaration import Network
 from segxfer3d.networks.deep_supervision import deep_argument, make_head
 from segxfer3d.networks.parts import SegmentationNetwork
 from segxfer3d.networks.stages import ConvStack, PerStage, StagedDecoder, Stages, make_stages
+from segxfer3d.networks.subvoxels import space_to_depth
 
 LAYERS = 2  # of each stage, in the encoder and in the decoder
 
@@ -28,8 +30,8 @@ class PlainEncoder(FeatureEncoder):
     def __init__(self, in_channels: int, stages: Stages) -> None:
         features = stages.features
         last = f"stages.{len(features) - 1}"
-        super().__init__(stages.spatial_dims, in_channels, features, last, stages.strides)
-        inputs = [in_channels, *features[:-1]]
+        super().__init__(stages.spatial_dims, in_channels, features, last, stages.strides, stages.stem)
+        inputs = [in_channels * math.prod(stages.stem), *features[:-1]]
         each = zip(inputs, features, stages.kernels, stages.strides, strict=True)
         self.stages = nn.ModuleList(
             nn.Sequential(ConvStack(i, o, LAYERS, kernel=kernel, stride=stride, norm=stages.norm))
@@ -38,6 +40,7 @@ class PlainEncoder(FeatureEncoder):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, in_channels, *spatial), sides divisible by ``divisors``, to the features, the finest first."""
+        x = space_to_depth(x, self.stem_stride)
         features: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
@@ -59,6 +62,7 @@ def definition_of(
             "strides": [list(stride) for stride in stages.strides],
             "kernels": [list(kernel) for kernel in stages.kernels],
             "norm": stages.norm,
+            **({"stem": list(stages.stem)} if max(stages.stem) > 1 else {}),  # earlier definitions have none
             **deep_argument(deep_supervision),
         },
     }
@@ -73,6 +77,7 @@ def plain_unet(
     features: Sequence[int] | None = None,
     strides: PerStage | None = None,
     kernels: PerStage | None = None,
+    stem: Sequence[int] | int | None = None,
     norm: str = "instance",
     deep_supervision: bool = False,
 ) -> SegmentationNetwork:
@@ -91,15 +96,18 @@ def plain_unet(
         features: channels of each stage, the finest first.
         strides: of each stage, a number or one for each axis.
         kernels: of each stage, likewise.
+        stem: voxels along each axis that become channels of one position before the first stage, so that every stage
+            works at a lower resolution; the head gives an output for each of these voxels (see
+            :mod:`~segxfer3d.networks.subvoxels`). A number or one for each axis; 1 for none.
         norm: ``instance`` or ``batch``.
         deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
 
-    Input sides have to be divisible by the product of the strides.
+    Input sides have to be divisible by the product of the strides, times the stem.
 
     Raises:
         InputError: see :func:`~segxfer3d.networks.stages.make_stages`; an unknown norm; deep supervision of two stages.
     """
-    stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, norm=norm)
+    stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, stem=stem, norm=norm)
     encoder = PlainEncoder(in_channels, stages)
     decoder = StagedDecoder(stages, LAYERS)
     head = make_head(decoder, out_channels, deep_supervision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from segxfer3d.networks.deep_supervision import make_head
 from segxfer3d.networks.parts import SegmentationNetwork
 from segxfer3d.networks.plain_unet import definition_of
 from segxfer3d.networks.stages import ConvStack, PerStage, ResidualBlock, StagedDecoder, Stages, make_stages
+from segxfer3d.networks.subvoxels import space_to_depth
 
 BLOCKS = (1, 3, 4, 6)  # of the stages; every further one has as many as the last
 LAYERS = 1  # of each stage of the decoder
@@ -32,7 +34,7 @@ class _Blocks(nn.Module):
 
 
 class ResidualEncoder(FeatureEncoder):
-    """A layer at the resolution of the image, then stages of residual blocks.
+    """A layer at the resolution of the finest feature, then stages of residual blocks.
 
     Args:
         in_channels: of the image.
@@ -42,9 +44,10 @@ class ResidualEncoder(FeatureEncoder):
     def __init__(self, in_channels: int, stages: Stages) -> None:
         features, kernels, norm = stages.features, stages.kernels, stages.norm
         last = f"stages.{len(features) - 1}"
-        super().__init__(stages.spatial_dims, in_channels, features, last, stages.strides)
+        super().__init__(stages.spatial_dims, in_channels, features, last, stages.strides, stages.stem)
         ones = (1,) * stages.spatial_dims
-        self.stem = ConvStack(in_channels, features[0], 1, kernel=kernels[0], stride=ones, norm=norm)
+        inputs = in_channels * math.prod(stages.stem)
+        self.stem = ConvStack(inputs, features[0], 1, kernel=kernels[0], stride=ones, norm=norm)
         self.stages = nn.ModuleList()
         channels = features[0]
         for i, (out, kernel, stride) in enumerate(zip(features, kernels, stages.strides, strict=True)):
@@ -56,7 +59,7 @@ class ResidualEncoder(FeatureEncoder):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, in_channels, *spatial), sides divisible by ``divisors``, to the features, the finest first."""
-        x = self.stem(x)
+        x = self.stem(space_to_depth(x, self.stem_stride))
         features: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
@@ -73,6 +76,7 @@ def resenc_unet(
     features: Sequence[int] | None = None,
     strides: PerStage | None = None,
     kernels: PerStage | None = None,
+    stem: Sequence[int] | int | None = None,
     norm: str = "instance",
     deep_supervision: bool = False,
 ) -> SegmentationNetwork:
@@ -89,15 +93,18 @@ def resenc_unet(
         features: channels of each stage, the finest first.
         strides: of each stage, a number or one for each axis.
         kernels: of each stage, likewise.
+        stem: voxels along each axis that become channels of one position before the first stage, so that every stage
+            works at a lower resolution; the head gives an output for each of these voxels (see
+            :mod:`~segxfer3d.networks.subvoxels`). A number or one for each axis; 1 for none.
         norm: ``instance`` or ``batch``.
         deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
 
-    Input sides have to be divisible by the product of the strides.
+    Input sides have to be divisible by the product of the strides, times the stem.
 
     Raises:
         InputError: see :func:`~segxfer3d.networks.stages.make_stages`; an unknown norm; deep supervision of two stages.
     """
-    stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, norm=norm)
+    stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, stem=stem, norm=norm)
     encoder = ResidualEncoder(in_channels, stages)
     decoder = StagedDecoder(stages, LAYERS)
     head = make_head(decoder, out_channels, deep_supervision)

@@ -35,7 +35,8 @@ def refuse_size(network: SegmentationNetwork, size: Sequence[int], option: str =
         larger = [2 * side for side in size]
         why = "is one voxel after the strides of the network, where instance norm needs more"
     else:
-        why = f"does not divide by the strides of the network, {_written(divisors)}"
+        by = "the stem and the strides" if max(network.encoder.stem_stride) > 1 else "the strides"
+        why = f"does not divide by {by} of the network, {_written(divisors)}"
     usable = [smaller] if min(smaller) > 0 and not single else []
     raise InputError(f"{option} {_written(size)}: {why}; next sizes: {' or '.join(map(_written, [*usable, larger]))}")
 

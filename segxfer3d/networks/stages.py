@@ -31,12 +31,14 @@ class Stages:
         features: channels of each stage.
         strides: of each stage's first convolution, one number an axis; the first are ones.
         kernels: of each stage's convolutions, one number an axis.
+        stem: voxels of the image along each axis that become channels before the first stage; ones for none.
         norm: ``instance`` or ``batch``.
     """
 
     features: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
+    stem: tuple[int, ...]
     norm: str = "instance"
 
     @property
@@ -47,7 +49,7 @@ class Stages:
     def last(self, count: int) -> Stages:
         """The ``count`` finest stages and the one below, whose stride leads to it."""
         part = slice(0, count + 1)
-        return Stages(self.features[part], self.strides[part], self.kernels[part], self.norm)
+        return Stages(self.features[part], self.strides[part], self.kernels[part], self.stem, self.norm)
 
 
 def make_stages(
@@ -57,6 +59,7 @@ def make_stages(
     features: Sequence[int] | None = None,
     strides: PerStage | None = None,
     kernels: PerStage | None = None,
+    stem: Sequence[int] | int | None = None,
     norm: str = "instance",
 ) -> Stages:
     """Stages from what is given; what is None, or empty, is filled in.
@@ -67,6 +70,8 @@ def make_stages(
         features: channels of each stage instead, the finest first.
         strides: of each stage, a number or one for each axis; 1 and then 2.
         kernels: of each stage, likewise; 3.
+        stem: voxels of the image that become channels before the first stage, a number or one for each axis; 1, for
+            none.
         norm: ``instance`` or ``batch``.
 
     The number of stages is that of the first of the three that is given; four otherwise.
@@ -91,7 +96,15 @@ def make_stages(
         raise InputError(f"strides: expected 1 along every axis of the first stage, got {list(sides[0])}")
     if any(side % 2 == 0 for kernel in kernel_sides for side in kernel):
         raise InputError(f"kernels: expected odd numbers, got {[list(kernel) for kernel in kernel_sides]}")
-    return Stages(tuple(channels), sides, kernel_sides, norm)
+    return Stages(tuple(channels), sides, kernel_sides, _stem(stem, spatial_dims), norm)
+
+
+def _stem(stem: Sequence[int] | int | None, spatial_dims: int) -> tuple[int, ...]:
+    """One number an axis."""
+    along = (stem,) * spatial_dims if isinstance(stem, int) else tuple(stem or (1,) * spatial_dims)
+    if len(along) != spatial_dims or any(not isinstance(side, int) or side < 1 for side in along):
+        raise InputError(f"stem: expected a number or {spatial_dims}, 1 or more, got {stem!r}")
+    return along
 
 
 def _per_axis(name: str, values: PerStage, count: int, spatial_dims: int) -> tuple[tuple[int, ...], ...]:
@@ -225,7 +238,7 @@ class StagedDecoder(FeatureDecoder):
 
     def __init__(self, stages: Stages, layers: int) -> None:
         dims, features = stages.spatial_dims, stages.features
-        super().__init__(dims, features, features[-2::-1])
+        super().__init__(dims, features, features[-2::-1], stages.stem)
         self._definition = (stages, layers)
         self.transpconvs = nn.ModuleList()
         self.stages = nn.ModuleList()

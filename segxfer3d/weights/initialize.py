@@ -121,7 +121,7 @@ def _load(
     if problems:
         raise InputError(
             f"checkpoint {source or 'given'} does not fit the {'+'.join(parts)} of this network "
-            f"(another width?): {some(problems, 3)}"
+            f"(another width or stem?): {some(problems, 3)}"
         )
     with torch.no_grad():
         for key in wanted:
