@@ -37,7 +37,11 @@ def corruption(images):
 
 def network(spatial_dims=2, channels=3, seed=0, out_channels=None, name="conrec_unet"):
     torch.manual_seed(seed)
-    return make_network(name, dims=spatial_dims, in_channels=channels, out_channels=out_channels or channels, width=2)
+    name, stem, _ = name.partition(" behind a stem")
+    sizes = {"features": [4, 8, 16], "stem": (2, 2, 1)[:spatial_dims]} if stem else {}
+    return make_network(
+        name, dims=spatial_dims, in_channels=channels, out_channels=out_channels or channels, width=2, **sizes
+    )
 
 
 def batch(spatial_dims=2, channels=3, n=4, seed=0):

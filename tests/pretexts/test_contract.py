@@ -56,7 +56,7 @@ def test_components_of_its_bundle_are_there(name):
             assert callable(getattr(importlib.import_module(path), attribute)), target
 
 
-@pytest.mark.parametrize("network", ["conrec_unet", "plain_unet", "resenc_unet"])
+@pytest.mark.parametrize("network", ["conrec_unet", "plain_unet", "resenc_unet", "plain_unet behind a stem"])
 @pytest.mark.parametrize(("name", "dims"), CASES)
 def test_contract(name, dims, network):
     channels = channels_of(dims)
