@@ -23,7 +23,8 @@ from segxfer3d.networks.forward import unwrap
 def take_previews(evaluator: SupervisedEvaluator, table: CaseTable) -> list[Preview]:
     """A few of the cases that ``table`` measured: best, median and worst, and three that all runs share.
 
-    Which they are is known only after all are measured, so the network sees them once more: six cases at most.
+    Which they are is known only after all are measured, so the network sees those once more, six cases at most, that
+    the table does not keep.
 
     Args:
         evaluator: that the table was filled by; its network is left in the mode it is in.
@@ -53,13 +54,18 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
     item = table.dataset[index]
     on_file = table.measured == "file" and table.preprocessing is not None
     batch = [item] if on_file else default_collate([item])
+    name = table.dataset.cases[index].name
+    measured = table.kept.get(name)
+    if measured is not None and on_file and table.preprocessing is not None:
+        return _on_file(item, measured, table.preprocessing)
     images, target = evaluator.prepare_batch(batch, evaluator.state.device)
-    logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
-    if table.preprocessing is not None and on_file:
-        return _on_file(item, table.measured_item(item, logits), table.preprocessing)
-    measured = table.measured_index(index, logits, target[0])
+    if measured is None:
+        logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
+        if on_file and table.preprocessing is not None:
+            return _on_file(item, table.measured_item(item, logits), table.preprocessing)
+        measured = table.measured_index(index, logits, target[0])
     return Preview(
-        case=table.dataset.cases[index].name,
+        case=name,
         roles=(),
         dice=0.0,
         image=in_window(images[0].float().cpu().numpy(), None),

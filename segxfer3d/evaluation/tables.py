@@ -102,6 +102,8 @@ class CaseTable:
         self.min_iou = lesion_min_iou
         self.inference = inference or InferenceSettings()
         self.on_case: Callable[[str, Measured], None] | None = None  # is shown each case that is measured
+        self.most_kept = 0  # values of measured cases that stay in memory, for what looks at them again
+        self.kept: dict[str, Measured] = {}
         self.rows: list[Row] = []
         self.summary: dict[str, Any] = {}
         self.lesion_rows: list[Row] = []
@@ -130,6 +132,7 @@ class CaseTable:
 
     def _start(self, _: Engine) -> None:
         self.rows, self.lesion_rows, self.lesion_cases = [], [], []
+        self.kept = {}
         # of cases that stand in for a process's empty share, only the process whose they are keeps the row
         self._share = {case.name for case in self.dataset.cases[idist.get_rank() :: idist.get_world_size()]}
         for metric in self.pooled.values():
@@ -203,6 +206,7 @@ class CaseTable:
     def _add(self, case: str, patient: str, measured: Measured, voxel: float) -> None:
         if self.on_case is not None:
             self.on_case(case, measured)
+        self._keep(case, measured)
         probabilities, classes, label = measured
         row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()), classes)
         if self.unit != "mm3":
@@ -211,6 +215,11 @@ class CaseTable:
         self.rows.append(row)
         for metric in self.pooled.values():
             metric.update((probabilities, label))
+
+    def _keep(self, case: str, measured: Measured) -> None:
+        values = sum(tensor.numel() for kept in (*self.kept.values(), measured) for tensor in kept)
+        if values <= self.most_kept:
+            self.kept[case] = measured
 
     def _add_lesions(self, item: Item, index: Tensor, affine: np.ndarray) -> None:
         spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()

@@ -22,6 +22,8 @@ from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
 
+KEPT_VALUES = 50_000_000  # of measured cases that the previews may be made of: 200 MB of float32
+
 
 def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTable:
     """The cases of the option ``part``, preprocessed as the model's checkpoint says, in a table to be filled.
@@ -81,6 +83,7 @@ def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable
         run.say("no test patients (test_fraction 0): no table")
         return
     processes.share_buffers(evaluator.network)
+    table.most_kept = KEPT_VALUES
     evaluator.run()
     for name, content in table.files().items():
         if name.endswith(".csv"):
@@ -91,6 +94,7 @@ def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable
     run.say(f"every case: {run.path / 'cases.csv'}")
     if run.main:
         write_previews(run.path, take_previews(evaluator, table))
+    table.kept.clear()
 
 
 RECIPE = Recipe(

@@ -141,3 +141,26 @@ def test_previews_of_images_are_what_was_measured(images, measured):
         assert preview.image.shape == (3, *shape)
         assert (preview.label > 0).sum() == rows[preview.case]["label_pixels"]
         assert (preview.prediction > 0).sum() == rows[preview.case]["prediction_pixels"]
+
+
+@pytest.mark.parametrize("measured", ["file", "network"])
+def test_what_the_table_keeps_the_network_does_not_see_again(images, tmp_path, measured):
+    model = load_model(image_model(tmp_path / "model.pt"))
+    dataset = WholeCases(images.cases, images, model.preprocessing)
+    if measured == "network":
+        dataset = model.preprocessing.hold(images.cases, images, labels=True, progress=False)
+    seen, found = [], []
+    model.network.register_forward_pre_hook(lambda *_: seen.append(1))
+    for most in (0, 10**6, 4000):
+        table = CaseTable(dataset, images.classes, measured=measured, preprocessing=model.preprocessing)
+        table.most_kept = most
+        evaluator = case_evaluator(model.network, table, inferer=model.inferer, device=torch.device("cpu"))
+        evaluator.run()
+        assert len(table.kept) == {0: 0, 10**6: 3}.get(most, len(table.kept))
+        seen.clear()
+        found.append(take_previews(evaluator, table))
+        assert bool(seen) == (len(table.kept) < 3)
+    for others in found[1:]:
+        for kept, other in zip(found[0], others, strict=True):
+            for name in ("image", "label", "prediction"):
+                np.testing.assert_array_equal(getattr(kept, name), getattr(other, name))
