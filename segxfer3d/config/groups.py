@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from segxfer3d.config.initializations import INITIALIZATIONS
 from segxfer3d.config.options import Group, option
 
-SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "halving", "plateau")
-OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
+SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "cosine", "polynomial", "halving", "plateau")
+OPTIMIZERS = ("adam", "adamw", "sgd", "nesterov", "lars")
 BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
+NETWORKS = ("genesis_unet", "conrec_unet", "plain_unet", "resenc_unet", *BACKBONES[1:4])
+NORMS = ("auto", "instance", "batch")
 BORDERS = ("ignore", "foreground", "background")
 PARTS = ("test", "validation", "train", "all")
 WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
@@ -17,6 +19,8 @@ WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scal
 _SEEDS = 2**32 - 1
 _STEPS = 10**9
 _SEED = "seed of the labels drawn, the weights, the patches and the corruption"
+_BATCH = "patches in a step, for each process; none: of the plan"
+_LAYOUT = "the name of a layout, or nothing"
 _SKIP_BAD = "go on without the cases that cannot be used, and record which"
 
 
@@ -43,10 +47,7 @@ class Data(Group):
     """Which data, and how they are split."""
 
     dataset_dir: str = option("", "the data; empty: some are generated", path="folder", tells_arms=False)
-    dataset: str = option(
-        "", "layout of dataset_dir; nothing: the one that fits", text="the name of a layout, or nothing",
-        tells_arms=False,
-    )  # fmt: skip
+    dataset: str = option("", "layout of dataset_dir; nothing: the one that fits", text=_LAYOUT, tells_arms=False)
     patient_pattern: str = option(
         "", "finds the patient in a file name (its first group); empty: see docs", pattern=True
     )
@@ -120,17 +121,20 @@ class Training(Group):
     seed: int = option(0, _SEED, least=0, most=_SEEDS, tells_arms=False)
     max_epochs: int = option(100, "number of epochs", least=1, most=_STEPS)
     steps_per_epoch: int = option(20, "training steps in an epoch", least=1, most=_STEPS)
-    batch_size: int = option(4, "patches in a step, for each process", least=1, most=2**20)
+    batch_size: int | None = option(4, _BATCH, least=1, most=2**20)
     optimizer_name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
-    lr: float = option(0.001, "peak learning rate", above=0, most=1000)
+    lr: float | None = option(
+        0.001,
+        "peak learning rate; none, in fine-tuning: what was measured to suit the number of steps",
+        above=0,
+        most=1000,
+    )
     weight_decay: float = option(0.0, "weight decay (not on biases and norms)", least=0, most=1000)
     schedule: str = option("warmup-cosine", "course of the learning rate", choices=SCHEDULES)
     warmup_fraction: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
     clip_norm: float = option(1.0, "largest gradient norm; 0: no clipping", least=0, most=10**6)
     patience: int = option(0, "validations without progress before the run stops; 0: never", least=0, most=_STEPS)
-    keep: str = option(
-        "last", "which weights become model.pt: the last, or the best on validation", choices=("last", "best")
-    )
+    keep: str = option("last", "weights of model.pt: the last, or the best on validation", choices=("last", "best"))
     validation_interval: int = option(1, "epochs from one validation to the next", least=1, most=_STEPS)
     compile: bool = option(False, "torch.compile the network", changes_result=False, tells_arms=False)
     num_workers: int = option(0, "loader processes", least=0, most=256, changes_result=False, tells_arms=False)
@@ -145,14 +149,14 @@ class Volumes(Group):
     )
     intensity: str = option(
         "auto",
-        "how intensities become [0, 1]; auto: window for CT, percentile otherwise",
-        choices=("auto", "window", "percentile"),
+        "how intensities are scaled; auto: the plan's rule, or without one a window for CT, percentiles otherwise",
+        choices=("auto", "window", "percentile", "foreground", "zscore"),
     )
     window_low: float = option(WINDOW[0], "lower end of the HU window", least=-(10**6), most=10**6)
     window_high: float = option(WINDOW[1], "upper end of the HU window", least=-(10**6), most=10**6)
-    patch_size: tuple[int, int, int] = option(
-        (64, 64, 32), "voxels of a training patch and of an inference window", least=8, most=1024, multiple=8,
-        text="three multiples of 8 up to 1024",
+    patch_size: tuple[int, int, int] | None = option(
+        (64, 64, 32), "voxels of a training patch and of an inference window; none: of the plan", least=1, most=1024,
+        text="three whole numbers up to 1024",
     )  # fmt: skip
 
     def problems(self) -> list[str]:
@@ -197,9 +201,7 @@ class Windows(Group):
 class Lesions(Group):
     """Measures of connected components."""
 
-    lesions: bool = option(
-        False, "measure connected components too: which were found, and false positives", tells_arms=False
-    )
+    lesions: bool = option(False, "measure connected components too: found, and false positives", tells_arms=False)
     lesion_tolerance: float = option(
         2.0, "distance that the surface dice of a lesion allows", least=0, most=1000, text="mm, from 0 to 1000",
         tells_arms=False,
@@ -226,9 +228,7 @@ class Images(Group):
 class ExtraImages(Group):
     """What images are pretrained on beside."""
 
-    extra_dataset: str = option(
-        "", "layout of extra_dataset_dir; nothing: the one that fits", text="the name of a layout, or nothing"
-    )
+    extra_dataset: str = option("", "layout of extra_dataset_dir; nothing: the one that fits", text=_LAYOUT)
     extra_dataset_dir: str = option("", "more images for pretraining, all of them", path="folder")
     canvas_size: int = option(128, "pixels of a side of the stored images that views are cut from", least=8, most=8192)
 
@@ -245,25 +245,33 @@ class Monitor(Group):
 
 
 @dataclass(frozen=True)
+class Network(Group):
+    """Which network trains."""
+
+    network: str = option("genesis_unet", "which U-Net; the ResNets are for images", choices=NETWORKS)
+    width: int | None = option(
+        32, "channels of the first convolution (genesis_unet: 32 is the published network); none: of the plan",
+        least=1, most=4096,
+    )  # fmt: skip
+    norm: str = option("auto", "what plain_unet and resenc_unet normalize by; auto: instances", choices=NORMS)
+
+
+@dataclass(frozen=True)
 class GenesisNetwork(Group):
     """The 3D U-Net of Models Genesis."""
 
-    width: int = option(32, "channels of the first convolution; 32 is the published network", least=1, most=4096)
     batch_statistics: bool = option(False, "batch norm uses batch statistics in evaluation too")
 
 
 @dataclass(frozen=True)
 class ImageNetwork(Group):
-    """The 2D U-Nets, and the size of the images that they see."""
+    """The size of the images that a 2D U-Net sees."""
 
     image_size: int = option(
         64, "pixels of a side of what the network sees (of 32 for a ResNet)", least=8, most=8192, multiple=8,
         text="a multiple of 8 up to 8192",
     )  # fmt: skip
-    backbone: str = option(
-        "conrec", "encoder: the paper's, one that ImageNet weights exist for, or nnU-Net's", choices=BACKBONES
-    )
-    width: int = option(32, "channels of the first convolution; 32 is the published network", least=1, most=4096)
+    backbone: str = option("conrec", "another name of network in 2D, by its encoder", choices=BACKBONES)
 
 
 @dataclass(frozen=True)
@@ -287,4 +295,4 @@ class Inference(Group):
     input: str = option("", "what to segment", path="place", text="a volume, an image, or a folder of such")
     skip_bad_cases: bool = option(False, _SKIP_BAD)
     probabilities: bool = option(False, "write the probabilities beside the masks")
-    batch_size: int = option(4, "patches in a step, for each process", least=1, most=2**20)
+    batch_size: int | None = option(4, _BATCH, least=1, most=2**20)

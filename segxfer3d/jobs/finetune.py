@@ -6,15 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segxfer3d.config import groups
+from monai.transforms import Transform
+
+from segxfer3d.augment.augmentation import Augmentation
+from segxfer3d.augment.patches import labeled_patches, training_patches
+from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case
 from segxfer3d.data.dataset import SeededDataset, WholeCases
 from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.shown_classes import refuse_unseen
 from segxfer3d.data.split import labels_record
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.planning import Planned
 from segxfer3d.jobs.pretrain import refuse_sizes
-from segxfer3d.jobs.source import Source, SplitRule, find_source
+from segxfer3d.jobs.source import Source
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
@@ -79,35 +85,49 @@ class FinetuningData:
         return self.source.provenance(self.source.split.labeled)
 
 
+def patches(options: Options, *, planned: Planned) -> Transform:
+    """What draws a training patch of a volume and its label, see :mod:`segxfer3d.augment.patches`.
+
+    Args:
+        options: of the job.
+        planned: its sizes.
+    """
+    size = planned.patch_size
+    share, changes = options[groups.Patches].foreground_share, options[learning.Augmentation]
+    if changes.augmentation == "flips":
+        return labeled_patches(size, foreground_share=share)
+    chances: dict[str, Any] = changes.chances(len(planned.source.case_set.classes))
+    augmentation = Augmentation(**chances, rotate_degrees=changes.rotate_degrees)
+    return training_patches(size, foreground_share=share, augmentation=augmentation)
+
+
 def finetuning_data(
     options: Options,
     run: RunFolder,
     place: Place,
     *,
-    dims: int,
-    split_rule: SplitRule,
+    planned: Planned,
     transform: Callable[[Any], Any] | None = None,
 ) -> FinetuningData:
-    """Draw the labels that the options allow, and set up what trains and what is measured.
+    """Set up what trains and what is measured, and record whose labels are used.
 
     Volumes are measured whole, on their files' grid; images at the size that the network sees, as in the paper.
 
     Args:
         options: of the job.
-        run: told what was found; records the split and whose labels are used.
+        run: records whose labels are used.
         place: where it runs; each of its processes takes its share of an epoch.
-        dims: 3 for volumes, 2 for images.
-        split_rule: who is in which part, and whose labels are drawn.
+        planned: the cases and the sizes.
         transform: what is done to every labeled case before it is batched, such as a random patch; a MONAI transform
             draws anew for each item.
 
     Raises:
-        InputError: anything wrong with the data or what the options ask of them.
+        InputError: labels that are too few, or volumes that cannot be held in memory.
     """
+    source = planned.source
+    dims, split = source.case_set.dims, source.split
     if dims == 2:
         refuse_sizes(options)
-    source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
-    split = source.split
     nouns = "images" if dims == 2 else "cases"
     if len(split.labeled) < place.world_size:
         raise InputError(
@@ -126,10 +146,13 @@ def finetuning_data(
     def measured(cases: Sequence[Case]) -> Any:
         return WholeCases(cases, source.case_set, source.preprocessing) if dims == 3 else hold(cases)
 
-    length = training.steps_per_epoch * training.batch_size * place.world_size
+    length = training.steps_per_epoch * planned.batch_size * place.world_size
+    labeled = hold(split.labeled)
+    if options[learning.Learning].recipe != "paper":
+        refuse_unseen(labeled, source.case_set.classes)
     return FinetuningData(
         source=source,
-        train=SeededDataset(hold(split.labeled), transform, training.seed, length),
+        train=SeededDataset(labeled, transform, training.seed, length),
         validation=measured(split.validation) if split.validation else None,
         test=measured(split.test),
     )

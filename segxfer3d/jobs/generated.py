@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import ignite.distributed as idist
 import torch
@@ -17,8 +18,8 @@ from segxfer3d.run.folder import RunFolder
 
 # what a short pretraining takes over from the fine-tuning that it is for
 _SHARED = (
-    "seed", "split_seed", "width", "backbone", "device", "amp", "phantom_patients", "generated_images",
-    "patch_size", "image_size", "progress", "num_workers",
+    "seed", "split_seed", "network", "norm", "width", "backbone", "device", "amp", "phantom_patients",
+    "generated_images", "patch_size", "image_size", "progress", "num_workers",
 )  # fmt: skip
 
 
@@ -45,8 +46,14 @@ def generated_data(run: RunFolder, write: Callable[[Path, int], Path], count: in
         ) from error
 
 
-def pretrain_on_generated(options: Options, run: RunFolder) -> str:
-    """Run the pretraining bundle on the same generated data, briefly; gives the path of its ``model.pt``."""
+def pretrain_on_generated(options: Options, run: RunFolder, sizes: Mapping[str, Any]) -> str:
+    """Run the pretraining bundle on the same generated data, briefly; gives the path of its ``model.pt``.
+
+    Args:
+        options: of the fine-tuning, some of which are shared.
+        run: the fine-tuning's.
+        sizes: options of the pretraining that follow from what was planned.
+    """
     values = options.values
     folder = Path(str(run.path) + "-pretraining")
     path = folder / "model.pt"
@@ -57,7 +64,7 @@ def pretrain_on_generated(options: Options, run: RunFolder) -> str:
             if begun
             else "no --checkpoint given and the data are generated: pretraining briefly first"
         )
-        shared = {name: values[name] for name in _SHARED if name in values}
+        shared = {name: values[name] for name in _SHARED if name in values} | dict(sizes)
         run_bundle(options[groups.Start].pretrain_config, output_dir=str(folder), resume=begun, **shared)
         torch.manual_seed(options[groups.Training].seed)
     idist.barrier()  # model.pt is written by the first process

@@ -89,7 +89,8 @@ RECIPE = Recipe(
         "model": {
             "_target_": "segxfer3d.inference.model.load_model",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "batch_size": "@batch_size", "amp": "@amp", "channels_last": "@channels_last", "progress": "@progress",
+            "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
+            "progress": "@progress",
         },
         "network_def": "$@model.network",
         "inferer": "$@model.inferer",

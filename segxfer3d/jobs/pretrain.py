@@ -22,7 +22,7 @@ from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.source import Source, SplitRule, find_checked, find_source
+from segxfer3d.jobs.source import Source, SplitRule, find_checked, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
@@ -69,6 +69,7 @@ def pretraining_data(
     dims: int,
     split_rule: SplitRule,
     task: str = "images",
+    size: tuple[int, int, int] = (0, 0, 0),
     transform: Transform | None = None,
 ) -> PretrainingData:
     """Data for a pretext: of the share that ``pretrain_fraction`` sets apart, or of the training part (0).
@@ -82,6 +83,7 @@ def pretraining_data(
         dims: 3 for volumes, 2 for images.
         split_rule: who is in which part.
         task: ``images``, ``classification`` or ``segmentation``: what the pretext needs beside images.
+        size: of the cubes that are cut from volumes, in voxels.
         transform: what is done to every item before it is batched, such as the corruption of cubes; a MONAI transform
             draws anew for each item.
 
@@ -89,16 +91,19 @@ def pretraining_data(
         InputError: anything wrong with the data or what the options ask of them.
     """
     training = options[groups.Training]
+    if training.batch_size is None or training.lr is None:
+        name = "lr" if training.lr is None else "batch_size"
+        raise InputError(f"{name}: expected a number; only fine-tuning finds one where it is none")
     length = training.steps_per_epoch * training.batch_size * place.world_size
     folder = options[groups.Data].dataset_dir
     if dims == 3 and folder and is_cube_store(folder):
-        return _stored_cubes(options, Path(folder), transform, length)
+        return _stored_cubes(options, Path(folder), size, transform, length)
     if dims == 2:
         refuse_sizes(options)
         _refuse_extra(options, task)
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
     if dims == 3:
-        return _cubes(options, run, source, transform, length)
+        return _cubes(options, run, source, size, transform, length)
     return _images(options, run, source, task, transform, length)
 
 
@@ -109,7 +114,7 @@ def refuse_sizes(options: Options) -> None:
         InputError: as it says.
     """
     network, training = options[groups.ImageNetwork], options[groups.Training]
-    smallest = 8 if network.backbone == "conrec" else 32  # its coarsest feature is one pixel
+    smallest = 32 if options[groups.Network].network in groups.BACKBONES else 8  # its coarsest feature is one pixel
     if network.image_size % smallest:
         raise InputError(f"image_size: a ResNet needs a multiple of {smallest}, got {network.image_size}")
     if training.batch_size == 1 and network.image_size == smallest:
@@ -121,8 +126,9 @@ def refuse_sizes(options: Options) -> None:
         raise InputError("official_split and pretrain_fraction: expected one of them, got both")
 
 
-def _stored_cubes(options: Options, folder: Path, transform: Transform | None, length: int) -> PretrainingData:
-    size = options[groups.Volumes].patch_size
+def _stored_cubes(
+    options: Options, folder: Path, size: tuple[int, int, int], transform: Transform | None, length: int
+) -> PretrainingData:
     store = CubeStore(folder)
     if tuple(store.size) != size:
         raise InputError(f"patch_size: the cube store {folder} holds cubes of {list(store.size)}, not {list(size)}")
@@ -133,10 +139,16 @@ def _stored_cubes(options: Options, folder: Path, transform: Transform | None, l
 
 
 def _cubes(
-    options: Options, run: RunFolder, source: Source, transform: Transform | None, length: int
+    options: Options,
+    run: RunFolder,
+    source: Source,
+    size: tuple[int, int, int],
+    transform: Transform | None,
+    length: int,
 ) -> PretrainingData:
     """Cubes of volumes, drawn anew for each item."""
     volumes, seed = options[groups.Volumes], options[groups.Training].seed
+    say_padding(run, source.report, size)
     preprocessing = source.preprocessing
     rule = None
     if options[groups.Cubes].crop_rule != "uniform" and preprocessing.as_dict()["intensity"] == "window":
@@ -150,8 +162,8 @@ def _cubes(
             progress=options[groups.Run].progress and run.main,
         )
         if rule is not None:
-            items = _large(options, run, items, rule)
-        draw = RandCubed(volumes.patch_size, rule)
+            items = _large(options, run, items, rule, size)
+        draw = RandCubed(size, rule)
         steps = Compose([draw, transform]) if transform is not None else draw
         count = length if part == "pretrain" else min(len(items) * 2, 32)
         sets[part] = SeededDataset(items, steps, part_seed, count) if items else None
@@ -161,9 +173,10 @@ def _cubes(
     return PretrainingData(train, sets["validation"], preprocessing, source.provenance(source.split.pretrain))
 
 
-def _large(options: Options, run: RunFolder, items: Sequence[Item], rule: CropRule) -> Sequence[Item]:
+def _large(
+    options: Options, run: RunFolder, items: Sequence[Item], rule: CropRule, size: tuple[int, int, int]
+) -> Sequence[Item]:
     """The volumes that the crop rule is for, where it is asked for; else all, and how many these are is said."""
-    size = options[groups.Volumes].patch_size
     large = [item for item in items if rule.starts(item["image"].shape[1:], size) is not None]
     if options[groups.Cubes].crop_rule == "genesis":
         if items and not large:

@@ -98,7 +98,6 @@ def find_source(
     run.record("split", split.as_dict())
     if preprocessing is None:
         preprocessing = _preprocessing(options, case_set)
-    _say_padding(options, run, report)
     return Source(case_set, report, split, preprocessing, generated)
 
 
@@ -187,11 +186,8 @@ def _preprocessing(options: Options, case_set: CaseSet) -> Preprocessing:
     )
 
 
-def _say_padding(options: Options, run: RunFolder, report: CheckReport) -> None:
-    volumes = options.find(groups.Volumes)
-    if volumes is None:
-        return
-    patch = volumes.patch_size
+def say_padding(run: RunFolder, report: CheckReport, patch: Sequence[int]) -> None:
+    """Say how many volumes are smaller than a patch."""
     small = sum(any(s < p for s, p in zip(shape, patch, strict=True)) for shape in report.shapes.values())
     if small:
         run.say(f"{small} of {len(report.shapes)} volumes are smaller than the patch {list(patch)}: padded with 0")

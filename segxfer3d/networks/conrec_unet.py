@@ -78,12 +78,5 @@ RECIPE = Recipe(
     dims=2,
     differs={
         "pretrain_config": "bundles/reconstruction_pretrain.json",
-        "network_def": {
-            "_target_": "segxfer3d.networks.image_unet",
-            "backbone": "@backbone",
-            "in_channels": "$@data.channels",
-            "out_channels": "$len(@data.classes)",
-            "width": "@width",
-        },
     },
 )

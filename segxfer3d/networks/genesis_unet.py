@@ -65,13 +65,5 @@ RECIPE = Recipe(
     dims=3,
     differs={
         "pretrain_config": "bundles/genesis_pretrain.json",
-        "lr": 0.003,
-        "network_def": {
-            "_target_": "segxfer3d.networks.genesis_unet",
-            "in_channels": "$@data.channels",
-            "out_channels": "$len(@data.classes)",
-            "width": "@width",
-            "batch_statistics": "@batch_statistics",
-        },
     },
 )

@@ -21,11 +21,6 @@ RECIPE = Recipe(
         "keep": "best",
         "data": {"transform": "@corruption"},
         "corruption": {"_target_": "segxfer3d.augment.genesis_corruption.GenesisCorruptiond"},
-        "network_def": {
-            "_target_": "segxfer3d.networks.genesis_unet",
-            "width": "@width",
-            "batch_statistics": "@batch_statistics",
-        },
         "pretext": {"_target_": "segxfer3d.pretexts.reconstruction.Reconstruction", "network": "@network_def"},
     },
 )

@@ -50,6 +50,20 @@ def next_folder(base: str, resume: bool = False) -> str:
     return _chosen[key]
 
 
+def recipe_of(folder: str, resume: bool = False) -> str:
+    """The recipe of a run where none is asked for: ``strong``, or that of the run in ``folder`` which goes on.
+
+    Runs of versions that knew no recipes followed what is now called ``paper``.
+    """
+    if not resume:
+        return "strong"
+    try:
+        recipe = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["knobs"].get("recipe", "paper")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "strong"  # whoever opens the run says what is wrong with it
+    return str(recipe)
+
+
 def open_runs() -> list[RunFolder]:
     """The runs of this process that have not ended, the innermost last."""
     return list(_open)
@@ -126,7 +140,7 @@ class RunFolder:
         path = self.path / "run.json"
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-            job, values, count = before["job"], dict(before["knobs"]), before["processes"]
+            job, values, count = before["job"], {"recipe": "paper", **before["knobs"]}, before["processes"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"resume: {path} cannot be read ({error})") from error
         if job != self.job:

@@ -13,8 +13,10 @@ from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.finetune_views import FinetuneViews
 from segxfer3d.augment.patch_batches import BatchAugmentation
 from segxfer3d.losses import with_valid
+from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.forward import layout_of, to_device
 from segxfer3d.pretexts.base import Pretext
+from segxfer3d.training.norms import check_norms
 
 
 def to_training(
@@ -26,6 +28,8 @@ def to_training(
     channels_last: bool = True,
     compile: bool = False,  # as the option is called
     decoder_warmup_epochs: int = 0,
+    size: Sequence[int] = (),
+    one_is_enough: bool = True,
 ) -> nn.Module:
     """Bring a network (or pretext) to the device, in the wanted layout, compiled and distributed as asked.
 
@@ -37,12 +41,16 @@ def to_training(
         channels_last: whether weights lie channels last.
         compile: whether ``torch.compile`` compiles it.
         decoder_warmup_epochs: see :class:`~segxfer3d.training.warmup.DecoderWarmup`.
+        size: of what the network sees; nothing is checked where it is not given.
+        one_is_enough: let batch norm train on a batch of one.
 
     Raises:
-        InputError: the batch is too small for the pretext.
+        InputError: the batch is too small for the pretext or for a norm, or a size that the network cannot take.
     """
     if isinstance(network, Pretext):
         network.check(batch_size)
+    elif isinstance(network, SegmentationNetwork) and size:
+        check_norms(network, (batch_size, network.encoder.in_channels, *size), one_is_enough=one_is_enough)
     network = network.to(device)
     if channels_last:
         network = network.to(memory_format=layout_of(network))  # type: ignore[call-overload]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segxfer3d.errors import InputError
+from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.trial import Trial
 
 # Optimizer to (steps of a training, peak learning rate), rising in steps; between two rows the logarithms of both are
@@ -18,6 +20,7 @@ RULE: dict[str, tuple[tuple[int, float], ...]] = {
     "adam": ((1_000, 0.01), (100_000, 0.001)),
     "nesterov": ((1, 0.01),),
 }
+RECORD = "rate"  # the run's record of what was found
 SMOOTHING = 0.8  # of the losses of a range test
 BLOWN_UP = 1.5  # a loss this many times the lowest ends it
 SAFETY = 10.0  # the rate of the lowest loss is too large by about this much
@@ -49,6 +52,47 @@ def rate_for(steps: int, *, optimizer_name: str) -> float:
     (few, first), (many, second) = rows[place - 1 : place + 1]
     share = math.log(steps / few) / math.log(many / few)
     return float(first * (second / first) ** share)
+
+
+def peak_rate(
+    lr: float | None, *, steps: int, optimizer_name: str, range_test: bool, trial: Trial, run: RunFolder
+) -> float:
+    """The peak learning rate: as asked for, else found.
+
+    Args:
+        lr: as asked for; None to find it.
+        steps: of the whole training.
+        optimizer_name: of the optimizer.
+        range_test: find it by :func:`find_rate`, not by :data:`RULE`.
+        trial: takes the steps of a range test.
+        run: told what was found; records it, and a run that goes on takes it from there.
+
+    Raises:
+        InputError: as :func:`rate_for` and :func:`find_rate`; or a run that goes on lacks its record.
+    """
+    if lr is not None:
+        return lr
+    if run.resume:
+        return _recorded(run)
+    if range_test:
+        test = find_rate(trial)
+        rate, text = test.rate, test.text()
+    else:
+        rate = rate_for(steps, optimizer_name=optimizer_name)
+        text = f"lr {rate:.3g}: what was measured to suit {steps} steps of {optimizer_name}"
+    run.record(RECORD, {"lr": rate, "why": text})
+    run.say(text)
+    return rate
+
+
+def _recorded(run: RunFolder) -> float:
+    path = run.path / f"{RECORD}.json"
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["lr"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"resume: {path} says which learning rate this run has, and cannot be read ({error}); start a new run"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -185,3 +185,16 @@ def dims_of(path: str | os.PathLike[str]) -> int:
         return 2 if "image_size" in read_model(Path(path).expanduser())["preprocessing"] else 3
     except InputError:
         return 3
+
+
+def network_of(path: str | os.PathLike[str]) -> str:
+    """The network of a model of volumes, by name; that of Models Genesis where a file is none of this package; empty
+    where there is no such file, or a model of images, which whoever reads it says better."""
+    try:
+        content = read_file(Path(path).expanduser()) if str(path) else {}
+    except InputError:
+        return ""
+    if not content or "image_size" in (content.get("preprocessing") or {}):
+        return ""
+    network = content.get("network")
+    return str(network.get("name", "")) if "format" in content and isinstance(network, dict) else "genesis_unet"

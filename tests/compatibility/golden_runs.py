@@ -20,8 +20,8 @@ VOLUMES = {
     "steps_per_epoch": 4, "batch_size": 2, "optimizer_name": "adam", "keep": "best",
 }  # fmt: skip
 FINETUNED_VOLUMES = {
-    **VOLUMES, "init": "encoder", "foreground_share": 0.75, "overlap": 0.0, "lesions": False, "lesion_tolerance": 2.0,
-    "lesion_min_iou": 0.0, "lr": 0.02, "steps_per_epoch": 12, "decoder_warmup_epochs": 0,
+    **VOLUMES, "recipe": "paper", "init": "encoder", "foreground_share": 0.75, "overlap": 0.0, "lesions": False,
+    "lesion_tolerance": 2.0, "lesion_min_iou": 0.0, "lr": 0.02, "steps_per_epoch": 12, "decoder_warmup_epochs": 0,
 }  # fmt: skip
 PICTURES = {
     **EVERY, "dataset": "", "target": "", "border": "ignore", "official_split": False, "image_size": 32,
@@ -32,7 +32,8 @@ PRETRAINED_PICTURES = {
     "probe": True, "monitor_interval": 1, "optimizer_name": "lars", "lr": 0.2, "keep": "last",
 }  # fmt: skip
 FINETUNED_PICTURES = {
-    **PICTURES, "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam", "lr": 0.02,
+    **PICTURES, "recipe": "paper", "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam",
+    "lr": 0.02,
     "init": "encoder", "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15,
 }  # fmt: skip
 GROUPS = {"patient_pattern": r"-(\d+)$", "pretrain_fraction": 0.5, "split_seed": 4}

@@ -227,7 +227,7 @@ def test_two_and_three_dimensions_do_not_mix(shapes, phantoms, tmp_path):
     knobs = {**FINETUNE, "dataset_dir": str(shapes), "init": "encoder", "checkpoint": volumes}
     refused("unet2d_finetune", tmp_path, r"3d\.pt: its network is genesis_unet, this one conrec_unet", **knobs)
     knobs = {**TINY_VOLUMES, "dataset_dir": str(phantoms), "init": "encoder", "checkpoint": images}
-    refused("genesis_finetune", tmp_path, r"2d\.pt: its network is conrec_unet, this one genesis_unet", **knobs)
+    refused("genesis_finetune", tmp_path, r"2d\.pt: its network is conrec_unet, this one plain_unet", **knobs)
     knobs = {"checkpoint": images, "progress": False, "device": "cpu"}
     refused("evaluate", tmp_path, r"2d\.pt: a model of 2D images", **knobs, dataset_dir=str(phantoms))
     refused("infer", tmp_path, r"2d\.pt: a model of 2D images", **knobs, input=str(phantoms / "imagesTr"))

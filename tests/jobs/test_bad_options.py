@@ -19,10 +19,14 @@ pytestmark = MARKS
         ({"label_fraction": 0.5, "label_count": 2}, "label_fraction and label_count: expected one of them, got both"),
         ({"label_count": 4}, r"label_count: expected 1 to 3 \(the training patients\), got 4"),
         ({"label_fraction": 0.01}, "label_fraction 0.01 of 3 training patients is none"),
-        ({"patch_size": [16, 16, 10]}, r"patch_size: expected three multiples of 8 up to 1024, got \[16, 16, 10\]"),
-        ({"patch_size": 16}, "patch_size: expected three multiples of 8 up to 1024, got 16"),
+        (
+            {"patch_size": [16, 16, 10], "recipe": "paper"},
+            "patch_size 16 x 16 x 10: does not divide by the strides of the network, 8 x 8 x 8; next sizes: "
+            "16 x 16 x 8 or 16 x 16 x 16",
+        ),
+        ({"patch_size": 16}, "patch_size: expected three whole numbers up to 1024, or none, got 16"),
         ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
-        ({"lr": "fast"}, "lr: expected a number above 0 and at most 1000, got 'fast'"),
+        ({"lr": "fast"}, "lr: expected a number above 0 and at most 1000, or none, got 'fast'"),
         ({"checkpoint": ""}, "checkpoint: init encoder needs one.*genesis_pretrain.json"),
         (
             {"init": "encoder", "checkpoint": "@pretrained", "width": 3},

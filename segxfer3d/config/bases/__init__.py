@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.bases.common import COMMON, IMPORTS, SPLIT, START, Layer
 from segxfer3d.config.bases.finetune import FINETUNE, FINETUNE_IMAGES, FINETUNE_VOLUMES
 from segxfer3d.config.bases.pretrain import PRETRAIN, PRETRAIN_IMAGES, PRETRAIN_VOLUMES
@@ -12,7 +12,7 @@ __all__ = ["BASES", "COMMON", "DIMENSIONS", "Layer"]
 BASES: dict[str, Layer] = {
     "pretrain": Layer((groups.Data, groups.Training), PRETRAIN, (*IMPORTS, *SPLIT)),
     "finetune": Layer(
-        (groups.Data, groups.TestPart, groups.Labels, groups.Start, groups.Training),
+        (groups.Data, groups.TestPart, groups.Labels, groups.Start, groups.Training, learning.Learning),
         FINETUNE,
         (
             *IMPORTS,

@@ -35,6 +35,7 @@ START = {
 }
 IMPORTS = (  # MONAI finds no module by "from"
     "import segxfer3d.config.groups as groups",
+    "import segxfer3d.config.learning as learning",
     "import segxfer3d.config.reading as reading",
     "import segxfer3d.run.devices as devices",
     "import segxfer3d.run.folder as folder",
@@ -112,7 +113,12 @@ PHANTOM_SIZES = {
     "patch_size": "$[64, 64, 32] if @dataset_dir else [32, 32, 16]",
     "width": "$32 if @dataset_dir else 8",
 }
-IMAGE_SIZES = {"width": "$64 if @dataset_dir else 8"}
+IMAGE_SIZES = {
+    "width": "$64 if @dataset_dir else 8",
+    "network": "$@backbone if @backbone.startswith('resnet') else @backbone + '_unet'",
+}
+# arguments of a network that follow from a plan, or from the network that is transferred
+SHAPE = {name: f"$@planned.shape.{name}" for name in ("width", "norm", "strides", "kernels", "features", "stem")}
 PATCH_2D = {"writer": {"patch_size": ["@image_size", "@image_size"]}}
 LESIONS = {
     "lesions": "@lesions", "lesion_tolerance": "@lesion_tolerance", "lesion_min_iou": "@lesion_min_iou",

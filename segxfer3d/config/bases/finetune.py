@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.bases.common import (
     BY_PATIENT,
     FEW,
@@ -12,17 +12,17 @@ from segxfer3d.config.bases.common import (
     IMAGE_SIZES,
     KEEP,
     LESIONS,
-    PATCH_2D,
-    PHANTOM_SIZES,
     RECORD,
     REPEATABLE,
     SCHEDULE,
+    SHAPE,
     STOP_ON_NAN,
     TRAIN,
     TRAINING,
     VALIDATION,
     Layer,
 )
+from segxfer3d.config.options import infos
 
 EVALUATOR = {
     "_target_": "SupervisedEvaluator",
@@ -37,6 +37,7 @@ EVALUATOR = {
 TABLE = {
     "_target_": "segxfer3d.evaluation.tables.CaseTable",
     "dataset": "@validate::dataset", "classes": "$@data.classes", "preprocessing": "$@data.preprocessing",
+    "inference": "$@planned.inference",
 }  # fmt: skip
 LOADER = {
     "_target_": "segxfer3d.evaluation.evaluate.case_loader",
@@ -44,21 +45,70 @@ LOADER = {
     "table": "@validate::table", "batch_size": "$loaders.EVALUATION_BATCH",
 }  # fmt: skip
 
+# what the options of a recipe start from: the paper's studies, then the strong one
+RECIPE: dict[str, Any] = {
+    "recipe": "$folder.recipe_of(@output_dir, @resume)",
+    "loss_name": "$'dice' if @recipe == 'paper' else 'dice_ce'",
+    "activation": "$'sigmoid' if @recipe == 'paper' else 'auto'",
+    "deep_supervision": "$@recipe != 'paper'",
+    "mirrored_inference": "$@recipe != 'paper'",
+    "largest_component": "$'never' if @recipe == 'paper' else 'auto'",
+    "optimizer_name": "$'adam' if @recipe == 'paper' else 'adamw'",
+    "weight_decay": "$0.0 if @recipe == 'paper' else 0.01",
+    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'warmup-polynomial'",
+    "lr": "$0.003 if @recipe == 'paper' else None",
+    "batch_size": "$4 if @recipe == 'paper' or not @dataset_dir else None",
+}
+
 FINETUNE: dict[str, Any] = {
     **TRAIN,
+    **RECIPE,
     "validation_interval": 4,
+    "trial": {
+        "_target_": f"{TRAINING}.trial.Trial",
+        "network": "@training_network", "loader": "@train::dataloader", "loss": "@loss",
+        "inferer": "@train::inferer", "device": "$@place.device", "optimizer_name": "@optimizer_name",
+        "weight_decay": "@weight_decay", "clip_norm": "@clip_norm",
+    },
+    "length": {
+        "_target_": f"{TRAINING}.length.find_length",
+        "minutes": "@minutes", "max_epochs": "@max_epochs", "steps_per_epoch": "@steps_per_epoch", "trial": "@trial",
+        "run": "@run_folder",
+    },
+    "rate": {
+        "_target_": f"{TRAINING}.rates.peak_rate",
+        "lr": "@lr", "steps": "$@length.steps", "optimizer_name": "@optimizer_name", "range_test": "@range_test",
+        "trial": "@trial", "run": "@run_folder",
+    },
+    "optimizer": {**TRAIN["optimizer"], "lr": "@rate"},
+    "schedule_def": {**TRAIN["schedule_def"], "total_steps": "$@length.steps"},
+    "planned": {
+        "_target_": "segxfer3d.jobs.planning.planned_source",
+        "options": "@options", "run": "@run_folder", "place": "@place",
+    },
     "data": {
         "_target_": "segxfer3d.jobs.finetune.finetuning_data",
-        "options": "@options", "run": "@run_folder", "place": "@place",
+        "options": "@options", "run": "@run_folder", "place": "@place", "planned": "@planned",
+    },
+    "loss": {
+        "_target_": "segxfer3d.losses.make_loss",
+        "name": "@loss_name", "activation": "$@planned.activation",
+        "deep_supervision": "$@network_def.deep_supervision",
     },
     "start": {
         "_target_": "segxfer3d.jobs.start.start_network",
         "options": "@options", "run": "@run_folder", "network": "@network_def", "data": "@data",
+        "planned": "@planned",
     },
-    "training_network": {**TRAIN["training_network"], "decoder_warmup_epochs": "@decoder_warmup_epochs"},
-    "writer": {**TRAIN["writer"], "init": "@init"},
+    "training_network": {
+        **TRAIN["training_network"],
+        "batch_size": "$@planned.batch_size", "decoder_warmup_epochs": "@decoder_warmup_epochs",
+        "size": "$@planned.patch_size", "one_is_enough": "$@recipe == 'paper'",
+    },
+    "writer": {**TRAIN["writer"], "init": "@init", "patch_size": "$@planned.patch_size"},
     "train": {
         **TRAIN["train"],
+        "dataloader": {**TRAIN["train"]["dataloader"], "batch_size": "$@planned.batch_size"},
         "handlers": [
             REPEATABLE,
             {"_target_": f"{TRAINING}.engines.ItemOutput"},
@@ -74,7 +124,7 @@ FINETUNE: dict[str, Any] = {
         ],
         "trainer": {
             "_target_": "SupervisedTrainer",
-            "device": "$@place.device", "max_epochs": "@max_epochs", "train_data_loader": "@train::dataloader",
+            "device": "$@place.device", "max_epochs": "$@length.epochs", "train_data_loader": "@train::dataloader",
             "network": "@training_network", "optimizer": "@optimizer", "loss_function": "@loss",
             "inferer": "@train::inferer", "train_handlers": "@train::handlers", "optim_set_to_none": True,
             "decollate": False,
@@ -91,51 +141,86 @@ FINETUNE: dict[str, Any] = {
         "dataset": "$@data.test",
         "table": {**TABLE, "dataset": "@test::dataset"},
         "dataloader": {**LOADER, "_disabled_": False, "table": "@test::table"},
-        "evaluator": {**EVALUATOR, "val_data_loader": "@test::dataloader", "val_handlers": ["@test::table"]},
+        "evaluator": {
+            **EVALUATOR,
+            "val_data_loader": "@test::dataloader", "val_handlers": ["@test::table"], "inferer": "@test::inferer",
+        },
+    },
+    "ending": {
+        "_target_": "segxfer3d.jobs.ending.Ending",
+        "options": "@options", "run": "@run_folder", "network": "@start", "planned": "@planned",
+        "validation": "@validate::table", "test": "@test::table", "inferer": "@test::inferer",
+        "prepare_batch": "@validate::preparation", "device": "$@place.device",
     },
     "run": [
         "$@train::trainer.run()",
         "$@state.use_best()",
-        "$@writer.write(@network_def)",
+        "$@writer.write(@network_def, @ending.settings())",
         "$evaluate.final_table(@run_folder, @test::evaluator, @test::table)",
     ],
 }  # fmt: skip
 
+WINDOWS = {
+    "_target_": "segxfer3d.inference.windows.WindowInferer",
+    "patch_size": "$@planned.patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
+}  # fmt: skip
+MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
+PLAIN = "@recipe == 'paper'"
+
+AUGMENTATION = {
+    "augmentation": f"$'flips' if {PLAIN} else 'full'",
+    **{
+        name: f"$0.0 if @augmentation == 'flips' else {infos(learning.Augmentation)[name].default}"
+        for name in learning.CHANGES
+        if name != "mirror"
+    },
+}
+
 FINETUNE_VOLUMES = Layer(
-    (groups.Phantoms, groups.Volumes, groups.Patches, groups.Windows, groups.Lesions, groups.GenesisNetwork),
+    (
+        learning.Augmentation, learning.Planned, groups.Phantoms, groups.Volumes, groups.Patches, groups.Windows,
+        groups.Lesions, groups.Network, groups.GenesisNetwork,
+    ),
     {
-        **PHANTOM_SIZES,
+        "plan": f"$'none' if {PLAIN} else 'data'",
+        "patch_size": f"$[32, 32, 16] if not @dataset_dir else [64, 64, 32] if {PLAIN} else None",
+        "width": f"$8 if not @dataset_dir else 32 if {PLAIN} else None",
+        "network": f"$checkpoint.network_of(@checkpoint) or ('genesis_unet' if {PLAIN} else 'plain_unet')",
+        "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
         "max_epochs": "$100 if @dataset_dir else 16",
         "steps_per_epoch": "$20 if @dataset_dir else 15",
-        "data": {**BY_PATIENT, "transform": "@patches"},
+        "planned": BY_PATIENT,
+        "data": {"transform": "@patches"},
+        **AUGMENTATION,
         "patches": {
-            "_target_": "segxfer3d.augment.patches.labeled_patches",
-            "size": "@patch_size", "foreground_share": "@foreground_share",
+            "_target_": "segxfer3d.jobs.finetune.patches",
+            "options": "@options", "planned": "@planned",
         },
-        "loss": {"_target_": "DiceLoss", "sigmoid": True, "batch": True, "smooth_nr": 1.0, "smooth_dr": 1.0},
-        "validate": {
-            "preparation": "$prepare_items",
-            "inferer": {
-                "_target_": "segxfer3d.inference.windows.WindowInferer",
-                "patch_size": "@patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
-            },
+        "network_def": {
+            "_target_": "segxfer3d.networks.make_network",
+            "name": "@network", "dims": 3, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
+            "batch_statistics": "@batch_statistics", "deep_supervision": "@deep_supervision", **SHAPE,
         },
-        "test": {"table": LESIONS},
+        "validate": {"preparation": "$prepare_items", "inferer": WINDOWS},
+        "test": {"table": LESIONS, "inferer": {**WINDOWS, **MIRRORED}},
     },
-    ("from segxfer3d.evaluation.evaluate import prepare_items",),
+    (
+        "from segxfer3d.evaluation.evaluate import prepare_items",
+        "import segxfer3d.weights.checkpoint as checkpoint",
+    ),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
-    (groups.Images, groups.ImageNetwork),
+    (groups.Images, groups.Network, groups.ImageNetwork),
     {
         **IMAGE_SIZES,
-        **PATCH_2D,
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": 0.0,
         "test_fraction": 0.0,
         "max_epochs": "$50 if @dataset_dir else 8",
         "batch_size": 16,
-        "data": FEW,
-        "loss": {"_target_": "segxfer3d.losses.LabeledDiceLoss"},
+        "deep_supervision": f"$not ({PLAIN} or @network.startswith('resnet'))",
+        "lr": f"$0.001 if {PLAIN} else None",
+        "planned": FEW,
         "train": {
             "preparation": {
                 "_target_": f"{TRAINING}.preparation.ImagePreparation",
@@ -143,12 +228,24 @@ FINETUNE_IMAGES = Layer(
             },
             "trainer": {"prepare_batch": "@train::preparation"},
         },
+        "trial": {"prepare_batch": "@train::preparation"},
+        "network_def": {
+            "_target_": "segxfer3d.networks.make_network",
+            "name": "@network", "dims": 2, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
+            "deep_supervision": "@deep_supervision", **SHAPE,
+        },
         "validate": {
             "preparation": "$prepare_held",
             "inferer": FORWARD,
             "table": {"measured": "network"},
         },
-        "test": {"table": {"measured": "network"}},
+        "test": {
+            "table": {"measured": "network"},
+            "inferer": {
+                **FORWARD,
+                "_target_": "segxfer3d.inference.mirroring.MirroredForward", "axes": "$@planned.mirror_axes",
+            },
+        },
     },
     ("from segxfer3d.evaluation.evaluate import prepare_held",),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.bases.common import (
     BY_PATIENT,
     FEW,
@@ -16,6 +16,7 @@ from segxfer3d.config.bases.common import (
     RECORD,
     REPEATABLE,
     SCHEDULE,
+    SHAPE,
     STOP_ON_NAN,
     TRAIN,
     TRAINING,
@@ -67,11 +68,25 @@ PRETRAIN: dict[str, Any] = {
 }  # fmt: skip
 
 PRETRAIN_VOLUMES = Layer(
-    (groups.TestPart, groups.Phantoms, groups.Volumes, groups.Cubes, groups.GenesisNetwork),
-    {**PHANTOM_SIZES, "data": BY_PATIENT},
-)
+    (
+        groups.TestPart, groups.Phantoms, learning.Planned, groups.Volumes, groups.Cubes, groups.Network,
+        groups.GenesisNetwork,
+    ),
+    {
+        **PHANTOM_SIZES,
+        "plan": "none",
+        "planned": {"_target_": "segxfer3d.jobs.planning.pretraining_sizes", "options": "@options"},
+        "data": {**BY_PATIENT, "size": "$@planned.patch_size"},
+        "writer": {"patch_size": "$@planned.patch_size"},
+        "network_def": {
+            "_target_": "segxfer3d.networks.make_network",
+            "name": "@network", "dims": 3, "in_channels": 1, "out_channels": 1,
+            "batch_statistics": "@batch_statistics", **SHAPE,
+        },
+    },
+)  # fmt: skip
 PRETRAIN_IMAGES = Layer(
-    (groups.Images, groups.ExtraImages, groups.Monitor, groups.ImageNetwork),
+    (groups.Images, groups.ExtraImages, groups.Monitor, groups.Network, groups.ImageNetwork),
     {
         **IMAGE_SIZES,
         **PATCH_2D,
@@ -85,9 +100,9 @@ PRETRAIN_IMAGES = Layer(
         "warmup_fraction": 0.05,
         "data": {**FEW, "task": "images"},
         "network_def": {
-            "_target_": "segxfer3d.networks.image_unet",
-            "backbone": "@backbone", "in_channels": "$@data.channels", "out_channels": "$@data.channels",
-            "width": "@width",
+            "_target_": "segxfer3d.networks.make_network",
+            "name": "@network", "dims": 2, "in_channels": "$@data.channels", "out_channels": "$@data.channels",
+            "width": "@width", "norm": "$None if @norm == 'auto' else @norm",
         },
         "views": {
             "_target_": "segxfer3d.augment.views.RandomViews",

@@ -53,6 +53,12 @@ class Setting:
     strides: tuple[Triple, ...] | None = None
     kernels: tuple[Triple, ...] | None = None
     features: tuple[int, ...] | None = None
+    width: int | None = None
+
+    @property
+    def may_narrow(self) -> bool:
+        """Whether features may be fewer: nobody set them, or the first of them, by hand."""
+        return self.features is None and self.width is None
 
     def topology(self, patch: Triple) -> Topology:
         """The levels for a patch, as far as they are not set by hand."""
@@ -70,7 +76,8 @@ class Setting:
         """
         topology = self.topology(patch)
         levels = len(topology.strides)
-        features = self.features or tuple(min(MOST_FEATURES, base * 2**level) for level in range(levels))
+        first = self.width or base
+        features = self.features or tuple(min(max(first, MOST_FEATURES), first * 2**level) for level in range(levels))
         for name, values in (("features", features), ("kernels", topology.kernels)):
             if len(values) != levels:
                 raise InputError(f"{name}: expected {levels}, one for each level of the strides, got {len(values)}")
@@ -130,7 +137,7 @@ def fit_memory(start: Candidate, memory: float) -> Candidate:
         patch = None if setting.patch else _shrunk(candidate)
         if patch is not None:
             candidate = candidate.smaller(patch)
-        elif setting.features is None and candidate.features[0] > LEAST_FEATURES:
+        elif setting.may_narrow and candidate.features[0] > LEAST_FEATURES:
             candidate = setting.candidate(candidate.patch, base=candidate.features[0] // 2, batch=candidate.batch)
         else:
             raise InputError(
@@ -202,7 +209,7 @@ def fit_time(full: Candidate, *, voxels: float, memory: float) -> Candidate:
 def _cheaper(full: Candidate) -> Iterator[Candidate]:
     setting, candidate = full.setting, full
     yield candidate
-    while setting.features is None and candidate.features[0] > LEAST_FEATURES:
+    while setting.may_narrow and candidate.features[0] > LEAST_FEATURES:
         base = max(LEAST_FEATURES, candidate.features[0] // 2)
         candidate = setting.candidate(candidate.patch, base=base, batch=candidate.batch)
         yield candidate

@@ -84,6 +84,7 @@ def make_plan(
         strides=values.get("strides"),
         kernels=values.get("kernels"),
         features=values.get("features"),
+        width=values.get("width"),
     )
     first = setting.candidate(
         setting.patch or first_patch(spacing, setting.shape), base=BASE_FEATURES, batch=LEAST_BATCH
@@ -143,6 +144,7 @@ _READ: dict[str, tuple[Callable[[Any], Any], str]] = {
     "strides": (_triples, "three whole numbers above 0 for each level"),
     "kernels": (_triples, "three whole numbers above 0 for each level"),
     "features": (_widths, "a whole number above 0 for each level"),
+    "width": (int, "a whole number above 0"),
     "intensity": (str, ""),
     "window_low": (float, ""),
     "window_high": (float, ""),
@@ -237,5 +239,5 @@ def _explain(
     widths = f"from {BASE_FEATURES}, doubled at each level, at most {MOST_FEATURES}"
     if chosen.features[0] != BASE_FEATURES:
         widths = f"doubled at each level; {time if chosen.features[0] != full.features[0] else room}"
-    reasons["features"] = widths
+    reasons["features"] = f"from the width that is {BY_HAND}, doubled at each level" if "width" in values else widths
     reasons.update(dict.fromkeys(reasons.keys() & values.keys(), BY_HAND))

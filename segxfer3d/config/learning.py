@@ -1,0 +1,97 @@
+"""The options of a recipe: how fine-tuning learns from labels, and what inference does beside the network.
+
+``recipe`` names a whole; each of its ingredients is an option of its own, whose default in a bundle follows the recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segxfer3d.config.options import Group, option
+
+RECIPES = ("paper", "strong")
+LOSSES = ("dice", "dice_ce")
+ACTIVATIONS = ("auto", "sigmoid", "softmax")
+COMPONENTS = ("auto", "never", "always")
+AUGMENTATIONS = ("full", "flips")
+CHANGES = (
+    "mirror", "rotate", "scale", "elastic", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma",
+    "gamma_inverted",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Learning(Group):
+    """What a network learns from labels by."""
+
+    recipe: str = option(
+        "strong", "what the options below start from: strong, or what the paper's studies used", choices=RECIPES
+    )
+    loss_name: str = option("dice_ce", "soft dice, alone or with cross-entropy", choices=LOSSES)
+    activation: str = option(
+        "auto", "of the output; auto: softmax over several classes, sigmoid for one", choices=ACTIVATIONS
+    )
+    deep_supervision: bool = option(True, "the loss at each level of the decoder")
+    minutes: float | None = option(
+        None, "train as many steps as fit in them, in place of max_epochs", above=0, most=10**5, tells_arms=False
+    )
+    mirrored_inference: bool = option(True, "average what the network says of mirrored images")
+    range_test: bool = option(False, "where lr is none, find it by a range test instead of the measured rule")
+    largest_component: str = option(
+        "auto", "keep a class's largest component only; auto: where it helps on validation", choices=COMPONENTS
+    )
+
+
+@dataclass(frozen=True)
+class Augmentation(Group):
+    """How training patches of volumes are changed; see :class:`segxfer3d.augment.augmentation.Augmentation`."""
+
+    augmentation: str = option(
+        "full", "full: what the options below say; flips: flips and small changes of intensity", choices=AUGMENTATIONS
+    )
+    mirror: float | None = option(
+        None, "chance of turning a patch around, for each axis; none: 0.5 of one class, 0 of several", least=0, most=1
+    )
+    rotate: float = option(0.2, "chance of a rotation", least=0, most=1)
+    scale: float = option(0.2, "chance of a change of size, by 0.7 to 1.4", least=0, most=1)
+    elastic: float = option(0.0, "chance of a smooth bend", least=0, most=1)
+    noise: float = option(0.1, "chance of normal noise", least=0, most=1)
+    blur: float = option(0.2, "chance of a Gaussian blur", least=0, most=1)
+    brightness: float = option(0.15, "chance of a factor for all intensities", least=0, most=1)
+    contrast: float = option(0.15, "chance of a factor for distances from the mean", least=0, most=1)
+    low_resolution: float = option(0.25, "chance of fewer voxels, seen at full size", least=0, most=1)
+    gamma: float = option(0.3, "chance of a power of intensities", least=0, most=1)
+    gamma_inverted: float = option(0.1, "chance of a power of inverted intensities", least=0, most=1)
+    rotate_degrees: float | None = option(
+        None, "largest angle; none: 30, or what suits a flat patch", least=0, most=180
+    )
+
+    def mirror_chance(self, classes: int) -> float:
+        """That of ``mirror``; where it is none, by the number of foreground classes: several may differ by their place
+        alone, as the parts of the hippocampus do, which lose by it."""
+        if self.mirror is not None:
+            return self.mirror
+        return 0.5 if self.augmentation == "flips" or classes == 1 else 0.0
+
+    def chances(self, classes: int) -> dict[str, float]:
+        """Change to its chance."""
+        return {**{name: getattr(self, name) for name in CHANGES}, "mirror": self.mirror_chance(classes)}
+
+    def problems(self) -> list[str]:
+        """What is not done is not asked for."""
+        if self.augmentation == "full":
+            return []
+        asked = [name for name in CHANGES if getattr(self, name)]
+        return [f"{name}: expected 0 with augmentation flips, got {getattr(self, name):g}" for name in asked]
+
+
+@dataclass(frozen=True)
+class Planned(Group):
+    """Where sizes come from that are not set by hand."""
+
+    plan: str = option(
+        "data",
+        "data: spacing, patch, batch, network and intensity that are not set are derived from the training cases",
+        text="data, none, or a file of segxfer3d plan --json",
+        empty=False,
+    )

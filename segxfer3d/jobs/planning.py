@@ -1,0 +1,265 @@
+"""What sizes a fine-tuning works with: set by hand, brought by the network that is transferred, or planned from the
+cases whose labels train."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.config import groups, learning
+from segxfer3d.config.initializations import needs_checkpoint
+from segxfer3d.config.options import Options
+from segxfer3d.data import preprocessing as preprocessings
+from segxfer3d.data.planning import Plan, make_plan, take_fingerprint
+from segxfer3d.data.planning.words import plan_text
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import InputError
+from segxfer3d.inference.settings import InferenceSettings
+from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
+from segxfer3d.run.devices import Place
+from segxfer3d.run.folder import RunFolder
+from segxfer3d.training.capacity import memory_of, voxels_per_second
+from segxfer3d.weights import checkpoint
+from segxfer3d.weights.formats.base import read_content
+
+PLAN = "plan"
+PLANNED_NETWORKS = ("plain_unet", "resenc_unet")  # whose levels follow from the data
+_LEVELS = ("strides", "kernels", "features", "stem")
+_OF_DATA = ("in_channels", "out_channels", "spatial_dims", "deep_supervision")  # arguments that no checkpoint brings
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Arguments of :func:`~segxfer3d.networks.make_network` that follow from a plan or from the network that is
+    transferred; None leaves them to the network."""
+
+    width: int
+    norm: str | None = None
+    strides: Any = None
+    kernels: Any = None
+    features: Any = None
+    stem: Any = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The cases of a fine-tuning, and the sizes that it works with.
+
+    Attributes:
+        source: the cases, with the preprocessing of the plan.
+        patch_size: of what the network trains on, in every dimension.
+        batch_size: patches in a step, for each process.
+        shape: of the network.
+        activation: of the network's output, ``sigmoid`` or ``softmax``.
+        mirror_axes: along which inference turns images around too.
+        plan: None where no plan was made.
+    """
+
+    source: Source
+    patch_size: tuple[int, ...]
+    batch_size: int
+    shape: Shape
+    activation: str
+    mirror_axes: tuple[int, ...] = ()
+    plan: Plan | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's output: one a foreground class, and with softmax one for the background."""
+        return len(self.source.case_set.classes) + (self.activation == "softmax")
+
+    @property
+    def inference(self) -> InferenceSettings:
+        """How outputs become masks while the network trains."""
+        return InferenceSettings(self.activation)
+
+
+def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int, split_rule: SplitRule) -> Planned:
+    """Find, check and split the data, and settle the sizes.
+
+    Args:
+        options: of the job.
+        run: told what was found; records the plan.
+        place: where it runs.
+        dims: 3 for volumes, 2 for images.
+        split_rule: who is in which part, and whose labels are drawn.
+
+    Raises:
+        InputError: anything wrong with the data, or sizes that cannot be used.
+    """
+    source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
+    activation = _activation(options, len(source.case_set.classes))
+    axes = _mirror_axes(options, dims, len(source.case_set.classes))
+    if dims == 2:
+        size = options[groups.ImageNetwork].image_size
+        return Planned(source, (size, size), _batch(options), _shape(options, _Brought()), activation, axes)
+    brought = _brought(options, source)
+    if options[learning.Planned].plan == "none":
+        planned = _by_hand(options, source, brought)
+    else:
+        planned = _with_plan(options, run, place, source, brought)
+    say_padding(run, source.report, planned.patch_size)
+    return dataclasses.replace(planned, activation=activation, mirror_axes=axes)
+
+
+@dataclass(frozen=True)
+class PretrainingSizes:
+    """What a pretraining on volumes works with: ``patch_size`` and ``shape``, as in :class:`Planned`."""
+
+    patch_size: tuple[int, int, int]
+    shape: Shape
+
+
+def pretraining_sizes(options: Options) -> PretrainingSizes:
+    """Sizes as the options say them; what they leave open is that of a plan's file.
+
+    Raises:
+        InputError: no such file, or a size that nothing says.
+    """
+    asked = options[learning.Planned].plan
+    if asked == "data":
+        raise InputError("plan data: needs labels; expected none, or the plan.json of a fine-tuning for pretraining")
+    plan = None if asked == "none" else _read_plan(Path(asked))
+    size = options[groups.Volumes].patch_size or (plan and plan.patch_size)
+    if not size:
+        raise InputError("patch_size: expected three numbers of voxels where --plan is none")
+    return PretrainingSizes(size, _shape(options, _Brought(), plan))
+
+
+def _by_hand(options: Options, source: Source, brought: _Brought) -> Planned:
+    """Sizes as the options say them, or as the checkpoint brings them."""
+    size = options[groups.Volumes].patch_size or brought.patch_size
+    if size is None:
+        raise InputError("patch_size: expected three numbers of voxels where --plan is none")
+    return Planned(source, tuple(size), _batch(options), _shape(options, brought), "sigmoid")
+
+
+def _mirror_axes(options: Options, dims: int, classes: int) -> tuple[int, ...]:
+    """Along which inference mirrors: all, where training did; a network that never saw it is worse for it."""
+    if not options[learning.Learning].mirrored_inference:
+        return ()
+    if dims == 2:
+        return (1,)  # images are turned around from left to right only
+    return (0, 1, 2) if options[learning.Augmentation].mirror_chance(classes) > 0 else ()
+
+
+def _batch(options: Options) -> int:
+    """Set by hand, or 4."""
+    return options[groups.Training].batch_size or 4
+
+
+def _activation(options: Options, classes: int) -> str:
+    """What the option says; ``auto`` is softmax over several classes.
+
+    Raises:
+        InputError: softmax of one class.
+    """
+    activation = options[learning.Learning].activation
+    if activation == "auto":
+        return "softmax" if classes > 1 else "sigmoid"
+    if activation == "softmax" and classes == 1:
+        raise InputError("activation softmax: expected two classes or more beside the background; --activation sigmoid")
+    return activation
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """What the network that is transferred was trained with; nothing where none is."""
+
+    preprocessing: VolumePreprocessing | None = None
+    patch_size: tuple[int, ...] | None = None
+    name: str = ""
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _brought(options: Options, source: Source) -> _Brought:
+    start = options[groups.Start]
+    if not needs_checkpoint(start.init):
+        return _Brought()
+    if not start.checkpoint:  # on generated data it is made in a moment, from intensities in [0, 1]
+        return _Brought(VolumePreprocessing.for_modality(source.case_set.modality)) if source.generated else _Brought()
+    content = read_content(start.checkpoint)
+    if "format" not in content:
+        return _Brought()
+    model = checkpoint.read_model(start.checkpoint)
+    preprocessing = preprocessings.from_dict(model["preprocessing"])
+    if not isinstance(preprocessing, VolumePreprocessing):
+        return _Brought()  # whoever loads it says that it is of images
+    arguments = {name: value for name, value in model["network"]["arguments"].items() if name not in _OF_DATA}
+    size = model["provenance"].get("patch_size")
+    return _Brought(preprocessing, tuple(size) if size else None, model["network"]["name"], arguments)
+
+
+def _shape(options: Options, brought: _Brought, plan: Plan | None = None) -> Shape:
+    """Of the network: as the options say, else as the checkpoint brings it, else as planned."""
+    network, before = options[groups.Network], brought.arguments
+    width = network.width or before.get("width") or (plan.features[0] if plan else 32)
+    norm = before.get("norm") if network.norm == "auto" else network.norm
+    if network.network not in PLANNED_NETWORKS:
+        return Shape(width)
+    if brought.name == network.network:
+        return Shape(width, norm, *(before.get(name) for name in _LEVELS))
+    return Shape(width, norm, *(getattr(plan, name, None) for name in _LEVELS))
+
+
+def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Planned:
+    """Sizes from a plan: of the run that goes on, of a file, or made from the training cases."""
+    plan = _plan(options, run, place, source, brought)
+    run.record(PLAN, plan.as_dict())
+    preprocessing = brought.preprocessing or plan.preprocessing()
+    source = dataclasses.replace(source, preprocessing=preprocessing)
+    return Planned(source, plan.patch_size, plan.batch_size, _shape(options, brought, plan), "sigmoid", plan=plan)
+
+
+def _plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Plan:
+    asked = options[learning.Planned].plan
+    if run.resume:
+        return _read_plan(run.path / f"{PLAN}.json")
+    if asked != "data":
+        return _read_plan(Path(asked))
+    volumes, minutes = options[groups.Volumes], options[learning.Learning].minutes
+    fixed: dict[str, Any] = {
+        "spacing": volumes.spacing,
+        "patch_size": volumes.patch_size or brought.patch_size,
+        "batch_size": options[groups.Training].batch_size,
+        "width": options[groups.Network].width,
+        "intensity": None if volumes.intensity == "auto" else volumes.intensity,
+        "window_low": volumes.window_low,
+        "window_high": volumes.window_high,
+        **{name: brought.arguments.get(name) for name in _LEVELS[:3]},
+    }
+    if brought.preprocessing is not None:
+        fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
+    fingerprint = take_fingerprint(source.split.labeled, source.case_set)
+    amp = options[groups.Run].amp
+    speed = None if minutes is None else voxels_per_second(place.device, amp=amp)
+    plan = make_plan(
+        fingerprint,
+        memory=memory_of(place.device),
+        minutes=minutes,
+        voxels_per_second=speed,
+        network=options[groups.Network].network,
+        amp=amp,
+        fixed=fixed,
+    )
+    run.say(plan_text(plan))
+    return plan
+
+
+def _read_plan(path: Path) -> Plan:
+    """A plan from its file.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"plan: {path} cannot be read ({error}); expected data, none, or a file of segxfer3d plan --json"
+        ) from error
+    return Plan.from_dict(content)
