@@ -2,7 +2,7 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, views, pretext, step, engine, inference, start; all of them where none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, start; all of them where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from benchmark_augmentation import augmentation
 from benchmark_engine import engine
 from benchmark_images import pretext, views
 from benchmark_start import start
@@ -27,8 +28,8 @@ from benchmark_volumes import corruption, inference, step
 from segxfer3d.run.devices import versions
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
-    "corruption": corruption, "views": views, "pretext": pretext, "step": step, "engine": engine,
-    "inference": inference, "start": start,
+    "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
+    "engine": engine, "inference": inference, "start": start,
 }  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from segxfer3d.augment.color import gaussian_kernel
 from segxfer3d.augment.indexed_label import IndexedLabel
 from segxfer3d.augment.kernels import patch_intensities as intensities
 from segxfer3d.augment.kernels import patches, views
-from segxfer3d.augment.patch_draws import PatchDraw
+from segxfer3d.augment.kernels.labels import paint
+from segxfer3d.augment.patch_draws import PatchDraw, spline_weights
 
-_UNITS = {"uint8": np.float32(1 / 255)}
+_UNITS = {np.dtype(np.uint8).str: np.float32(1 / 255)}
 _ONE = np.float32(1)
 _NO_FIELD = np.empty((0, 0, 3, 0), dtype=np.float32)
 
@@ -35,15 +36,18 @@ def take_patch(
         outside the volume.
     """
     image = np.empty((len(volume), *size), dtype=np.float32)
-    classes = np.empty((label.table.shape[1], *size), dtype=np.float32)
-    unit = _UNITS.get(volume.dtype.name, _ONE)
+    numbers = np.empty(size, dtype=label.index.dtype)
+    unit = _UNITS.get(volume.dtype.str, _ONE)
     if drawn.matrix is None and drawn.field is None:
-        patches.copy_patch(volume, unit, label.index, label.table, drawn.start, drawn.mirrored, image, classes)
-        return image, classes
-    center = drawn.start + (np.array(size) - 1) / 2
-    matrix = (np.eye(3) if drawn.matrix is None else drawn.matrix) * np.where(drawn.mirrored, -1.0, 1.0)
-    field = _NO_FIELD if drawn.field is None else drawn.field
-    patches.resample_patch(volume, unit, label.index, label.table, center, matrix, field, image, classes)
+        patches.copy_patch(volume, unit, label.index, drawn.start, drawn.mirrored, image, numbers)
+    else:
+        center = drawn.start + (np.array(size) - 1) / 2
+        matrix = (np.eye(3) if drawn.matrix is None else drawn.matrix) * np.where(drawn.mirrored, -1.0, 1.0)
+        field = _NO_FIELD if drawn.field is None else drawn.field
+        x, y, z = (spline_weights(side)[:, : len(field)] for side in size)
+        patches.resample_patch(volume, unit, label.index, center, matrix, field, (x, y, z), image, numbers)
+    classes = np.empty((label.table.shape[1], *size), dtype=np.float32)
+    paint(numbers.reshape(-1), label.table, classes.reshape(len(classes), numbers.size))
     return image, classes
 
 

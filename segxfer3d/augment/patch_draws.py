@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import cos, radians, sin
 
 import numpy as np
@@ -95,6 +96,7 @@ def rotation(angles: Sequence[float]) -> np.ndarray:
     )
 
 
+@cache
 def spline_weights(size: int) -> np.ndarray:
     """Weights (size, CONTROLS) of the control points of ``PatchDraw.field`` at each voxel of a side: a uniform cubic
     B-spline, whose first cell begins at the first voxel's center and whose last one ends at the last voxel's."""
@@ -162,8 +164,12 @@ def draw_changes(
     bent = uniforms.happens(augmentation.elastic)
     noisy, noise = uniforms.happens(augmentation.noise), uniforms.take() * augmentation.noise_sd
     once = [uniforms.happens(getattr(augmentation, name)) for name in _EACH]
-    each = np.array([_draw_channel(uniforms, once, augmentation) for _ in range(channels)]).T
-    left = np.where(planes.free, np.outer(each[3], size), size)
+    rows = [_draw_channel(uniforms, once, augmentation) for _ in range(channels)]
+    left = [
+        [max(round(side * row[3]), 1) if free else side for side, free in zip(size, planes.free, strict=True)]
+        for row in rows
+    ]
+    each = np.array(rows).T
     return PatchDraw(
         start=start,
         mirrored=mirrored,
@@ -174,7 +180,7 @@ def draw_changes(
         blur=each[0],
         brightness=each[1],
         contrast=each[2],
-        low_resolution=np.maximum(np.rint(left), 1).astype(np.int64),
+        low_resolution=np.array(left),
         gamma_inverted=each[4],
         gamma=each[5],
     )

@@ -72,6 +72,18 @@ def test_a_patch_off_the_grid_is_sampled_where_it_should_be(start, bent):
         assert np.array_equal(channel[sure], slow.sample(whole, where, nearest=True)[sure])
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 30), (30, 1, 2), (3, 30, 1), (1, 1, 9), (2, 2, 2)])
+def test_thin_volumes(shape):
+    image, label = case(shape)
+    matrix = Rotation.from_euler("xyz", [3, -4, 5], degrees=True).as_matrix()
+    center = (np.array(shape) - 1) / 2
+    change = drawn(start=np.array(center - (np.array(SIZE) - 1) / 2 + 0.5, dtype=np.int64), matrix=matrix)
+    values, masks = patch_changes.take_patch(image, IndexedLabel.of(label), change, SIZE)
+    where = slow.places(SIZE, change.start + (np.array(SIZE) - 1) / 2, matrix)
+    np.testing.assert_allclose(values[0], slow.sample(image[0], where), atol=2e-4)
+    assert (masks[0] == slow.sample(label[0], where, nearest=True)).mean() > 0.99
+
+
 def test_an_image_is_a_volume_with_one_layer():
     image, label = case((1, 30, 26), channels=3)
     size, start = (1, 12, 16), np.array([0, 3, -4])

@@ -9,6 +9,8 @@ import numpy as np
 
 from segxfer3d.augment.compiled import compiled
 
+PIECE = 4096  # voxels that stay in the processor's cache
+
 
 @compiled
 def index_classes(label: np.ndarray, index: np.ndarray, table: np.ndarray, counts: np.ndarray) -> int:
@@ -45,3 +47,25 @@ def index_classes(label: np.ndarray, index: np.ndarray, table: np.ndarray, count
                     numbers[z] = joined[before]
             counts[k, r] = total
     return used
+
+
+@compiled
+def paint(numbers: np.ndarray, table: np.ndarray, label: np.ndarray) -> None:
+    """The classes of each voxel, as 0 and 1.
+
+    Args:
+        numbers: (V,), numbers of sets of classes.
+        table: (P, K), as :func:`index_classes` fills it.
+        label: (K, V) float32, filled.
+    """
+    if len(table) == 2 and len(label) == 1:  # the numbers themselves
+        row = label[0]
+        for i in range(len(row)):
+            row[i] = np.float32(numbers[i])
+        return
+    for begin in range(0, len(numbers), PIECE):
+        piece = numbers[begin : begin + PIECE]
+        for k in range(len(label)):
+            row, column = label[k, begin : begin + PIECE], table[:, k].copy()
+            for i in range(len(piece)):
+                row[i] = column[piece[i]]

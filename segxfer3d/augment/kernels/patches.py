@@ -7,27 +7,32 @@ All in one file, because Numba's cache would not notice a change in another one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from segxfer3d.augment.compiled import compiled
+from segxfer3d.augment.compiled import compiled, compiled_fused
 
+LINE = 16  # numbers that come from memory together
 ROWS = 8  # that are taken together, for they look at the same part of the volume
 
 _0, _1, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
 @compiled
-def _paint(numbers: np.ndarray, table: np.ndarray, label: np.ndarray, x: int, y: int) -> None:
-    """A row of set numbers, as the 0 and 1 of each class."""
-    if len(table) == 2 and len(label) == 1:  # the numbers themselves
-        row = label[0, x, y]
-        for z in range(len(row)):
-            row[z] = np.float32(numbers[z])
-        return
-    for k in range(len(label)):
-        row = label[k, x, y]
-        for z in range(len(row)):
-            row[z] = table[numbers[z], k]
+def _touch(volume: np.ndarray, index: np.ndarray, x: int, ys: tuple[int, int], zs: tuple[int, int]) -> Any:
+    """Read a few voxels of each row of a plane, so that the memory's many answers come at once: the loops after this
+    would wait for each line by itself. The sum means nothing; without it nothing would be read."""
+    total = _0
+    last = zs[1] - 1
+    for y in range(max(ys[0], 0), min(ys[1], index.shape[1])):
+        for c in range(len(volume)):
+            row = volume[c, x, y]
+            for z in range(zs[0], last, LINE):
+                total += np.float32(row[z])
+            total += np.float32(row[last])
+        total += np.float32(index[x, y, zs[0]]) + np.float32(index[x, y, last])
+    return total
 
 
 @compiled
@@ -35,11 +40,10 @@ def copy_patch(
     volume: np.ndarray,
     unit: np.float32,
     index: np.ndarray,
-    table: np.ndarray,
     start: np.ndarray,
     mirrored: np.ndarray,
     image: np.ndarray,
-    label: np.ndarray,
+    numbers: np.ndarray,
 ) -> None:
     """A patch on the volume's own grid.
 
@@ -47,75 +51,58 @@ def copy_patch(
         volume: (C, X, Y, Z), multiplied by ``unit``.
         unit: see ``volume``.
         index: (X, Y, Z) as :func:`~segxfer3d.augment.kernels.labels.index_classes` fills it.
-        table: (P, K) float32.
         start: (3,) first voxel; what lies outside the volume is 0.
         mirrored: (3,) bool: the patch is turned around along the axis.
         image: (C, SX, SY, SZ) float32, filled.
-        label: (K, SX, SY, SZ) float32, filled.
+        numbers: (SX, SY, SZ) of the type of ``index``, filled; 0 outside.
     """
     size_x, size_y, size_z = image.shape[1:]
     before = min(max(-start[2], 0), size_z)
     after = max(before, min(size_z, index.shape[2] - start[2]))
     source = start[2] + before
-    numbers = np.zeros(size_z, dtype=index.dtype)
+    first, last = (size_z - after, size_z - before) if mirrored[2] else (before, after)
     for x in range(size_x):
         from_x = start[0] + (size_x - 1 - x if mirrored[0] else x)
+        if 0 <= from_x < index.shape[0] and before < after:
+            image[0, x, 0, 0] = _touch(
+                volume, index, from_x, (start[1], start[1] + size_y), (source, source + after - before)
+            )
         for y in range(size_y):
             from_y = start[1] + (size_y - 1 - y if mirrored[1] else y)
             inside = 0 <= from_x < index.shape[0] and 0 <= from_y < index.shape[1] and before < after
             for c in range(len(image)):
-                row = image[c, x, y, ::-1] if mirrored[2] else image[c, x, y]
+                row = image[c, x, y]
                 if inside:
-                    line, middle = volume[c, from_x, from_y, source:], row[before:after]
-                    for z in range(len(middle)):
-                        middle[z] = unit * np.float32(line[z])
-                    row[:before] = 0
-                    row[after:] = 0
-                else:
-                    row[:] = 0
+                    _copy_row(volume[c, from_x, from_y, source:], unit, row[first:last], mirrored[2])
+                row[: first if inside else size_z] = 0
+                row[last:] = 0
+            picked = numbers[x, y]
             if inside:
-                line_of_numbers = index[from_x, from_y, source:]
-                part = numbers[::-1][before:after] if mirrored[2] else numbers[before:after]
-                for z in range(len(part)):
-                    part[z] = line_of_numbers[z]
-                _paint(numbers, table, label, x, y)
-            else:
-                label[:, x, y] = 0
+                _copy_row(index[from_x, from_y, source:], _1, picked[first:last], mirrored[2])
+            picked[: first if inside else size_z] = 0
+            picked[last:] = 0
 
 
 @compiled
-def _spline(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """First control point (size,) and the weights (size, 4) of the four control points around each voxel, for a uniform
-    cubic B-spline of so many cells from the first voxel's center to the last one's."""
-    first = np.empty(size, dtype=np.int64)
-    weights = np.empty((size, 4), dtype=np.float32)
-    for i in range(size):
-        place = cells * i / max(size - 1, 1)
-        first[i] = min(int(place), cells - 1)
-        t = place - first[i]
-        weights[i, 0] = (1 - t) ** 3 / 6
-        weights[i, 1] = (3 * t**3 - 6 * t**2 + 4) / 6
-        weights[i, 2] = (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6
-        weights[i, 3] = t**3 / 6
-    return first, weights
+def _copy_row(line: np.ndarray, unit: np.float32, row: np.ndarray, mirrored: bool) -> None:
+    """The line's first numbers times unit, in their order or turned around."""
+    end = len(row) - 1
+    if mirrored:
+        for z in range(len(row)):
+            row[end - z] = unit * np.float32(line[z])
+    else:
+        for z in range(len(row)):
+            row[z] = unit * np.float32(line[z])
 
 
 @compiled
 def _combine(points: np.ndarray, weights: np.ndarray, output: np.ndarray) -> None:
-    """The weighted sum (B,) of four rows (4, B)."""
-    first, second, third, fourth = points[0], points[1], points[2], points[3]
-    for b in range(len(output)):
-        output[b] = weights[0] * first[b] + weights[1] * second[b] + weights[2] * third[b] + weights[3] * fourth[b]
-
-
-@compiled
-def _bend_row(line: np.ndarray, first: np.ndarray, weights: np.ndarray, bend: np.ndarray) -> None:
-    """Displacements (3, S) of a row, from the control points (3, N) of its line."""
-    for a in range(3):
-        points, row = line[a], bend[a]
-        for z in range(len(row)):
-            near, w = points[first[z] : first[z] + 4], weights[z]
-            row[z] = w[0] * near[0] + w[1] * near[1] + w[2] * near[2] + w[3] * near[3]
+    """The weighted sum (B,) of rows (N, B)."""
+    output[:] = 0
+    for n in range(len(points)):
+        row, weight = points[n], weights[n]
+        for b in range(len(output)):
+            output[b] += weight * row[b]
 
 
 @compiled
@@ -134,12 +121,13 @@ def _place_row(
 
 @compiled
 def _is_inside(places: np.ndarray, bent: bool, shape: tuple[int, int, int]) -> bool:
-    """Whether all eight neighbors of every place lie inside the volume; places that are not bent lie in a line."""
-    stride = 1 if bent else max(places.shape[1] - 1, 1)
+    """Whether all eight neighbors of every place lie inside the volume; places that are not bent lie in a line.
+    An image has no outside along x."""
+    last = places.shape[1] - 1
     for a in range(3):
-        last = shape[a] - 1 if shape[a] > 1 else 1
-        for place in places[a, ::stride]:
-            if not (place >= 0 and place < last):
+        end = shape[a] - 1 if a or shape[a] > 1 else 1
+        for z in range(0, last + 1, 1 if bent or last == 0 else last):
+            if not (places[a, z] >= 0 and places[a, z] < end):
                 return False
     return True
 
@@ -161,7 +149,7 @@ def _locate(
         nearest[i] = x * along_x + y * along_y + z
 
 
-@compiled
+@compiled_fused
 def _interpolate_inside(
     volume: np.ndarray,
     steps: tuple[np.int32, np.int32],
@@ -224,6 +212,18 @@ def _pick_inside(index: np.ndarray, nearest: np.ndarray, numbers: np.ndarray) ->
 
 
 @compiled
+def _touch_places(volume: np.ndarray, index: np.ndarray, at: np.ndarray, ahead: np.uint64, inside: np.ndarray) -> Any:
+    """:func:`_touch` for the rows of a tile that are inside: at (R, S) and ``ahead`` of it, volume and index (V,)."""
+    total = _0
+    for r in np.flatnonzero(inside):
+        for z in range(0, at.shape[1], 2):
+            total += np.float32(volume[at[r, z]]) + np.float32(volume[at[r, z] + ahead])
+        for z in range(0, at.shape[1], 4):
+            total += np.float32(index[at[r, z] + ahead])
+    return total
+
+
+@compiled
 def _pick(index: np.ndarray, places: np.ndarray, numbers: np.ndarray) -> None:
     """The set numbers of the nearest voxels, index (X, Y, Z); 0 outside."""
     flat = index.shape[0] == 1
@@ -239,55 +239,59 @@ def resample_patch(
     volume: np.ndarray,
     unit: np.float32,
     index: np.ndarray,
-    table: np.ndarray,
     center: np.ndarray,
     matrix: np.ndarray,
     field: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray, np.ndarray],
     image: np.ndarray,
-    label: np.ndarray,
+    numbers: np.ndarray,
 ) -> None:
-    """A patch at any places of the volume: linear for the image, the nearest voxel for the label.
+    """A patch at any places of the volume: linear for the image, the nearest voxel for the set numbers.
 
     Args:
-        volume, unit, index, table, image, label: as for :func:`copy_patch`.
+        volume, unit, index, image, numbers: as for :func:`copy_patch`.
         center: (3,) where the patch's middle lies, in voxels of the volume.
         matrix: (3, 3) from steps in the patch to steps in the volume.
-        field: (N, N, 3, N) float32 control points of a cubic B-spline over the patch, of displacements in voxels of the
-            volume; (0, 0, 3, 0) where there are none.
+        field: (N, N, 3, N) float32 displacements in voxels of the volume, at the control points of a spline over the
+            patch; (0, 0, 3, 0) where there are none.
+        weights: for each axis (S, N) float32, of the control points at each voxel.
     """
     size_x, size_y, size_z = image.shape[1:]
     edge = field.shape[0]
     steps = (np.int32(volume.shape[2] * volume.shape[3] if volume.shape[1] > 1 else 0), np.int32(volume.shape[3]))
-    at, nearest = np.empty(size_z, dtype=np.uint32), np.empty(size_z, dtype=np.uint32)
-    shares = np.empty((3, size_z), dtype=np.float32)
-    places = np.empty((3, size_z), dtype=np.float32)
+    ahead = np.uint64(steps[0] + steps[1])
+    volumes, flat_index = volume.reshape((len(volume), index.size)), index.reshape(index.size)
+    at, nearest = np.empty((ROWS, size_z), dtype=np.uint32), np.empty((ROWS, size_z), dtype=np.uint32)
+    shares, places = np.empty((ROWS, 3, size_z), dtype=np.float32), np.empty((ROWS, 3, size_z), dtype=np.float32)
     bend = np.empty((3, size_z if edge else 0), dtype=np.float32)
-    numbers = np.empty(size_z, dtype=index.dtype)
-    first_x, weights_x = _spline(size_x, max(edge - 3, 1))
-    first_y, weights_y = _spline(size_y, max(edge - 3, 1))
-    first_z, weights_z = _spline(size_z, max(edge - 3, 1))
+    inside = np.empty(ROWS, dtype=np.bool_)
     points = field.reshape((edge, edge * 3 * edge))
     sheet = np.empty((edge, 3 * edge), dtype=np.float32)
     line = np.empty((3, edge), dtype=np.float32)
     for tile in range(size_x * -(-size_y // ROWS)):
         x, begin = tile % size_x, tile // size_x * ROWS
+        rows = min(ROWS, size_y - begin)
         if edge:
-            _combine(points[first_x[x] : first_x[x] + 4], weights_x[x], sheet.reshape(edge * 3 * edge))
-        for y in range(begin, min(begin + ROWS, size_y)):
+            _combine(points, weights[0][x], sheet.reshape(edge * 3 * edge))
+        for r in range(rows):
+            y = begin + r
             if edge:
-                _combine(sheet[first_y[y] : first_y[y] + 4], weights_y[y], line.reshape(3 * edge))
-                _bend_row(line, first_z, weights_z, bend)
-            _place_row(center, matrix, x - (size_x - 1) / 2, y - (size_y - 1) / 2, (size_z - 1) / 2, bend, places)
-            inside = _is_inside(places, edge > 0, index.shape)
-            if inside:
-                _locate(places, steps, at, nearest, shares)
-            for c in range(len(image)):
-                if inside:
-                    _interpolate_inside(volume[c].reshape(-1), steps, unit, at, shares, image[c, x, y])
+                _combine(sheet, weights[1][y], line.reshape(3 * edge))
+                for a in range(3):
+                    _combine(weights[2].T, line[a], bend[a])
+            _place_row(center, matrix, x - (size_x - 1) / 2, y - (size_y - 1) / 2, (size_z - 1) / 2, bend, places[r])
+            inside[r] = _is_inside(places[r], edge > 0, index.shape)
+            if inside[r]:
+                _locate(places[r], steps, at[r], nearest[r], shares[r])
+        for c in range(len(image)):
+            image[c, x, begin, 0] = _touch_places(volumes[c], flat_index, at, ahead, inside[:rows])
+            for r in range(rows):
+                if inside[r]:
+                    _interpolate_inside(volumes[c], steps, unit, at[r], shares[r], image[c, x, begin + r])
                 else:
-                    _interpolate(volume[c], unit, places, image[c, x, y])
-            if inside:
-                _pick_inside(index.reshape(-1), nearest, numbers)
+                    _interpolate(volume[c], unit, places[r], image[c, x, begin + r])
+        for r in range(rows):
+            if inside[r]:
+                _pick_inside(flat_index, nearest[r], numbers[x, begin + r])
             else:
-                _pick(index, places, numbers)
-            _paint(numbers, table, label, x, y)
+                _pick(index, places[r], numbers[x, begin + r])
