@@ -230,7 +230,7 @@ def _plan(options: Options, run: RunFolder, place: Place, source: Source, brough
         "intensity": None if volumes.intensity == "auto" else volumes.intensity,
         "window_low": volumes.window_low,
         "window_high": volumes.window_high,
-        **{name: brought.arguments.get(name) for name in _LEVELS[:3]},
+        **{name: brought.arguments.get(name) for name in _LEVELS},
     }
     if brought.preprocessing is not None:
         fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing

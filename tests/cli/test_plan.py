@@ -29,10 +29,11 @@ def test_a_plan_with_its_reasons_fits_80_columns(phantoms, tmp_path, monkeypatch
     assert lines[0].endswith("labeled volumes train; CT")
     assert lines[1] == "plain_unet on cpu: 4 GiB, 182,000 voxels a second"
     assert "patch_size: [32,32,16]" in lines
-    assert "strides: [[1,1,1], [2,2,2], [2,2,2], [2,2,1]]" in lines
+    assert "strides: [[1,1,1], [2,2,2], [2,2,1]]" in lines
+    assert "stem: [2,2,2]" in lines
     assert next(line for line in lines if line.startswith("steps: ")) > "steps: 250"
     plan = Plan.from_dict(json.loads((tmp_path / "p.json").read_text()))
-    assert (plan.batch_size, plan.features) == (4, (8, 16, 32, 64))
+    assert (plan.batch_size, plan.features) == (4, (16, 32, 64))
     assert plan.intensity.rule == "foreground"
 
 

@@ -15,15 +15,15 @@ from segxfer3d.data.planning.fitting import (
     GIB,
     LEAST_BATCH,
     MOST_FEATURES,
-    TIMED_BATCH,
     Candidate,
     Setting,
     fit_memory,
-    fit_time,
 )
 from segxfer3d.data.planning.intensities import plan_intensity
 from segxfer3d.data.planning.plan import Plan, triple
+from segxfer3d.data.planning.timing import TIMED_BATCH, fit_time
 from segxfer3d.data.planning.topology import (
+    NO_STEM,
     SMALLEST_MAP,
     Triple,
     first_patch,
@@ -85,6 +85,7 @@ def make_plan(
         kernels=values.get("kernels"),
         features=values.get("features"),
         width=values.get("width"),
+        stem=values.get("stem"),
     )
     first = setting.candidate(
         setting.patch or first_patch(spacing, setting.shape), base=BASE_FEATURES, batch=LEAST_BATCH
@@ -112,6 +113,7 @@ def make_plan(
         reasons=reasons,
         memory=round(chosen.memory, 3),
         steps=steps,
+        stem=chosen.topology.stem,
     )
 
 
@@ -145,6 +147,7 @@ _READ: dict[str, tuple[Callable[[Any], Any], str]] = {
     "kernels": (_triples, "three whole numbers above 0 for each level"),
     "features": (_widths, "a whole number above 0 for each level"),
     "width": (int, "a whole number above 0"),
+    "stem": (triple, "three whole numbers above 0"),
     "intensity": (str, ""),
     "window_low": (float, ""),
     "window_high": (float, ""),
@@ -176,9 +179,10 @@ def _by_hand(fixed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_patch(setting: Setting, candidate: Candidate) -> None:
     if setting.patch and candidate.patch != setting.patch:
+        by = "the strides" if candidate.topology.stem == NO_STEM else "the stem and the strides"
         low, high = next_sizes(setting.patch, candidate.topology.divisor)
         raise InputError(
-            f"patch_size {sides(setting.patch)}: the strides divide by {sides(candidate.topology.divisor)}; "
+            f"patch_size {sides(setting.patch)}: {by} divide by {sides(candidate.topology.divisor)}; "
             f"the next sizes are {sides(low)} and {sides(high)}"
         )
 
@@ -240,4 +244,7 @@ def _explain(
     if chosen.features[0] != BASE_FEATURES:
         widths = f"doubled at each level; {time if chosen.features[0] != full.features[0] else room}"
     reasons["features"] = f"from the width that is {BY_HAND}, doubled at each level" if "width" in values else widths
+    reasons["stem"] = "none: each level has the resolution that nnU-Net gives it"
+    if chosen.topology.stem != NO_STEM:
+        reasons["stem"] = "2 where time is short, so that a step costs less than half; 1 along coarse and short axes"
     reasons.update(dict.fromkeys(reasons.keys() & values.keys(), BY_HAND))

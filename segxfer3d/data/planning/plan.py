@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.planning.fingerprint import Spacing
-from segxfer3d.data.planning.topology import Triple
+from segxfer3d.data.planning.topology import NO_STEM, Triple
 from segxfer3d.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Plan:
         strides: of each level of the network, the finest first.
         kernels: the same.
         features: the same.
+        stem: voxels per axis that become channels before the first level; ones for none.
         intensity: how intensities are scaled.
         reasons: a sentence for each of these.
         memory: GiB that training should take.
@@ -64,6 +65,7 @@ class Plan:
     reasons: Mapping[str, str] = field(default_factory=dict)
     memory: float = 0.0
     steps: int | None = None
+    stem: Triple = NO_STEM
 
     def preprocessing(self) -> VolumePreprocessing:
         """What the plan's spacing and intensity make of volumes."""
@@ -89,6 +91,7 @@ class Plan:
             "strides": [list(stride) for stride in self.strides],
             "kernels": [list(kernel) for kernel in self.kernels],
             "features": list(self.features),
+            "stem": list(self.stem),
             "intensity": {name: value for name, value in asdict(self.intensity).items() if value is not None},
             "reasons": dict(self.reasons),
             "memory": self.memory,
@@ -115,6 +118,7 @@ class Plan:
                 reasons=dict(values.get("reasons", {})),
                 memory=float(values.get("memory", 0.0)),
                 steps=values.get("steps"),
+                stem=triple(values.get("stem", NO_STEM)),  # earlier plans have none
             )
         except KeyError as error:
             raise InputError(f"plan: the entry {error} is missing") from error

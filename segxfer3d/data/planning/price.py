@@ -2,9 +2,9 @@
 
 Both are simple models, measured for this project's ``plain_unet`` and ``resenc_unet`` with instance norm, deep
 supervision, dice with cross-entropy and AdamW, in float32 on one thread of an AVX-512 core with torch 2.13, widths 8 to
-32, patches 32x32x16 to 40x56x40: the peak of memory was 0.77 to 1 times what is said here, the time of a step within a
-quarter. Of a GPU nothing was measured: the memory of mixed precision is nnU-Net's own calibration, 2 patches of 560
-million values in 8 GB.
+32, patches 32x32x16 to 40x56x40: the peak of memory was 0.77 to 1 times what is said here (without a stem), the time of
+a step 0.83 to 1.25 times, of features 8, 16, 32 behind a stem 1.5 times. Of a GPU nothing was measured: the memory of
+mixed precision is nnU-Net's own calibration, 2 patches of 560 million values in 8 GB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from segxfer3d.data.planning.topology import Topology, Triple
+from segxfer3d.data.planning.topology import NO_STEM, Topology, Triple
 
 # convolutions of a level of the encoder, by level (the last for all below), and of the decoder
 CONVOLUTIONS = {
@@ -29,7 +29,7 @@ _WEIGHT = 16.0  # itself, its gradient and two moments, 4 bytes each
 _FIXED = 32 * 2**20
 
 # measured: shares of the time of the reference network that grow with its values and with its multiplications
-_VALUES_SHARE, _PRODUCTS_SHARE = 0.8, 0.2
+_VALUES_SHARE, _PRODUCTS_SHARE = 0.7, 0.3
 REFERENCE_FEATURES = (8, 16, 32, 64)
 REFERENCE_PATCH: Triple = (32, 32, 16)
 REFERENCE_STRIDES: tuple[Triple, ...] = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 1))  # as its patch allows
@@ -87,7 +87,9 @@ def count_step(
     encoder, decoder = CONVOLUTIONS.get(network, CONVOLUTIONS["plain_unet"])
     sizes = [math.prod(size) for size in topology.sizes(patch)]
     values = products = weights = 0
-    before = channels
+    # behind a stem the image and the heads' outputs have its voxels as channels
+    places = math.prod(topology.stem)
+    before, outputs = channels * places, (classes + 1) * places
     for level, (width, size, kernel) in enumerate(zip(features, sizes, topology.kernels, strict=True)):
         count, taps = encoder[min(level, len(encoder) - 1)], math.prod(kernel)
         inner = width * taps * (before + (count - 1) * width)
@@ -96,12 +98,28 @@ def count_step(
         before = width
     for level in range(len(features) - 1):
         width, below, size = features[level], features[level + 1], sizes[level]
-        up, head = below * width * math.prod(topology.strides[level + 1]), width * (classes + 1)
+        up, head = below * width * math.prod(topology.strides[level + 1]), width * outputs
         inner = width * math.prod(topology.kernels[level]) * (2 * width + (decoder - 1) * width)
-        values += ((decoder + 1) * width + classes + 1) * size
+        values += ((decoder + 1) * width + outputs) * size
         products += (inner + head) * size + up * sizes[level + 1]
         weights += inner + head + up
     return Step(math.prod(patch), values, products, weights)
+
+
+def small_price(*, stem: bool, network: str = "plain_unet", channels: int = 1, classes: int = 1) -> float:
+    """Voxels of the reference network that a small step takes as long as: 4 patches of 32x32x16.
+
+    Args:
+        stem: of features 16, 32, 64 behind a stem of 2; without, of 8, 16, 32, 64 as the reference has them.
+        network: see :func:`count_step`, for this and the next.
+        channels: of the image.
+        classes: of the foreground.
+    """
+    strides, folds = ((NO_STEM, *REFERENCE_STRIDES[2:]), (2, 2, 2)) if stem else (REFERENCE_STRIDES, NO_STEM)
+    features = [2 * width for width in REFERENCE_FEATURES[:-1]] if stem else REFERENCE_FEATURES
+    topology = Topology(strides, ((3, 3, 3),) * len(strides), folds)
+    step = count_step(REFERENCE_PATCH, topology, features=features, network=network, channels=channels, classes=classes)
+    return REFERENCE_BATCH * step.price
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ import numpy as np
 from segxfer3d.data.planning.fingerprint import Shape, Spacing
 
 Triple = tuple[int, int, int]
+NO_STEM: Triple = (1, 1, 1)
 
 ANISOTROPY = 3.0  # the coarsest axis against the next coarsest, from where a grid counts as anisotropic
 SMALLEST_MAP = 4  # voxels of a side below which an axis is not halved
@@ -28,21 +29,23 @@ class Topology:
     Attributes:
         strides: of each level's first convolution, per axis; the first is 1, 1, 1.
         kernels: of each level's convolutions, per axis.
+        stem: voxels per axis that become channels before the first level.
     """
 
     strides: tuple[Triple, ...]
     kernels: tuple[Triple, ...]
+    stem: Triple = NO_STEM
 
     @property
     def divisor(self) -> Triple:
         """What the sides of a patch have to be divisible by."""
-        x, y, z = (math.prod(stride[axis] for stride in self.strides) for axis in range(3))
+        x, y, z = (math.prod(stride[axis] for stride in (self.stem, *self.strides)) for axis in range(3))
         return x, y, z
 
     def sizes(self, patch: Sequence[int]) -> list[Triple]:
         """Voxels of the feature maps at each level."""
         sizes: list[Triple] = []
-        current = tuple(patch)
+        current = folded(patch, self.stem)
         for stride in self.strides:
             x, y, z = (-(-side // by) for side, by in zip(current, stride, strict=True))
             current = (x, y, z)
@@ -89,8 +92,8 @@ def first_patch(spacing: Spacing, shape: Sequence[float]) -> Triple:
     return x, y, z
 
 
-def plan_topology(spacing: Spacing, patch: Sequence[int]) -> Topology:
-    """The levels for a patch.
+def plan_topology(spacing: Spacing, patch: Sequence[int], stem: Triple = NO_STEM) -> Topology:
+    """The levels for a patch, behind a stem those for what it makes of the patch.
 
     At each level those axes are halved that keep at least :data:`SMALLEST_MAP` voxels and whose spacing is by then
     within a factor of 2 of the finest such axis; a lone axis only while it has three times as many. An axis is
@@ -99,24 +102,49 @@ def plan_topology(spacing: Spacing, patch: Sequence[int]) -> Topology:
     """
     strides: list[Triple] = [(1, 1, 1)]
     kernels: list[Triple] = []
-    size, current = list(patch), list(spacing)
+    size, current = list(folded(patch, stem)), list(_coarser(spacing, stem))
     while axes := _axes_to_halve(size, current):
         kernels.append(_kernel(current, kernels))
         x, y, z = (2 if axis in axes else 1 for axis in range(3))
         strides.append((x, y, z))
         for axis in axes:
             size[axis], current[axis] = -(-size[axis] // 2), current[axis] * 2
-    return Topology(tuple(strides), (*kernels, (3, 3, 3)))
+    return Topology(tuple(strides), (*kernels, (3, 3, 3)), stem)
 
 
-def kernels_along(spacing: Spacing, strides: Sequence[Triple]) -> tuple[Triple, ...]:
+def kernels_along(spacing: Spacing, strides: Sequence[Triple], stem: Triple = NO_STEM) -> tuple[Triple, ...]:
     """The kernels that :func:`plan_topology` would give to levels whose strides are set."""
     kernels: list[Triple] = []
-    current = [value * by for value, by in zip(spacing, strides[0], strict=True)]
+    current = _coarser(_coarser(spacing, stem), strides[0])
     for stride in strides[1:]:
         kernels.append(_kernel(current, kernels))
-        current = [value * by for value, by in zip(current, stride, strict=True)]
+        current = _coarser(current, stride)
     return (*kernels, (3, 3, 3))
+
+
+def stem_for(spacing: Spacing, patch: Sequence[int]) -> Triple:
+    """2 along the axes that a stem can halve, else 1.
+
+    An axis is halved where its spacing is within a factor of 2 of the finest, and where the first level still has twice
+    :data:`SMALLEST_MAP` voxels of it, so that it can be halved once more.
+    """
+    finest = min(spacing)
+    x, y, z = (
+        2 if length / finest < 2 and side >= 4 * SMALLEST_MAP else 1
+        for side, length in zip(patch, spacing, strict=True)
+    )
+    return x, y, z
+
+
+def folded(patch: Sequence[int], stem: Triple) -> Triple:
+    """The sides of a patch behind a stem."""
+    x, y, z = (-(-side // by) for side, by in zip(patch, stem, strict=True))
+    return x, y, z
+
+
+def _coarser(spacing: Spacing, by: Triple) -> Spacing:
+    a, b, c = (length * factor for length, factor in zip(spacing, by, strict=True))
+    return a, b, c
 
 
 def padded(patch: Sequence[float], divisor: Sequence[int]) -> Triple:

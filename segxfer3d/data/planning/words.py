@@ -25,6 +25,7 @@ def plan_text(plan: Plan, *, width: int = 80) -> str:
         "strides": _list([_list(stride) for stride in plan.strides]),
         "kernels": _list([_list(kernel) for kernel in plan.kernels]),
         "features": _list(plan.features),
+        "stem": _list(plan.stem),
         "memory": f"{plan.memory:.2g} GiB",
     }
     if plan.steps is not None:

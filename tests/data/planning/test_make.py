@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from segxfer3d.data.planning import Fingerprint, Intensity, Plan, make_plan
-from segxfer3d.data.planning.fitting import wanted_steps
+from segxfer3d.data.planning.timing import ENOUGH_STEPS, FEWEST_STEPS, wanted_steps
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.planning.fingerprints import HIPPOCAMPUS, fingerprint
@@ -24,31 +24,74 @@ def test_with_plenty_of_time_the_plan_is_nnunets():
     assert plan.kernels == ((3, 3, 3),) * 4
     assert plan.intensity == Intensity("zscore")
     assert plan.steps is None
+    assert plan.stem == (1, 1, 1)
+    assert plan.reasons["stem"].startswith("none")
 
 
 @pytest.mark.parametrize("cases", [5, 20, 260])
-@pytest.mark.parametrize("speed", [CORE, 0.8 * CORE, 4 * CORE])
-def test_with_two_minutes_on_a_thread_it_is_the_best_that_is_known(cases, speed):
+@pytest.mark.parametrize("minutes", [1, 2, 6])
+@pytest.mark.parametrize("speed", [CORE, 0.8 * CORE, 3.5 * CORE])
+def test_with_minutes_on_a_thread_small_steps_behind_a_stem_are_planned(cases, minutes, speed):
     few = replace(HIPPOCAMPUS, shapes=HIPPOCAMPUS.shapes[:cases], spacings=HIPPOCAMPUS.spacings[:cases])
-    plan = make_plan(few, memory=8, minutes=2, voxels_per_second=speed)
-    assert (plan.patch_size, plan.batch_size, plan.features) == ((32, 32, 16), 4, (8, 16, 32, 64))
+    plan = make_plan(few, memory=8, minutes=minutes, voxels_per_second=speed)
+    assert (plan.patch_size, plan.batch_size) == ((32, 32, 16), 4)
+    assert (plan.stem, plan.features) == ((2, 2, 2), (16, 32, 64))
     assert plan.steps >= 250
+    assert "where time is short" in plan.reasons["stem"]
 
 
-def test_more_time_never_makes_a_step_cheaper_nor_steps_fewer():
+def test_nodules_fold_no_short_axis():
+    nodules = fingerprint((44, 43, 10), (0.7031, 0.7031, 0.775), cases=5)
+    for minutes in (1, 2, 6):
+        plan = make_plan(nodules, memory=8, minutes=minutes, voxels_per_second=CORE)
+        assert (plan.stem, plan.features) == ((2, 2, 1), (16, 32, 64))
+        assert (plan.patch_size, plan.batch_size) == ((32, 32, 10), 4)
+
+
+def test_more_time_never_makes_a_step_cheaper():
     plans = [
         make_plan(HIPPOCAMPUS, memory=8, minutes=minutes, voxels_per_second=CORE)
-        for minutes in (0.2, 1, 2, 6, 20, 60, 600, 10**5)
+        for minutes in (0.1, 1, 2, 6, 20, 60, 600, 10**5)
     ]
     voxels = [math.prod(plan.patch_size) * plan.batch_size for plan in plans]
     assert voxels == sorted(voxels)
-    steps = [wanted_steps(60 * CORE * minutes) for minutes in (0.2, 1, 2, 6, 20)]
-    assert steps == sorted(steps)
-    assert steps[0] == 250
-    assert plans[0].batch_size == 2
-    assert plans[0].patch_size == (16, 16, 16)
-    assert plans[-1].patch_size == (40, 56, 40)
+    assert (plans[0].batch_size, plans[0].patch_size, plans[0].stem) == (2, (32, 32, 16), (2, 2, 2))
     assert (plans[-1].batch_size, plans[-1].features) == (9, (32, 64, 128, 256))
+    assert (plans[-1].patch_size, plans[-1].stem) == ((40, 56, 40), (1, 1, 1))
+
+
+def test_steps_are_as_many_as_fit_until_they_are_enough():
+    assert [wanted_steps(steps) for steps in (10, FEWEST_STEPS, 3000, ENOUGH_STEPS)] == [250, 250, 3000, ENOUGH_STEPS]
+    assert ENOUGH_STEPS < wanted_steps(4 * ENOUGH_STEPS) < 2 * ENOUGH_STEPS
+    # nnU-Net's 250,000 steps lie between plans whose price is 200 and 1000 times a small step's
+    assert wanted_steps(200 * 250_000) < 250_000 < wanted_steps(1000 * 250_000)
+
+
+def test_a_stem_is_there_only_where_it_may_be():
+    timed = {"memory": 8, "minutes": 2, "voxels_per_second": CORE}
+    for fixed in ({"stem": (1, 1, 1)}, {"features": (8, 16, 32, 64)}, {"strides": ((1, 1, 1), (2, 2, 2))}):
+        assert make_plan(HIPPOCAMPUS, **timed, fixed=fixed).stem == (1, 1, 1)
+    assert make_plan(HIPPOCAMPUS, **timed, network="genesis_unet").stem == (1, 1, 1)
+    assert make_plan(fingerprint((14, 14, 14)), **timed).stem == (1, 1, 1)  # too small for a stem
+    assert make_plan(fingerprint((24, 20, 8)), **timed).stem == (1, 1, 1)  # too few levels would be left
+    by_hand = make_plan(HIPPOCAMPUS, **timed, fixed={"patch_size": (32, 32, 16)})
+    assert (by_hand.stem, by_hand.features) == ((2, 2, 2), (16, 32, 64))
+    coarse = make_plan(fingerprint((64, 64, 20), (1.0, 1.0, 2.0)), **timed)
+    assert coarse.stem == (2, 2, 1)
+
+
+def test_a_stem_set_by_hand_stays():
+    plan = make_plan(HIPPOCAMPUS, memory=8, fixed={"stem": [2, 2, 1]})
+    assert (plan.stem, plan.reasons["stem"]) == ((2, 2, 1), "set by hand")
+    assert plan.features[0] == 32
+    divides = [by * side for by, side in zip(plan.stem, divisor(plan), strict=True)]
+    assert all(side % by == 0 for side, by in zip(plan.patch_size, divides, strict=True))
+    timed = make_plan(HIPPOCAMPUS, memory=8, minutes=2, voxels_per_second=CORE, fixed={"stem": [2, 2, 1]})
+    assert (timed.stem, timed.features[0]) == ((2, 2, 1), 16)
+    with pytest.raises(InputError, match="patch_size 32x32x18: the stem and the strides divide by 8x8x4; the next"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"stem": [2, 2, 2], "patch_size": (32, 32, 18)})
+    with pytest.raises(InputError, match="stem: expected three whole numbers above 0, got 2"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"stem": 2})
 
 
 @pytest.mark.parametrize(
@@ -161,6 +204,8 @@ def test_a_plan_makes_the_preprocessing():
 def test_a_plan_goes_through_json():
     plan = make_plan(fingerprint(), memory=8, minutes=3, voxels_per_second=CORE)
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    earlier = {name: value for name, value in make_plan(fingerprint(), memory=8).as_dict().items() if name != "stem"}
+    assert Plan.from_dict(earlier).stem == (1, 1, 1)
     with pytest.raises(InputError, match="plan: the entry 'strides' is missing"):
         Plan.from_dict({name: value for name, value in plan.as_dict().items() if name != "strides"})
     with pytest.raises(InputError, match="plan: "):
