@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks.blocks import FeatureDecoder, FeatureEncoder
+from segxfer3d.networks.deep_supervision import Head2d, Head3d
 
 PARTS = ("encoder", "decoder", "head")
 
@@ -50,7 +51,7 @@ class SegmentationNetwork(nn.Module):
         return logits
 
     def _auxiliary(self) -> list[nn.Module]:
-        return list(getattr(self.head, "auxiliary", []))
+        return list(self.head.auxiliary) if isinstance(self.head, (Head2d, Head3d)) else []
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         heads = [self.head, *self._auxiliary()]
