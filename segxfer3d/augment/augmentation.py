@@ -41,6 +41,7 @@ class Augmentation:
 
     Attributes:
         mirror: chance that the patch is turned around, for each axis.
+        mirror_axes: the axes that it may be turned around along; None for all.
         rotate: chance of a rotation, by an angle for each plane of two axes.
         rotate_degrees: the largest angle, drawn evenly from minus to plus. None is nnU-Net's rule: 30 degrees for
             volumes, 180 for images, 15 for images whose sides differ by more than half. Where one side of a volume's
@@ -75,6 +76,7 @@ class Augmentation:
     """
 
     mirror: float = 0.5
+    mirror_axes: tuple[int, ...] | None = None
     rotate: float = 0.2
     rotate_degrees: float | None = None
     scale: float = 0.2

@@ -160,7 +160,9 @@ def draw_changes(
     uniforms = Uniforms(random, _ONCE + _PER_CHANNEL * channels)
     seed = int(random.randint(0, 2**63, dtype=np.int64))
     matrix = _draw_matrix(uniforms, planes, augmentation)
-    mirrored = np.array([uniforms.happens(augmentation.mirror) and side > 1 for side in size])
+    turns = [uniforms.happens(augmentation.mirror) for _ in size]
+    axes = range(3) if augmentation.mirror_axes is None else augmentation.mirror_axes
+    mirrored = np.array([turns[axis] and side > 1 and axis in axes for axis, side in enumerate(size)])
     bent = uniforms.happens(augmentation.elastic)
     noisy, noise = uniforms.happens(augmentation.noise), uniforms.take() * augmentation.noise_sd
     once = [uniforms.happens(getattr(augmentation, name)) for name in _EACH]

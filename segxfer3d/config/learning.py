@@ -49,9 +49,7 @@ class Augmentation(Group):
     augmentation: str = option(
         "full", "full: what the options below say; flips: flips and small changes of intensity", choices=AUGMENTATIONS
     )
-    mirror: float | None = option(
-        None, "chance of turning a patch around, for each axis; none: 0.5 of one class, 0 of several", least=0, most=1
-    )
+    mirror: float = option(0.5, "chance of turning a patch around, for each of the plan's mirror_axes", least=0, most=1)
     rotate: float = option(0.2, "chance of a rotation", least=0, most=1)
     scale: float = option(0.2, "chance of a change of size, by 0.7 to 1.4", least=0, most=1)
     elastic: float = option(0.0, "chance of a smooth bend", least=0, most=1)
@@ -66,16 +64,15 @@ class Augmentation(Group):
         None, "largest angle; none: 30, or what suits a flat patch", least=0, most=180
     )
 
-    def mirror_chance(self, classes: int) -> float:
-        """That of ``mirror``; where it is none, by the number of foreground classes: several may differ by their place
-        alone, as the parts of the hippocampus do, which lose by it."""
-        if self.mirror is not None:
-            return self.mirror
-        return 0.5 if self.augmentation == "flips" or classes == 1 else 0.0
+    @property
+    def mirrors(self) -> bool:
+        """Whether patches are turned around."""
+        return self.augmentation == "flips" or self.mirror > 0
 
-    def chances(self, classes: int) -> dict[str, float]:
+    @property
+    def chances(self) -> dict[str, float]:
         """Change to its chance."""
-        return {**{name: getattr(self, name) for name in CHANGES}, "mirror": self.mirror_chance(classes)}
+        return {name: getattr(self, name) for name in CHANGES}
 
     def problems(self) -> list[str]:
         """What is not done is not asked for."""

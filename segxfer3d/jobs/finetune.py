@@ -96,8 +96,9 @@ def patches(options: Options, *, planned: Planned) -> Transform:
     share, changes = options[groups.Patches].foreground_share, options[learning.Augmentation]
     if changes.augmentation == "flips":
         return labeled_patches(size, foreground_share=share)
-    chances: dict[str, Any] = changes.chances(len(planned.source.case_set.classes))
-    augmentation = Augmentation(**chances, rotate_degrees=changes.rotate_degrees)
+    chances: dict[str, Any] = changes.chances
+    axes = planned.plan.mirror_axes if planned.plan else None
+    augmentation = Augmentation(**chances, mirror_axes=axes, rotate_degrees=changes.rotate_degrees)
     return training_patches(size, foreground_share=share, augmentation=augmentation)
 
 

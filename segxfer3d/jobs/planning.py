@@ -93,16 +93,23 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     """
     source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
     activation = _activation(options, len(source.case_set.classes))
-    axes = _mirror_axes(options, dims, len(source.case_set.classes))
     if dims == 2:
         size = options[groups.ImageNetwork].image_size
-        return Planned(source, (size, size), _batch(options), _shape(options, _Brought()), activation, axes)
+        return Planned(
+            source,
+            (size, size),
+            _batch(options),
+            _shape(options, _Brought()),
+            activation,
+            _mirror_axes(options, dims, None),
+        )
     brought = _brought(options, source)
     if options[learning.Planned].plan == "none":
         planned = _by_hand(options, source, brought)
     else:
         planned = _with_plan(options, run, place, source, brought)
     say_padding(run, source.report, planned.patch_size)
+    axes = _mirror_axes(options, dims, planned.plan)
     return dataclasses.replace(planned, activation=activation, mirror_axes=axes)
 
 
@@ -138,13 +145,15 @@ def _by_hand(options: Options, source: Source, brought: _Brought) -> Planned:
     return Planned(source, tuple(size), _batch(options), _shape(options, brought), "sigmoid")
 
 
-def _mirror_axes(options: Options, dims: int, classes: int) -> tuple[int, ...]:
-    """Along which inference mirrors: all, where training did; a network that never saw it is worse for it."""
+def _mirror_axes(options: Options, dims: int, plan: Plan | None) -> tuple[int, ...]:
+    """Along which inference mirrors: as training did; a network that never saw it is worse for it."""
     if not options[learning.Learning].mirrored_inference:
         return ()
     if dims == 2:
         return (1,)  # images are turned around from left to right only
-    return (0, 1, 2) if options[learning.Augmentation].mirror_chance(classes) > 0 else ()
+    if not options[learning.Augmentation].mirrors:
+        return ()
+    return plan.mirror_axes if plan else (0, 1, 2)
 
 
 def _batch(options: Options) -> int:

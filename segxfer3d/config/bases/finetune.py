@@ -172,7 +172,6 @@ AUGMENTATION = {
     **{
         name: f"$0.0 if @augmentation == 'flips' else {infos(learning.Augmentation)[name].default}"
         for name in learning.CHANGES
-        if name != "mirror"
     },
 }
 

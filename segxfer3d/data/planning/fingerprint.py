@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.planning.mirroring import class_centers, mirror_axes
 from segxfer3d.errors import InputError
 
 Shape = tuple[int, int, int]
@@ -52,6 +53,8 @@ class Fingerprint:
         modality: ``CT``, ``MR`` or ``unknown``.
         classes: number of foreground classes.
         channels: of a volume.
+        mirror_axes: along which no two classes keep their order, see
+            :func:`~segxfer3d.data.planning.mirroring.mirror_axes`.
     """
 
     shapes: tuple[Shape, ...]
@@ -61,6 +64,7 @@ class Fingerprint:
     modality: str
     classes: int = 1
     channels: int = 1
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
 
 
 def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool = False) -> Fingerprint:
@@ -83,9 +87,10 @@ def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool
         raise InputError(f"{case_set.root}: no labeled cases to plan from")
     if lone := [case for case in cases if case.label is None]:
         raise InputError(f"{lone[0].image}: no label; a plan is made from the cases whose labels train")
+    values = sorted(case_set.classes)
     with ThreadPoolExecutor(_THREADS) as pool:
-        bar = tqdm(pool.map(_look, cases), "measuring", total=len(cases), disable=not progress, leave=False)
-        looks = list(bar)
+        each = pool.map(lambda case: _look(case, values), cases)
+        looks = list(tqdm(each, "measuring", total=len(cases), disable=not progress, leave=False))
     return Fingerprint(
         shapes=tuple(look.shape for look in looks),
         spacings=tuple(look.spacing for look in looks),
@@ -94,6 +99,7 @@ def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool
         modality=case_set.modality,
         classes=len(case_set.classes),
         channels=case_set.channels,
+        mirror_axes=mirror_axes([look.centers for look in looks]),
     )
 
 
@@ -103,22 +109,25 @@ class _Look:
     spacing: Spacing
     nonzero_share: float
     quantiles: NDArray[np.float64] | None
+    centers: NDArray[np.float64]
 
 
-def _look(case: Case) -> _Look:
+def _look(case: Case, values: Sequence[int]) -> _Look:
     assert case.label is not None
     volume, label = read_volume(case.image), read_volume(case.label)
     if label.array.shape != volume.array.shape:
         raise InputError(f"{case.label}: its shape is not its image's")
-    shape, spacing = _oriented(volume)
+    orientation = nibabel.orientations.io_orientation(volume.affine)
+    shape, spacing = _oriented(volume, orientation)
+    centers = class_centers(nibabel.orientations.apply_orientation(label.array, orientation), values, spacing)
     inside = np.sort(volume.array[label.array != 0].astype(np.float64))
     quantiles = inside[((np.arange(_QUANTILES) + 0.5) / _QUANTILES * inside.size).astype(int)] if inside.size else None
-    return _Look(shape, spacing, _nonzero_share(volume.array), quantiles)
+    return _Look(shape, spacing, _nonzero_share(volume.array), quantiles, centers)
 
 
-def _oriented(volume: Volume) -> tuple[Shape, Spacing]:
+def _oriented(volume: Volume, orientation: NDArray[np.float64]) -> tuple[Shape, Spacing]:
     """Shape and spacing with the axes in the order that preprocessing brings them to."""
-    axes = np.argsort(nibabel.orientations.io_orientation(volume.affine)[:, 0])
+    axes = np.argsort(orientation[:, 0])
     x, y, z = (volume.array.shape[axis] for axis in axes)
     a, b, c = (volume.spacing[axis] for axis in axes)
     return (x, y, z), (a, b, c)

@@ -110,6 +110,7 @@ def make_plan(
         kernels=chosen.topology.kernels,
         features=chosen.features,
         intensity=plan_intensity(fingerprint, values, reasons),
+        mirror_axes=fingerprint.mirror_axes,
         reasons=reasons,
         memory=round(chosen.memory, 3),
         steps=steps,
@@ -247,4 +248,5 @@ def _explain(
     reasons["stem"] = "none: each level has the resolution that nnU-Net gives it"
     if chosen.topology.stem != NO_STEM:
         reasons["stem"] = "2 where time is short, so that a step costs less than half; 1 along coarse and short axes"
+    reasons["mirror_axes"] = "those along which no two classes keep their order from case to case"
     reasons.update(dict.fromkeys(reasons.keys() & values.keys(), BY_HAND))

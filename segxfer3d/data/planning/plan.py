@@ -50,6 +50,7 @@ class Plan:
         features: the same.
         stem: voxels per axis that become channels before the first level; ones for none.
         intensity: how intensities are scaled.
+        mirror_axes: along which training may turn patches around, and inference volumes.
         reasons: a sentence for each of these.
         memory: GiB that training should take.
         steps: about how many fit in the minutes; None where no time was set.
@@ -62,6 +63,7 @@ class Plan:
     kernels: tuple[Triple, ...]
     features: tuple[int, ...]
     intensity: Intensity
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
     reasons: Mapping[str, str] = field(default_factory=dict)
     memory: float = 0.0
     steps: int | None = None
@@ -93,6 +95,7 @@ class Plan:
             "features": list(self.features),
             "stem": list(self.stem),
             "intensity": {name: value for name, value in asdict(self.intensity).items() if value is not None},
+            "mirror_axes": list(self.mirror_axes),
             "reasons": dict(self.reasons),
             "memory": self.memory,
             "steps": self.steps,
@@ -115,6 +118,7 @@ class Plan:
                 kernels=tuple(triple(kernel) for kernel in values["kernels"]),
                 features=tuple(int(width) for width in values["features"]),
                 intensity=Intensity(**values["intensity"]),
+                mirror_axes=tuple(int(axis) for axis in values.get("mirror_axes", (0, 1, 2))),
                 reasons=dict(values.get("reasons", {})),
                 memory=float(values.get("memory", 0.0)),
                 steps=values.get("steps"),

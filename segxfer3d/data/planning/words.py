@@ -26,6 +26,7 @@ def plan_text(plan: Plan, *, width: int = 80) -> str:
         "kernels": _list([_list(kernel) for kernel in plan.kernels]),
         "features": _list(plan.features),
         "stem": _list(plan.stem),
+        "mirror_axes": ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none",
         "memory": f"{plan.memory:.2g} GiB",
     }
     if plan.steps is not None:
