@@ -2,6 +2,7 @@
 
 Those of ``PlainConvUNet`` and ``ResidualEncoderUNet`` in MIC-DKFZ's dynamic-network-architectures; tensors of
 :func:`~segxfer3d.networks.plain_unet` and :func:`~segxfer3d.networks.resenc_unet` have the same but for the heads.
+Behind a stem names are the same, but shapes of the first convolution and of the heads are not.
 """
 
 from __future__ import annotations
