@@ -79,13 +79,11 @@ def blur(channel: np.ndarray, sigma: float) -> None:
 def brighten(values: np.ndarray, factor: float, contrast: float) -> None:
     """Multiply (V,) in place by a factor, then their distances from their mean by ``contrast``, within their smallest
     and largest."""
-    if contrast == 1:
-        if factor != 1:
-            intensities.scale(values, np.float32(factor))
+    if factor == 1 and contrast == 1:
         return
-    low, high, mean, _ = intensities.measure(values)
-    add = np.float32(factor * mean * (1 - contrast))
-    intensities.stretch(values, np.float32(factor * contrast), add, np.float32(factor * low), np.float32(factor * high))
+    low, high, mean, _ = (-np.inf, np.inf, 0.0, 0.0) if contrast == 1 else intensities.measure(values)
+    add = factor * mean * (1 - contrast)
+    intensities.stretch(values, *map(np.float32, (factor * contrast, add, factor * low, factor * high)))
 
 
 def lower_resolution(channel: np.ndarray, left: np.ndarray) -> None:

@@ -30,10 +30,10 @@ _ROOT = np.float32(np.sqrt(2))
 @compiled_finite
 def measure(values: np.ndarray) -> tuple[np.float32, np.float32, float, float]:
     """Smallest, largest, mean and standard deviation (of all of them, not an estimate) of (V,)."""
-    low, high = values[0], values[0]
     total: Any = 0.0
     squares: Any = 0.0
     shift = values[0]  # so that the squares are small where all values are far from 0
+    lows, highs = np.full(PIECE, shift), np.full(PIECE, shift)  # side by side, as wide registers can compare
     for begin in range(0, len(values), PIECE):
         piece = values[begin : begin + PIECE]
         part, part_of_squares = np.float32(0), np.float32(0)
@@ -42,9 +42,12 @@ def measure(values: np.ndarray) -> tuple[np.float32, np.float32, float, float]:
             part += value
             part_of_squares += value * value
         for i in range(len(piece)):
-            low, high = min(low, piece[i]), max(high, piece[i])
+            lows[i], highs[i] = min(lows[i], piece[i]), max(highs[i], piece[i])
         total += part
         squares += part_of_squares
+    low, high = shift, shift
+    for i in range(PIECE):
+        low, high = min(low, lows[i]), max(high, highs[i])
     mean = total / len(values)
     return low, high, shift + mean, np.sqrt(max(squares / len(values) - mean * mean, 0.0))
 
@@ -68,13 +71,6 @@ def add_noise(values: np.ndarray, sd: np.float32, key: np.uint64, quantiles: np.
             low = quantiles[cell]
             if 2 * i + half < len(values):
                 values[2 * i + half] += sd * (low + share * (quantiles[cell + np.uint64(1)] - low))
-
-
-@compiled
-def scale(values: np.ndarray, factor: np.float32) -> None:
-    """Multiply (V,) in place."""
-    for i in range(len(values)):
-        values[i] *= factor
 
 
 @compiled

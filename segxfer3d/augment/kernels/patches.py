@@ -143,10 +143,13 @@ def _locate(
     shares_x, shares_y, shares_z = shares[0], shares[1], shares[2]
     for i in range(len(at)):
         x, y, z = np.int32(xs[i]), np.int32(ys[i]), np.int32(zs[i])
-        shares_x[i], shares_y[i], shares_z[i] = xs[i] - np.float32(x), ys[i] - np.float32(y), zs[i] - np.float32(z)
-        at[i] = x * along_x + y * along_y + z
-        x, y, z = np.int32(xs[i] + _HALF), np.int32(ys[i] + _HALF), np.int32(zs[i] + _HALF)
-        nearest[i] = x * along_x + y * along_y + z
+        share_x, share_y, share_z = xs[i] - np.float32(x), ys[i] - np.float32(y), zs[i] - np.float32(z)
+        below = x * along_x + y * along_y + z
+        shares_x[i], shares_y[i], shares_z[i] = share_x, share_y, share_z
+        at[i] = below
+        below += along_x if share_x >= _HALF else np.int32(0)
+        below += along_y if share_y >= _HALF else np.int32(0)
+        nearest[i] = below + np.int32(share_z >= _HALF)
 
 
 @compiled_fused
