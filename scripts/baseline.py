@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from baseline_grid import BATCH, DATA, OURS, VARIANTS, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import BATCH, DATA, PAPER, VARIANTS, Trial, all_trials, chosen_trials, rate_of
 from baseline_page import page
 from baseline_record import PLAIN, best_rate, best_variant, is_kept, keep, read_all
 from lgg_flair import write_flair
@@ -133,8 +133,10 @@ def _rival(trial: Trial, options: argparse.Namespace) -> list[str]:
 
 def _ours(trial: Trial, records: Path) -> list[str]:
     choice = trial.choice if trial.stage == "rates" else best_rate(read_all(records), trial.method)
-    settings = {"recipe": trial.method, "minutes": trial.minutes, "patch_size": list(DATA[trial.data].patch)}
-    settings |= {**OURS[trial.method], "overlap": 1 - STEP, "lr": rate_of(choice)}
+    settings = {"recipe": trial.method, "minutes": trial.minutes, "init": "random", "amp": False, "overlap": 1 - STEP}
+    if trial.method == "paper":  # the strong recipe plans patch, batch and network from the data and the minutes
+        settings |= {"patch_size": list(DATA[trial.data].patch), **PAPER}
+    settings["lr"] = rate_of(choice)
     return [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 

@@ -15,11 +15,7 @@ RATES = ("lr_0.001", "lr_0.003", "lr_0.01", "lr_0.03")  # the same for every met
 RULE = "lr_rule"  # what the strong recipe takes for a number of steps where no rate is given
 FEATURES = 8  # of nnU-Net's first stage: 8 to 64 in four stages
 BATCH = 4
-_SMALL = {"init": "random", "width": 8, "batch_size": BATCH, "amp": False}
-OURS: dict[str, dict[str, Any]] = {
-    "paper": _SMALL,
-    "strong": _SMALL,
-}  # options of the bundle, beside recipe and minutes
+PAPER = {"width": 8, "batch_size": BATCH}  # of the paper recipe, whose published network takes a second a step
 VARIANTS = {
     "adam-ours": {"trainer": "adam", "patch": "ours", "features": FEATURES},
     "own-ours": {"trainer": "own", "patch": "ours", "features": FEATURES},

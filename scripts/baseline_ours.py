@@ -61,15 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     predict(model, run / "masks", chosen)
     rows = score_masks(run / "masks", chosen.measured, chosen.case_set)
     files.write_rows(run / "cases.csv", rows)
-    record = about(options, config, model, chosen) | {
-        "seconds": round(loop.seconds, 2),
-        "wall_seconds": round(loop.wall_seconds, 2),
-        "other_seconds": round(whole - loop.seconds, 2),
-        "steps": loop.steps,
-        "test_seconds": round(user_seconds() - started, 1),
-        "weights": weights_hash(run / "run" / "model.pt"),
-        "dice": round(100 * float(np.mean([row["dice"] for row in rows])), 2),
-    }
+    record = (
+        about(options, config, model, chosen)
+        | found(run / "run")
+        | {
+            "seconds": round(loop.seconds, 2),
+            "wall_seconds": round(loop.wall_seconds, 2),
+            "other_seconds": round(whole - loop.seconds, 2),
+            "steps": loop.steps,
+            "test_seconds": round(user_seconds() - started, 1),
+            "weights": weights_hash(run / "run" / "model.pt"),
+            "dice": round(100 * float(np.mean([row["dice"] for row in rows])), 2),
+        }
+    )
     files.write_json(run / "ours.json", record)
     print({key: record[key] for key in ("seconds", "steps", "parameters", "dice", "test_seconds")})
 
@@ -96,6 +100,14 @@ def refuse_others(run: Path, chosen: Chosen) -> None:
     labels = json.loads((run / "labels.json").read_text(encoding="utf-8"))["cases"]
     if labels != [case.name for case in chosen.labeled]:
         raise InputError(f"{run}: trained on {labels}, expected {[case.name for case in chosen.labeled]}")
+
+
+def found(run: Path) -> dict[str, Any]:
+    """What a run derived by itself: its plan (without the reasons), its number of epochs and its learning rate."""
+    documents = {name: run / f"{name}.json" for name in ("plan", "length", "rate")}
+    contents = {name: json.loads(path.read_text("utf-8")) for name, path in documents.items() if path.is_file()}
+    contents.get("plan", {}).pop("reasons", None)
+    return contents
 
 
 def predict(model: Model, folder: Path, chosen: Chosen) -> None:

@@ -34,12 +34,13 @@ learning rates of every method are the same, tried on hippocampus and nodules, 5
 UNEQUAL = """## What was not equal
 
 - Time: nnU-Net stops when its seconds are used and lowers its rate over them; ours measures some steps before it starts
-  and fixes their number. The seconds that both used are in the table above.
+  (not counted) and fixes their number. The seconds that both used are in the table above.
 - Inference: nnU-Net's masks are averaged over mirrored copies, as it does unless told otherwise (those without are in
   the records as `plain`); the paper recipe does not mirror. Windows overlap by a quarter for all (nnU-Net's default is
   a half). nnU-Net's choice of a largest component needs its cross-validation and was not run.
-- Patch and batch: ours where the chosen variant says so, with the strides and kernels that nnU-Net derives for it.
-  nnU-Net plans spacing and intensities from the labeled patients alone, and resamples; ours keeps the native grid.
+- Patch, batch and network: the strong recipe plans them from the data and the minutes, a stem of stride 2 included,
+  which nnU-Net does not have; nnU-Net plans for a GPU's memory, or is given our patch and batch, where the chosen
+  variant says so, with the strides and kernels that it derives for them. Both plan from the labeled patients.
 - nnU-Net's width is 8 to 64 features here; its planned width is compared once. It is built for 250,000 steps on a GPU,
   not for minutes on a CPU, and its own trainer (SGD) has hardly begun after two of them.
 - The learning rates were searched at 2 minutes and are used at every number of minutes.

@@ -122,7 +122,9 @@ def test_the_command_of_the_rival_has_the_choices(tmp_path, monkeypatch):
     assert "--part validation" in wide
     assert not {"--patch", "--features", "--lr", "--first"} & set(wide.split())
     ours = baseline.command(TRIAL, options)
-    assert {'recipe="strong"', "minutes=2", "lr=null", "patch_size=[32, 32, 16]"} <= set(ours)
+    assert {'recipe="strong"', "minutes=2", "lr=null", "overlap=0.25"} <= set(ours)
+    paper = baseline.command(Trial("grid", "paper", "hippocampus", 5, 2, 0), options)
+    assert {'recipe="paper"', "lr=0.003", "patch_size=[32, 32, 16]", "width=8", "batch_size=4"} <= set(paper)
     assert set(VARIANTS) >= {"adam-ours", "own-planned"}
 
 
