@@ -202,6 +202,14 @@ def test_the_page_is_made_from_the_records(tmp_path):
     assert max(map(len, text.split("## Commands")[0].split("\n"))) < 250
 
 
+def test_the_committed_page_is_made_from_the_committed_records():
+    records = read_all(baseline.RECORDS)
+    assert baseline.PAGE.read_text(encoding="utf-8") == page(records)
+    known = {f"{record.trial.path}{ending}" for record in records for ending in (".json", ".csv.gz")}
+    files = {str(path.relative_to(baseline.RECORDS)) for path in baseline.RECORDS.rglob("*") if path.is_file()}
+    assert files == known
+
+
 def test_records_that_do_not_compare_are_refused(tmp_path):
     other = Trial("grid", "strong", "hippocampus", 5, 2, 1)
     keep(tmp_path, TRIAL, about(), {"": rows(0.5)})
