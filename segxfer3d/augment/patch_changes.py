@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import torch
 from scipy.special import ndtri
 
-from segxfer3d.augment.color import gaussian_kernel
 from segxfer3d.augment.indexed_label import IndexedLabel
 from segxfer3d.augment.kernels import patch_intensities as intensities
 from segxfer3d.augment.kernels import patches, views
@@ -70,10 +68,11 @@ def change_intensities(image: np.ndarray, drawn: PatchDraw) -> None:
 
 def blur(channel: np.ndarray, sigma: float) -> None:
     """A Gaussian blur of (X, Y, Z) in place, of three sigma to both sides; the border is repeated outward."""
-    weights = gaussian_kernel(torch.tensor([sigma]), int(np.ceil(3 * sigma))).numpy()
+    weights = np.exp(-(np.arange(np.ceil(3 * sigma) + 1) ** 2) / (2 * sigma**2))
+    weights /= 2 * weights.sum() - 1
     flat = channel.shape[0] == 1  # the kernel's third axis has length 1 where there are two
     shape = (1, 1, *channel.shape[1:], 1) if flat else (1, 1, *channel.shape)
-    views.blur(channel.reshape(shape), weights, np.ones(1, dtype=np.bool_))
+    views.blur(channel.reshape(shape), weights[None].astype(np.float32), np.ones(1, dtype=np.bool_))
 
 
 def brighten(values: np.ndarray, factor: float, contrast: float) -> None:
