@@ -41,7 +41,7 @@ class Augmentation:
 
     Attributes:
         mirror: chance that the patch is turned around, for each axis.
-        mirror_axes: the axes that it may be turned around along; None for all.
+        mirror_axes: the axes that it may be turned around along, of two or three; None for all.
         rotate: chance of a rotation, by an angle for each plane of two axes.
         rotate_degrees: the largest angle, drawn evenly from minus to plus. None is nnU-Net's rule: 30 degrees for
             volumes, 180 for images, 15 for images whose sides differ by more than half. Where one side of a volume's
@@ -102,6 +102,10 @@ class Augmentation:
         for name in CHANCES:
             if not 0 <= getattr(self, name) <= 1:
                 problems.append(f"{name}: expected a chance from 0 to 1, got {getattr(self, name)!r}")
+        if self.mirror_axes is not None:
+            object.__setattr__(self, "mirror_axes", tuple(self.mirror_axes))
+            if not set(self.mirror_axes) <= {0, 1, 2}:
+                problems.append(f"mirror_axes: expected some of 0, 1, 2, got {list(self.mirror_axes)}")
         for name, most in _MOST.items():
             value = getattr(self, name)
             if not (value is None and name == "rotate_degrees") and not 0 <= value <= most:
@@ -119,7 +123,7 @@ class Augmentation:
         """Nothing is changed."""
         return Augmentation(**dict.fromkeys(CHANCES, 0.0))  # type: ignore[arg-type]
 
-    def as_dict(self) -> dict[str, float | list[float] | None]:
+    def as_dict(self) -> dict[str, float | list[float] | list[int] | None]:
         """Plain values, for records."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

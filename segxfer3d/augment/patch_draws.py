@@ -57,10 +57,12 @@ class Planes:
     Attributes:
         free: (3,) bool: axes that rotation, scaling and bending may touch.
         degrees: the largest angle.
+        first: the first axis that the patch has: 1 for an image.
     """
 
     free: tuple[bool, bool, bool]
     degrees: float
+    first: int = 0
 
     @staticmethod
     def of(size: Sequence[int], degrees: float | None) -> Planes:
@@ -75,7 +77,7 @@ class Planes:
             usual = VOLUME_DEGREES
         if len(size) == 2:
             free = [False, True, True]
-        return Planes((free[0], free[1], free[2]), usual if degrees is None else degrees)
+        return Planes((free[0], free[1], free[2]), usual if degrees is None else degrees, 3 - len(size))
 
 
 def three_lengths(size: Sequence[int]) -> tuple[int, int, int]:
@@ -162,7 +164,7 @@ def draw_changes(
     matrix = _draw_matrix(uniforms, planes, augmentation)
     turns = [uniforms.happens(augmentation.mirror) for _ in size]
     axes = range(3) if augmentation.mirror_axes is None else augmentation.mirror_axes
-    mirrored = np.array([turns[axis] and side > 1 and axis in axes for axis, side in enumerate(size)])
+    mirrored = np.array([turns[axis] and side > 1 and axis - planes.first in axes for axis, side in enumerate(size)])
     bent = uniforms.happens(augmentation.elastic)
     noisy, noise = uniforms.happens(augmentation.noise), uniforms.take() * augmentation.noise_sd
     once = [uniforms.happens(getattr(augmentation, name)) for name in _EACH]

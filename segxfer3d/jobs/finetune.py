@@ -9,7 +9,7 @@ from typing import Any
 from monai.transforms import Transform
 
 from segxfer3d.augment.augmentation import Augmentation
-from segxfer3d.augment.patches import labeled_patches, training_patches
+from segxfer3d.augment.patches import TrainingPatches, labeled_patches, training_patches
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case
@@ -149,6 +149,8 @@ def finetuning_data(
 
     length = training.steps_per_epoch * planned.batch_size * place.world_size
     labeled = hold(split.labeled)
+    if isinstance(transform, TrainingPatches):
+        transform.prepare(labeled)
     if options[learning.Learning].recipe != "paper":
         refuse_unseen(labeled, source.case_set.classes)
     return FinetuningData(

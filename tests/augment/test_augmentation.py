@@ -19,7 +19,7 @@ def test_defaults_are_nnunets():
 
 
 def test_values_are_plain_and_make_the_same_again():
-    augmentation = Augmentation(elastic=0.3, scale_range=[0.8, 1.2])
+    augmentation = Augmentation(elastic=0.3, scale_range=[0.8, 1.2], mirror_axes=[0, 2])
     values = json.loads(json.dumps(augmentation.as_dict()))
     assert Augmentation(**values) == augmentation
     assert hash(augmentation) == hash(Augmentation(**values))
@@ -42,6 +42,7 @@ def test_none_changes_nothing():
         ({"low_resolution_range": (0.5, 2)}, "low_resolution_range: expected two numbers from 0.01 to 1"),
         ({"rotate_degrees": 200.0}, "rotate_degrees: expected 0 to 180, got 200"),
         ({"elastic_shift": -1.0}, "elastic_shift: expected 0 to 0.2, got -1"),
+        ({"mirror_axes": (0, 3)}, "mirror_axes: expected some of 0, 1, 2, got \\[0, 3\\]"),
         ({"mirror": -1, "noise_sd": 11}, "mirror: .*; noise_sd: expected 0 to 10, got 11"),
     ],
 )

@@ -74,6 +74,12 @@ def test_ranges():
     assert points.shape[1:] == (CONTROLS, CONTROLS, 3, CONTROLS)
 
 
+@pytest.mark.parametrize(("size", "axes", "turned"), [((8, 8, 8), (0, 2), (1, 0, 1)), ((8, 8), (1,), (0, 0, 1))])
+def test_only_the_axes_that_may_be_are_turned_around(size, axes, turned):
+    drawn = draws(dataclasses.replace(Augmentation.none(), mirror=1.0, mirror_axes=axes), size=size, number=3)
+    assert all(tuple(d.mirrored) == turned for d in drawn)
+
+
 @pytest.mark.parametrize("off", CHANCES)
 def test_turning_one_off_leaves_the_others_as_they_were(off):
     augmentation = Augmentation(**dict.fromkeys(CHANCES, 0.6))
@@ -101,7 +107,7 @@ def test_turning_one_off_leaves_the_others_as_they_were(off):
 )
 def test_thin_axes_stay_as_they_are(size, free, degrees):
     planes = Planes.of(size, None)
-    assert planes == Planes(tuple(map(bool, free)), degrees)
+    assert planes == Planes(tuple(map(bool, free)), degrees, 3 - len(size))
     assert Planes.of(size, 5.0).degrees == 5
     always = Augmentation(**dict.fromkeys(CHANCES, 1.0))
     for drawn in draws(always, size=size, number=20):
