@@ -18,7 +18,8 @@ from segxfer3d.augment.patches import training_patches
 from segxfer3d.networks.named import make_network
 
 VOLUME = (240, 240, 220)
-SIZES = ((64, 64, 32), 500), ((128, 128, 128), 60)  # patches, and how many are measured
+SIZES = ((64, 64, 32), 600), ((128, 128, 128), 60)  # patches, and how many are measured
+BLOCKS = 10  # taken in turn, after one that does not count
 SMALL, FEATURES = (32, 32, 16), (8, 16, 32, 64)  # the cheapest step of docs/results/baseline.md
 ROTATION = (-math.pi / 6, math.pi / 6)
 SCALES = (0.85, 1.25)  # from which nnU-Net derives how much it cuts out to rotate and scale
@@ -42,13 +43,12 @@ def augmentation(_: argparse.Namespace) -> dict[str, float]:
         works: dict[str, Callable[[], float]] = {"": lambda ours=ours: _seconds(lambda: ours(item))}  # type: ignore[misc]
         if importlib.util.find_spec("nnunetv2") is not None:
             works |= nnunet_works(item, size)
-        taken = {key: np.zeros(count) for key in works}
-        for i in range(-count // 5, count):
+        taken: dict[str, list[float]] = {key: [] for key in works}
+        for block in range(BLOCKS + 1):
             for key, work in works.items():
-                seconds = work()
-                if i >= 0:
-                    taken[key][i] = seconds
-        milliseconds = {key: 1000 * float(seconds.mean()) for key, seconds in taken.items()}
+                seconds = [work() for _ in range(count // BLOCKS)]
+                taken[key] += seconds if block else []
+        milliseconds = {key: 1000 * float(np.mean(seconds)) for key, seconds in taken.items()}
         results |= {f"{key}milliseconds_{name}": value for key, value in milliseconds.items()}
         results |= {f"{key}ratio_{name}": value / milliseconds[""] for key, value in milliseconds.items() if key}
     results |= share_of_a_step(item)
