@@ -65,9 +65,10 @@ class Turns:
         trainer: Engine = parser.get_parsed_content("train::trainer")
         self.bare: Callable[[], None] | None = None
         self.loss = None if "loss" not in parser else parser.get_parsed_content("loss")
-        self.network = parser.get_parsed_content("network")
-        names = ("optimizer_name", "lr", "weight_decay", "clip_norm")
-        self.optimizer = [parser.get_parsed_content(name) for name in names]
+        self.network = parser.get_parsed_content("training_network")
+        name, decay, clip = (parser.get_parsed_content(key) for key in ("optimizer_name", "weight_decay", "clip_norm"))
+        (group, *_) = parser.get_parsed_content("optimizer").param_groups
+        self.optimizer = (name, group["initial_lr"], decay, clip)
         self.engine_seconds: list[float] = []
         self.bare_seconds: list[float] = []
         self.loader_seconds: list[float] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def _pretrained(options: Options, run: RunFolder, data: FinetuningData, planned:
     if planned.plan is not None:
         plan = Path(f"{run.path}-plan.json")  # beside the run, which has not begun
         if run.main:
+            with suppress(OSError):  # where no folder can be made, writing says so
+                plan.parent.mkdir(parents=True, exist_ok=True)
             files.write_json(plan, planned.plan.as_dict())
         sizes["plan"] = str(plan)
     return pretrain_on_generated(options, run, sizes)
