@@ -166,6 +166,7 @@ WINDOWS = {
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
 PLAIN = "@recipe == 'paper'"
+PLANNED = "@network in ('plain_unet', 'resenc_unet')"  # which bf16 makes faster at any width
 
 AUGMENTATION = {
     "augmentation": f"$'flips' if {PLAIN} else 'full'",
@@ -185,7 +186,7 @@ FINETUNE_VOLUMES = Layer(
         "patch_size": f"$[32, 32, 16] if not @dataset_dir else [64, 64, 32] if {PLAIN} else None",
         "width": f"$8 if not @dataset_dir else 32 if {PLAIN} else None",
         "network": f"$checkpoint.network_of(@checkpoint) or ('genesis_unet' if {PLAIN} else 'plain_unet')",
-        "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
+        "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "max_epochs": "$100 if @dataset_dir else 16",
         "steps_per_epoch": "$20 if @dataset_dir else 15",
         "planned": BY_PATIENT,
