@@ -10,7 +10,6 @@ from segxfer3d.config.options import Group, option
 SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "cosine", "polynomial", "halving", "plateau")
 OPTIMIZERS = ("adam", "adamw", "sgd", "nesterov", "lars")
 BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
-NETWORKS = ("genesis_unet", "conrec_unet", "plain_unet", "resenc_unet", *BACKBONES[1:4])
 NORMS = ("auto", "instance", "batch")
 BORDERS = ("ignore", "foreground", "background")
 PARTS = ("test", "validation", "train", "all")
@@ -248,7 +247,10 @@ class Monitor(Group):
 class Network(Group):
     """Which network trains."""
 
-    network: str = option("genesis_unet", "which U-Net; the ResNets are for images", choices=NETWORKS)
+    network: str = option(
+        "genesis_unet", "plain_unet and resenc_unet (nnU-Net's), genesis_unet (3D), conrec_unet, a ResNet (2D), or yours",
+        text="the name of a network", empty=False,
+    )  # fmt: skip
     width: int | None = option(
         32, "channels of the first convolution (genesis_unet: 32 is the published network); none: of the plan",
         least=1, most=4096,

@@ -65,7 +65,7 @@ NETWORK = Network(
     title="U-Net of ConRec",
     citation="Dippel et al., Towards Fine-grained Visual Representations by Combining Contrastive Learning with Image "
     "Reconstruction and Attention-weighted Pooling, 2021",
-    options=groups.ImageNetwork,
+    options=(groups.Network, groups.ImageNetwork),
     backbones={"conrec": conrec_unet},
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from segxfer3d.config import groups
 from segxfer3d.config.options import Group
 from segxfer3d.networks.parts import SegmentationNetwork
 
@@ -21,7 +22,7 @@ class Network:
         dims: of the images that it takes: 2, 3 or both.
         title: what it is, in words.
         citation: authors, title and where it was published; empty for none.
-        options: the group of options that a bundle with it takes; None where it has none.
+        options: the groups of options that a bundle with it takes.
         backbones: value of the option ``backbone`` to what makes the network with it from ``in_channels``,
             ``out_channels`` and ``width``, for :func:`~segxfer3d.networks.image_unet`.
     """
@@ -31,5 +32,5 @@ class Network:
     dims: tuple[int, ...]
     title: str
     citation: str = ""
-    options: type[Group] | None = None
+    options: tuple[type[Group], ...] = (groups.Network,)
     backbones: Mapping[str, Builder] = field(default_factory=dict)

@@ -53,7 +53,7 @@ NETWORK = Network(
     dims=(3,),
     title="3D U-Net of Models Genesis",
     citation="Zhou et al., Models Genesis, Medical Image Analysis 67 (2021) 101840",
-    options=groups.GenesisNetwork,
+    options=(groups.Network, groups.GenesisNetwork),
 )
 
 RECIPE = Recipe(

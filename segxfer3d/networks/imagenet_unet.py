@@ -132,6 +132,6 @@ NETWORK = Network(
     dims=(2,),
     title="U-Net on a ResNet with ImageNet weights",
     citation="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
-    options=groups.ImageNetwork,
+    options=(groups.Network, groups.ImageNetwork),
     backbones={backbone: _of_backbone(backbone) for backbone in BACKBONES},
 )

@@ -141,6 +141,17 @@ def make_network(
     return builder(**arguments)
 
 
+def takes(name: str, option: str) -> bool:
+    """Whether a network, by its name or that of its encoder, has an option of :func:`make_network` to choose.
+
+    Example:
+        >>> takes("plain_unet", "deep_supervision"), takes("resnet50", "deep_supervision")
+        (True, False)
+    """
+    builder = BACKBONES.get(name) or BUILDERS.get(name)
+    return builder is None or option in inspect.signature(builder).parameters
+
+
 def build(definition: dict[str, Any]) -> SegmentationNetwork:
     """Make a network again from its ``definition``; only networks of this package are known.
 

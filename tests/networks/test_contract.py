@@ -35,8 +35,7 @@ def test_its_file_declares_it(name):
     declared = NETWORKS[name]
     assert declared.title
     assert set(declared.dims) <= {2, 3}
-    if declared.options is not None:
-        assert infos(declared.options)
+    assert all(infos(group) for group in declared.options)
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)

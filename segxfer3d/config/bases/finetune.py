@@ -50,7 +50,7 @@ RECIPE: dict[str, Any] = {
     "recipe": "$folder.recipe_of(@output_dir, @resume)",
     "loss_name": "$'dice' if @recipe == 'paper' else 'dice_ce'",
     "activation": "$'sigmoid' if @recipe == 'paper' else 'auto'",
-    "deep_supervision": "$@recipe != 'paper'",
+    "deep_supervision": "$@recipe != 'paper' and named.takes(@network, 'deep_supervision')",
     "mirrored_inference": "$@recipe != 'paper'",
     "largest_component": "$'never' if @recipe == 'paper' else 'auto'",
     "optimizer_name": "$'adam' if @recipe == 'paper' else 'adamw'",
@@ -218,7 +218,6 @@ FINETUNE_IMAGES = Layer(
         "test_fraction": 0.0,
         "max_epochs": "$50 if @dataset_dir else 8",
         "batch_size": 16,
-        "deep_supervision": f"$not ({PLAIN} or @network.startswith('resnet'))",
         "lr": f"$0.001 if {PLAIN} else None",
         "planned": FEW,
         "train": {

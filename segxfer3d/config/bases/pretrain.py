@@ -80,7 +80,7 @@ PRETRAIN_VOLUMES = Layer(
         "writer": {"patch_size": "$@planned.patch_size"},
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
-            "name": "@network", "dims": 3, "in_channels": 1, "out_channels": 1,
+            "name": "@network", "dims": 3, "in_channels": "$@data.channels", "out_channels": "$@data.channels",
             "batch_statistics": "@batch_statistics", **SHAPE,
         },
     },
