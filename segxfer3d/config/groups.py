@@ -248,7 +248,7 @@ class Network(Group):
     """Which network trains."""
 
     network: str = option(
-        "genesis_unet", "plain_unet and resenc_unet (nnU-Net's), genesis_unet (3D), conrec_unet, a ResNet (2D), or yours",
+        "genesis_unet", "plain_unet, resenc_unet (both nnU-Net's), genesis_unet (3D), conrec_unet, a ResNet (2D)",
         text="the name of a network", empty=False,
     )  # fmt: skip
     width: int | None = option(
