@@ -36,7 +36,7 @@ def test_a_store_of_a_folder(data, tmp_path):
         ({}, "too short"),  # the published borders are wider than these volumes
         ({"intensity": "percentile", "crop_rule": "genesis"}, "it needs intensity window"),
         ({"crop_rule": "any"}, "crop_rule: expected auto, genesis, uniform, got 'any'"),
-        ({"intensity": "hu"}, "intensity: expected window or percentile, got 'hu'"),
+        ({"intensity": "hu"}, "intensity: expected window, percentile, foreground or zscore, got 'hu'"),
         ({"dataset": "voc"}, "dataset voc: a data set of images; cubes are cut from volumes"),
     ],
 )
