@@ -5,8 +5,9 @@
 ``docs/results/baseline.md`` from what is there. DIR holds Task04_Hippocampus, LIDC_VOIs and LGG_MRI. nnU-Net needs
 ``pip install "segxfer3d[nnunet]"``.
 
-Stages: ``variants`` compares nnU-Net's trainers and patches, ``rates`` the learning rates of every method, both on
-validation patients; ``grid`` takes the best of them and is measured on test patients.
+Stages: ``variants`` compares nnU-Net's trainers and patches, ``rates`` the learning rates of every method,
+``ingredients`` the strong recipe with one thing changed at a time, all on validation patients; ``grid`` takes the best
+of them and is measured on test patients.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from baseline_grid import BATCH, DATA, PAPER, VARIANTS, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import BATCH, DATA, INGREDIENTS, PAPER, RULE, VARIANTS, Trial, all_trials, chosen_trials, rate_of
 from baseline_page import page
 from baseline_record import PLAIN, best_rate, best_variant, is_kept, keep, read_all
 from lgg_flair import write_flair
@@ -132,11 +133,16 @@ def _rival(trial: Trial, options: argparse.Namespace) -> list[str]:
 
 
 def _ours(trial: Trial, records: Path) -> list[str]:
-    choice = trial.choice if trial.stage == "rates" else best_rate(read_all(records), trial.method)
+    if trial.stage == "ingredients":  # the rate of each is the rule's, which knows its optimizer
+        choice = RULE
+    else:
+        choice = trial.choice if trial.stage == "rates" else best_rate(read_all(records), trial.method)
     settings = {"recipe": trial.method, "minutes": trial.minutes, "init": "random", "amp": False, "overlap": 1 - STEP}
     if trial.method == "paper":  # the strong recipe plans patch, batch and network from the data and the minutes
         settings |= {"patch_size": list(DATA[trial.data].patch), **PAPER}
     settings["lr"] = rate_of(choice)
+    if trial.stage == "ingredients":
+        settings |= INGREDIENTS[trial.choice]
     return [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 

@@ -9,12 +9,38 @@ from typing import Any
 
 from segxfer3d.errors import InputError
 
-STAGES = ("variants", "rates", "grid")
+STAGES = ("variants", "rates", "ingredients", "grid")
 METHODS = ("paper", "strong", "nnunet")
 RATES = ("lr_0.001", "lr_0.003", "lr_0.01", "lr_0.03")  # the same for every method
 RULE = "lr_rule"  # what the strong recipe takes for a number of steps where no rate is given
 FEATURES = 8  # of nnU-Net's first stage: 8 to 64 in four stages
 BATCH = 4
+# what is left out of the strong recipe, or put into it, one thing at a time
+INGREDIENTS: dict[str, dict[str, object]] = {
+    "strong": {},
+    "without_cross-entropy": {"loss_name": "dice"},
+    "without_deep_supervision": {"deep_supervision": False},
+    "mirrored_along_all_axes": {"mirror_axes": "xyz"},
+    "without_mirroring": {"mirror": 0.0},
+    "without_mirrored_inference": {"mirrored_inference": False},
+    "without_rotation_and_scaling": {"rotate": 0.0, "scale": 0.0},
+    "without_changed_intensities": {
+        "noise": 0.0,
+        "blur": 0.0,
+        "brightness": 0.0,
+        "contrast": 0.0,
+        "low_resolution": 0.0,
+        "gamma": 0.0,
+        "gamma_inverted": 0.0,
+    },
+    "with_elastic_bends": {"elastic": 0.2},
+    "without_oversampling": {"foreground_share": 0.0},
+    "without_largest_component": {"largest_component": "never"},
+    "adam": {"optimizer_name": "adam", "weight_decay": 0.0},
+    "nesterov": {"optimizer_name": "nesterov", "weight_decay": 3e-5},
+    "cosine": {"schedule": "cosine"},
+    "batch_norm": {"norm": "batch"},
+}
 PAPER = {"width": 8, "batch_size": BATCH}  # of the paper recipe, whose published network takes a second a step
 VARIANTS = {
     "adam-ours": {"trainer": "adam", "patch": "ours", "features": FEATURES},
@@ -57,13 +83,14 @@ class Trial:
     """One training.
 
     Attributes:
-        stage: ``variants`` and ``rates`` choose on validation patients, ``grid`` is measured on test patients.
+        stage: ``variants``, ``rates`` and ``ingredients`` choose on validation patients, ``grid`` is measured on test
+            patients.
         method: of :data:`METHODS`.
         data: of :data:`DATA`.
         labels: labeled patients.
         minutes: user CPU minutes of the training loop.
         seed: of labels, weights and patches.
-        choice: the variant or the learning rate that is tried; in ``grid``, empty.
+        choice: the variant, learning rate or ingredient that is tried; in ``grid``, empty.
     """
 
     stage: str
@@ -92,7 +119,7 @@ class Trial:
 
 def all_trials() -> list[Trial]:
     """Every trial, in the order in which they are worth running."""
-    return [*_variants(), *_rates(), *_grid()]
+    return [*_variants(), *_rates(), *_ingredients(), *_grid()]
 
 
 def rates_of(method: str) -> tuple[str, ...]:
@@ -131,6 +158,11 @@ def _rates() -> Iterator[Trial]:
     for method in reversed(METHODS):
         for data, rate, seed in product(("hippocampus", "nodules"), rates_of(method), range(2)):
             yield Trial("rates", method, data, 5, 2, seed, rate)
+
+
+def _ingredients() -> Iterator[Trial]:
+    for seed, choice, data in product(range(5), INGREDIENTS, ("hippocampus", "nodules")):
+        yield Trial("ingredients", "strong", data, 5, 2, seed, choice)
 
 
 def _grid() -> Iterator[Trial]:

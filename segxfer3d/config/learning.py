@@ -14,6 +14,7 @@ LOSSES = ("dice", "dice_ce")
 ACTIVATIONS = ("auto", "sigmoid", "softmax")
 COMPONENTS = ("auto", "never", "always")
 AUGMENTATIONS = ("full", "flips")
+MIRROR_AXES = ("auto", "x", "y", "z", "xy", "xz", "yz", "xyz")
 CHANGES = (
     "mirror", "rotate", "scale", "elastic", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma",
     "gamma_inverted",
@@ -49,9 +50,12 @@ class Augmentation(Group):
     augmentation: str = option(
         "full", "full: what the options below say; flips: flips and small changes of intensity", choices=AUGMENTATIONS
     )
-    mirror: float = option(0.5, "chance of turning a patch around, for each of the plan's mirror_axes", least=0, most=1)
-    rotate: float = option(0.2, "chance of a rotation", least=0, most=1)
-    scale: float = option(0.2, "chance of a change of size, by 0.7 to 1.4", least=0, most=1)
+    mirror: float = option(0.5, "chance of turning a patch around, for each axis that may be", least=0, most=1)
+    mirror_axes: str = option(
+        "auto", "axes that may be turned around; auto: where no two classes keep their order", choices=MIRROR_AXES
+    )
+    rotate: float = option(0.5, "chance of a rotation", least=0, most=1)
+    scale: float = option(0.5, "chance of a change of size, by 0.7 to 1.4", least=0, most=1)
     elastic: float = option(0.0, "chance of a smooth bend", least=0, most=1)
     noise: float = option(0.1, "chance of normal noise", least=0, most=1)
     blur: float = option(0.2, "chance of a Gaussian blur", least=0, most=1)

@@ -18,7 +18,7 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.shown_classes import refuse_unseen
 from segxfer3d.data.split import labels_record
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.planning import Planned
+from segxfer3d.jobs.planning import Planned, planned_axes
 from segxfer3d.jobs.pretrain import refuse_sizes
 from segxfer3d.jobs.source import Source
 from segxfer3d.run.devices import Place
@@ -97,7 +97,7 @@ def patches(options: Options, *, planned: Planned) -> Transform:
     if changes.augmentation == "flips":
         return labeled_patches(size, foreground_share=share)
     chances: dict[str, Any] = changes.chances
-    axes = planned.plan.mirror_axes if planned.plan else None
+    axes = planned_axes(options, planned.plan)
     augmentation = Augmentation(**chances, mirror_axes=axes, rotate_degrees=changes.rotate_degrees)
     return training_patches(size, foreground_share=share, augmentation=augmentation)
 

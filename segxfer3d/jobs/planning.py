@@ -151,8 +151,14 @@ def _mirror_axes(options: Options, dims: int, plan: Plan | None) -> tuple[int, .
         return ()
     if dims == 2:
         return (1,)  # images are turned around from left to right only
-    if not options[learning.Augmentation].mirrors:
-        return ()
+    return planned_axes(options, plan) if options[learning.Augmentation].mirrors else ()
+
+
+def planned_axes(options: Options, plan: Plan | None) -> tuple[int, ...]:
+    """Along which training may mirror volumes: set by hand, else planned, else all."""
+    axes = options[learning.Augmentation].mirror_axes
+    if axes != "auto":
+        return tuple("xyz".index(axis) for axis in axes)
     return plan.mirror_axes if plan else (0, 1, 2)
 
 

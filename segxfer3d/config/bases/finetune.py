@@ -55,7 +55,8 @@ RECIPE: dict[str, Any] = {
     "largest_component": "$'never' if @recipe == 'paper' else 'auto'",
     "optimizer_name": "$'adam' if @recipe == 'paper' else 'adamw'",
     "weight_decay": "$0.0 if @recipe == 'paper' else 0.01",
-    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'warmup-polynomial'",
+    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'polynomial'",
+    "clip_norm": "$1.0 if @recipe == 'paper' else 12.0",
     "lr": "$0.003 if @recipe == 'paper' else None",
     "batch_size": "$4 if @recipe == 'paper' or not @dataset_dir else None",
 }
@@ -192,6 +193,7 @@ FINETUNE_VOLUMES = Layer(
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
         **AUGMENTATION,
+        "foreground_share": f"$0.5 if {PLAIN} else 0.33",
         "patches": {
             "_target_": "segxfer3d.jobs.finetune.patches",
             "options": "@options", "planned": "@planned",
