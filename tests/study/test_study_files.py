@@ -12,7 +12,7 @@ from tests.study.studies import BUNDLES
 FILES = sorted((BUNDLES / "studies").glob("*.json"))
 # pretrainings, arms, data sets, budgets, seeds
 SIZES = {
-    "demo": (1, 3, 1, 1, 5),
+    "demo": (1, 3, 1, 1, 3),
     "hippocampus": (1, 5, 1, 2, 5),
     "horses": (4, 11, 1, 3, 5),
     "lidc": (1, 5, 1, 3, 5),

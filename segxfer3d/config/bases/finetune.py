@@ -177,6 +177,16 @@ AUGMENTATION = {
     },
 }
 
+# what costs a first try minutes, or suits its phantoms better: so was measured
+PHANTOMS = {
+    "loss_name": f"$'dice' if {PLAIN} or not @dataset_dir else 'dice_ce'",
+    "mirrored_inference": f"$not ({PLAIN} or not @dataset_dir)",
+    "largest_component": f"$'never' if {PLAIN} or not @dataset_dir else 'auto'",
+    "validation_interval": f"$4 if {PLAIN} or @dataset_dir else 16",
+    "intensity": f"$'auto' if {PLAIN} or @dataset_dir else 'window'",
+    "deep_supervision": f"$not ({PLAIN} or not @dataset_dir) and named.takes(@network, 'deep_supervision')",
+}
+
 FINETUNE_VOLUMES = Layer(
     (
         learning.Augmentation, learning.Planned, groups.Phantoms, groups.Volumes, groups.Patches, groups.Windows,
@@ -190,6 +200,7 @@ FINETUNE_VOLUMES = Layer(
         "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "max_epochs": "$100 if @dataset_dir else 16",
         "steps_per_epoch": "$20 if @dataset_dir else 15",
+        **PHANTOMS,
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
         **AUGMENTATION,
