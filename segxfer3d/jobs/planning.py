@@ -20,6 +20,7 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
+from segxfer3d.networks import make_network
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.capacity import memory_of, voxels_per_second
@@ -27,6 +28,7 @@ from segxfer3d.weights import checkpoint
 from segxfer3d.weights.formats.base import read_content
 
 PLAN = "plan"
+PUBLISHED_WIDTH = 32  # of Models Genesis' network
 PLANNED_NETWORKS = ("plain_unet", "resenc_unet")  # whose levels follow from the data
 _LEVELS = ("strides", "kernels", "features", "stem")
 _OF_DATA = ("in_channels", "out_channels", "spatial_dims", "deep_supervision")  # arguments that no checkpoint brings
@@ -212,13 +214,30 @@ def _brought(options: Options, source: Source) -> _Brought:
 def _shape(options: Options, brought: _Brought, plan: Plan | None = None) -> Shape:
     """Of the network: as the options say, else as the checkpoint brings it, else as planned."""
     network, before = options[groups.Network], brought.arguments
-    width = network.width or before.get("width") or (plan.features[0] if plan else 32)
     norm = before.get("norm") if network.norm == "auto" else network.norm
     if network.network not in PLANNED_NETWORKS:
-        return Shape(width)
+        return Shape(_own_width(options, brought), norm)
+    width = network.width or before.get("width") or (plan.features[0] if plan else PUBLISHED_WIDTH)
     if brought.name == network.network:
         return Shape(width, norm, *(before.get(name) for name in _LEVELS))
     return Shape(width, norm, *(getattr(plan, name, None) for name in _LEVELS))
+
+
+def _own_width(options: Options, brought: _Brought) -> int:
+    """Of a network whose levels do not follow from the data."""
+    return options[groups.Network].width or int(brought.arguments.get("width") or PUBLISHED_WIDTH)
+
+
+def _own_levels(options: Options, brought: _Brought) -> dict[str, Any]:
+    """The levels of the network that is not planned, or comes with a checkpoint; nothing where all is planned."""
+    name = options[groups.Network].network
+    if name in PLANNED_NETWORKS:
+        return {level: brought.arguments.get(level) for level in _LEVELS} if brought.name == name else {}
+    encoder = make_network(name, dims=3, in_channels=1, out_channels=1, width=_own_width(options, brought)).encoder
+    return {
+        "strides": encoder.strides, "features": encoder.channels, "kernels": [(3, 3, 3)] * len(encoder.channels),
+        "stem": (1, 1, 1),
+    }  # fmt: skip
 
 
 def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Planned:
@@ -241,11 +260,11 @@ def _plan(options: Options, run: RunFolder, place: Place, source: Source, brough
         "spacing": volumes.spacing,
         "patch_size": volumes.patch_size or brought.patch_size,
         "batch_size": options[groups.Training].batch_size,
-        "width": options[groups.Network].width,
+        "width": options[groups.Network].width if options[groups.Network].network in PLANNED_NETWORKS else None,
         "intensity": None if volumes.intensity == "auto" else volumes.intensity,
         "window_low": volumes.window_low,
         "window_high": volumes.window_high,
-        **{name: brought.arguments.get(name) for name in _LEVELS},
+        **_own_levels(options, brought),
     }
     if brought.preprocessing is not None:
         fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
