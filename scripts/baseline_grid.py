@@ -38,7 +38,8 @@ INGREDIENTS: dict[str, dict[str, object]] = {
     "without_largest_component": {"largest_component": "never"},
     "adam": {"optimizer_name": "adam", "weight_decay": 0.0},
     "nesterov": {"optimizer_name": "nesterov", "weight_decay": 3e-5},
-    "cosine": {"schedule": "cosine"},
+    "without_warm-up": {"schedule": "polynomial"},
+    "clipped_at_12": {"clip_norm": 12.0},
     "batch_norm": {"norm": "batch"},
 }
 PAPER = {"width": 8, "batch_size": BATCH}  # of the paper recipe, whose published network takes a second a step

@@ -55,8 +55,7 @@ RECIPE: dict[str, Any] = {
     "largest_component": "$'never' if @recipe == 'paper' else 'auto'",
     "optimizer_name": "$'adam' if @recipe == 'paper' else 'adamw'",
     "weight_decay": "$0.0 if @recipe == 'paper' else 0.01",
-    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'polynomial'",
-    "clip_norm": "$1.0 if @recipe == 'paper' else 12.0",
+    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'warmup-polynomial'",
     "lr": "$0.003 if @recipe == 'paper' else None",
     "batch_size": "$4 if @recipe == 'paper' or not @dataset_dir else None",
 }
