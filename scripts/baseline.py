@@ -137,12 +137,14 @@ def _ours(trial: Trial, records: Path) -> list[str]:
         choice = RULE
     else:
         choice = trial.choice if trial.stage == "rates" else best_rate(read_all(records), trial.method)
-    settings = {"recipe": trial.method, "minutes": trial.minutes, "init": "random", "amp": False, "overlap": 1 - STEP}
-    if trial.method == "paper":  # the strong recipe plans patch, batch and network from the data and the minutes
-        settings |= {"patch_size": list(DATA[trial.data].patch), **PAPER}
-    settings["lr"] = rate_of(choice)
+    settings: dict[str, Any] = {
+        "recipe": trial.method, "minutes": trial.minutes, "init": "random", "amp": False, "overlap": 1 - STEP,
+        "lr": rate_of(choice),
+    }  # fmt: skip
     if trial.stage == "ingredients":
         settings |= INGREDIENTS[trial.choice]
+    if settings["recipe"] == "paper":  # the strong recipe plans patch, batch and network from the data and the minutes
+        settings |= {"patch_size": list(DATA[trial.data].patch), **PAPER}
     return [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 

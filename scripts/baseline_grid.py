@@ -18,6 +18,7 @@ BATCH = 4
 # what is left out of the strong recipe, or put into it, one thing at a time
 INGREDIENTS: dict[str, dict[str, object]] = {
     "strong": {},
+    "paper_recipe": {"recipe": "paper", "lr": 0.003},
     "without_cross-entropy": {"loss_name": "dice"},
     "without_deep_supervision": {"deep_supervision": False},
     "mirrored_along_all_axes": {"mirror_axes": "xyz"},

@@ -193,7 +193,7 @@ def test_the_page_is_made_from_the_records(tmp_path):
             dice = [0.5 + gain + 0.01 * seed, 0.7 + gain, 0.6]
             keep(tmp_path, Trial("grid", method, "hippocampus", 5, 2, seed), about(), {"": rows(*dice)})
     text = page(read_all(tmp_path))
-    assert "6 of 512 trials" in text
+    assert "6 of 522 trials" in text
     assert "| strong recipe | – | 67.0 ± 0.3 (3) | – | – | – |" in text
     assert "| strong recipe less nnU-Net | hippocampus | 5 | 2 | +6.7 |" in text
     assert "strong recipe less paper" not in text
