@@ -4,7 +4,6 @@ cases whose labels train."""
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from segxfer3d.data.planning.words import plan_text
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.settings import InferenceSettings
+from segxfer3d.jobs.plan_files import plan_of_file, recorded_plan
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.networks import make_network
 from segxfer3d.run.devices import Place
@@ -132,8 +132,8 @@ def pretraining_sizes(options: Options) -> PretrainingSizes:
     asked = options[learning.Planned].plan
     if asked == "data":
         raise InputError("plan data: needs labels; expected none, or the plan.json of a fine-tuning for pretraining")
-    plan = None if asked == "none" else _read_plan(Path(asked))
-    size = options[groups.Volumes].patch_size or (plan and plan.patch_size)
+    plan = None if asked == "none" else plan_of_file(Path(asked), options)
+    size = plan.patch_size if plan else options[groups.Volumes].patch_size
     if not size:
         raise InputError("patch_size: expected three numbers of voxels where --plan is none")
     return PretrainingSizes(size, _shape(options, _Brought(), plan))
@@ -208,6 +208,11 @@ def _brought(options: Options, source: Source) -> _Brought:
         return _Brought()  # whoever loads it says that it is of images
     arguments = {name: value for name, value in model["network"]["arguments"].items() if name not in _OF_DATA}
     size = model["provenance"].get("patch_size")
+    asked, its = options[groups.Network], arguments.get("width") or arguments.get("features", (None,))[0]
+    if asked.network == model["network"]["name"] and asked.width and its and asked.width != its:
+        raise InputError(
+            f"checkpoint {start.checkpoint}: its network has width {its}, this one {asked.width}; --width {its}"
+        )
     return _Brought(preprocessing, tuple(size) if size else None, model["network"]["name"], arguments)
 
 
@@ -244,17 +249,28 @@ def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, b
     """Sizes from a plan: of the run that goes on, of a file, or made from the training cases."""
     plan = _plan(options, run, place, source, brought)
     run.record(PLAN, plan.as_dict())
-    preprocessing = brought.preprocessing or plan.preprocessing()
+    preprocessing = plan.preprocessing()
+    if brought.preprocessing is not None:
+        preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
     source = dataclasses.replace(source, preprocessing=preprocessing)
     return Planned(source, plan.patch_size, plan.batch_size, _shape(options, brought, plan), "sigmoid", plan=plan)
+
+
+def _as_brought(
+    volumes: groups.Volumes, before: VolumePreprocessing, planned: VolumePreprocessing
+) -> VolumePreprocessing:
+    """As the transferred network was trained; but what is set by hand, of which the user is warned, see
+    :func:`~segxfer3d.weights.passport.read_weights`."""
+    spacing = before.spacing if volumes.spacing is None else volumes.spacing
+    return dataclasses.replace(before if volumes.intensity == "auto" else planned, spacing=spacing)
 
 
 def _plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Plan:
     asked = options[learning.Planned].plan
     if run.resume:
-        return _read_plan(run.path / f"{PLAN}.json")
+        return recorded_plan(run.path / f"{PLAN}.json")
     if asked != "data":
-        return _read_plan(Path(asked))
+        return plan_of_file(Path(asked), options)
     volumes, minutes = options[groups.Volumes], options[learning.Learning].minutes
     fixed: dict[str, Any] = {
         "spacing": volumes.spacing,
@@ -282,18 +298,3 @@ def _plan(options: Options, run: RunFolder, place: Place, source: Source, brough
     )
     run.say(plan_text(plan))
     return plan
-
-
-def _read_plan(path: Path) -> Plan:
-    """A plan from its file.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"plan: {path} cannot be read ({error}); expected data, none, or a file of segxfer3d plan --json"
-        ) from error
-    return Plan.from_dict(content)

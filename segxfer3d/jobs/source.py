@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, check
@@ -176,10 +176,15 @@ def _generated(options: Options, run: RunFolder, dims: int) -> Path:
 def _preprocessing(options: Options, case_set: CaseSet) -> Preprocessing:
     if case_set.dims == 2:
         return ImagePreprocessing(options[groups.ImageNetwork].image_size, case_set.channels)
-    volumes = options[groups.Volumes]
+    volumes, planned = options[groups.Volumes], options.find(learning.Planned)
+    intensity = volumes.intensity
+    if intensity == "foreground":  # whose numbers are the plan's, which comes after the cases
+        if options.find(learning.Learning) is None or planned is None or planned.plan == "none":
+            raise InputError("intensity foreground: needs a plan made from labels, as fine-tuning has with --plan data")
+        intensity = "auto"
     return VolumePreprocessing.for_modality(
         case_set.modality,
-        intensity=volumes.intensity,
+        intensity=intensity,
         spacing=volumes.spacing,
         window_low=volumes.window_low,
         window_high=volumes.window_high,

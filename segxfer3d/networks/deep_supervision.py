@@ -63,7 +63,9 @@ def make_head(decoder: FeatureDecoder, out_channels: int, deep_supervision: bool
     """
     stages = len(decoder.channels) - 1
     if deep_supervision and stages < 2:
-        raise InputError(f"deep_supervision: needs a decoder of two stages or more, got {stages}")
+        raise InputError(
+            f"deep_supervision: needs a decoder of two stages or more, got {stages}; --deep_supervision False"
+        )
     levels = max(2, stages - 1) if deep_supervision else 1
     channels, stem_stride = decoder.channels[-1 : -1 - levels : -1], decoder.stem_stride
     if levels == 1 and max(stem_stride) == 1:

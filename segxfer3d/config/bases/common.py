@@ -110,8 +110,9 @@ RECORD = {
 }  # fmt: skip
 KEEP = {"_target_": f"{TRAINING}.resume.Keep", "state": "@state"}
 PHANTOM_SIZES = {
-    "patch_size": "$[64, 64, 32] if @dataset_dir else [32, 32, 16]",
-    "width": "$32 if @dataset_dir else 8",
+    "patch_size": "$None if @plan != 'none' else [64, 64, 32] if @dataset_dir else [32, 32, 16]",
+    "width": "$None if @plan != 'none' else 32 if @dataset_dir else 8",
+    "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
 }
 IMAGE_SIZES = {
     "width": "$64 if @dataset_dir else 8",

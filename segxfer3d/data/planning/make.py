@@ -35,6 +35,7 @@ from segxfer3d.data.planning.topology import (
 from segxfer3d.errors import InputError
 
 COVERED = 0.05  # of the training voxels that a step may see at most, a guard of nnU-Net against overfitting
+LEVELS = 3  # of a network that may be supervised deeply
 BY_HAND = "set by hand"
 
 
@@ -92,6 +93,7 @@ def make_plan(
     )
     _refuse_patch(setting, first)
     fitting = _fitting(first, memory)
+    _refuse_flat(first, fitting, memory)
     full = replace(fitting, batch=setting.batch or _batch(fitting, memory, len(fingerprint.shapes)))
     chosen, steps = full, None
     if minutes is not None and voxels_per_second:
@@ -185,6 +187,25 @@ def _refuse_patch(setting: Setting, candidate: Candidate) -> None:
         raise InputError(
             f"patch_size {sides(setting.patch)}: {by} divide by {sides(candidate.topology.divisor)}; "
             f"the next sizes are {sides(low)} and {sides(high)}"
+        )
+
+
+def _refuse_flat(first: Candidate, fitting: Candidate, memory: float) -> None:
+    """Refuse patches that leave a U-Net nothing to go down to.
+
+    Raises:
+        InputError: a single level; or levels that only want of memory takes away.
+    """
+    if len(first.topology.strides) == 1:
+        what = "patch_size" if first.setting.patch else "cases of"
+        raise InputError(
+            f"{what} {sides(first.patch)}: too small for two levels of a network; expected at least "
+            f"{2 * SMALLEST_MAP} voxels along two axes, or {3 * SMALLEST_MAP} along one"
+        )
+    if len(fitting.topology.strides) < min(LEVELS, len(first.topology.strides)):
+        raise InputError(
+            f"memory: batch_size {fitting.batch} with features from {fitting.features[0]} leaves room for patches of "
+            f"{sides(fitting.patch)} only, {memory:.3g} GiB may be used; expected a smaller --batch_size or --width"
         )
 
 

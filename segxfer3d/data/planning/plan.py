@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.planning.fingerprint import Spacing
 from segxfer3d.data.planning.topology import NO_STEM, Triple
@@ -110,7 +112,7 @@ class Plan:
         """
         try:
             a, b, c = (float(value) for value in values["spacing"])
-            return Plan(
+            plan = Plan(
                 spacing=(a, b, c),
                 patch_size=triple(values["patch_size"]),
                 batch_size=int(values["batch_size"]),
@@ -126,8 +128,26 @@ class Plan:
             )
         except KeyError as error:
             raise InputError(f"plan: the entry {error} is missing") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"plan: {error}") from error
+        plan._check()
+        return plan
+
+    def _check(self) -> None:
+        """Numbers that a file has, and no plan.
+
+        Raises:
+            InputError: sizes that are not above 0, or not as many as there are levels.
+        """
+        levels = {name: getattr(self, name) for name in ("strides", "kernels", "features")}
+        for name in ("spacing", "patch_size", "batch_size", "stem", *levels):
+            if not np.all(np.array(getattr(self, name)) > 0):
+                raise InputError(f"plan: {name}: expected numbers above 0, got {getattr(self, name)}")
+        if len({len(values) for values in levels.values()}) != 1:
+            found = ", ".join(f"{len(values)} {name}" for name, values in levels.items())
+            raise InputError(f"plan: expected as many strides, kernels and features, got {found}")
+        if not set(self.mirror_axes) <= {0, 1, 2}:
+            raise InputError(f"plan: mirror_axes: expected axes from 0 to 2, got {list(self.mirror_axes)}")
 
 
 def triple(values: Any) -> Triple:

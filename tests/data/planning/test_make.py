@@ -176,6 +176,11 @@ def test_what_does_not_fit_in_memory_names_what_would():
         make_plan(HIPPOCAMPUS, memory=0.01)
 
 
+def test_memory_that_leaves_no_levels_is_too_small():
+    with pytest.raises(InputError, match=r"room for patches of .* only, 8 GiB.*smaller --batch_size or --width"):
+        make_plan(HIPPOCAMPUS, memory=8, fixed={"width": 4096})
+
+
 def test_little_memory_makes_a_smaller_patch():
     plan = make_plan(HIPPOCAMPUS, memory=0.3)
     assert plan.memory <= 0.3

@@ -1,0 +1,109 @@
+"""Where sizes come from: a file of a plan, the checkpoint, or values set by hand, which are never passed over."""
+
+import json
+
+import pytest
+
+from segxfer3d.data.planning import Intensity, Plan
+from segxfer3d.run.bundle import run_bundle
+from segxfer3d.weights import checkpoint
+from tests.jobs.volume_sets import BUNDLES, MARKS, TINY, refused
+
+pytestmark = MARKS
+PLAN = Plan(
+    (1.0, 1.0, 2.0),
+    (16, 8, 8),
+    3,
+    strides=((1, 1, 1), (2, 2, 2), (2, 2, 1)),
+    kernels=((3, 3, 3),) * 3,
+    features=(2, 4, 8),
+    intensity=Intensity("zscore"),
+)
+SHORT = {"max_epochs": 1, "steps_per_epoch": 1, "progress": False, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    path.write_text(json.dumps(PLAN.as_dict()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pretrained(good, plan, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    knobs = {"network": "plain_unet", "plan": str(plan), "batch_size": 2, "dataset_dir": str(good), **SHORT}
+    run_bundle(BUNDLES / "genesis_pretrain.json", output_dir=str(folder), **knobs)
+    return folder / "model.pt"
+
+
+def finetuned(folder, **knobs):
+    """The model of a fine-tuning, and the plan that it kept."""
+    run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(folder), **{"init": "random", **SHORT, **knobs})
+    kept = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return checkpoint.read_model(folder / "model.pt"), Plan.from_dict(kept)
+
+
+def test_pretraining_takes_the_plans_patch_and_levels(pretrained):
+    model = checkpoint.read_model(pretrained)
+    assert model["provenance"]["patch_size"] == [16, 8, 8]
+    assert model["network"]["arguments"]["features"] == [2, 4, 8]
+
+
+def test_values_set_by_hand_replace_those_of_a_plans_file(good, plan, tmp_path):
+    hands = {"width": 4, "patch_size": [8, 8, 8], "batch_size": 2, "spacing": [2, 2, 2], "intensity": "percentile"}
+    model, kept = finetuned(tmp_path / "run", dataset_dir=str(good), plan=str(plan), **hands)
+    assert (kept.features, kept.patch_size, kept.batch_size) == ((4, 8, 16), (8, 8, 8), 2)
+    assert model["network"]["arguments"]["features"] == [4, 8, 16]
+    assert model["preprocessing"]["spacing"] == [2, 2, 2]
+    assert model["preprocessing"]["intensity"] == "percentile"
+    assert kept.reasons["patch_size"] == "set by hand"
+
+
+def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(good, pretrained, tmp_path):
+    knobs = {"dataset_dir": str(good), "init": "encoder", "checkpoint": str(pretrained), "batch_size": 2}
+    model, kept = finetuned(tmp_path / "brought", **knobs)
+    assert model["network"]["arguments"]["features"] == [2, 4, 8]
+    assert kept.patch_size == (16, 8, 8)
+    assert model["preprocessing"] == checkpoint.read_model(pretrained)["preprocessing"]
+    model, _ = finetuned(tmp_path / "hands", **knobs, spacing=[2, 2, 2], intensity="zscore")
+    assert (model["preprocessing"]["spacing"], model["preprocessing"]["intensity"]) == ([2, 2, 2], "zscore")
+
+
+def test_another_width_than_the_checkpoints_is_refused(good, pretrained, tmp_path):
+    knobs = {**TINY, "dataset_dir": str(good), "init": "encoder", "checkpoint": str(pretrained), "width": 4}
+    refused("genesis_finetune", tmp_path, "its network has width 2, this one 4; --width 2", **knobs)
+
+
+def test_foreground_set_by_hand_is_of_the_plan(good, tmp_path):
+    model, kept = finetuned(tmp_path / "run", **TINY | SHORT, dataset_dir=str(good), intensity="foreground")
+    assert model["preprocessing"]["intensity"] == kept.intensity.rule == "foreground"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"patch_size": [0, 8, 8]}, "is no plan .*patch_size: expected numbers above 0"),
+        ({"features": [2, 4]}, "as many strides, kernels and features, got 3 strides, 3 kernels, 2 features"),
+        ({"mirror_axes": [3]}, "mirror_axes: expected axes from 0 to 2"),
+        ({"intensity": []}, "is no plan"),
+        (None, "cannot be read .*expected data, none, or a file"),
+    ],
+)
+def test_a_damaged_plan_is_refused(change, message, good, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**PLAN.as_dict(), **change}) if change else "{", encoding="utf-8")
+    refused("genesis_finetune", tmp_path, message, dataset_dir=str(good), init="random", plan=str(path))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"patch_size": [4, 4, 4]}, "patch_size 4x4x4: too small for two levels of a network"),
+        ({"network": "genesis_unet", "norm": "instance"}, "network genesis_unet: has no norm to choose"),
+        ({"intensity": "foreground", "plan": "none"}, "intensity foreground: needs a plan"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(knobs, message, good, tmp_path):
+    knobs = {**TINY, "dataset_dir": str(good), "init": "random", **knobs}
+    refused("genesis_finetune", tmp_path, message, **knobs)
