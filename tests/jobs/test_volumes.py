@@ -24,7 +24,7 @@ from segxfer3d.weights import checkpoint
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 TINY = {
-    "width": 2, "patch_size": [16, 16, 8], "max_epochs": 2, "steps_per_epoch": 2, "batch_size": 2, "progress": False,
+    "width": 2, "patch_size": [32, 32, 16], "max_epochs": 2, "steps_per_epoch": 2, "batch_size": 2, "progress": False,
     "device": "cpu",
 }  # fmt: skip
 

@@ -231,6 +231,7 @@ def test_the_clock_counts_the_loop_alone():
     assert clock.wall_seconds > 0
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_is_clocked_and_scored(phantoms, tmp_path, monkeypatch):
     monkeypatch.setattr(baseline_ours, "loop", sys.modules["baseline_clock"].loop)
     small = {

@@ -20,6 +20,7 @@ def twenty(tmp_path_factory):
     return write_phantoms(tmp_path_factory.mktemp("data"), patients=20, seed=1)
 
 
+@pytest.mark.slow
 def test_the_cases_are_those_of_a_fine_tuning(twenty, tmp_path):
     from segxfer3d import run_bundle
 

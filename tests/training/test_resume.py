@@ -23,7 +23,7 @@ __all__ = ["pytestmark"]
 @pytest.fixture(scope="module")
 def knobs(tmp_path_factory):
     root = write_dataset(tmp_path_factory.mktemp("data") / "set")
-    return {**TINY, "dataset_dir": str(root), "max_epochs": 4, "num_workers": 0}
+    return {**TINY, "dataset_dir": str(root), "patch_size": [16, 16, 16], "max_epochs": 4, "num_workers": 0}
 
 
 def run(name, folder, knobs, **more):
