@@ -4,6 +4,7 @@ cases whose labels train."""
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.jobs.plan_files import plan_of_file, recorded_plan
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.networks import make_network
+from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.capacity import memory_of, voxels_per_second
@@ -97,14 +99,8 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     activation = _activation(options, len(source.case_set.classes))
     if dims == 2:
         size = options[groups.ImageNetwork].image_size
-        return Planned(
-            source,
-            (size, size),
-            _batch(options),
-            _shape(options, _Brought()),
-            activation,
-            _mirror_axes(options, dims, None),
-        )
+        shape, axes = _shape(options, _Brought()), _mirror_axes(options, dims, None)
+        return Planned(source, (size, size), _batch(options), shape, activation, axes)
     brought = _brought(options, source)
     if options[learning.Planned].plan == "none":
         planned = _by_hand(options, source, brought)
@@ -132,6 +128,10 @@ def pretraining_sizes(options: Options) -> PretrainingSizes:
     asked = options[learning.Planned].plan
     if asked == "data":
         raise InputError("plan data: needs labels; expected none, or the plan.json of a fine-tuning for pretraining")
+    if options[groups.Volumes].intensity in ("foreground", "zscore"):
+        raise InputError(
+            "intensity: expected auto, window or percentile in pretraining, whose intensities are in [0, 1]"
+        )
     plan = None if asked == "none" else plan_of_file(Path(asked), options)
     size = plan.patch_size if plan else options[groups.Volumes].patch_size
     if not size:
@@ -284,11 +284,10 @@ def _plan(options: Options, run: RunFolder, place: Place, source: Source, brough
     }
     if brought.preprocessing is not None:
         fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
-    fingerprint = take_fingerprint(source.split.labeled, source.case_set)
     amp = options[groups.Run].amp
     speed = None if minutes is None else voxels_per_second(place.device, amp=amp)
     plan = make_plan(
-        fingerprint,
+        take_fingerprint(source.split.labeled, source.case_set),
         memory=memory_of(place.device),
         minutes=minutes,
         voxels_per_second=speed,
@@ -296,5 +295,6 @@ def _plan(options: Options, run: RunFolder, place: Place, source: Source, brough
         amp=amp,
         fixed=fixed,
     )
+    plan = Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
     run.say(plan_text(plan))
     return plan

@@ -37,6 +37,11 @@ def share_buffers(network: nn.Module | None) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
+def of_first(text: str) -> str:
+    """What the first process has, in all of them; every process has to ask."""
+    return str(idist.broadcast(text, safe_mode=True)) if idist.get_world_size() > 1 else text
+
+
 def mean(values: dict[str, float]) -> dict[str, float]:
     """The mean over all processes, which have to give the same names."""
     count = idist.get_world_size()

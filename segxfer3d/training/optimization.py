@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from segxfer3d.errors import InputError
+
 
 def make_optimizer(
     network: nn.Module, name: str, lr: float, weight_decay: float = 0.0, clip_norm: float = 0.0
@@ -47,14 +49,19 @@ def make_optimizer(
     return optimizer
 
 
-def lars_rate(batch_size: int) -> float:
+def lars_rate(batch_size: int | None) -> float:
     """SimCLR's learning rate for LARS, as ConRec pretrains: 0.075 x sqrt(batch size).
 
     Args:
         batch_size: samples (not views) of a step, in all processes together.
 
+    Raises:
+        InputError: no batch size.
+
     Chen et al. 2020, appendix B.1, for small batches and long training; 0.3 for the 16 images of ConRec.
     """
+    if batch_size is None:
+        raise InputError("batch_size: expected a number; only fine-tuning finds one where it is none")
     return float(0.075 * batch_size**0.5)
 
 

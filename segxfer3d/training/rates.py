@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segxfer3d.errors import InputError
+from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.trial import Trial
 
@@ -76,7 +77,7 @@ def peak_rate(
         return _recorded(run)
     if range_test:
         test = find_rate(trial)
-        rate, text = test.rate, test.text()
+        rate, text = float(processes.of_first(repr(test.rate))), processes.of_first(test.text())
     else:
         rate = rate_for(steps, optimizer_name=optimizer_name)
         text = f"lr {rate:.3g}: what was measured to suit {steps} steps of {optimizer_name}"

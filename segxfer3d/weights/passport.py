@@ -105,7 +105,7 @@ def _refuse_another_network(
     path: str, theirs: Mapping[str, Any], ours: Mapping[str, Any], options: Collection[str]
 ) -> None:
     if theirs["name"] != ours["name"]:
-        hint = f"; --network {theirs['name']}" if "network" in options else ""
+        hint = f"; --network {theirs['name']}" if "image_size" in options else ""  # volumes' jobs take it by themselves
         raise InputError(f"checkpoint {path}: its network is {theirs['name']}, this one {ours['name']}{hint}")
     for name in COMPARED:
         their_value, our_value = theirs["arguments"].get(name), ours["arguments"].get(name)

@@ -107,3 +107,18 @@ def test_a_damaged_plan_is_refused(change, message, good, tmp_path):
 def test_sizes_that_cannot_be_are_refused(knobs, message, good, tmp_path):
     knobs = {**TINY, "dataset_dir": str(good), "init": "random", **knobs}
     refused("genesis_finetune", tmp_path, message, **knobs)
+
+
+def test_pretraining_takes_no_intensities_beyond_0_and_1(good, tmp_path):
+    knobs = {**TINY, "dataset_dir": str(good), "intensity": "zscore"}
+    refused("genesis_pretrain", tmp_path, "intensity: expected auto, window or percentile in pretraining", **knobs)
+
+
+@pytest.mark.parametrize("bundle", ["reconstruction_pretrain", "unet2d_finetune"])
+def test_sizes_of_images_that_are_none_end_in_no_type_error(bundle, shapes, tmp_path):
+    knobs = {"dataset_dir": str(shapes), "batch_size": None, "width": None, "image_size": 16, "init": "none"}
+    if bundle == "reconstruction_pretrain":
+        del knobs["init"]
+        refused(bundle, tmp_path, "batch_size: expected a number; only fine-tuning", **knobs)
+    else:
+        refused(bundle, tmp_path, "init: expected one of", **knobs)

@@ -44,7 +44,7 @@ IMPORTS = (  # MONAI finds no module by "from"
 # what pretraining and fine-tuning share
 TRAIN: dict[str, Any] = {
     **START,
-    "amp": "$@width >= 16 and devices.has_fast_bf16(@device)",
+    "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
     "tracking_uri": "$folder.tracking_uri(@run_folder)",
     "experiment_name": "segxfer3d",
     "run_name": None,
@@ -112,7 +112,6 @@ KEEP = {"_target_": f"{TRAINING}.resume.Keep", "state": "@state"}
 PHANTOM_SIZES = {
     "patch_size": "$None if @plan != 'none' else [64, 64, 32] if @dataset_dir else [32, 32, 16]",
     "width": "$None if @plan != 'none' else 32 if @dataset_dir else 8",
-    "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
 }
 IMAGE_SIZES = {
     "width": "$64 if @dataset_dir else 8",
