@@ -10,6 +10,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.study import options
 from segxfer3d.study.grid import resolved
 from segxfer3d.study.matching import differences
+from segxfer3d.study.recipes import recipe_of
 from tests.study.studies import BUNDLES, plan
 
 
@@ -60,3 +61,8 @@ def test_what_was_recorded_before_there_were_recipes_is_of_the_papers(tmp_path, 
     assert differences(record, trial) == ["recipe paper, not strong"]
     trial.knobs["recipe"] = trial.parts["knobs"]["recipe"] = "paper"
     assert differences(record, trial) == []
+
+
+def test_a_bundles_own_expression_is_the_strong_recipe():
+    assert recipe_of({"recipe": "$folder.recipe_of(@output_dir, @resume)"}) == recipe_of({"recipe": "strong"})
+    assert recipe_of({}) == "paper"
