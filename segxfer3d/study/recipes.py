@@ -8,6 +8,7 @@ from typing import Any
 RECIPE = "recipe"
 PAPER = "paper"  # of all that was run before the option was there
 STRONG = "strong"  # where a new run says nothing
+SIZES = ("network", "width", "patch_size")  # what has to be said where no plan says it
 MIXED = "mixed_recipes"  # the key of a study file that allows several
 
 

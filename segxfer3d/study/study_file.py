@@ -11,7 +11,7 @@ from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.reading import NAME, Reader, begin
-from segxfer3d.study.recipes import MIXED, RECIPE, mixture, recipe_of
+from segxfer3d.study.recipes import MIXED, PAPER, RECIPE, SIZES, mixture, recipe_of
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
@@ -94,6 +94,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     if not isinstance(content.get(MIXED, False), bool):
         reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
     _check_recipes(reader, study)
+    _check_sizes(reader, study)
     return study
 
 
@@ -107,6 +108,26 @@ def _check_recipes(reader: Reader, study: Study) -> None:
         several = mixture((name, recipe_of({**shared, **arm.knobs})) for name, arm in study.arms.items())
         if several:
             reader.problems.append(f'arms: of different recipes: {several}; expected one, or "{MIXED}": true')
+
+
+def _check_sizes(reader: Reader, study: Study) -> None:
+    """Refuse arms of which some take the sizes of a checkpoint and others plan their own: they would not be alike."""
+    if "plan" not in study.finetune.bundle.knobs or not any(
+        arm.pretrain or arm.checkpoint for arm in study.arms.values()
+    ):
+        return
+    recipe = {RECIPE: study.finetune.bundle.config.get(RECIPE, "")}
+    for _, knobs in study.data.values():
+        for arm in study.arms.values():
+            values = {**recipe, **study.common, **knobs, **study.finetune.knobs, **arm.knobs}
+            missing = [name for name in SIZES if values.get(name) is None]
+            if recipe_of(values) == PAPER or (values.get("plan") == "none" and not missing):
+                continue
+            reader.problems.append(
+                "arms: those that load a checkpoint take its sizes, the others plan their own; expected the same for "
+                f'all: "plan": "none" and {", ".join(SIZES)} among the knobs of finetune or common'
+            )
+            return
 
 
 def _stage(reader: Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:

@@ -34,8 +34,8 @@ VOLUMES = {
     "schedule": "warmup-cosine", "warmup_fraction": 0.05, "clip_norm": 1.0, "patience": 50, "keep": "best",
     "validation_interval": 1, "validation_fraction": 0.15, "test_fraction": 0.25, "phantom_patients": 16,
     "spacing": None, "intensity": "auto", "window_low": -1000, "window_high": 1000, "crop_rule": "auto",
-    "patch_size": "$[64, 64, 32] if @dataset_dir else [32, 32, 16]", "width": "$32 if @dataset_dir else 8",
-    "batch_statistics": False,
+    "plan": "none", "patch_size": "$None if @plan != 'none' else [64, 64, 32] if @dataset_dir else [32, 32, 16]",
+    "width": "$None if @plan != 'none' else 32 if @dataset_dir else 8", "batch_statistics": False,
 }  # fmt: skip
 EXPECTED = {**{name: {**SHARED, **own} for name, own in OWN.items()}, "genesis": VOLUMES}
 

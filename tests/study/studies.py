@@ -26,7 +26,7 @@ def content(**changes):
         },
         "finetune": {
             "config": str(BUNDLES / "genesis_finetune.json"),
-            "knobs": {"max_epochs": 2, "steps_per_epoch": 2, "validation_interval": 1},
+            "knobs": {"recipe": "paper", "max_epochs": 2, "steps_per_epoch": 2, "validation_interval": 1},
         },
         "arms": {"random": {"init": "random"}, "encoder": {"init": "encoder", "pretrain": "genesis"}},
         "budgets": [{"label_count": 2}],

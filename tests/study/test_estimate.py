@@ -19,7 +19,7 @@ def test_times_come_from_what_is_done(tmp_path):
 
 
 def test_where_nothing_is_done_steps_are_timed_once_for_each_kind(tmp_path):
-    knobs = {"max_epochs": 100, "steps_per_epoch": 10, "validation_interval": 2}
+    knobs = {"recipe": "paper", "max_epochs": 100, "steps_per_epoch": 10, "validation_interval": 2}
     config = plan(tmp_path)[1][1].config
     _, trials = plan(tmp_path, finetune={"config": config, "knobs": knobs})
     said = []
@@ -43,7 +43,7 @@ def test_what_cannot_be_timed_says_why(tmp_path):
     _, trials = plan(tmp_path)
     assert "loss is NaN" in estimate.timed(trials[1], os.environ, fake(finetune="fail")).source
     config = trials[1].config
-    _, trials = plan(tmp_path, finetune={"config": config, "knobs": {}})
+    _, trials = plan(tmp_path, finetune={"config": config, "knobs": {"recipe": "paper"}})
     cost = {estimate.kind_of(trials[1]): estimate.timed(trials[1], os.environ, fake())}
     assert "does not say max_epochs" in cost[estimate.kind_of(trials[1])].source
     found = {trial.id: State("waiting") for trial in trials}

@@ -15,12 +15,12 @@ def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
         tmp_path / "studies",
         parameters={"dataset_dir": "the scans", "width": {"help": "channels", "default": 8}},
         common={"dataset_dir": "{dataset_dir}", "width": "{width}"},
-        finetune={"config": "genesis_finetune", "knobs": {"lr": 1}},
+        finetune={"config": "genesis_finetune", "knobs": {"recipe": "paper", "lr": 1}},
         budgets=[{"label_count": 5}, {"label_fraction": 0.5}, {}],
     )
     study = read_study(path, {"dataset_dir": str(tmp_path / "data"), "width": "4"})
     assert study.common == {"dataset_dir": str(tmp_path / "data"), "width": 4}
-    assert study.finetune.knobs == {"lr": 1.0}
+    assert study.finetune.knobs == {"recipe": "paper", "lr": 1.0}
     assert [(b.name, b.value) for b in study.budgets] == [("n5", 5.0), ("f0.5", 0.5), ("all", 1.0)]
     assert study.budgets[0].knobs == {"label_count": 5, "label_fraction": None}
     assert study.arms["encoder"].scenario == "2 or 4"

@@ -53,7 +53,7 @@ def test_one_recipe_is_no_mixture_wherever_it_is_set(tmp_path, finetune, common)
 
 def test_what_was_recorded_before_there_were_recipes_is_of_the_papers(tmp_path, finetune):
     shipped = {"config": str(BUNDLES / "genesis_finetune.json"), "knobs": {}}
-    trial = plan(tmp_path, finetune=shipped)[1][1]
+    trial = plan(tmp_path, finetune=shipped, pretrain={}, arms=arms(**{"random": "", "frozen-random": ""}))[1][0]
     trial.knobs["recipe"] = trial.parts["knobs"]["recipe"] = "strong"
     values = {name: value for name, value in trial.knobs.items() if name != "recipe"}
     parts = {**trial.parts, "config": "0", "knobs": {}}
@@ -66,3 +66,24 @@ def test_what_was_recorded_before_there_were_recipes_is_of_the_papers(tmp_path, 
 def test_a_bundles_own_expression_is_the_strong_recipe():
     assert recipe_of({"recipe": "$folder.recipe_of(@output_dir, @resume)"}) == recipe_of({"recipe": "strong"})
     assert recipe_of({}) == "paper"
+
+
+SIZES = {"plan": "none", "network": "plain_unet", "width": 2, "patch_size": [16, 16, 8]}
+
+
+@pytest.mark.parametrize("lost", [None, *SIZES])
+def test_arms_work_with_the_same_sizes(tmp_path, finetune, lost):
+    """One that loads a checkpoint would take its sizes, one that does not would plan its own."""
+    knobs = {name: value for name, value in SIZES.items() if name != lost}
+    study = {"finetune": {**finetune, "knobs": {**finetune["knobs"], **knobs}}}
+    if lost is None:
+        plan(tmp_path, **study)
+        return
+    with pytest.raises(
+        InputError, match=r'arms: those that load a checkpoint take its sizes.*"plan": "none" and network'
+    ):
+        plan(tmp_path, **study)
+
+
+def test_arms_that_load_nothing_plan_alike(tmp_path, finetune):
+    plan(tmp_path, finetune=finetune, pretrain={}, arms=arms(**{"random": "", "frozen-random": ""}))
