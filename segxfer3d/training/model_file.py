@@ -14,7 +14,7 @@ from segxfer3d.weights import checkpoint
 
 
 class Described(Protocol):
-    """Preprocessing that can be written down, see :mod:`segxfer3d.data.preprocessing`."""
+    """What can be written down: preprocessing, see :mod:`segxfer3d.data.preprocessing`, or a plan."""
 
     def as_dict(self) -> dict[str, Any]: ...
 
@@ -31,6 +31,7 @@ class ModelWriter:
         seed: of the training.
         init: how the network was initialized; empty for a pretext.
         pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
+        plan: that its sizes come from, if any: it is noted.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ModelWriter:
         seed: int = 0,
         init: str = "",
         pretext: Pretext | None = None,
+        plan: Described | None = None,
     ) -> None:
         self.run = run
         self.preprocessing = preprocessing
@@ -51,6 +53,8 @@ class ModelWriter:
         self.provenance: dict[str, Any] = {
             "job": run.job, "patch_size": list(patch_size), "seed": seed, "init": init, **provenance
         }  # fmt: skip
+        if plan is not None:
+            self.provenance["plan"] = plan.as_dict()
         if pretext is not None:
             self.provenance |= {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
 

@@ -73,6 +73,8 @@ def test_finetuning_leaves_a_row_for_every_test_case(finetuned, pretrained):
     assert all(0 <= float(row["dice"]) <= 1 for row in rows)
     report = json.loads((finetuned / "transfer.json").read_text(encoding="utf-8"))
     assert all(name.startswith("encoder.") for name in report["loaded"])
+    planned = json.loads((finetuned / "plan.json").read_text(encoding="utf-8"))
+    assert checkpoint.read_model(finetuned / "model.pt")["provenance"]["plan"] == planned
     assert any(name.startswith("decoder.") for name in report["left"])
     labels = json.loads((finetuned / "labels.json").read_text(encoding="utf-8"))
     assert len(labels["patients"]) == 2

@@ -105,7 +105,9 @@ FINETUNE: dict[str, Any] = {
         "batch_size": "$@planned.batch_size", "decoder_warmup_epochs": "@decoder_warmup_epochs",
         "size": "$@planned.patch_size", "one_is_enough": "$@recipe == 'paper'",
     },
-    "writer": {**TRAIN["writer"], "init": "@init", "patch_size": "$@planned.patch_size"},
+    "writer": {
+        **TRAIN["writer"], "init": "@init", "patch_size": "$@planned.patch_size", "plan": "$@planned.plan",
+    },
     "train": {
         **TRAIN["train"],
         "dataloader": {**TRAIN["train"]["dataloader"], "batch_size": "$@planned.batch_size"},
