@@ -104,17 +104,17 @@ def _channels_last_norm(input: Tensor, weight: Tensor, bias: Tensor, slope: floa
 
 
 class _Loop(torch.autograd.Function):
-    """Instance norm and leaky ReLU by :mod:`segxfer3d.networks.norm_kernels`."""
+    """Instance norm and leaky ReLU by :mod:`segxfer3d.networks.kernels.instance_norm`."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, slope: float, eps: float) -> Tensor:
-        from segxfer3d.networks import norm_kernels  # Numba takes its time to import
+        from segxfer3d.networks.kernels import instance_norm  # Numba takes its time to import
 
         output = torch.empty_like(input)
         mean = np.empty(input.shape[:2], np.float32)
         inverse = np.empty_like(mean)
         scale, offset = (parameter.detach().float().numpy() for parameter in (weight, bias))
-        norm_kernels.forward(_rows(input), scale, offset, _rows(output), mean, inverse, slope, eps)
+        instance_norm.forward(_rows(input), scale, offset, _rows(output), mean, inverse, slope, eps)
         ctx.save_for_backward(input, output, weight)
         ctx.statistics = (mean, inverse, slope)
         return output
@@ -122,7 +122,7 @@ class _Loop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        from segxfer3d.networks import norm_kernels
+        from segxfer3d.networks.kernels import instance_norm
 
         input, output, weight = ctx.saved_tensors
         layout = torch.channels_last_3d if input.ndim == 5 else torch.channels_last
@@ -131,7 +131,7 @@ class _Loop(torch.autograd.Function):
         mean, inverse, slope = ctx.statistics
         of_scale, of_offset = np.empty_like(mean[0]), np.empty_like(mean[0])
         scale = weight.float().numpy()
-        norm_kernels.backward(
+        instance_norm.backward(
             _rows(gradient),
             _rows(input),
             _rows(output),

@@ -257,7 +257,7 @@ def test_a_misspelt_option_is_found_by_mypy(tmp_path):
     snippet = write(
         tmp_path / "snippet.yaml",
         "from segxfer3d.config.groups import Training\nfrom segxfer3d.config.options import Options\n\n\n"
-        "def rate(options: Options) -> float:\n    return options[Training].lr\n\n\n"
+        "def rate(options: Options) -> float | None:\n    return options[Training].lr\n\n\n"
         "def wrong(options: Options) -> None:\n    print(options[Training].learning_rate)\n\n\n"
         "def typed(options: Options) -> str:\n    return options[Training].max_epochs\n",
     ).rename(tmp_path / "snippet.py")
