@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
+
 from segxfer3d import files
 from segxfer3d.config import groups
 from segxfer3d.config.initializations import needs_checkpoint
@@ -72,5 +74,6 @@ def _pretrained(options: Options, run: RunFolder, data: FinetuningData, planned:
             with suppress(OSError):  # where no folder can be made, writing says so
                 plan.parent.mkdir(parents=True, exist_ok=True)
             files.write_json(plan, planned.plan.as_dict())
+        idist.barrier()  # all processes read it
         sizes["plan"] = str(plan)
     return pretrain_on_generated(options, run, sizes)

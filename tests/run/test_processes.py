@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,7 +75,10 @@ def knobs(tmp_path_factory):
 
 
 def with_init(name, knobs):
-    return {**knobs, "init": "random"} if name == "genesis_finetune" else knobs
+    if name != "genesis_finetune":
+        return knobs
+    # the last validation is compared with what the model gives afterwards, so both see the same
+    return {**knobs, "init": "random", "mirrored_inference": False, "largest_component": "never"}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +141,7 @@ def test_two_processes_begin_with_phantoms_and_pretraining(tmp_path):
     values = {**TINY, "phantom_patients": 4, "output_dir": tmp_path / "runs" / "f" / "001"}
     stdout, stderr = launch("genesis_finetune", values)
     assert stdout.count("pretraining briefly first") == 1
-    assert stdout.count("init encoder: encoder 56/56 tensors loaded") == 1
+    assert len(re.findall(r"init encoder: encoder (\d+)/\1 tensors loaded", stdout)) == 1
     assert stdout.count("test part: 1 case\n") == 1
     assert "Warning" not in stderr
     assert [p.name for p in (tmp_path / "runs" / "generated").iterdir()] == ["phantoms-v1-4-0"]
