@@ -124,7 +124,7 @@ class Training(Group):
     optimizer_name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
     lr: float | None = option(
         0.001,
-        "peak learning rate; none, in fine-tuning: what was measured to suit the number of steps",
+        "peak learning rate; none, in fine-tuning: by a rule for the number of steps",
         above=0,
         most=1000,
     )

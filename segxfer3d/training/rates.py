@@ -14,8 +14,8 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.trial import Trial
 
 # Optimizer to (steps of a training, peak learning rate), rising in steps; between two rows the logarithms of both are
-# interpolated, outside the nearest row counts. The rates are for the schedules "polynomial" and "cosine". That of
-# "nesterov" is nnU-Net's (Isensee et al., Nature Methods 18, 2021).
+# interpolated, outside the nearest row counts. Tried with 200 to 1,500 steps, the rest is extrapolated; for schedules
+# that fall to 0. That of "nesterov" is nnU-Net's (Isensee et al., Nature Methods 18, 2021).
 RULE: dict[str, tuple[tuple[int, float], ...]] = {
     "adamw": ((1_000, 0.01), (100_000, 0.001)),
     "adam": ((1_000, 0.01), (100_000, 0.001)),
@@ -80,7 +80,7 @@ def peak_rate(
         rate, text = float(processes.of_first(repr(test.rate))), processes.of_first(test.text())
     else:
         rate = rate_for(steps, optimizer_name=optimizer_name)
-        text = f"lr {rate:.3g}: what was measured to suit {steps} steps of {optimizer_name}"
+        text = f"lr {rate:.3g}: the rule for {steps} steps of {optimizer_name}; --lr sets another"
     run.record(RECORD, {"lr": rate, "why": text})
     run.say(text)
     return rate
