@@ -27,7 +27,20 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from baseline_grid import BATCH, DATA, INGREDIENTS, PAPER, RULE, VARIANTS, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import (
+    BATCH,
+    DATA,
+    INFERENCE,
+    INGREDIENTS,
+    PAPER,
+    RULE,
+    STRONG,
+    VARIANTS,
+    Trial,
+    all_trials,
+    chosen_trials,
+    rate_of,
+)
 from baseline_page import page
 from baseline_record import PLAIN, best_rate, best_variant, is_kept, keep, read_all
 from lgg_flair import write_flair
@@ -91,7 +104,7 @@ def run_all(options: argparse.Namespace, left: Sequence[Trial]) -> None:
         if failed:
             raise InputError(f"{trial.path} failed, see {run / 'log.txt'}")
         about = json.loads((run / ("rival.json" if trial.method == "nnunet" else "ours.json")).read_text())
-        names = {"": "cases.csv", PLAIN: "cases_plain.csv"}
+        names = {"": "cases.csv", **{name: f"cases_{name}.csv" for name in (PLAIN, *INFERENCE)}}
         tables = {kind: _rows(run / name) for kind, name in names.items() if (run / name).is_file()}
         keep(options.records, trial, about, tables)
         shutil.rmtree(run)
@@ -145,7 +158,8 @@ def _ours(trial: Trial, records: Path) -> list[str]:
         settings |= INGREDIENTS[trial.choice]
     if settings["recipe"] == "paper":  # the strong recipe plans patch, batch and network from the data and the minutes
         settings |= {"patch_size": list(DATA[trial.data].patch), **PAPER}
-    return [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    line = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    return line + ["--inference"] * (trial.choice == STRONG)
 
 
 def data_folder(trial: Trial, options: argparse.Namespace) -> Path:

@@ -16,14 +16,14 @@ RULE = "lr_rule"  # what the strong recipe takes for a number of steps where no 
 FEATURES = 8  # of nnU-Net's first stage: 8 to 64 in four stages
 BATCH = 4
 # what is left out of the strong recipe, or put into it, one thing at a time
+STRONG = "strong"  # with nothing changed
 INGREDIENTS: dict[str, dict[str, object]] = {
-    "strong": {},
+    STRONG: {},
     "paper_recipe": {"recipe": "paper", "lr": 0.003},
     "without_cross-entropy": {"loss_name": "dice"},
     "without_deep_supervision": {"deep_supervision": False},
     "mirrored_along_all_axes": {"mirror_axes": "xyz"},
     "without_mirroring": {"mirror": 0.0},
-    "without_mirrored_inference": {"mirrored_inference": False},
     "without_rotation_and_scaling": {"rotate": 0.0, "scale": 0.0},
     "without_changed_intensities": {
         "noise": 0.0,
@@ -36,12 +36,13 @@ INGREDIENTS: dict[str, dict[str, object]] = {
     },
     "with_elastic_bends": {"elastic": 0.2},
     "without_oversampling": {"foreground_share": 0.0},
-    "without_largest_component": {"largest_component": "never"},
-    "adam": {"optimizer_name": "adam", "weight_decay": 0.0},
     "nesterov": {"optimizer_name": "nesterov", "weight_decay": 3e-5},
     "without_warm-up": {"schedule": "polynomial"},
-    "clipped_at_12": {"clip_norm": 12.0},
-    "batch_norm": {"norm": "batch"},
+}
+# what is left out of the inference of the strong recipe's models, which takes no training of its own
+INFERENCE: dict[str, dict[str, object]] = {
+    "without_mirrored_inference": {"mirror_axes": []},
+    "without_largest_component": {"largest_component": []},
 }
 PAPER = {"width": 8, "batch_size": BATCH}  # of the paper recipe, whose published network takes a second a step
 VARIANTS = {

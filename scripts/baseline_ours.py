@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from baseline_cases import PARTS, TEST_FRACTION, VALIDATION_FRACTION, Chosen, choose, mask_path, score_masks
 from baseline_clock import loop, user_seconds
+from baseline_grid import INFERENCE
 
 from segxfer3d import files
 from segxfer3d.config import command_line
@@ -56,11 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run_bundle(BUNDLE, **config, **clocked(command_line.merged_config([str(find_bundle(BUNDLE))])))
     whole = user_seconds() - started
     refuse_others(run / "run", chosen)
-    model = load_model(run / "run" / "model.pt", device="cpu")
+    path = run / "run" / "model.pt"
+    model = load_model(path, device="cpu")
     started = user_seconds()
-    predict(model, run / "masks", chosen)
-    rows = score_masks(run / "masks", chosen.measured, chosen.case_set)
-    files.write_rows(run / "cases.csv", rows)
+    dice = measure(model, run, chosen)
+    tested = user_seconds() - started
+    if options.inference:
+        for name, changes in INFERENCE.items():
+            measure(load_model(changed(path, name, changes), device="cpu"), run, chosen, name)
     record = (
         about(options, config, model, chosen)
         | found(run / "run")
@@ -69,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "wall_seconds": round(loop.wall_seconds, 2),
             "other_seconds": round(whole - loop.seconds, 2),
             "steps": loop.steps,
-            "test_seconds": round(user_seconds() - started, 1),
-            "weights": weights_hash(run / "run" / "model.pt"),
-            "dice": round(100 * float(np.mean([row["dice"] for row in rows])), 2),
+            "test_seconds": round(tested, 1),
+            "weights": weights_hash(path),
+            "dice": round(dice, 2),
         }
     )
     files.write_json(run / "ours.json", record)
@@ -110,6 +114,28 @@ def found(run: Path) -> dict[str, Any]:
     return contents
 
 
+def measure(model: Model, run: Path, chosen: Chosen, name: str = "") -> float:
+    """Write masks and their scores, ``cases.csv`` or ``cases_NAME.csv``.
+
+    Returns:
+        mean dice over cases in points.
+    """
+    suffix = name and f"_{name}"
+    predict(model, run / f"masks{suffix}", chosen)
+    rows = score_masks(run / f"masks{suffix}", chosen.measured, chosen.case_set)
+    files.write_rows(run / f"cases{suffix}.csv", rows)
+    return 100 * float(np.mean([row["dice"] for row in rows]))
+
+
+def changed(path: Path, name: str, changes: Mapping[str, object]) -> Path:
+    """The same model, used otherwise: a copy of its file beside it."""
+    content = torch.load(path, weights_only=True)
+    content["inference"] |= changes
+    copy = path.with_name(f"model_{name}.pt")
+    torch.save(content, copy)
+    return copy
+
+
 def predict(model: Model, folder: Path, chosen: Chosen) -> None:
     """Write the masks of the measured cases."""
     files.make_folder(folder)
@@ -142,6 +168,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split_seed", type=int, default=0)
     parser.add_argument("--part", choices=PARTS, default="test", help="who is measured")
     parser.add_argument("--first", type=int, default=0, help="measure the first of them by name only; 0: all")
+    parser.add_argument("--inference", action="store_true", help="measure inference without each of its parts too")
     parser.add_argument("--set", type=_setting, action="append", default=[], help="an option of the bundle: name=value")
     return parser.parse_args(arguments)
 

@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -30,12 +30,18 @@ class Record:
     Attributes:
         trial: that was run.
         about: seconds, steps, settings and versions.
-        rows: a row for each case, in the columns of ``cases.csv``; those without mirroring are not among them.
+        rows: a row for each case, in the columns of ``cases.csv``.
+        others: the same with another inference, by its name.
     """
 
     trial: Trial
     about: dict[str, Any]
     rows: list[dict[str, str]]
+    others: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+    def with_inference(self, name: str) -> Record | None:
+        """The same training with another inference; None where it was not measured."""
+        return Record(self.trial, self.about, self.others[name]) if name in self.others else None
 
     @property
     def dice(self) -> float:
@@ -57,7 +63,7 @@ def keep(folder: Path, trial: Trial, about: Mapping[str, Any], tables: Tables) -
         folder: of all records.
         trial: that was run.
         about: what its program wrote of it.
-        tables: name to rows; "" for the cases that count, ``plain`` for those without mirroring.
+        tables: name to rows; "" for the cases that count, or the name of another inference, such as ``plain``.
     """
     path = folder / trial.path
     rows = [{"inference": name, **row} for name, table in tables.items() for row in table]
@@ -91,9 +97,13 @@ def read(folder: Path, trial: Trial) -> Record:
             raise InputError(f"{path}: the record of another trial")
         if about.pop("cases") != content_hash(text):
             raise InputError(f"{path}.csv.gz: its cases were edited after they were recorded")
+        tables: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            tables.setdefault(row["inference"], []).append(row)
+        measured = tables.pop("")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: a damaged record ({error})") from error
-    return Record(trial, about, [row for row in rows if row["inference"] == ""])
+    return Record(trial, about, measured, tables)
 
 
 def read_all(folder: Path, trials: Sequence[Trial] | None = None) -> list[Record]:

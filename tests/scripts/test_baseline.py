@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import baseline
 import baseline_ours
 from baseline_clock import LoopClock
-from baseline_grid import RATES, VARIANTS, WIDE, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import RATES, STRONG, VARIANTS, WIDE, Trial, all_trials, chosen_trials, rate_of
 from baseline_interval import standard_error, t_interval
 from baseline_page import page, paired
 from baseline_record import best_rate, best_variant, is_kept, keep, read, read_all
@@ -76,6 +76,8 @@ def test_a_record_is_the_same_bytes_each_time_and_comes_back(tmp_path):
     assert record.by_patient() == {"a": 0.5, "b": 0.5}
     assert record.dice == 50
     assert record.about == about()
+    assert record.with_inference("plain").dice == 0
+    assert record.with_inference("without_mirrored_inference") is None
 
 
 def test_a_damaged_or_foreign_record_is_refused(tmp_path):
@@ -193,7 +195,7 @@ def test_the_page_is_made_from_the_records(tmp_path):
             dice = [0.5 + gain + 0.01 * seed, 0.7 + gain, 0.6]
             keep(tmp_path, Trial("grid", method, "hippocampus", 5, 2, seed), about(), {"": rows(*dice)})
     text = page(read_all(tmp_path))
-    assert "6 of 522 trials" in text
+    assert f"6 of {len(all_trials())} trials" in text
     assert "| strong recipe | – | 67.0 ± 0.3 (3) | – | – | – |" in text
     assert "| strong recipe less nnU-Net | hippocampus | 5 | 2 | +6.7 |" in text
     assert "strong recipe less paper" not in text
@@ -264,3 +266,26 @@ def test_records_are_compressed(tmp_path):
     assert gzip.decompress((tmp_path / f"{TRIAL.path}.csv.gz").read_bytes()).startswith(
         b"inference,case,patient,dice\n"
     )
+
+
+def test_another_inference_is_compared_with_the_same_trainings(tmp_path):
+    for seed in range(2):
+        tables = {"": rows(0.5, 0.7), "without_mirrored_inference": rows(0.4, 0.5 + 0.1 * seed)}
+        keep(tmp_path, Trial("ingredients", "strong", "nodules", 5, 2, seed, STRONG), about(), tables)
+    text = page(read_all(tmp_path))
+    assert "| without mirrored inference | – | – | 47.5 ± 3.5 (2) | -12.5 (" in text
+    assert "| without largest component | – | – | – | – |" in text
+
+
+def test_inference_without_a_part_is_a_copy_of_the_model_that_says_so(tmp_path):
+    torch.save(
+        {"inference": {"activation": "softmax", "mirror_axes": [0], "largest_component": [1]}}, tmp_path / "m.pt"
+    )
+    copy = baseline_ours.changed(tmp_path / "m.pt", "plain", {"mirror_axes": []})
+    assert torch.load(copy)["inference"] == {"activation": "softmax", "mirror_axes": [], "largest_component": [1]}
+    assert torch.load(tmp_path / "m.pt")["inference"]["mirror_axes"] == [0]
+    line = baseline.command(
+        Trial("ingredients", "strong", "hippocampus", 5, 2, 0, STRONG),
+        Namespace(data="D", work=tmp_path, records=tmp_path),
+    )
+    assert "--inference" in line
