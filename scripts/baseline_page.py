@@ -8,10 +8,10 @@ from statistics import mean, stdev
 
 import numpy as np
 from baseline_grid import DATA, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANTS, Trial, all_trials, rates_of
-from baseline_interval import t_interval
 from baseline_record import Record, refuse_mixed
 
 from segxfer3d.errors import InputError
+from segxfer3d.statistics.crossed import t_interval
 
 TITLES = {"paper": "paper recipe", "strong": "strong recipe", "nnunet": "nnU-Net"}
 NAMES = {"hippocampus": "hippocampus", "nodules": "lung nodules", "lgg": "LGG_MRI, FLAIR"}

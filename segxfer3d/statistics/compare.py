@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.components import Components, variance_components
+from segxfer3d.statistics.crossed import CrossedMean, crossed_mean
 from segxfer3d.statistics.interval import RESAMPLES, Interval, bootstrap_means, can_resample, percentile_interval
 from segxfer3d.statistics.pairs import NamedStart, planned_pairs
 from segxfer3d.statistics.scores import ScoreTable
@@ -42,6 +43,7 @@ class Comparison:
         seed_differences: mean difference over cases of each seed.
         components: variances of the difference between seeds and patients; None as ``interval``.
         seeds, patients, cases: how many.
+        over_patients: the mean difference with every patient weighing the same, and its t interval.
     """
 
     arm: str
@@ -57,6 +59,7 @@ class Comparison:
     seeds: int
     patients: int
     cases: int
+    over_patients: CrossedMean
 
 
 def compare(
@@ -104,6 +107,7 @@ def compare(
                 seeds=len(table.seeds),
                 patients=differences.shape[1],
                 cases=len(table.cases),
+                over_patients=crossed_mean(differences),
             )
         )
     corrected = holm([comparison.p_value for comparison in comparisons])

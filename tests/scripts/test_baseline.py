@@ -7,7 +7,6 @@ from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
@@ -17,12 +16,10 @@ import baseline
 import baseline_ours
 from baseline_clock import LoopClock
 from baseline_grid import RATES, STRONG, VARIANTS, WIDE, Trial, all_trials, chosen_trials, rate_of
-from baseline_interval import standard_error, t_interval
 from baseline_page import page, paired
 from baseline_record import best_rate, best_variant, is_kept, keep, read, read_all
 
 from segxfer3d import InputError, run_bundle
-from segxfer3d.statistics.components import variance_components
 
 TRIAL = Trial("grid", "strong", "hippocampus", 5, 2, 0)
 VERSIONS = {"processor": "a processor", "torch": "2", "threads": "1"}
@@ -158,35 +155,6 @@ def test_a_trial_is_run_and_kept_until_the_hours_are_used(tmp_path, monkeypatch,
         baseline.main(words)
     assert [record.trial.seed for record in read_all(tmp_path / "records")] == [0, 1]
     assert "seed_1: dice 50.0, 300 steps in 120.0 s" in capsys.readouterr().out
-
-
-def test_the_interval_is_that_of_crossed_factors():
-    rng = np.random.default_rng(1)
-    table = 4 + rng.normal(0, 6, (5, 1)) + rng.normal(0, 5, (1, 30)) + rng.normal(0, 8, (5, 30))
-    error, degrees = standard_error(table)
-    assert error == pytest.approx(variance_components(table).standard_error(5, 30))
-    assert 4 < degrees < 10
-    low, high = t_interval(table)
-    assert low < table.mean() < high
-
-
-def test_the_interval_of_what_does_not_vary():
-    assert t_interval(np.ones((1, 20))) is None
-    assert t_interval(np.full((3, 4), 2.0)) == (2.0, 2.0)
-    rng = np.random.default_rng(0)
-    same = np.tile(rng.normal(0, 5, (1, 20)), (4, 1))  # trainings that do not differ
-    error, degrees = standard_error(same)
-    assert degrees == pytest.approx(19)
-    assert error == pytest.approx(same[0].std(ddof=1) / 20**0.5)
-
-
-def test_the_interval_holds_the_truth_as_often_as_it_says():
-    rng, held = np.random.default_rng(5), 0
-    for _ in range(400):
-        table = rng.normal(0, 6, (5, 1)) + rng.normal(0, 5, (1, 20)) + rng.normal(0, 8, (5, 20))
-        low, high = t_interval(table)
-        held += low <= 0 <= high
-    assert 0.91 <= held / 400 <= 0.99
 
 
 def test_the_page_is_made_from_the_records(tmp_path):

@@ -1,26 +1,52 @@
-"""The t interval of a paired difference over seeds and patients, both of which are drawn from more.
+"""The t interval of a mean over seeds and patients, both of which are drawn from more.
 
 The standard error comes from the mean squares of the two-way analysis of variance (seeds and patients crossed, one
 value a cell; a negative component counts as 0), its degrees of freedom by Satterthwaite's approximation (Biometrics
-Bulletin 2, 1946). With five seeds and 65 patients such intervals hold the truth in 95 % of simulated studies.
+Bulletin 2, 1946). With two to ten seeds and 20 to 65 patients such intervals hold the truth in 94 to 99 % of simulated
+studies of normal values. Where a training now and then collapses, no interval of so few seeds does.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from segxfer3d.statistics.interval import CONFIDENCE, Interval
 
 
-def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:
+@dataclass(frozen=True)
+class CrossedMean:
+    """The mean of paired differences over seeds and patients; every patient weighs the same.
+
+    Attributes:
+        difference: the mean.
+        interval: 95 %, see :func:`t_interval`.
+        by_seed: mean over patients of each seed.
+    """
+
+    difference: float
+    interval: Interval | None
+    by_seed: tuple[float, ...]
+
+
+def crossed_mean(differences: NDArray[np.float64]) -> CrossedMean:
+    """The mean of differences (seeds, patients) with its interval."""
+    by_seed = tuple(differences.mean(1).tolist())
+    return CrossedMean(float(differences.mean()), t_interval(differences), by_seed)
+
+
+def t_interval(differences: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval | None:
     """The interval of the mean of differences (seeds, patients); None for fewer than two of either.
 
     Args:
         differences: one value for each seed and patient.
         confidence: of the interval.
     """
+    from scipy import stats  # a second to import, and what runs a study needs none of it
+
     seeds, patients = differences.shape
     if min(seeds, patients) < 2:
         return None
