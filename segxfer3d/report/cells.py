@@ -13,6 +13,7 @@ VERDICTS = {
     "equivalent": "equivalent",
     "undecided": "undecided",
     "no verdict": "too few seeds or patients",
+    "not judged": "not judged",
 }
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 

@@ -18,6 +18,7 @@ from segxfer3d.report.curves import convergence, curves
 from segxfer3d.report.pairing import once, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
+from segxfer3d.report.unjudged import KIND, is_judged, unjudged
 from segxfer3d.statistics.compare import Comparison, compare
 from segxfer3d.statistics.convergence import Convergence
 from segxfer3d.statistics.describe import describe
@@ -91,6 +92,11 @@ class Result:
     to_reference: tuple[Convergence, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def judged(self) -> bool:
+        """Whether its comparisons have verdicts; see :mod:`segxfer3d.report.unjudged`."""
+        return all(verdict.kind != KIND for _, verdict in self.comparisons)
+
     def best(self) -> ArmResult:
         """The arm with the highest mean dice."""
         return max(self.arms, key=lambda result: result.measures["dice"][0])
@@ -156,9 +162,11 @@ def _result(
     intervals: dict[str, Interval | None] = {}
     comparisons: list[tuple[Comparison, Verdict]] = []
     if table is not None:
-        intervals = {summary.arm: summary.interval for summary in describe(table, resamples)}
-        pairs = planned_pairs(arms, reference)
-        comparisons = [(pair, judge(pair, margin)) for pair in compare(table, pairs, resamples)]
+        judged = is_judged(ordered)
+        if judged:  # else the percentile interval of a mean, too narrow as well, is not shown beside
+            intervals = {summary.arm: summary.interval for summary in describe(table, resamples)}
+        pairs = compare(table, planned_pairs(arms, reference), resamples)
+        comparisons = [(pair, judge(pair, margin)) if judged else unjudged(pair) for pair in pairs]
     drawn = curves(ordered, notes)
     to_itself, to_reference = convergence(drawn, reference, resamples, notes)
     return Result(

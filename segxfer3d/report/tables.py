@@ -39,7 +39,8 @@ def score_table(result: Result) -> pd.DataFrame:
         if any(other.arm.recipe for other in result.arms):
             row["recipe"] = arm.arm.recipe
         row["dice"] = plus_minus(arm.measures["dice"])
-        row["95 % interval"] = between(arm.interval)
+        if result.judged:
+            row["95 % interval"] = between(arm.interval)
         for measure in published:
             fits = arm.published is not None and arm.published.measure == measure
             figure = plus_minus((arm.published.mean, arm.published.std)) if arm.published and fits else NONE
@@ -65,12 +66,25 @@ def lesion_table(result: Result) -> pd.DataFrame:
 
 
 def comparison_table(result: Result) -> pd.DataFrame:
-    """Every comparison in words: difference of dice, interval, p-value after Holm, verdict."""
+    """Every comparison in words: difference of dice, interval, p-value after Holm, verdict; where nothing is judged,
+    the differences of the seeds in place of the last two."""
+    if not result.judged:
+        return _unjudged_table(result)
     columns = ["arm", "against", "difference", "95 % interval", "p (Holm)", "verdict"]
     rows = [
         [pair.arm, pair.reference, signed(pair.difference), between(pair.interval, sign=True), p_value(pair.p_holm),
          verdict_words(verdict)]
         for pair, verdict in result.comparisons
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _unjudged_table(result: Result) -> pd.DataFrame:
+    columns = ["arm", "against", "difference", "95 % interval", "difference of each seed"]
+    rows = [
+        [pair.arm, pair.reference, signed(pair.difference), between(pair.interval, sign=True),
+         ", ".join(map(signed, pair.seed_differences))]
+        for pair, _ in result.comparisons
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

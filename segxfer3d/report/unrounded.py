@@ -33,9 +33,10 @@ def comparisons(results: Sequence[Result]) -> Rows:
     for result in results:
         for pair, verdict in result.comparisons:
             low, high = pair.interval or (None, None)
+            p, p_holm = (pair.p_value, pair.p_holm) if result.judged else (None, None)
             rows.append({
                 **_which(result), "arm": pair.arm, "reference": pair.reference, "difference": pair.difference,
-                "low": low, "high": high, "p": pair.p_value, "p_holm": pair.p_holm, "family": pair.family,
+                "low": low, "high": high, "p": p, "p_holm": p_holm, "family": pair.family,
                 "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "verdict": verdict.kind,
                 "patients_needed": verdict.patients_needed, "seeds_needed": verdict.seeds_needed,
             })  # fmt: skip

@@ -11,6 +11,7 @@ from segxfer3d.report.collect import Collection
 from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Run
+from segxfer3d.report.unjudged import CAVEAT, clause
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
 from segxfer3d.study.recipes import RECIPE
@@ -24,6 +25,10 @@ REFERENCES = {
     ),
     "owen": "Owen AB. The pigeonhole bootstrap. Annals of Applied Statistics 1(2):386-411, 2007.",
     "wilcoxon": "Wilcoxon F. Individual Comparisons by Ranking Methods. Biometrics Bulletin 1(6):80-83, 1945.",
+    "satterthwaite": (
+        "Satterthwaite FE. An Approximate Distribution of Estimates of Variance Components. Biometrics Bulletin "
+        "2(6):110-114, 1946."
+    ),
     "holm": (
         "Holm S. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics "
         "6(2):65-70, 1979."
@@ -43,6 +48,8 @@ def answer(results: Sequence[Result]) -> str:
             f"({result.title})."
         )
     head = f"With {result.title}, "
+    if not result.judged:
+        return f"{head}{_differences(result)}."
     pairs = [pair for pair in result.comparisons if pair[0].reference == result.reference]
     if not pairs:
         return (
@@ -81,10 +88,18 @@ def _compared(pair: Comparison, verdict: Verdict) -> str:
     return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, {few}"
 
 
+def _differences(result: Result) -> str:
+    """All differences of a result that are not judged, so that none is picked."""
+    return "; ".join(clause(pair) for pair, _ in result.comparisons)
+
+
 def other_answers(results: Sequence[Result]) -> list[str]:
-    """A line for every other result: its best arm against the reference."""
+    """A line for every other result: its best arm against the reference; where nothing is judged, all differences."""
     lines = []
     for result in results[1:]:
+        if not result.judged:
+            lines.append(f"{result.title}: {_differences(result)}.")
+            continue
         best = result.best()
         pair = result.against(best.arm.name, result.reference)
         dice = f"highest mean dice {best.arm.name}, {plus_minus(best.measures['dice'])} percent"
@@ -94,10 +109,15 @@ def other_answers(results: Sequence[Result]) -> list[str]:
 
 def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
-    few = [r.title for r in results if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]
+    judged = [result for result in results if result.judged]
+    lines = [CAVEAT] if len(judged) < len(results) else []
+    few = [r.title for r in judged if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]
     if not few:
-        return []
-    return [f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged, and intervals are too narrow."]
+        return lines
+    return [
+        *lines,
+        f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged, and intervals are too narrow.",
+    ]
 
 
 def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, list[str]]:
@@ -130,9 +150,11 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
         "Dice was computed for every test case at threshold 0.5 (an empty label counts 1 if the prediction is empty "
         "too, else 0), averaged over cases for each seed, and is given as mean ± sample standard deviation over seeds."
     )
-    families = [pair.family for result in results for pair, _ in result.comparisons]
+    families = [pair.family for result in results if result.judged for pair, _ in result.comparisons]
     if families:
         sentences.append(_statistics(max(families), cite))
+    if not all(result.judged for result in results):
+        sentences.append(_intervals(cite))
     return " ".join(sentences), references
 
 
@@ -144,6 +166,15 @@ def _statistics(family: int, cite: Callable[[str], str]) -> str:
         f"patient, with Holm's correction {cite(REFERENCES['holm'])} over the {family} comparisons at one label "
         "budget. An arm is called better or worse where the interval excludes 0 and the corrected p-value is at most "
         "0.05, given at least five seeds and six patients."
+    )
+
+
+def _intervals(cite: Callable[[str], str]) -> str:
+    return (
+        "Differences of dice are means over seeds and patients, paired and with every patient weighing the same, with "
+        "95 % t intervals from the mean squares of the two-way layout of seeds and patients, both random, and "
+        f"Satterthwaite's degrees of freedom {cite(REFERENCES['satterthwaite'])}; they are not corrected for the "
+        "number of comparisons, and none was called better or worse."
     )
 
 

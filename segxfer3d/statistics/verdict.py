@@ -26,7 +26,7 @@ POWER = 0.8
 MIN_SEEDS = 5
 MIN_PATIENTS = 6
 
-Kind = Literal["better", "worse", "equivalent", "undecided", "no verdict"]
+Kind = Literal["better", "worse", "equivalent", "undecided", "no verdict", "not judged"]
 
 
 @dataclass(frozen=True)

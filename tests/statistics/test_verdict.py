@@ -6,6 +6,7 @@ import pytest
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.compare import Comparison, compare
 from segxfer3d.statistics.components import Components, variance_components
+from segxfer3d.statistics.crossed import CrossedMean
 from segxfer3d.statistics.verdict import judge
 from tests.statistics.simulation import NOISY_TRAININGS, study
 
@@ -23,6 +24,7 @@ MADE = Comparison(
     seeds=5,
     patients=40,
     cases=40,
+    over_patients=CrossedMean(0.03, (0.01, 0.05), (0.03,) * 5),
 )
 
 
