@@ -63,7 +63,7 @@ def _usage() -> str:
 def _help(files: Sequence[Path]) -> str:
     """What ``--help`` behind a bundle says, from the tables that come with the package: it imports neither torch nor
     MONAI."""
-    from segxfer3d.config.command_line import help_text
+    from segxfer3d.config.help import help_text
     from segxfer3d.config.options import load_table
     from segxfer3d.study.documents import read_object
 

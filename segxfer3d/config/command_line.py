@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.help import help_text
 from segxfer3d.config.options import OptionInfo, load_table
 from segxfer3d.config.short_errors import show_error
 from segxfer3d.errors import InputError, closest
@@ -203,29 +202,6 @@ def check_value(name: str, value: Any) -> None:
     """
     if isinstance(value, str) and "#" in value and not value.startswith(("$", "@", "%")):
         raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
-
-
-def help_text(config: Mapping[str, Any], known: Mapping[str, OptionInfo]) -> str:
-    """The options of a bundle with their defaults; of those that are shipped, as ``options.json`` says."""
-    shipped = load_table()
-    width = max(60, shutil.get_terminal_size().columns)
-    lines = [textwrap.fill(str(config.get("description", "")), width), "", "knobs (--name value):"]
-    for name, info in known.items():
-        lines += textwrap.wrap(
-            f"{shipped.get(name, info).help} [{default_of(name, config)}]",
-            width,
-            initial_indent=f"  --{name:<22} ",
-            subsequent_indent=" " * 27,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return "\n".join(lines)
-
-
-def default_of(name: str, config: Mapping[str, Any]) -> str:
-    """What a bundle says for an option, in words."""
-    default = config.get(name)
-    return "none" if default in ("", None) else str(default).lstrip("$").replace("@", "")
 
 
 def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = None) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """The options of a recipe: how fine-tuning learns from labels, and what inference does beside the network.
 
-``recipe`` names a whole; each of its ingredients is an option of its own, whose default in a bundle follows the recipe.
+``recipe`` names a whole; each of its ingredients is an option of its own, whose default in a bundle follows the recipe
+(:mod:`segxfer3d.config.recipes`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from segxfer3d.config.options import Group, option
 
-RECIPES = ("paper", "strong")
+PAPER = "paper"  # of all that was run before the option was there
+STRONG = "strong"  # where a new run says nothing
+RECIPES = (PAPER, STRONG)  # what each means: segxfer3d.config.recipes
 LOSSES = ("dice", "dice_ce")
 ACTIVATIONS = ("auto", "sigmoid", "softmax")
 COMPONENTS = ("auto", "never", "always")
@@ -26,7 +31,7 @@ class Learning(Group):
     """What a network learns from labels by."""
 
     recipe: str = option(
-        "strong", "what the options below start from: strong, or what the paper's studies used", choices=RECIPES
+        STRONG, "what the options below start from: strong, or what the paper's studies used", choices=RECIPES
     )
     loss_name: str = option("dice_ce", "soft dice, alone or with cross-entropy", choices=LOSSES)
     activation: str = option(
@@ -96,3 +101,10 @@ class Planned(Group):
         text="data, none, or a file of segxfer3d plan --json",
         empty=False,
     )
+
+
+def recipe_in(values: Mapping[str, Any]) -> str:
+    """The recipe that a fine-tuning's options mean, all of them; the expression of a bundle is for runs that go on, and
+    new ones are strong."""
+    recipe = str(values.get("recipe") or PAPER)
+    return STRONG if recipe.startswith("$") else recipe

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d import files
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import NOUNS, CaseSet
 from segxfer3d.data.check import check
@@ -33,7 +34,7 @@ from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.networks import SegmentationNetwork, build, refuse_size
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.run.devices import find_device
-from segxfer3d.study.recipes import mixture, recipe_of
+from segxfer3d.study.recipes import mixture
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import load_all
 
@@ -163,7 +164,7 @@ def _check_recipes(models: Models) -> None:
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(knobs, dict) and "init" in knobs:
-            recipes.append((name, recipe_of(knobs)))
+            recipes.append((name, recipe_in(knobs)))
     if several := mixture(recipes):
         raise InputError(f"fine-tunings of different recipes: {several}; expected one recipe, or --mixed-recipes")
 

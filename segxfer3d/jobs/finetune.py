@@ -151,7 +151,7 @@ def finetuning_data(
     labeled = hold(split.labeled)
     if isinstance(transform, TrainingPatches):
         transform.prepare(labeled)
-    if options[learning.Learning].recipe != "paper":
+    if options[learning.Learning].recipe != learning.PAPER:
         refuse_unseen(labeled, source.case_set.classes)
     return FinetuningData(
         source=source,

@@ -9,11 +9,12 @@ from typing import Any
 
 from segxfer3d.config import initializations
 from segxfer3d.config.initializations import order_of
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.options import load_table
 from segxfer3d.errors import InputError
 from segxfer3d.report.pretexts import Pretext, pretext_of
 from segxfer3d.report.run_files import Run
-from segxfer3d.study.recipes import MIXED, mixture, recipe_of
+from segxfer3d.study.recipes import MIXED, mixture
 
 SCENARIOS = {
     "1": "encoder and decoder drawn at random",
@@ -117,7 +118,7 @@ def with_recipes(arms: Sequence[Arm], runs: Sequence[Run], *, mixed: bool) -> li
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.data, run.budget_name), []).append(run)
-    several = [words for group in groups.values() if (words := mixture((r.name, recipe_of(r.knobs)) for r in group))]
+    several = [words for group in groups.values() if (words := mixture((r.name, recipe_in(r.knobs)) for r in group))]
     if not several:
         return list(arms)
     if not mixed:
@@ -125,7 +126,7 @@ def with_recipes(arms: Sequence[Arm], runs: Sequence[Run], *, mixed: bool) -> li
             f"fine-tunings of different recipes are not compared: {several[0]}; expected one recipe, or "
             f'"{MIXED}": true in the study file (study.json)'
         )
-    of_arm = {arm.name: dict.fromkeys(recipe_of(run.knobs) for run in runs if run.arm == arm.name) for arm in arms}
+    of_arm = {arm.name: dict.fromkeys(recipe_in(run.knobs) for run in runs if run.arm == arm.name) for arm in arms}
     return [replace(arm, recipe="; ".join(of_arm[arm.name])) for arm in arms]
 
 

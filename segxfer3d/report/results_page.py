@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
@@ -22,7 +23,6 @@ from segxfer3d.report.markup import markdown
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
-from segxfer3d.study.recipes import recipe_of
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -78,7 +78,7 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         lines.append(_parts(next(run for run in done if run.data == data), data))
     if len(done) < len(all_finetunings):
         lines.append(f"{len(done)} of {len(all_finetunings)} fine-tunings are done.")
-    recipes = ", ".join(dict.fromkeys(recipe_of(run.knobs) for run in done))
+    recipes = ", ".join(dict.fromkeys(recipe_in(run.knobs) for run in done))
     lines.append(f"Recipe of the fine-tunings: {recipes}.")
     return [*lines, _hardware([run for run in collection.runs if run.state == DONE]), ""]
 

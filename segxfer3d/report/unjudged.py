@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.report.cells import between, signed
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import Verdict
-from segxfer3d.study.recipes import PAPER, recipe_of
 
 KIND: Final = "not judged"
 CAVEAT = (
@@ -28,7 +28,7 @@ CAVEAT = (
 
 def is_judged(runs: Sequence[Run]) -> bool:
     """Whether comparisons of these runs get verdicts: those of the paper recipe do."""
-    return all(recipe_of(run.knobs) == PAPER for run in runs)
+    return all(recipe_in(run.knobs) == PAPER for run in runs)
 
 
 def unjudged(pair: Comparison) -> tuple[Comparison, Verdict]:

@@ -20,6 +20,7 @@ import ignite.distributed as idist
 from segxfer3d import files
 from segxfer3d.config import short_errors
 from segxfer3d.config.groups import Run, Training
+from segxfer3d.config.learning import STRONG, recipe_in
 from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
@@ -51,17 +52,13 @@ def next_folder(base: str, resume: bool = False) -> str:
 
 
 def recipe_of(folder: str, resume: bool = False) -> str:
-    """The recipe of a run where none is asked for: ``strong``, or that of the run in ``folder`` which goes on.
-
-    Runs of versions that knew no recipes followed what is now called ``paper``.
-    """
+    """The recipe of a run where none is asked for: strong, or that of the run in ``folder`` which goes on."""
     if not resume:
-        return "strong"
+        return STRONG
     try:
-        recipe = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["knobs"].get("recipe", "paper")
+        return recipe_in(json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["knobs"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "strong"  # whoever opens the run says what is wrong with it
-    return str(recipe)
+        return STRONG  # whoever opens the run says what is wrong with it
 
 
 def open_runs() -> list[RunFolder]:
@@ -140,12 +137,12 @@ class RunFolder:
         path = self.path / "run.json"
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-            job, values, count = before["job"], {"recipe": "paper", **before["knobs"]}, before["processes"]
+            job, knobs, count = before["job"], {**before["knobs"]}, before["processes"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"resume: {path} cannot be read ({error})") from error
         if job != self.job:
             raise InputError(f"resume: {self.path} holds a run of {job}, not of {self.job}")
-        changed = differences(values, self.options)
+        changed = differences({"recipe": recipe_in(knobs), **knobs}, self.options)
         if count != self.place.world_size:
             changed.append(f"{count} processes, not {self.place.world_size}")
         if changed:

@@ -22,11 +22,12 @@ from segxfer3d.files import digest
 
 PACKAGE = "segxfer3d"
 ROOT = Path(segxfer3d.__file__).parent
-# imported by what trains, and no figure depends on them: they draw, or they write bundles, whose content counts itself
+# imported by what trains, and no figure depends on them: they draw, show help, or write bundles, whose content counts
 NO_EFFECT = (
     "interpret", "evaluation.previews", "evaluation.preview_cases", "evaluation.slices", "training.pictures",
-    "config.bases", "config.bundles",
+    "config.bases", "config.bundles", "config.help",
 )  # fmt: skip
+NAMED_ONLY = ("config.recipes",)  # of the bundles that name them, and of no other that loads their folder
 _DOTTED = re.compile(rf"\b{PACKAGE}((?:\.\w+)+)(?: import ([\w, ]+))?")
 _FOUND_BY_NAME = {"pkgutil", "importlib"}  # a module that imports these may load any of its folder
 _SAYS_NOTHING = {"type_comment", "kind", "ctx", "type_params"}  # differ between versions of Python, or say nothing
@@ -161,9 +162,9 @@ def _source(name: str) -> Source:
 
 
 def _beside(path: Path) -> set[str]:
-    """All modules in the folder of a module."""
+    """All modules in the folder of a module, but those that count where they are named only."""
     below = [file.relative_to(ROOT).with_suffix("").parts for file in path.parent.glob("*.py")]
-    return {".".join(parts) for parts in below if parts[-1] != "__init__"}
+    return {".".join(parts) for parts in below if parts[-1] != "__init__"} - set(NAMED_ONLY)
 
 
 def _meaning(tree: ast.Module) -> str:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import options
 from segxfer3d.study.code import read_config
 from segxfer3d.study.machine_paths import BUNDLES
-from segxfer3d.study.recipes import RECIPE, recipe_of
+from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.records import Record, read_records, read_study_name
 from segxfer3d.study.trials import Trial
 
@@ -148,7 +149,7 @@ def _comparable(was: Mapping[str, Any], trial: Trial) -> tuple[dict[str, Any], d
     """Values of options that both know; what the study sets and the run did not know yet is missing in the first."""
     config = read_config(trial.config)
     now = {name: config[name] for name in options.options_of(config)} | dict(trial.knobs)
-    before = {**was, RECIPE: recipe_of(was)} if RECIPE in now else was
+    before = {**was, RECIPE: recipe_in(was)} if RECIPE in now else was
     names = [
         name
         for name in compared(now)

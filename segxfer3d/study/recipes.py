@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 RECIPE = "recipe"
-PAPER = "paper"  # of all that was run before the option was there
-STRONG = "strong"  # where a new run says nothing
 SIZES = ("network", "width", "patch_size")  # what has to be said where no plan says it
 MIXED = "mixed_recipes"  # the key of a study file that allows several
-
-
-def recipe_of(knobs: Mapping[str, Any]) -> str:
-    """The recipe that these options mean, where they are all of a fine-tuning's; a bundle's own expression is that of a
-    run that may go on, and new ones are strong."""
-    recipe = str(knobs.get(RECIPE) or PAPER)
-    return STRONG if recipe.startswith("$") else recipe
 
 
 def mixture(recipes: Iterable[tuple[str, str]]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
+from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.reading import NAME, Reader, begin
-from segxfer3d.study.recipes import MIXED, PAPER, RECIPE, SIZES, mixture, recipe_of
+from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
@@ -105,7 +106,7 @@ def _check_recipes(reader: Reader, study: Study) -> None:
         return
     for _, knobs in study.data.values():
         shared = {RECIPE: bundle.config[RECIPE], **study.common, **knobs, **study.finetune.knobs}
-        several = mixture((name, recipe_of({**shared, **arm.knobs})) for name, arm in study.arms.items())
+        several = mixture((name, recipe_in({**shared, **arm.knobs})) for name, arm in study.arms.items())
         if several:
             reader.problems.append(f'arms: of different recipes: {several}; expected one, or "{MIXED}": true')
 
@@ -121,7 +122,7 @@ def _check_sizes(reader: Reader, study: Study) -> None:
         for arm in study.arms.values():
             values = {**recipe, **study.common, **knobs, **study.finetune.knobs, **arm.knobs}
             missing = [name for name in SIZES if values.get(name) is None]
-            if recipe_of(values) == PAPER or (values.get("plan") == "none" and not missing):
+            if recipe_in(values) == PAPER or (values.get("plan") == "none" and not missing):
                 continue
             reader.problems.append(
                 "arms: those that load a checkpoint take its sizes, the others plan their own; expected the same for "

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.options import OptionInfo
 from segxfer3d.config.values import Limits
 from segxfer3d.errors import InputError
 from segxfer3d.study import options
 from segxfer3d.study.grid import resolved
 from segxfer3d.study.matching import differences
-from segxfer3d.study.recipes import recipe_of
 from tests.study.studies import BUNDLES, plan
 
 
@@ -64,8 +64,8 @@ def test_what_was_recorded_before_there_were_recipes_is_of_the_papers(tmp_path, 
 
 
 def test_a_bundles_own_expression_is_the_strong_recipe():
-    assert recipe_of({"recipe": "$folder.recipe_of(@output_dir, @resume)"}) == recipe_of({"recipe": "strong"})
-    assert recipe_of({}) == "paper"
+    assert recipe_in({"recipe": "$folder.recipe_of(@output_dir, @resume)"}) == recipe_in({"recipe": "strong"})
+    assert recipe_in({}) == "paper"
 
 
 SIZES = {"plan": "none", "network": "plain_unet", "width": 2, "patch_size": [16, 16, 8]}

@@ -17,6 +17,7 @@ BASES: dict[str, Layer] = {
         (
             *IMPORTS,
             *SPLIT,
+            "import segxfer3d.config.recipes as recipes",
             "import segxfer3d.jobs.evaluate as evaluate",
             "import segxfer3d.networks.named as named",
             "import segxfer3d.training.loaders as loaders",

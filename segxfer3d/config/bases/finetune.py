@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segxfer3d.config import groups, learning
+from segxfer3d.config import groups, learning, recipes
 from segxfer3d.config.bases.common import (
     BY_PATIENT,
     FEW,
@@ -22,7 +22,6 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
-from segxfer3d.config.options import infos
 
 EVALUATOR = {
     "_target_": "SupervisedEvaluator",
@@ -45,25 +44,9 @@ LOADER = {
     "table": "@validate::table", "batch_size": "$loaders.EVALUATION_BATCH",
 }  # fmt: skip
 
-# what the options of a recipe start from: the paper's studies, then the strong one
-RECIPE: dict[str, Any] = {
-    "recipe": "$folder.recipe_of(@output_dir, @resume)",
-    "loss_name": "$'dice' if @recipe == 'paper' else 'dice_ce'",
-    "activation": "$'sigmoid' if @recipe == 'paper' else 'auto'",
-    "deep_supervision": "$@recipe != 'paper' and named.takes(@network, 'deep_supervision')",
-    "mirrored_inference": "$@recipe != 'paper'",
-    "largest_component": "$'never' if @recipe == 'paper' else 'auto'",
-    "optimizer_name": "$'adam' if @recipe == 'paper' else 'adamw'",
-    "weight_decay": "$0.0 if @recipe == 'paper' else 0.01",
-    "schedule": "$'warmup-cosine' if @recipe == 'paper' else 'warmup-polynomial'",
-    "lr": "$0.003 if @recipe == 'paper' else None",
-    "batch_size": "$4 if @recipe == 'paper' or not @dataset_dir else None",
-}
-
 FINETUNE: dict[str, Any] = {
     **TRAIN,
-    **RECIPE,
-    "validation_interval": 4,
+    "recipe": "$folder.recipe_of(@output_dir, @resume)",
     "trial": {
         "_target_": f"{TRAINING}.trial.Trial",
         "network": "@training_network", "loader": "@train::dataloader", "loss": "@loss",
@@ -103,7 +86,7 @@ FINETUNE: dict[str, Any] = {
     "training_network": {
         **TRAIN["training_network"],
         "batch_size": "$@planned.batch_size", "decoder_warmup_epochs": "@decoder_warmup_epochs",
-        "size": "$@planned.patch_size", "one_is_enough": "$@recipe == 'paper'",
+        "size": "$@planned.patch_size", "one_is_enough": f"$@recipe == '{learning.PAPER}'",
     },
     "writer": {
         **TRAIN["writer"], "init": "@init", "patch_size": "$@planned.patch_size", "plan": "$@planned.plan",
@@ -167,26 +150,14 @@ WINDOWS = {
     "patch_size": "$@planned.patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
-PLAIN = "@recipe == 'paper'"
 PLANNED = "@network in ('plain_unet', 'resenc_unet')"  # which bf16 makes faster at any width
 
-AUGMENTATION = {
-    "augmentation": f"$'flips' if {PLAIN} else 'full'",
-    **{
-        name: f"$0.0 if @augmentation == 'flips' else {infos(learning.Augmentation)[name].default}"
-        for name in learning.CHANGES
-    },
-}
 
-# what costs a first try minutes, or suits its phantoms better: so was measured
-PHANTOMS = {
-    "loss_name": f"$'dice' if {PLAIN} or not @dataset_dir else 'dice_ce'",
-    "mirrored_inference": f"$not ({PLAIN} or not @dataset_dir)",
-    "largest_component": f"$'never' if {PLAIN} or not @dataset_dir else 'auto'",
-    "validation_interval": f"$4 if {PLAIN} or @dataset_dir else 16",
-    "intensity": f"$'auto' if {PLAIN} or @dataset_dir else 'window'",
-    "deep_supervision": f"$not ({PLAIN} or not @dataset_dir) and named.takes(@network, 'deep_supervision')",
-}
+def _of_recipe(dims: int) -> dict[str, str]:
+    """What follows the recipe; not every network has deep supervision."""
+    said = recipes.expressions(dims)
+    return {**said, "deep_supervision": f"{said['deep_supervision']} and named.takes(@network, 'deep_supervision')"}
+
 
 FINETUNE_VOLUMES = Layer(
     (
@@ -194,18 +165,11 @@ FINETUNE_VOLUMES = Layer(
         groups.Lesions, groups.Network, groups.GenesisNetwork,
     ),
     {
-        "plan": f"$'none' if {PLAIN} else 'data'",
-        "patch_size": f"$[32, 32, 16] if not @dataset_dir else [64, 64, 32] if {PLAIN} else None",
-        "width": f"$8 if not @dataset_dir else 32 if {PLAIN} else None",
-        "network": f"$checkpoint.network_of(@checkpoint) or ('genesis_unet' if {PLAIN} else 'plain_unet')",
+        **_of_recipe(3),
+        "network": f"$checkpoint.network_of(@checkpoint) or {recipes.expressions(3)['network'].lstrip('$')}",
         "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
-        "max_epochs": "$100 if @dataset_dir else 16",
-        "steps_per_epoch": "$20 if @dataset_dir else 15",
-        **PHANTOMS,
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
-        **AUGMENTATION,
-        "foreground_share": f"$0.5 if {PLAIN} else 0.33",
         "patches": {
             "_target_": "segxfer3d.jobs.finetune.patches",
             "options": "@options", "planned": "@planned",
@@ -226,13 +190,12 @@ FINETUNE_VOLUMES = Layer(
 FINETUNE_IMAGES = Layer(
     (groups.Images, groups.Network, groups.ImageNetwork),
     {
+        **_of_recipe(2),
         **IMAGE_SIZES,
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": 0.0,
         "test_fraction": 0.0,
         "max_epochs": "$50 if @dataset_dir else 8",
-        "batch_size": 16,
-        "lr": f"$0.001 if {PLAIN} else None",
         "planned": FEW,
         "train": {
             "preparation": {
