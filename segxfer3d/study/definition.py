@@ -23,7 +23,8 @@ is a number of labels, a share of them, or (neither) all; other knobs may stand 
 has a ``pretrain``, or a ``checkpoint`` from elsewhere. A value ``"{x}"`` is the parameter x; a parameter without a
 default has to be given. ``published`` may hold a list of ``{"arm", "data", "budget_name", "mean", "std"}`` below
 ``"values"``, with whatever else explains it, for the report to show beside. Arms of different recipes (the option
-``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant.
+``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant. The knob ``plan`` may name a file of
+``segxfer3d plan --json`` by its path from the study file, see :mod:`segxfer3d.study.plan_files`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 from segxfer3d import files
 from segxfer3d.files import digest
-from segxfer3d.study import options
+from segxfer3d.study import options, plan_files
 from segxfer3d.study.code import code_version, read_config
 
 
@@ -42,10 +42,17 @@ def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[
     read = {name: known[name].limits.path for name in knobs if name in known and known[name].changes_result}
     data = {name: folder_identity(str(knobs[name])) for name, path in read.items() if path == "folder" and knobs[name]}
     data |= {name: file_identity(str(knobs[name])) for name, path in read.items() if path == "file" and knobs[name]}
+    plan = knobs.get(plan_files.PLAN)
+    if planned := plan_files.names_file(plan):
+        data[plan_files.PLAN] = plan_files.identity(Path(str(plan)))
     left_out = {name for name, option in known.items() if not option.changes_result or read.get(name)}
     return {
         "config": digest({key: value for key, value in config.items() if key != "description"}),
-        "knobs": {name: value for name, value in sorted(knobs.items()) if name not in left_out},
+        "knobs": {
+            name: value
+            for name, value in sorted(knobs.items())
+            if name not in left_out and not (planned and name == plan_files.PLAN)
+        },
         "data": data,
         "code_version": code_version(config),
         "before": list(before),
@@ -59,8 +66,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         differences.append(f"code version {before.get('code_version')}, not {now['code_version']}")
     if before.get("config") != now["config"]:
         differences.append("another version of its bundle")
-    if before.get("data") != now["data"]:
-        differences.append("other data")
+    differences += other_data(before.get("data") or {}, now["data"])
     old, new = before.get("knobs") or {}, now["knobs"]
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
@@ -68,3 +74,10 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if before.get("before") != now["before"] and not differences:
         differences.append("another pretraining")
     return differences
+
+
+def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How the files of two trainings differ, in words; a plan is one that is no data."""
+    said = {plan_files.PLAN: "another plan"}
+    changed = {name for name in {*before, *now} if before.get(name) != now.get(name)}
+    return sorted({said.get(name, "other data") for name in changed})

@@ -9,7 +9,7 @@ option. A change that makes old figures wrong is for the one who makes it to say
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import options
 from segxfer3d.study.code import read_config
+from segxfer3d.study.identity import other_data
 from segxfer3d.study.machine_paths import BUNDLES
+from segxfer3d.study.plan_files import PLAN, names_file
 from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.records import Record, read_records, read_study_name
 from segxfer3d.study.trials import Trial
@@ -130,7 +132,7 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
     if was.stem != now.stem:
         return [f"the bundle {was.stem}, not {now.stem}"]
     parts = recorded["parts"]
-    found = ["other data"] if parts["data"] != trial.parts["data"] else []
+    found = other_data(parts["data"], trial.parts["data"])
     if parts["config"] != trial.parts["config"]:
         shipped = now.parent == shipped_folder() and was.parent.as_posix() == BUNDLES
         if not shipped:  # what a user writes may be another network or loss; of a shipped one, that is code
@@ -161,10 +163,11 @@ def _comparable(was: Mapping[str, Any], trial: Trial) -> tuple[dict[str, Any], d
     )
 
 
-def compared(names: Iterable[str]) -> list[str]:
+def compared(values: Mapping[str, Any]) -> list[str]:
     """The options whose values tell trainings apart; files and folders do by their content."""
     known = options.table()
-    return [name for name in names if name in known and known[name].changes_result and not known[name].is_path]
+    names = [name for name in values if name in known and known[name].changes_result and not known[name].is_path]
+    return [name for name in names if not (name == PLAN and names_file(values[name]))]
 
 
 def _converted(name: str, value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.study import options
+from segxfer3d.study import options, plan_files
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
 
@@ -97,6 +97,11 @@ class Reader:
         except (ValueError, TypeError, OverflowError):
             self.problems.append(f"{where}.{name}: expected {option.expected}, got {value!r}")
             return value
+        if name == plan_files.PLAN and plan_files.names_file(converted):
+            path = plan_files.find(converted, self.file.parent)
+            if why := plan_files.problem(path):
+                self.problems.append(f"{where}.{name}: {why}")
+            return str(path)
         if option.limits.path in ("file", "folder") and converted:
             converted = str(Path(converted).absolute())
             if not Path(converted).exists():

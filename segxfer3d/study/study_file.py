@@ -11,6 +11,7 @@ from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
+from segxfer3d.study.plan_files import PLAN, names_file, unlike
 from segxfer3d.study.reading import NAME, Reader, begin
 from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
 
@@ -112,21 +113,30 @@ def _check_recipes(reader: Reader, study: Study) -> None:
 
 
 def _check_sizes(reader: Reader, study: Study) -> None:
-    """Refuse arms of which some take the sizes of a checkpoint and others plan their own: they would not be alike."""
+    """Refuse arms of which some take the sizes of a checkpoint and others plan their own: they would not be alike.
+
+    Under the plan of a file all share its sizes, and the intensities of the pretraining.
+    """
     if "plan" not in study.finetune.bundle.knobs or not any(
         arm.pretrain or arm.checkpoint for arm in study.arms.values()
     ):
         return
     recipe = {RECIPE: study.finetune.bundle.config.get(RECIPE, "")}
-    for _, knobs in study.data.values():
+    for before, knobs in study.data.values():
         for arm in study.arms.values():
             values = {**recipe, **study.common, **knobs, **study.finetune.knobs, **arm.knobs}
+            if names_file(values.get(PLAN)):
+                stage = study.pretrain.get(arm.pretrain or "")
+                if why := unlike(values, {**study.common, **before, **stage.knobs} if stage else None):
+                    reader.problems.append(f"arms: under the plan of a file they share their sizes: {why}")
+                    return
+                continue
             missing = [name for name in SIZES if values.get(name) is None]
             if recipe_in(values) == PAPER or (values.get("plan") == "none" and not missing):
                 continue
             reader.problems.append(
                 "arms: those that load a checkpoint take its sizes, the others plan their own; expected the same for "
-                f'all: "plan": "none" and {", ".join(SIZES)} among the knobs of finetune or common'
+                f'all: "plan": "none" and {", ".join(SIZES)} among the knobs of finetune or common, or a file as "plan"'
             )
             return
 
