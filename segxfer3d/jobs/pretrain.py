@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from monai.transforms import Compose
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.cubes.store import CubeStore, is_cube_store
@@ -22,6 +22,7 @@ from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.plan_files import plan_of_file
 from segxfer3d.jobs.source import Source, SplitRule, find_checked, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -103,7 +104,7 @@ def pretraining_data(
         _refuse_extra(options, task)
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
     if dims == 3:
-        return _cubes(options, run, source, size, transform, length)
+        return _cubes(options, run, _resampled(options, source), size, transform, length)
     return _images(options, run, source, task, transform, length)
 
 
@@ -124,6 +125,17 @@ def refuse_sizes(options: Options) -> None:
         )
     if options[groups.Images].official_split and options[groups.Data].pretrain_fraction:
         raise InputError("official_split and pretrain_fraction: expected one of them, got both")
+
+
+def _resampled(options: Options, source: Source) -> Source:
+    """With the spacing of the plan's file, if there is one: what starts from this network keeps its spacing, and is
+    compared with what the plan resamples. Volumes that were made are fine-tuned on at their own."""
+    planned = options.find(learning.Planned)
+    if planned is None or planned.plan in ("data", "none") or source.generated:
+        return source
+    preprocessing: Any = source.preprocessing
+    spacing = plan_of_file(Path(planned.plan), options).spacing
+    return replace(source, preprocessing=replace(preprocessing, spacing=spacing))
 
 
 def _stored_cubes(

@@ -1,6 +1,7 @@
 """Where sizes come from: a file of a plan, the checkpoint, or values set by hand, which are never passed over."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,24 @@ def test_pretraining_takes_the_plans_patch_and_levels(pretrained):
     model = checkpoint.read_model(pretrained)
     assert model["provenance"]["patch_size"] == [16, 8, 8]
     assert model["network"]["arguments"]["features"] == [2, 4, 8]
+
+
+def test_arms_under_one_plan_are_one_network_on_the_same_voxels(good, tmp_path):
+    """As a study has it: what starts at random, and what starts from a pretraining under the same plan."""
+    path = tmp_path / "plan.json"
+    stemmed = replace(PLAN, spacing=(1.5, 1.0, 2.0), stem=(2, 1, 1))
+    path.write_text(json.dumps(stemmed.as_dict()), encoding="utf-8")
+    common = {"network": "plain_unet", "plan": str(path), "batch_size": 2, "dataset_dir": str(good), **SHORT}
+    common |= {"intensity": "percentile", "validation_interval": 1}
+    run_bundle(BUNDLES / "genesis_pretrain.json", output_dir=str(tmp_path / "pretrained"), **common)
+    weights = {"init": "encoder", "checkpoint": str(tmp_path / "pretrained/model.pt")}
+    random, plan_of_random = finetuned(tmp_path / "random", **common)
+    encoder, plan_of_encoder = finetuned(tmp_path / "encoder", **common, **weights)
+    assert random["network"] == encoder["network"]
+    assert random["network"]["arguments"]["stem"] == [2, 1, 1]
+    assert random["preprocessing"] == encoder["preprocessing"]
+    assert random["preprocessing"]["spacing"] == [1.5, 1.0, 2.0]
+    assert plan_of_random == plan_of_encoder
 
 
 def test_values_set_by_hand_replace_those_of_a_plans_file(good, plan, tmp_path):
