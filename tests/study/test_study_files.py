@@ -14,14 +14,17 @@ FILES = sorted((BUNDLES / "studies").glob("*.json"))
 SIZES = {
     "demo": (1, 3, 1, 1, 3),
     "hippocampus": (1, 5, 1, 2, 5),
+    "hippocampus_strong": (1, 5, 1, 2, 5),
     "horses": (4, 11, 1, 3, 5),
     "lidc": (1, 5, 1, 3, 5),
     "lidc_tries": (2, 6, 1, 1, 3),
+    "nodules_strong": (1, 5, 1, 3, 5),
     "table2": (6, 6, 2, 3, 5),
     "table3": (0, 3, 1, 1, 5),
     "table4": (5, 9, 2, 1, 5),
     "table5": (2, 4, 2, 1, 5),
     "tuning_3d": (2, 10, 2, 1, 1),
+    "tuning_strong": (2, 20, 2, 1, 2),
 }
 
 
@@ -52,6 +55,36 @@ def test_a_study_file_makes_the_grid_that_it_means(tmp_path, file):
     assert all({"max_epochs", "steps_per_epoch"} <= set(trial.knobs) for trial in trials)
     for trial in fine:
         assert bool(trial.depends) == (trial.pretrain is not None)
+
+
+WEAK = {"hippocampus_strong": "hippocampus", "nodules_strong": "lidc"}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_the_strong_studies_ask_what_the_weak_ones_asked(tmp_path, name):
+    strong, weak = (read(BUNDLES / f"studies/{file}.json", tmp_path) for file in (name, WEAK[name]))
+    assert [(n, arm.init, arm.pretrain) for n, arm in strong.arms.items()] == [
+        (n, arm.init, arm.pretrain) for n, arm in weak.arms.items()
+    ]
+    assert (strong.budgets, strong.seeds) == (weak.budgets, weak.seeds)
+    shared = ("pretrain_fraction", "validation_fraction", "test_fraction", "patch_size", "batch_size")
+    assert [strong.common[knob] for knob in shared] == [weak.common[knob] for knob in shared]
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_rates_were_searched_on_other_labels_in_the_same_trainings(tmp_path, name):
+    study, search = (read(BUNDLES / f"studies/{file}.json", tmp_path) for file in (name, "tuning_strong"))
+    data = search.data[name.removesuffix("_strong")]
+    assert study.finetune.knobs == search.finetune.knobs
+    assert not set(study.seeds) & set(search.seeds)
+    folders = {"dataset_dir": ""}  # a parameter of its own
+    assert {**study.common, **folders} == {**search.common, **data[1], **folders}
+    stages = ({**s.common, **d[0], **s.pretrain["genesis"].knobs, **folders} for s, d in
+              ((study, study.data["data"]), (search, data)))  # fmt: skip
+    assert next(stages) == next(stages)
+    tried = {(arm.init, arm.knobs["lr"]) for arm in search.arms.values()}
+    assert {(arm.init, arm.knobs["lr"]) for arm in study.arms.values()} <= tried
+    assert len(tried) == len({init for init, _ in tried}) * len({lr for _, lr in tried})  # the same for every arm
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.stem.startswith("table")], ids=lambda file: file.stem)
