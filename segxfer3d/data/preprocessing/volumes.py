@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from monai.data import MetaTensor
-from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, MapTransform, Orientationd, Spacingd
+from monai.transforms import Compose, Invertd, MapTransform, Orientationd, Spacingd
 from torch import Tensor
 from tqdm import tqdm
 
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.io.volumes import VolumeReader
+from segxfer3d.data.preprocessing.files import LoadVolumed
 from segxfer3d.data.preprocessing.intensities import INTENSITIES, UNIT, ScaleToUnitd, Standardized, scaled_to_unit
 from segxfer3d.data.preprocessing.labels import OneHotd, ShareGridd
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
@@ -215,11 +215,7 @@ class VolumePreprocessing:
         return restored.clamp_(0, 1)
 
     def _steps(self, keys: list[str]) -> list[Any]:
-        # float32 at once: a 512x512x300 CT in float64 would take 630 MB
-        return [
-            LoadImaged(keys, reader=VolumeReader, dtype=np.float32),
-            EnsureChannelFirstd(keys, channel_dim="no_channel"),
-        ]
+        return [LoadVolumed(keys)]
 
     def _grid(self, keys: list[str], modes: list[str]) -> list[Any]:
         steps: list[Any] = [Orientationd(keys, axcodes=ORIENTATION, labels=None)]

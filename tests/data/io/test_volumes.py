@@ -4,9 +4,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from monai.transforms import LoadImage
 
-from segxfer3d.data.io.volumes import Volume, VolumeReader, grid_difference, read_volume, volume_name
+from segxfer3d.data.io.volumes import Volume, grid_difference, read_volume, volume_name
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, itk_image, write_dicom, write_itk, write_nifti
 
@@ -97,7 +96,7 @@ def test_unusable_files(tmp_path):
     flat = nibabel.Nifti1Image(ct(), None)
     flat.header.set_sform(np.diag([1.0, 1, 0, 1]), code=1)
     nibabel.save(flat, tmp_path / "b.nii")
-    with pytest.raises(InputError, match=r"b\.nii: no usable geometry, its affine is \[\[1\.0, "):
+    with pytest.raises(InputError, match=r"b\.nii: no usable geometry, a voxel size of 0 \(1x1x0 mm\)"):
         read_volume(tmp_path / "b.nii")
     with pytest.raises(InputError, match="voxels of type complex64"):
         read_volume(write_nifti(tmp_path / "c.nii", ct().astype(np.complex64)))
@@ -127,7 +126,7 @@ def test_dicom_with_two_series(tmp_path):
     write_dicom(tmp_path, ct(), series="1.2.3")
     write_dicom(tmp_path, ct((9, 8, 4)), series="1.2.4")
     with pytest.raises(
-        InputError, match=r"2 DICOM series in one folder, expected one: 1\.2\.3 \(7 files\), 1\.2\.4 \(4 files\)"
+        InputError, match=r"2 DICOM series in one folder, expected one: 1\.2\.3 \(CT, 7 slices\), 1\.2\.4 \(CT, 4 "
     ):
         read_volume(tmp_path)
 
@@ -163,21 +162,3 @@ def test_volume_name(tmp_path):
     assert volume_name("a.MHD") == "a"
     assert volume_name("a.txt") == ""
     assert volume_name(tmp_path) == tmp_path.name
-
-
-def test_reader_in_monai(tmp_path):
-    load = LoadImage(reader=VolumeReader, dtype=np.float32)
-    image = load(write_itk(tmp_path / "a.mhd", ct()))
-    np.testing.assert_array_equal(image.numpy(), ct())
-    np.testing.assert_allclose(image.affine.numpy(), AFFINE, atol=1e-12)
-    assert VolumeReader().verify_suffix([tmp_path / "a.mhd", "b.nii.gz"])
-    assert not VolumeReader().verify_suffix("b.png")
-
-
-def test_errors_reach_the_user_through_monai(tmp_path):
-    # MONAI's own readers would take the first and complain at length about the second
-    load = LoadImage(reader=VolumeReader)
-    with pytest.raises(InputError, match=r"a\.nii: expected a 3D volume"):
-        load(write_nifti(tmp_path / "a.nii", ct((9, 8))))
-    with pytest.raises(InputError, match="expected one volume for an image, got 2"):
-        load([tmp_path / "a.nii", tmp_path / "a.nii"])

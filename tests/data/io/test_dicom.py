@@ -1,0 +1,259 @@
+"""DICOM volumes: each voxel's value and place, or a refusal. Files by pydicom 3.0, whose writer is not our reader."""
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+
+from segxfer3d.data.io.dicom import contents_of, read_dicom
+from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.errors import InputError
+from tests.data.dicom_files import (
+    AXIAL,
+    ENHANCED_MR,
+    MR,
+    PET,
+    blank,
+    save,
+    stored,
+    with_pixels,
+    write_enhanced,
+    write_slices,
+)
+
+MEDIA = "1.2.840.10008.1.3.10"
+AFFINE = np.array([[-0.75, 0, 0, 0], [0, -0.5, 0, 0], [0, 0, 2.5, 0], [0, 0, 0, 1]])
+
+
+def test_place_and_values(tmp_path):
+    volume = read_volume(write_slices(tmp_path, stored()))
+    np.testing.assert_array_equal(volume.array, stored())
+    np.testing.assert_allclose(volume.affine, AFFINE)
+
+
+def test_every_slice_has_its_own_intercept(tmp_path):
+    def edit(dataset, k):
+        dataset.RescaleIntercept = 0 if k == 0 else -1024
+
+    array = read_volume(write_slices(tmp_path, stored(), edit=edit)).array
+    np.testing.assert_array_equal(array, stored().astype(int) - np.array([0] + [1024] * 6))
+
+
+def test_every_slice_has_its_own_slope(tmp_path):
+    def edit(dataset, k):
+        dataset.RescaleSlope = [1, 200, 300, 1, 2, 3, 4][k]
+
+    array = read_volume(write_slices(tmp_path / "a", stored(), edit=edit, sop_class=PET, modality="PT")).array
+    np.testing.assert_array_equal(array, stored().astype(int) * [1, 200, 300, 1, 2, 3, 4])
+
+    def fraction(dataset, k):
+        dataset.RescaleSlope = 0.25 * (k + 1)
+
+    array = read_volume(write_slices(tmp_path / "b", stored(), edit=fraction)).array
+    assert array.dtype == np.float32
+    np.testing.assert_allclose(array, stored() * (0.25 * np.arange(1, 8)), rtol=1e-6)
+
+
+def test_signed_and_unsigned_slices_in_one_series(tmp_path):
+    array = stored(dtype="int16") - 500
+
+    def edit(dataset, k):
+        dataset.RescaleIntercept = -500 if k % 2 else 0
+
+    def finish(dataset, k):
+        if k % 2:
+            with_pixels(dataset, [(array[:, :, k] + 500).astype("uint16")])
+
+    np.testing.assert_array_equal(read_volume(write_slices(tmp_path, array, edit=edit, finish=finish)).array, array)
+
+
+def test_bits_that_do_not_belong_to_the_value(tmp_path):
+    # 12 bits signed in 16, an overlay in the highest: PS3.5, 8.1.1
+    array = stored(dtype="int16") - 500
+
+    def edit(dataset, k):
+        dataset.BitsStored, dataset.HighBit = 12, 11
+
+    def finish(dataset, k):
+        with_pixels(dataset, [((array[:, :, k].astype(int) & 0x0FFF) | 0x8000 * (k % 2)).astype("uint16")])
+        dataset.PixelRepresentation = 1
+
+    np.testing.assert_array_equal(read_volume(write_slices(tmp_path, array, edit=edit, finish=finish)).array, array)
+
+
+@pytest.mark.parametrize("order", [[0, 2, 4, 6, 1, 3, 5], [6, 5, 4, 3, 2, 1, 0]])
+def test_frames_in_any_order(tmp_path, order):
+    volume = read_volume(write_enhanced(tmp_path / "e.dcm", stored(), order=order))
+    np.testing.assert_array_equal(volume.array, stored().astype(int) - 10)
+    np.testing.assert_allclose(volume.affine, AFFINE)
+
+
+@pytest.mark.parametrize(
+    "kind", [("1.2.840.10008.5.1.4.1.1.2.1", "CT"), (ENHANCED_MR, "MR"), ("1.2.840.10008.5.1.4.1.1.130", "PT")]
+)
+def test_every_frame_has_its_own_slope(tmp_path, kind):
+    slopes = [0.5 + 0.25 * k for k in range(7)]
+    path = write_enhanced(
+        tmp_path / "e.dcm", stored(), slopes=slopes, order=[3, 1, 0, 2, 6, 5, 4], sop_class=kind[0], modality=kind[1]
+    )
+    np.testing.assert_allclose(read_volume(path.parent).array, stored() * np.array(slopes) - 10, rtol=1e-6)
+
+
+def test_a_tilted_gantry_keeps_its_shear(tmp_path):
+    affine = AFFINE.copy()
+    affine[1, 2] = -0.5
+    np.testing.assert_allclose(read_volume(write_slices(tmp_path, stored(), step=(0, 0.5, 2.5))).affine, affine)
+
+
+def test_phases_are_found(tmp_path):
+    def phase(group, k):
+        group.PlanePositionSequence[0].ImagePositionPatient = [0.0, 0.0, 2.5 * (k % 3)]
+        content = Dataset()
+        content.TemporalPositionIndex = k // 3 + 1
+        group.FrameContentSequence = [content]
+
+    path = write_enhanced(tmp_path / "e.dcm", stored((9, 8, 6)), edit_frame=phase)
+    with pytest.raises(
+        InputError, match=r"2 DICOM volumes at the same 3 positions, told apart by TemporalPositionIndex \(1, 2\)"
+    ):
+        read_volume(path)
+
+    def echo(dataset, k):
+        dataset.EchoTime = 5 if k < 3 else 10
+
+    folder = write_slices(tmp_path / "b", stored((9, 8, 6)), heights=[0, 1, 2, 0, 1, 2], edit=echo, sop_class=MR)
+    with pytest.raises(InputError, match=r"2 DICOM volumes at the same 3 positions, told apart by EchoTime"):
+        read_volume(folder)
+
+
+def test_several_stacks_are_found(tmp_path):
+    def turned(dataset, k):
+        if k > 4:
+            dataset.ImageOrientationPatient = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
+
+    with pytest.raises(InputError, match=r"of different sizes or orientations in one series \(5 of 8x9 pixels, 2 of"):
+        read_volume(write_slices(tmp_path, stored(), edit=turned))
+
+
+def test_a_slice_beside_the_others(tmp_path):
+    def moved(dataset, k):
+        if k == 3:
+            dataset.ImagePositionPatient = [4.0, 0.0, 7.5]
+
+    with pytest.raises(InputError, match="DICOM slice 4 lies 4 mm beside the line of the others"):
+        read_volume(write_slices(tmp_path, stored(), edit=moved))
+
+
+def test_uneven_slices_are_resampled_where_that_is_asked_for(tmp_path):
+    # values are 10 a millimeter, so that what lies between is known
+    heights = [0.0, 1, 2, 4, 5, 6]
+    array = np.broadcast_to((25 * np.array(heights)).astype("int16"), (9, 8, 6))
+    folder = write_slices(tmp_path, array, heights=heights)
+    with pytest.raises(InputError, match=r"a DICOM slice is missing .*; --uneven_slices resample takes it"):
+        read_volume(folder)
+    volume = read_volume(folder, uneven="resample")
+    np.testing.assert_array_equal(volume.array[0, 0], [0, 25, 50, 75, 100, 125, 150])
+    np.testing.assert_allclose(volume.affine, AFFINE)
+    assert volume.notes == (
+        "a DICOM slice is missing (5 mm between the slices 3 and 4, 2.5 mm between others): "
+        "resampled from 6 slices to 7, 2.5 mm apart",
+    )
+
+
+def test_files_of_any_name_and_what_is_passed_over(tmp_path):
+    write_slices(tmp_path, stored()[:, :, :4], name="1.2.826.0.{}")
+    for k, name in enumerate(["IM0005", "six.img", "7"]):
+        other = tmp_path / "other"
+        write_slices(other, stored()[:, :, [4 + k]], heights=[4 + k])
+        (other / "IM000.dcm").rename(tmp_path / name)
+    other.rmdir()
+    directory = Dataset()
+    directory.file_meta = blank().file_meta
+    directory.file_meta.MediaStorageSOPClassUID, directory.file_meta.MediaStorageSOPInstanceUID = MEDIA, "1.2"
+    directory.DirectoryRecordSequence = []
+    save(directory, tmp_path / "DICOMDIR")
+    (tmp_path / "notes").write_text("of a reader")
+    segmentation = blank(modality="SEG", sop_class="1.2.840.10008.5.1.4.1.1.66.4")
+    save(segmentation, tmp_path / "seg.dcm")
+    np.testing.assert_array_equal(read_volume(tmp_path).array, stored())
+    passed = {path.rsplit("/")[-1]: why for path, why in contents_of(tmp_path).passed.items()}
+    assert passed == {"DICOMDIR": "a DICOMDIR", "notes": "not DICOM", "seg.dcm": "of modality SEG"}
+
+
+def test_without_preamble(tmp_path):
+    write_slices(tmp_path, stored())
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        content = DicomBytesIO()
+        content.is_little_endian, content.is_implicit_VR = True, True
+        del dataset.file_meta
+        pydicom.dcmwrite(content, dataset, implicit_vr=True, little_endian=True)
+        path.write_bytes(content.getvalue())
+    np.testing.assert_array_equal(read_volume(tmp_path).array, stored())
+
+
+def test_a_localizer_in_the_series_is_left_out(tmp_path):
+    write_slices(tmp_path, stored())
+    localizer = blank()
+    localizer.ImageType, localizer.ImageOrientationPatient = ["ORIGINAL", "PRIMARY", "LOCALIZER"], [0, 1, 0, 0, 0, -1]
+    localizer.PixelSpacing, localizer.ImagePositionPatient = [1, 1], [0, 0, 0]
+    with_pixels(localizer, [stored()[:, :, 0]])
+    save(localizer, tmp_path / "localizer.dcm")
+    np.testing.assert_array_equal(read_volume(tmp_path).array, stored())
+
+
+@pytest.mark.parametrize("modality", ["SEG", "RTSTRUCT", "RTDOSE", "SR", "KO", "PR", "REG"])
+def test_what_is_no_image(tmp_path, modality):
+    dataset = blank(modality=modality, sop_class="1.2.3")
+    dataset.PixelSpacing, dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [1, 1], [0, 0, 0], AXIAL
+    with_pixels(dataset, [stored()[:, :, 0]])
+    save(dataset, tmp_path / "a.dcm")
+    with pytest.raises(InputError, match="no DICOM series in this folder that is a volume"):
+        read_volume(tmp_path)
+    with pytest.raises(InputError, match=rf"a\.dcm: no volume \(of modality {modality}\)"):
+        read_volume(tmp_path / "a.dcm")
+
+
+def test_a_single_file_stands_for_its_series(tmp_path):
+    write_slices(tmp_path, stored(), name="a{}.dcm", series="1.1")
+    write_slices(tmp_path, stored((5, 5, 5)), name="b{}.dcm", series="1.2")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a3.dcm").array, stored())
+    np.testing.assert_array_equal(read_volume(tmp_path / "b0.dcm").array, stored((5, 5, 5)))
+
+
+def test_a_scan_without_a_place_is_refused(tmp_path):
+    def finish(dataset, k):
+        if k == 6:
+            del dataset.ImagePositionPatient
+
+    with pytest.raises(InputError, match=r"IM006\.dcm: no ImagePositionPatient"):
+        read_volume(write_slices(tmp_path, stored(), finish=finish))
+
+
+@pytest.mark.parametrize("spacing", [[0.5, 0], ["", ""], None])
+def test_voxels_without_a_size_are_refused(tmp_path, spacing):
+    def finish(dataset, k):
+        dataset.PixelSpacing = spacing
+
+    with pytest.raises(InputError, match="PixelSpacing"):
+        read_volume(write_slices(tmp_path, stored(), finish=finish))
+
+
+def test_damaged_files_are_named(tmp_path):
+    write_slices(tmp_path, stored())
+    path = tmp_path / "IM003.dcm"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"IM003\.dcm: cannot be read, damaged or truncated \(pixels are missing\)"):
+        read_volume(tmp_path)
+
+
+def test_a_claimed_size_beyond_memory_is_refused_before_anything_is_taken(tmp_path):
+    def finish(dataset, k):
+        dataset.Rows, dataset.Columns = 65535, 65535
+        dataset.NumberOfFrames = 500000
+        dataset.SpacingBetweenSlices = 1
+
+    write_slices(tmp_path, stored((9, 8, 1)), finish=finish)
+    with pytest.raises(InputError, match="500000 frames of 65535x65535 pixels are claimed"):
+        read_dicom(tmp_path)
