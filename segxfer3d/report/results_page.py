@@ -64,7 +64,7 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     set_by = "".join(
         f" --set {name}={Path(str(value)).name}"
         for name, value in study.get("parameters", {}).items()
-        if os.sep in str(value)
+        if os.sep in str(value) or name.endswith(("dir", "checkpoint"))
     )
     path = Path(str(study.get("study_file", "")))
     # a study that comes with the package is found where the bundles are; of any other, its folder is nobody's matter
