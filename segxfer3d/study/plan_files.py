@@ -37,7 +37,7 @@ def find(value: str, beside: Path) -> Path:
         beside: the folder of the study file.
     """
     path = Path(value).expanduser()
-    return (beside / path if (beside / path).is_file() else path).resolve()
+    return (path if path.is_file() and not (beside / path).is_file() else beside / path).resolve()
 
 
 def problem(path: Path) -> str:

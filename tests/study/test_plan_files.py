@@ -62,7 +62,7 @@ def test_a_plan_counts_by_what_is_computed_from_it_wherever_it_lies(tmp_path):
     [
         (
             None,
-            r"common.plan: .*small.json: cannot be read \(No such file or directory\); expected data, none, or a file",
+            r"common.plan: .*/mine/plans/small.json: cannot be read \(No such file or directory\); expected data",
         ),
         ("{", r"common.plan: .*small.json: is not JSON"),
         ("[]", r"common.plan: .*small.json: is no plan; expected"),
@@ -70,10 +70,17 @@ def test_a_plan_counts_by_what_is_computed_from_it_wherever_it_lies(tmp_path):
     ],
 )
 def test_a_missing_or_damaged_plan_is_said_before_anything_runs(tmp_path, text, message):
-    path = write_plan(tmp_path)
+    path = write_plan(tmp_path / "mine")
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(InputError, match=message):
-        study(tmp_path)
+        study(tmp_path / "mine")
+
+
+def test_a_plan_may_be_typed_as_seen_from_the_working_directory(tmp_path, monkeypatch):
+    path = write_plan(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    _, trials = study(tmp_path / "there")
+    assert {trial.knobs["plan"] for trial in trials} == {str(path)}
 
 
 def test_an_edited_plan_is_refused_in_the_study_s_folder_and_beside_its_record(tmp_path):
