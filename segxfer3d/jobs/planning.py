@@ -4,49 +4,20 @@ cases whose labels train."""
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segxfer3d.config import groups, learning
-from segxfer3d.config.initializations import needs_checkpoint
 from segxfer3d.config.options import Options
-from segxfer3d.data import preprocessing as preprocessings
-from segxfer3d.data.planning import Plan, make_plan, take_fingerprint
-from segxfer3d.data.planning.words import plan_text
+from segxfer3d.data.planning import Plan
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.settings import InferenceSettings
-from segxfer3d.jobs.plan_files import plan_of_file, recorded_plan
+from segxfer3d.jobs.plans import PLAN, find_plan, plan_of_file
+from segxfer3d.jobs.shape import Brought, Shape, find_brought, shape_of
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
-from segxfer3d.networks import make_network
-from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
-from segxfer3d.training.capacity import memory_of, voxels_per_second
-from segxfer3d.weights import checkpoint
-from segxfer3d.weights.formats.base import read_content
-
-PLAN = "plan"
-PUBLISHED_WIDTH = 32  # of Models Genesis' network
-PLANNED_NETWORKS = ("plain_unet", "resenc_unet")  # whose levels follow from the data
-_LEVELS = ("strides", "kernels", "features", "stem")
-_OF_DATA = ("in_channels", "out_channels", "spatial_dims", "deep_supervision")  # arguments that no checkpoint brings
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Arguments of :func:`~segxfer3d.networks.make_network` that follow from a plan or from the network that is
-    transferred; None leaves them to the network."""
-
-    width: int
-    norm: str | None = None
-    strides: Any = None
-    kernels: Any = None
-    features: Any = None
-    stem: Any = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +70,9 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     activation = _activation(options, len(source.case_set.classes))
     if dims == 2:
         size = options[groups.ImageNetwork].image_size
-        shape, axes = _shape(options, _Brought()), _mirror_axes(options, dims, None)
+        shape, axes = shape_of(options, Brought()), _mirror_axes(options, dims, None)
         return Planned(source, (size, size), _batch(options), shape, activation, axes)
-    brought = _brought(options, source)
+    brought = find_brought(options, source)
     if options[learning.Planned].plan == "none":
         planned = _by_hand(options, source, brought)
     else:
@@ -136,15 +107,15 @@ def pretraining_sizes(options: Options) -> PretrainingSizes:
     size = plan.patch_size if plan else options[groups.Volumes].patch_size
     if not size:
         raise InputError("patch_size: expected three numbers of voxels where --plan is none")
-    return PretrainingSizes(size, _shape(options, _Brought(), plan))
+    return PretrainingSizes(size, shape_of(options, Brought(), plan))
 
 
-def _by_hand(options: Options, source: Source, brought: _Brought) -> Planned:
+def _by_hand(options: Options, source: Source, brought: Brought) -> Planned:
     """Sizes as the options say them, or as the checkpoint brings them."""
     size = options[groups.Volumes].patch_size or brought.patch_size
     if size is None:
         raise InputError("patch_size: expected three numbers of voxels where --plan is none")
-    return Planned(source, tuple(size), _batch(options), _shape(options, brought), "sigmoid")
+    return Planned(source, tuple(size), _batch(options), shape_of(options, brought), "sigmoid")
 
 
 def _mirror_axes(options: Options, dims: int, plan: Plan | None) -> tuple[int, ...]:
@@ -183,77 +154,15 @@ def _activation(options: Options, classes: int) -> str:
     return activation
 
 
-@dataclass(frozen=True)
-class _Brought:
-    """What the network that is transferred was trained with; nothing where none is."""
-
-    preprocessing: VolumePreprocessing | None = None
-    patch_size: tuple[int, ...] | None = None
-    name: str = ""
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def _brought(options: Options, source: Source) -> _Brought:
-    start = options[groups.Start]
-    if not needs_checkpoint(start.init):
-        return _Brought()
-    if not start.checkpoint:  # on generated data it is made in a moment, from intensities in [0, 1]
-        return _Brought(VolumePreprocessing.for_modality(source.case_set.modality)) if source.generated else _Brought()
-    content = read_content(start.checkpoint)
-    if "format" not in content:
-        return _Brought()
-    model = checkpoint.read_model(start.checkpoint)
-    preprocessing = preprocessings.from_dict(model["preprocessing"])
-    if not isinstance(preprocessing, VolumePreprocessing):
-        return _Brought()  # whoever loads it says that it is of images
-    arguments = {name: value for name, value in model["network"]["arguments"].items() if name not in _OF_DATA}
-    size = model["provenance"].get("patch_size")
-    asked, its = options[groups.Network], arguments.get("width") or arguments.get("features", (None,))[0]
-    if asked.network == model["network"]["name"] and asked.width and its and asked.width != its:
-        raise InputError(
-            f"checkpoint {start.checkpoint}: its network has width {its}, this one {asked.width}; --width {its}"
-        )
-    return _Brought(preprocessing, tuple(size) if size else None, model["network"]["name"], arguments)
-
-
-def _shape(options: Options, brought: _Brought, plan: Plan | None = None) -> Shape:
-    """Of the network: as the options say, else as the checkpoint brings it, else as planned."""
-    network, before = options[groups.Network], brought.arguments
-    norm = before.get("norm") if network.norm == "auto" else network.norm
-    if network.network not in PLANNED_NETWORKS:
-        return Shape(_own_width(options, brought), norm)
-    width = network.width or before.get("width") or (plan.features[0] if plan else PUBLISHED_WIDTH)
-    if brought.name == network.network:
-        return Shape(width, norm, *(before.get(name) for name in _LEVELS))
-    return Shape(width, norm, *(getattr(plan, name, None) for name in _LEVELS))
-
-
-def _own_width(options: Options, brought: _Brought) -> int:
-    """Of a network whose levels do not follow from the data."""
-    return options[groups.Network].width or int(brought.arguments.get("width") or PUBLISHED_WIDTH)
-
-
-def _own_levels(options: Options, brought: _Brought) -> dict[str, Any]:
-    """The levels of the network that is not planned, or comes with a checkpoint; nothing where all is planned."""
-    name = options[groups.Network].network
-    if name in PLANNED_NETWORKS:
-        return {level: brought.arguments.get(level) for level in _LEVELS} if brought.name == name else {}
-    encoder = make_network(name, dims=3, in_channels=1, out_channels=1, width=_own_width(options, brought)).encoder
-    return {
-        "strides": encoder.strides, "features": encoder.channels, "kernels": [(3, 3, 3)] * len(encoder.channels),
-        "stem": (1, 1, 1),
-    }  # fmt: skip
-
-
-def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Planned:
+def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: Brought) -> Planned:
     """Sizes from a plan: of the run that goes on, of a file, or made from the training cases."""
-    plan = _plan(options, run, place, source, brought)
+    plan = find_plan(options, run, place, source, brought)
     run.record(PLAN, plan.as_dict())
     preprocessing = plan.preprocessing()
     if brought.preprocessing is not None:
         preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
     source = dataclasses.replace(source, preprocessing=preprocessing)
-    return Planned(source, plan.patch_size, plan.batch_size, _shape(options, brought, plan), "sigmoid", plan=plan)
+    return Planned(source, plan.patch_size, plan.batch_size, shape_of(options, brought, plan), "sigmoid", plan=plan)
 
 
 def _as_brought(
@@ -263,38 +172,3 @@ def _as_brought(
     :func:`~segxfer3d.weights.passport.read_weights`."""
     spacing = before.spacing if volumes.spacing is None else volumes.spacing
     return dataclasses.replace(before if volumes.intensity == "auto" else planned, spacing=spacing)
-
-
-def _plan(options: Options, run: RunFolder, place: Place, source: Source, brought: _Brought) -> Plan:
-    asked = options[learning.Planned].plan
-    if run.resume:
-        return recorded_plan(run.path / f"{PLAN}.json")
-    if asked != "data":
-        return plan_of_file(Path(asked), options)
-    volumes, minutes = options[groups.Volumes], options[learning.Learning].minutes
-    fixed: dict[str, Any] = {
-        "spacing": volumes.spacing,
-        "patch_size": volumes.patch_size or brought.patch_size,
-        "batch_size": options[groups.Training].batch_size,
-        "width": options[groups.Network].width if options[groups.Network].network in PLANNED_NETWORKS else None,
-        "intensity": None if volumes.intensity == "auto" else volumes.intensity,
-        "window_low": volumes.window_low,
-        "window_high": volumes.window_high,
-        **_own_levels(options, brought),
-    }
-    if brought.preprocessing is not None:
-        fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
-    amp = options[groups.Run].amp
-    speed = None if minutes is None else voxels_per_second(place.device, amp=amp)
-    plan = make_plan(
-        take_fingerprint(source.split.labeled, source.case_set),
-        memory=memory_of(place.device),
-        minutes=minutes,
-        voxels_per_second=speed,
-        network=options[groups.Network].network,
-        amp=amp,
-        fixed=fixed,
-    )
-    plan = Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
-    run.say(plan_text(plan))
-    return plan
