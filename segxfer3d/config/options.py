@@ -163,10 +163,18 @@ class Options:
         job: name of the bundle.
         groups: filled ones.
         typed: the overrides of the command line, as typed.
+        by_hand: names of those that somebody set: the bundle, as it was run, has a value and no expression.
     """
 
-    def __init__(self, job: str, groups: Iterable[Group], typed: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        job: str,
+        groups: Iterable[Group],
+        typed: Mapping[str, str] | None = None,
+        by_hand: Iterable[str] = (),
+    ) -> None:
         self.job = job
+        self.by_hand = frozenset(by_hand)
         self._groups: dict[Any, Any] = {type(group): group for group in groups}
         self.typed = dict(typed or {})
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from segxfer3d.config import command_line
+from segxfer3d.config import command_line, earlier
 from segxfer3d.config.options import Group, OptionInfo, Options, infos, load_table
 from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError, closest
@@ -44,7 +44,11 @@ def read(job: str, *groups: type[Group]) -> Options:
     typed = command_line.start(known) if outermost else {}
     written = written_texts(command_line.files_of_run()) if outermost else {}
     _refuse_unread(bundle, known)
+    by_hand = {name for name in known if name in typed or not _is_expression(bundle[name])}
     values = {}
+    for name, value in _as_before(resolver, bundle).items():
+        if name in known and name not in by_hand and known[name].changes_result:
+            resolver.resolved_content[name] = value
     for name, info in known.items():
         arrived = resolver.get_resolved_content(name)
         values[name] = as_meant(info, arrived, typed, written)
@@ -58,7 +62,14 @@ def read(job: str, *groups: type[Group]) -> Options:
             problems.append(str(error))
     if problems:
         raise InputError("; ".join(dict.fromkeys(problems)))
-    return Options(job, filled, typed)
+    return Options(job, filled, typed, by_hand)
+
+
+def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that goes on was started with: defaults of today are not its own."""
+    if "resume" not in bundle or resolver.get_resolved_content("resume") is not True:
+        return {}
+    return earlier.knobs_of(str(resolver.get_resolved_content("output_dir")))
 
 
 def _resolver(other_than: Any = None) -> Any:
@@ -113,9 +124,12 @@ def _unread_in_sections(bundle: Mapping[str, Any], references: Collection[str]) 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is what it says: no component, and nothing that MONAI evaluates."""
-    if isinstance(value, Mapping):
-        return "_target_" not in value
-    return not (isinstance(value, str) and value.startswith(("$", "@", "%")))
+    return "_target_" not in value if isinstance(value, Mapping) else not _is_expression(value)
+
+
+def _is_expression(value: Any) -> bool:
+    """Whether MONAI evaluates a value, or looks it up."""
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def _references(content: Any) -> Iterator[str]:

@@ -19,7 +19,6 @@ from segxfer3d.data.shown_classes import refuse_unseen
 from segxfer3d.data.split import labels_record
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.planning import Planned, planned_axes
-from segxfer3d.jobs.pretrain import refuse_sizes
 from segxfer3d.jobs.source import Source
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -127,8 +126,6 @@ def finetuning_data(
     """
     source = planned.source
     dims, split = source.case_set.dims, source.split
-    if dims == 2:
-        refuse_sizes(options)
     nouns = "images" if dims == 2 else "cases"
     if len(split.labeled) < place.world_size:
         raise InputError(

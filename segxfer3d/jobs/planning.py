@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.planning import Plan
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.settings import InferenceSettings
-from segxfer3d.jobs.plans import PLAN, find_plan, plan_of_file
-from segxfer3d.jobs.shape import Brought, Shape, find_brought, shape_of
+from segxfer3d.jobs.plans import PLAN, find_plan
+from segxfer3d.jobs.pretrain import refuse_sizes
+from segxfer3d.jobs.shape import Brought, Shape, find_brought, is_deep, shape_of
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -32,6 +31,7 @@ class Planned:
         activation: of the network's output, ``sigmoid`` or ``softmax``.
         mirror_axes: along which inference turns images around too.
         plan: None where no plan was made.
+        deep_supervision: whether the loss is taken at each level of the decoder.
     """
 
     source: Source
@@ -41,6 +41,7 @@ class Planned:
     activation: str
     mirror_axes: tuple[int, ...] = ()
     plan: Plan | None = None
+    deep_supervision: bool = False
 
     @property
     def outputs(self) -> int:
@@ -66,12 +67,16 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     Raises:
         InputError: anything wrong with the data, or sizes that cannot be used.
     """
+    _refuse_two_lengths(options, run)
+    if dims == 2:
+        refuse_sizes(options)
     source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
     activation = _activation(options, len(source.case_set.classes))
     if dims == 2:
         size = options[groups.ImageNetwork].image_size
-        shape, axes = shape_of(options, Brought()), _mirror_axes(options, dims, None)
-        return Planned(source, (size, size), _batch(options), shape, activation, axes)
+        shape, axes = shape_of(options, find_brought(options, source)), _mirror_axes(options, dims, None)
+        deep = options[learning.Learning].deep_supervision
+        return Planned(source, (size, size), _batch(options), shape, activation, axes, deep_supervision=deep)
     brought = find_brought(options, source)
     if options[learning.Planned].plan == "none":
         planned = _by_hand(options, source, brought)
@@ -79,35 +84,19 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
         planned = _with_plan(options, run, place, source, brought)
     say_padding(run, source.report, planned.patch_size)
     axes = _mirror_axes(options, dims, planned.plan)
-    return dataclasses.replace(planned, activation=activation, mirror_axes=axes)
+    deep = is_deep(options, planned.shape)
+    return dataclasses.replace(planned, activation=activation, mirror_axes=axes, deep_supervision=deep)
 
 
-@dataclass(frozen=True)
-class PretrainingSizes:
-    """What a pretraining on volumes works with: ``patch_size`` and ``shape``, as in :class:`Planned`."""
-
-    patch_size: tuple[int, int, int]
-    shape: Shape
-
-
-def pretraining_sizes(options: Options) -> PretrainingSizes:
-    """Sizes as the options say them; what they leave open is that of a plan's file.
+def _refuse_two_lengths(options: Options, run: RunFolder) -> None:
+    """Refuse minutes beside epochs that somebody set; earlier runs that had both go on, by their minutes.
 
     Raises:
-        InputError: no such file, or a size that nothing says.
+        InputError: both are set.
     """
-    asked = options[learning.Planned].plan
-    if asked == "data":
-        raise InputError("plan data: needs labels; expected none, or the plan.json of a fine-tuning for pretraining")
-    if options[groups.Volumes].intensity in ("foreground", "zscore"):
-        raise InputError(
-            "intensity: expected auto, window or percentile in pretraining, whose intensities are in [0, 1]"
-        )
-    plan = None if asked == "none" else plan_of_file(Path(asked), options)
-    size = plan.patch_size if plan else options[groups.Volumes].patch_size
-    if not size:
-        raise InputError("patch_size: expected three numbers of voxels where --plan is none")
-    return PretrainingSizes(size, shape_of(options, Brought(), plan))
+    minutes, epochs = options[learning.Learning].minutes, options[groups.Training].max_epochs
+    if minutes is not None and "max_epochs" in options.by_hand and not run.resume:
+        raise InputError(f"minutes and max_epochs: expected one of them, got {minutes:g} and {epochs}")
 
 
 def _by_hand(options: Options, source: Source, brought: Brought) -> Planned:
@@ -156,19 +145,7 @@ def _activation(options: Options, classes: int) -> str:
 
 def _with_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: Brought) -> Planned:
     """Sizes from a plan: of the run that goes on, of a file, or made from the training cases."""
-    plan = find_plan(options, run, place, source, brought)
+    plan, preprocessing = find_plan(options, run, place, source, brought)
     run.record(PLAN, plan.as_dict())
-    preprocessing = plan.preprocessing()
-    if brought.preprocessing is not None:
-        preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
     source = dataclasses.replace(source, preprocessing=preprocessing)
     return Planned(source, plan.patch_size, plan.batch_size, shape_of(options, brought, plan), "sigmoid", plan=plan)
-
-
-def _as_brought(
-    volumes: groups.Volumes, before: VolumePreprocessing, planned: VolumePreprocessing
-) -> VolumePreprocessing:
-    """As the transferred network was trained; but what is set by hand, of which the user is warned, see
-    :func:`~segxfer3d.weights.passport.read_weights`."""
-    spacing = before.spacing if volumes.spacing is None else volumes.spacing
-    return dataclasses.replace(before if volumes.intensity == "auto" else planned, spacing=spacing)

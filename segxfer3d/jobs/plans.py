@@ -13,8 +13,9 @@ from segxfer3d.data.planning import Intensity, Plan, make_plan, take_fingerprint
 from segxfer3d.data.planning.fitting import MOST_FEATURES
 from segxfer3d.data.planning.make import BY_HAND
 from segxfer3d.data.planning.words import plan_text
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.shape import PLANNED_NETWORKS, Brought, own_levels
+from segxfer3d.jobs.shape import FEW_LEVELS, PLANNED_NETWORKS, Brought, is_deep, own_levels, shape_of
 from segxfer3d.jobs.source import Source
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
@@ -22,10 +23,15 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.capacity import memory_of, voxels_per_second
 
 PLAN = "plan"  # the run's record of it
+BROUGHT = "as the network of the checkpoint was trained"
 
 
-def find_plan(options: Options, run: RunFolder, place: Place, source: Source, brought: Brought) -> Plan:
-    """The plan that the option ``plan`` asks for, or the one that the run goes on with.
+def find_plan(
+    options: Options, run: RunFolder, place: Place, source: Source, brought: Brought
+) -> tuple[Plan, VolumePreprocessing]:
+    """The plan that the option ``plan`` asks for, or the one that the run goes on with; and what it makes of volumes.
+
+    What a checkpoint brings stands in the plan.
 
     Args:
         options: of the job.
@@ -37,11 +43,25 @@ def find_plan(options: Options, run: RunFolder, place: Place, source: Source, br
     Raises:
         InputError: a plan that cannot be read, or values that cannot be used.
     """
-    asked = options[learning.Planned].plan
-    if run.resume:
-        return recorded_plan(run.path / f"{PLAN}.json")
-    if asked != "data":
-        return plan_of_file(Path(asked), options)
+    asked, made = options[learning.Planned].plan, False
+    if run.goes_on_with(PLAN):
+        plan = recorded_plan(run.path / f"{PLAN}.json")
+    elif asked != "data":
+        plan = plan_of_file(Path(asked), options)
+    else:
+        plan, made = _made(options, place, source, brought), True
+    preprocessing = plan.preprocessing()
+    if brought.preprocessing is not None:
+        preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
+        plan = _with_preprocessing(plan, preprocessing)
+    plan = _with_supervision(plan, options, brought)
+    if made:
+        run.say(plan_text(plan))
+    return plan, preprocessing
+
+
+def _made(options: Options, place: Place, source: Source, brought: Brought) -> Plan:
+    """From the training cases, around what is set by hand or brought."""
     volumes, minutes = options[groups.Volumes], options[learning.Learning].minutes
     fixed: dict[str, Any] = {
         "spacing": volumes.spacing,
@@ -66,9 +86,45 @@ def find_plan(options: Options, run: RunFolder, place: Place, source: Source, br
         amp=amp,
         fixed=fixed,
     )
-    plan = Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
-    run.say(plan_text(plan))
-    return plan
+    return Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
+
+
+def _as_brought(
+    volumes: groups.Volumes, before: VolumePreprocessing, planned: VolumePreprocessing
+) -> VolumePreprocessing:
+    """As the transferred network was trained; but what is set by hand, of which the user is warned, see
+    :func:`~segxfer3d.weights.passport.read_weights`."""
+    spacing = before.spacing if volumes.spacing is None else volumes.spacing
+    return dataclasses.replace(before if volumes.intensity == "auto" else planned, spacing=spacing)
+
+
+def _with_preprocessing(plan: Plan, used: VolumePreprocessing) -> Plan:
+    """The plan with the intensities and the spacing that volumes get."""
+    clips = used.intensity in ("window", "foreground")
+    intensity = Intensity(
+        used.intensity,
+        low=used.window_low if clips else None,
+        high=used.window_high if clips else None,
+        mean=used.mean,
+        sd=used.sd,
+        nonzero=used.nonzero,
+    )
+    reasons = dict(plan.reasons)
+    if intensity != plan.intensity:
+        reasons["intensity"] = BROUGHT
+    if used.spacing is None:
+        reasons["spacing"] = f"sizes are planned for it; volumes keep the files' spacing: {BROUGHT}"
+    elif used.spacing != plan.spacing:
+        reasons["spacing"] = BROUGHT
+    return dataclasses.replace(plan, intensity=intensity, spacing=used.spacing or plan.spacing, reasons=reasons)
+
+
+def _with_supervision(plan: Plan, options: Options, brought: Brought) -> Plan:
+    """The plan with a reason where it leaves out deep supervision, which the recipe has."""
+    reasons = {name: reason for name, reason in plan.reasons.items() if name != "deep_supervision"}
+    if options[learning.Learning].deep_supervision and not is_deep(options, shape_of(options, brought, plan)):
+        reasons["deep_supervision"] = f"{FEW_LEVELS} levels of a network leave one to the decoder"
+    return dataclasses.replace(plan, reasons=reasons)
 
 
 def recorded_plan(path: Path) -> Plan:
@@ -78,6 +134,18 @@ def recorded_plan(path: Path) -> Plan:
         InputError: it is missing or damaged.
     """
     return _read(path, f"resume: {path} has the sizes of this run, and", "start a new run")
+
+
+def network_of(plan: str) -> str:
+    """The network that the plan of a file is for; empty where there is none, or it does not say.
+
+    Args:
+        plan: the option: ``data``, ``none`` or a file, of which whoever reads it says what is wrong with it.
+    """
+    try:
+        return "" if plan in ("data", "none") else str(json.loads(Path(plan).read_text(encoding="utf-8"))["network"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def plan_of_file(path: Path, options: Options) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from monai.transforms import Compose
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
-from segxfer3d.config import groups, learning
-from segxfer3d.config.options import Options
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options, infos
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.cubes.store import CubeStore, is_cube_store
 from segxfer3d.data.dataset import SeededDataset
@@ -22,7 +22,7 @@ from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.plan_files import plan_of_file
+from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.source import Source, SplitRule, find_checked, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -72,6 +72,7 @@ def pretraining_data(
     task: str = "images",
     size: tuple[int, int, int] = (0, 0, 0),
     transform: Transform | None = None,
+    planned: PretrainingSizes | None = None,
 ) -> PretrainingData:
     """Data for a pretext: of the share that ``pretrain_fraction`` sets apart, or of the training part (0).
 
@@ -87,6 +88,7 @@ def pretraining_data(
         size: of the cubes that are cut from volumes, in voxels.
         transform: what is done to every item before it is batched, such as the corruption of cubes; a MONAI transform
             draws anew for each item.
+        planned: sizes whose plan says how volumes are preprocessed.
 
     Raises:
         InputError: anything wrong with the data or what the options ask of them.
@@ -103,8 +105,10 @@ def pretraining_data(
         refuse_sizes(options)
         _refuse_extra(options, task)
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
+    if planned is not None:
+        source = planned.source(source, run)
     if dims == 3:
-        return _cubes(options, run, _resampled(options, source), size, transform, length)
+        return _cubes(options, run, source, size, transform, length)
     return _images(options, run, source, task, transform, length)
 
 
@@ -115,9 +119,17 @@ def refuse_sizes(options: Options) -> None:
         InputError: as it says.
     """
     network, training = options[groups.ImageNetwork], options[groups.Training]
-    smallest = 32 if options[groups.Network].network in groups.BACKBONES else 8  # its coarsest feature is one pixel
+    asked = options[groups.Network].network
+    smallest = 32 if asked in groups.BACKBONES else 8  # its coarsest feature is one pixel
     if network.image_size % smallest:
         raise InputError(f"image_size: a ResNet needs a multiple of {smallest}, got {network.image_size}")
+    if (
+        network.backbone != asked.removesuffix("_unet")
+        and ("backbone" in options.typed or network.backbone != infos(groups.ImageNetwork)["backbone"].default)
+        and not training.resume
+    ):
+        whose = "network" if "network" in options.by_hand else "the checkpoint's network"
+        raise InputError(f"backbone {network.backbone}: {whose} is {asked}; expected one of them, or the same")
     if training.batch_size == 1 and network.image_size == smallest:
         raise InputError(
             f"batch_size: one image of image_size {smallest} leaves batch norm a single value a channel; "
@@ -125,17 +137,6 @@ def refuse_sizes(options: Options) -> None:
         )
     if options[groups.Images].official_split and options[groups.Data].pretrain_fraction:
         raise InputError("official_split and pretrain_fraction: expected one of them, got both")
-
-
-def _resampled(options: Options, source: Source) -> Source:
-    """With the spacing of the plan's file, if there is one: what starts from this network keeps its spacing, and is
-    compared with what the plan resamples. Volumes that were made are fine-tuned on at their own."""
-    planned = options.find(learning.Planned)
-    if planned is None or planned.plan in ("data", "none") or source.generated:
-        return source
-    preprocessing: Any = source.preprocessing
-    spacing = plan_of_file(Path(planned.plan), options).spacing
-    return replace(source, preprocessing=replace(preprocessing, spacing=spacing))
 
 
 def _stored_cubes(
@@ -159,12 +160,12 @@ def _cubes(
     length: int,
 ) -> PretrainingData:
     """Cubes of volumes, drawn anew for each item."""
-    volumes, seed = options[groups.Volumes], options[groups.Training].seed
+    seed = options[groups.Training].seed
     say_padding(run, source.report, size)
     preprocessing = source.preprocessing
-    rule = None
-    if options[groups.Cubes].crop_rule != "uniform" and preprocessing.as_dict()["intensity"] == "window":
-        rule = CropRule.for_window(volumes.window_low, volumes.window_high)
+    rule, scale = None, preprocessing.as_dict()
+    if options[groups.Cubes].crop_rule != "uniform" and scale["intensity"] == "window":
+        rule = CropRule.for_window(scale["window_low"], scale["window_high"])
     sets: dict[str, SeededDataset | None] = {}
     for part, part_seed in (("pretrain", seed), ("validation", 0)):
         items = preprocessing.hold(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.initializations import needs_checkpoint
 from segxfer3d.config.options import Options
 from segxfer3d.data import preprocessing as preprocessings
@@ -21,6 +21,7 @@ from segxfer3d.weights.formats.base import read_content
 
 PUBLISHED_WIDTH = 32  # of Models Genesis' network
 PLANNED_NETWORKS = ("plain_unet", "resenc_unet")  # whose levels follow from the data
+FEW_LEVELS = 2  # of a network whose decoder has one
 _LEVELS = ("strides", "kernels", "features", "stem")
 _OF_DATA = ("in_channels", "out_channels", "spatial_dims", "deep_supervision")  # arguments that no checkpoint brings
 
@@ -53,21 +54,24 @@ def find_brought(options: Options, source: Source) -> Brought:
     if not needs_checkpoint(start.init):
         return Brought()
     if not start.checkpoint:  # on generated data it is made in a moment, from intensities in [0, 1]
-        return Brought(VolumePreprocessing.for_modality(source.case_set.modality)) if source.generated else Brought()
+        volumes = source.generated and source.case_set.dims == 3
+        return Brought(VolumePreprocessing.for_modality(source.case_set.modality)) if volumes else Brought()
     content = read_content(start.checkpoint)
     if "format" not in content:
         return Brought()
     model = checkpoint.read_model(start.checkpoint)
     preprocessing = preprocessings.from_dict(model["preprocessing"])
-    if not isinstance(preprocessing, VolumePreprocessing):
-        return Brought()  # whoever loads it says that it is of images
+    if preprocessing.dims != source.case_set.dims:
+        return Brought()  # whoever loads it says that it is of images, or of volumes
     arguments = {name: value for name, value in model["network"]["arguments"].items() if name not in _OF_DATA}
-    size = model["provenance"].get("patch_size")
-    asked, its = options[groups.Network], arguments.get("width") or arguments.get("features", (None,))[0]
+    asked, its = options[groups.Network], checkpoint.width_of(arguments)
     if asked.network == model["network"]["name"] and asked.width and its and asked.width != its:
         raise InputError(
             f"checkpoint {start.checkpoint}: its network has width {its}, this one {asked.width}; --width {its}"
         )
+    if not isinstance(preprocessing, VolumePreprocessing):
+        return Brought(name=model["network"]["name"], arguments=arguments)
+    size = model["provenance"].get("patch_size")
     return Brought(preprocessing, tuple(size) if size else None, model["network"]["name"], arguments)
 
 
@@ -98,3 +102,12 @@ def own_levels(options: Options, brought: Brought) -> dict[str, Any]:
         "strides": encoder.strides, "features": encoder.channels, "kernels": [(3, 3, 3)] * len(encoder.channels),
         "stem": (1, 1, 1),
     }  # fmt: skip
+
+
+def is_deep(options: Options, shape: Shape) -> bool:
+    """Whether the loss is taken at each level: as somebody set it; else where the recipe has it and there are levels
+    enough: two in the decoder."""
+    asked = options[learning.Learning].deep_supervision
+    if "deep_supervision" in options.by_hand or not shape.strides:
+        return asked
+    return asked and len(shape.strides) > FEW_LEVELS

@@ -18,9 +18,9 @@ from typing import Any
 import ignite.distributed as idist
 
 from segxfer3d import files
-from segxfer3d.config import short_errors
+from segxfer3d.config import earlier, short_errors
 from segxfer3d.config.groups import Run, Training
-from segxfer3d.config.learning import STRONG, recipe_in
+from segxfer3d.config.learning import STRONG
 from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
@@ -53,12 +53,7 @@ def next_folder(base: str, resume: bool = False) -> str:
 
 def recipe_of(folder: str, resume: bool = False) -> str:
     """The recipe of a run where none is asked for: strong, or that of the run in ``folder`` which goes on."""
-    if not resume:
-        return STRONG
-    try:
-        return recipe_in(json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["knobs"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return STRONG  # whoever opens the run says what is wrong with it
+    return str(earlier.knobs_of(folder).get("recipe", STRONG)) if resume else STRONG
 
 
 def open_runs() -> list[RunFolder]:
@@ -142,12 +137,12 @@ class RunFolder:
             raise InputError(f"resume: {path} cannot be read ({error})") from error
         if job != self.job:
             raise InputError(f"resume: {self.path} holds a run of {job}, not of {self.job}")
-        changed = differences({"recipe": recipe_in(knobs), **knobs}, self.options)
+        changed = differences(earlier.as_today(knobs), self.options)
         if count != self.place.world_size:
             changed.append(f"{count} processes, not {self.place.world_size}")
         if changed:
             raise InputError(
-                f"resume: {self.path} was started with {some(changed, 4)}. Repeat its command (it is in "
+                f"resume: {self.path} was started with {some(changed, 12)}. Repeat its command (it is in "
                 "run.json) with --resume True, or start a new run"
             )
         log = self.path / "log.txt"
@@ -165,6 +160,19 @@ class RunFolder:
         self._records[name] = content
         if self._log is not None:
             self.write_json(f"{name}.json", content)
+
+    def goes_on_with(self, name: str) -> bool:
+        """Whether this is a run that goes on with its record ``name``; whoever reads it says what is wrong with it.
+
+        One that was killed before the record was written, and before it trained, starts over, which is said.
+        """
+        if not self.resume:
+            return False
+        path = self.path / f"{name}.json"
+        if path.exists() or self.finished or any((self.path / "checkpoints").glob("*")):
+            return True
+        self.say(f"resume: {path} was not written; the run starts from the beginning")
+        return False
 
     def make(self) -> None:
         """Make the folder (main process only).
@@ -197,10 +205,10 @@ class RunFolder:
             self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
             for name in (None, "ignite"):  # ignite does not propagate, see logging.conf
                 logging.getLogger(name).addHandler(self._log)
-            if not self.resume:
-                self.write_json("run.json", self.description())
             for name, content in self._records.items():
                 self.write_json(f"{name}.json", content)
+            if not self.resume:  # last: a folder with it has all that a run that goes on needs
+                self.write_json("run.json", self.description())
             if self.can_resume:
                 short_errors.set_hint(f"--output_dir {self.path} --resume True goes on from the last training state")
         self.say(f"{self.job}: writing to {self.path}")

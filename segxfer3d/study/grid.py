@@ -146,7 +146,7 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
             continue
         if place in known:
             if differences := identity.changes(parts, known[place].parts):
-                wrong.append(f"{place}: was started with {some(differences, 4)}")
+                wrong.append(f"{place}: was started with {some(differences, 12)}")
         elif version != (now := identity.code_version_of(config)):
             wrong.append(f"{place}: was started with code version {version}, not {now}")
         else:

@@ -67,7 +67,7 @@ def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
         if (record := fine_tunings.get(trial.folder)) is not None:
             found[trial.id] = record
             if different := _all_differences(record, trial, by_id):
-                wrong.append(f"{trial.folder}: was recorded with {some(different, 4)}")
+                wrong.append(f"{trial.folder}: was recorded with {some(different, 12)}")
     if wrong:
         listed = some(wrong, separator="\n  ")
         raise InputError(
@@ -117,7 +117,7 @@ def _all_differences(record: Record, trial: Trial, trials: Mapping[str, Trial]) 
         return [*found, f"{'a' if start else 'no'} pretraining"]
     if start:
         before = differences(start, trials[trial.depends[0]])
-        found += [f"another pretraining ({some(before, 4)})"] if before else []
+        found += [f"another pretraining ({some(before, 12)})"] if before else []
     return found
 
 

@@ -92,7 +92,7 @@ def find_length(
     """
     if minutes is None:
         return Length(max_epochs, steps_per_epoch)
-    if run.resume:
+    if run.goes_on_with(RECORD):
         length = _recorded(run)
     else:
         name = clock_of(trial.device, trial.loader.num_workers)

@@ -73,7 +73,7 @@ def peak_rate(
     """
     if lr is not None:
         return lr
-    if run.resume:
+    if run.goes_on_with(RECORD):
         return _recorded(run)
     if range_test:
         test = find_rate(trial)

@@ -190,11 +190,46 @@ def dims_of(path: str | os.PathLike[str]) -> int:
 def network_of(path: str | os.PathLike[str]) -> str:
     """The network of a model of volumes, by name; that of Models Genesis where a file is none of this package; empty
     where there is no such file, or a model of images, which whoever reads it says better."""
+    content = _content(path)
+    if not content or _is_of_images(content):
+        return ""
+    return str(_network(content).get("name", "")) if "format" in content else "genesis_unet"
+
+
+def of_images(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Options that a model of images brings: ``network``, ``image_size`` and, where its network has one, ``width``;
+    nothing where a file is no such model, which whoever reads it says better."""
+    content = _content(path)
+    if "format" not in content or not _is_of_images(content):
+        return {}
+    network = _network(content)
+    arguments = network.get("arguments") or {}
+    # the networks on a ResNet are called by it
+    brought = {
+        "network": arguments.get("backbone") or network.get("name"),
+        "image_size": content["preprocessing"]["image_size"],
+        "width": width_of(arguments),
+    }
+    return {name: value for name, value in brought.items() if value}
+
+
+def width_of(arguments: Mapping[str, Any]) -> int | None:
+    """Channels of a network's finest stage, from the arguments of its definition; None where it has one width only."""
+    width: int | None = arguments.get("width") or next(iter(arguments.get("features") or ()), None)
+    return width
+
+
+def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        content = read_file(Path(path).expanduser()) if str(path) else {}
+        return read_file(Path(path).expanduser()) if str(path) else {}
     except InputError:
-        return ""
-    if not content or "image_size" in (content.get("preprocessing") or {}):
-        return ""
+        return {}
+
+
+def _is_of_images(content: Mapping[str, Any]) -> bool:
+    return "image_size" in (content.get("preprocessing") or {})
+
+
+def _network(content: Mapping[str, Any]) -> dict[str, Any]:
     network = content.get("network")
-    return str(network.get("name", "")) if "format" in content and isinstance(network, dict) else "genesis_unet"
+    return network if isinstance(network, dict) else {}

@@ -70,7 +70,10 @@ def test_a_default_is_a_list_of_its_own():
     [
         ("optimizer_name", "strong: adamw; paper: adam"),
         ("lr", "strong: none; paper: 0.003"),
-        ("network", "checkpoint.network_of(checkpoint) or [strong: plain_unet; paper: genesis_unet]"),
+        (
+            "network",
+            "checkpoint.network_of(checkpoint) or plans.network_of(plan) or [strong: plain_unet; paper: genesis_unet]",
+        ),
         ("gamma", "full: 0.3; flips: 0"),
         ("elastic", "0"),
         ("seed", "0"),

@@ -240,3 +240,11 @@ def test_two_and_three_dimensions_do_not_mix(shapes, phantoms, tmp_path):
         dataset_dir=str(shapes),
     )
     refused("infer", tmp_path, r"3d\.pt: a model of 3D volumes", **knobs, input=str(shapes / "images"))
+
+
+def test_a_backbone_that_contradicts_the_network_is_refused(shapes, tmp_path):
+    knobs = {**FINETUNE, "dataset_dir": str(shapes), "backbone": "resnet18", "network": "conrec_unet"}
+    message = "backbone resnet18: network is conrec_unet; expected one of them, or the same"
+    refused("unet2d_finetune", tmp_path, message, **knobs)
+    del knobs["init"], knobs["label_count"]
+    refused("simclr_pretrain", tmp_path, message, **knobs)

@@ -119,6 +119,23 @@ def test_finetuning_from_every_pretext(name, init, pretrained, shapes, tmp_path,
     assert (warning[3] == ", without their masks") == (name != "segmentation")
 
 
+def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(pretrained, shapes, tmp_path):
+    knobs = {"init": "encoder", "label_count": 4, "checkpoint": str(pretrained / "simclr" / "model.pt")}
+    knobs |= {"dataset_dir": str(shapes), **{name: TINY[name] for name in TINY if name not in ("width", "image_size")}}
+    run_bundle(BUNDLES / "unet2d_finetune.json", output_dir=str(tmp_path / "run"), **knobs)
+    model = checkpoint.read_model(tmp_path / "run" / "model.pt")
+    before = checkpoint.read_model(knobs["checkpoint"])
+    assert model["network"]["arguments"]["width"] == before["network"]["arguments"]["width"] == TINY["width"]
+    assert model["preprocessing"] == before["preprocessing"]
+    with pytest.raises(InputError, match=f"its network has width {TINY['width']}, this one 4; --width {TINY['width']}"):
+        run_bundle(BUNDLES / "unet2d_finetune.json", output_dir=str(tmp_path / "wide"), width=4, **knobs)
+    assert checkpoint.of_images(knobs["checkpoint"]) == {
+        "network": "conrec_unet",
+        "width": TINY["width"],
+        "image_size": TINY["image_size"],
+    }
+
+
 @pytest.fixture(scope="module")
 def finetuned(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finetune"

@@ -3,12 +3,20 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from segxfer3d.data.planning import Intensity, Plan
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.jobs.plans import network_of
+from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
+from segxfer3d.jobs.shape import Shape
+from segxfer3d.jobs.source import Source
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
+from tests.data.volumes import ct, write_nifti
 from tests.jobs.volume_sets import BUNDLES, MARKS, TINY, refused
+from tests.training.stand_ins import Run
 
 pytestmark = MARKS
 PLAN = Plan(
@@ -19,6 +27,7 @@ PLAN = Plan(
     kernels=((3, 3, 3),) * 3,
     features=(2, 4, 8),
     intensity=Intensity("zscore"),
+    network="plain_unet",
 )
 SHORT = {"max_epochs": 1, "steps_per_epoch": 1, "progress": False, "device": "cpu"}
 
@@ -33,7 +42,7 @@ def plan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pretrained(good, plan, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrained") / "run"
-    knobs = {"network": "plain_unet", "plan": str(plan), "batch_size": 2, "dataset_dir": str(good), **SHORT}
+    knobs = {"plan": str(plan), "batch_size": 2, "dataset_dir": str(good), **SHORT}
     run_bundle(BUNDLES / "genesis_pretrain.json", output_dir=str(folder), **knobs)
     return folder / "model.pt"
 
@@ -45,10 +54,37 @@ def finetuned(folder, **knobs):
     return checkpoint.read_model(folder / "model.pt"), Plan.from_dict(kept)
 
 
-def test_pretraining_takes_the_plans_patch_and_levels(pretrained):
+def test_pretraining_takes_the_plans_patch_network_and_spacing(pretrained):
     model = checkpoint.read_model(pretrained)
     assert model["provenance"]["patch_size"] == [16, 8, 8]
+    assert model["network"]["name"] == "plain_unet"
     assert model["network"]["arguments"]["features"] == [2, 4, 8]
+    assert model["preprocessing"]["spacing"] == [1, 1, 2]
+    assert model["preprocessing"]["intensity"] == "window"
+
+
+def test_pretraining_takes_the_plans_intensities_that_end_in_0_to_1(tmp_path):
+    source = Source(None, None, None, VolumePreprocessing(None, "percentile"), generated=False)
+    plan = replace(PLAN, intensity=Intensity("window", -100.0, 300.0))
+    sizes = PretrainingSizes(PLAN.patch_size, Shape(2), plan)
+    expected = VolumePreprocessing((1.0, 1.0, 2.0), "window", -100.0, 300.0)
+    assert sizes.source(source, None).preprocessing == expected
+    assert sizes.source(replace(source, generated=True), None).preprocessing == source.preprocessing
+    assert PretrainingSizes(PLAN.patch_size, Shape(2)).source(source, None) is source
+    run = Run(tmp_path)
+    taken = PretrainingSizes(PLAN.patch_size, Shape(2), PLAN).source(source, run)
+    assert taken.preprocessing == VolumePreprocessing(PLAN.spacing, "percentile")
+    assert run.said == [
+        "note: the plan's intensities (zscore) are not in [0, 1], as pretexts need them; percentile instead"
+    ]
+
+
+def test_the_network_of_a_plan_is_what_its_file_says(plan, tmp_path):
+    assert network_of(str(plan)) == "plain_unet"
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({name: value for name, value in PLAN.as_dict().items() if name != "network"}))
+    assert [network_of(text) for text in (str(earlier), "data", "none", str(tmp_path))] == [""] * 4
+    assert Plan.from_dict(json.loads(earlier.read_text())).network == ""
 
 
 def test_arms_under_one_plan_are_one_network_on_the_same_voxels(good, tmp_path):
@@ -85,6 +121,9 @@ def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(good, pretrained, t
     assert model["network"]["arguments"]["features"] == [2, 4, 8]
     assert kept.patch_size == (16, 8, 8)
     assert model["preprocessing"] == checkpoint.read_model(pretrained)["preprocessing"]
+    assert kept.intensity == Intensity("window", -1000.0, 1000.0)
+    assert kept.reasons["intensity"] == "as the network of the checkpoint was trained"
+    assert model["provenance"]["plan"] == kept.as_dict()
     model, _ = finetuned(tmp_path / "hands", **knobs, spacing=[2, 2, 2], intensity="zscore")
     assert (model["preprocessing"]["spacing"], model["preprocessing"]["intensity"]) == ([2, 2, 2], "zscore")
 
@@ -92,6 +131,40 @@ def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(good, pretrained, t
 def test_another_width_than_the_checkpoints_is_refused(good, pretrained, tmp_path):
     knobs = {**TINY, "dataset_dir": str(good), "init": "encoder", "checkpoint": str(pretrained), "width": 4}
     refused("genesis_finetune", tmp_path, "its network has width 2, this one 4; --width 2", **knobs)
+
+
+SMALL = {"init": "random", "validation_fraction": 0.0, "batch_size": 2, "width": 2, **SHORT}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Volumes that leave two levels to a network."""
+    root = tmp_path_factory.mktemp("small")
+    for number in range(4):
+        name, inside = f"p{number}.nii.gz", np.zeros((10, 10, 10), np.uint8)
+        inside[3:7, 3:7, 3:7] = 1
+        write_nifti(root / "imagesTr" / name, ct((10, 10, 10), number))
+        write_nifti(root / "labelsTr" / name, inside)
+    return str(root)
+
+
+def test_two_levels_are_not_supervised_deeply(small, tmp_path, caplog):
+    with caplog.at_level("INFO", "segxfer3d"):
+        model, kept = finetuned(tmp_path / "run", dataset_dir=small, **SMALL)
+    assert len(kept.strides) == 2
+    assert kept.reasons["deep_supervision"] == "2 levels of a network leave one to the decoder"
+    assert "deep_supervision" not in model["network"]["arguments"]
+    assert "deep_supervision: False" in caplog.text
+
+
+def test_deep_supervision_of_two_levels_that_is_asked_for_is_refused(small, tmp_path):
+    knobs = {"dataset_dir": small, "deep_supervision": True, **SMALL}
+    refused("genesis_finetune", tmp_path, "deep_supervision: needs a decoder of two stages or more, got 1", **knobs)
+
+
+def test_minutes_beside_epochs_are_refused(good, tmp_path):
+    knobs = {**TINY, "dataset_dir": str(good), "init": "random", "minutes": 0.5}
+    refused("genesis_finetune", tmp_path, "minutes and max_epochs: expected one of them, got 0.5 and 2", **knobs)
 
 
 def test_foreground_set_by_hand_is_of_the_plan(good, tmp_path):

@@ -8,7 +8,8 @@ from segxfer3d.training.rates import peak_rate
 
 
 class _Run:
-    resume = False
+    def goes_on_with(self, name):
+        return False
 
     def record(self, name, content):
         pass

@@ -1,6 +1,7 @@
 """What handlers need of a run, without a job, a log or a lock."""
 
 from segxfer3d import files
+from segxfer3d.run.folder import RunFolder
 
 
 class Run:
@@ -9,6 +10,8 @@ class Run:
     def __init__(self, path, job="test", main=True, resume=False, finished=False):
         self.path, self.job, self.main, self.resume, self.finished = path, job, main, resume, finished
         self.said = []
+
+    goes_on_with = RunFolder.goes_on_with
 
     def say(self, text):
         self.said.append(text)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from segxfer3d import files
+from segxfer3d.config.learning import CHANGES
 from segxfer3d.errors import InputError
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.training.engines import RepeatableEpochs
@@ -140,9 +143,63 @@ def test_another_run_is_not_gone_on_with(knobs, whole, tmp_path):
         InputError, match=r"was started with seed 0, not 5; max_epochs 4, not 9\. Repeat its command \(it is in run"
     ):
         run("genesis_finetune", finetune, knobs, resume=True, seed=5, max_epochs=9)
+    changed = {"lr": 0.5, "overlap": 0.5, "split_seed": 7, "weight_decay": 0.5, "rotate": 0.25}
+    with pytest.raises(InputError) as caught:
+        run("genesis_finetune", finetune, knobs, resume=True, **changed)
+    assert all(f"{name} " in str(caught.value) for name in changed)
+    many = {name: 0.25 for name in CHANGES if name != "low_resolution"} | {"seed": 5, "split_seed": 7, "overlap": 0.5}
+    with pytest.raises(InputError, match=r"and [0-9]+ more\. Repeat its command"):
+        run("genesis_finetune", finetune, knobs, resume=True, **many)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"resume: .*run\.json cannot be read"):
         run("genesis_finetune", tmp_path, knobs, resume=True)
+
+
+@pytest.mark.parametrize("lost", ["run.json", "plan.json"])
+def test_a_run_that_was_killed_while_it_began_starts_over(lost, knobs, whole, tmp_path, monkeypatch, caplog):
+    """``run.json`` comes last; earlier versions wrote it first, so a folder may have it alone."""
+    folder = tmp_path / "run"
+    write = files.write_json
+
+    def killed(path, content):
+        if path.name == "run.json":
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("genesis_finetune", folder, knobs)
+    assert (folder / "plan.json").is_file()
+    assert not (folder / "run.json").exists()
+    if lost == "plan.json":
+        described = json.loads((whole / "genesis_finetune" / "run.json").read_text(encoding="utf-8"))
+        write(folder / "run.json", described)
+        (folder / "plan.json").unlink()
+        (folder / "rate.json").unlink()
+    with caplog.at_level("INFO", "segxfer3d"):
+        run("genesis_finetune", folder, knobs, resume=lost == "plan.json")
+    assert_same_run(whole / "genesis_finetune", folder)
+    assert ("plan.json was not written; the run starts from the beginning" in caplog.text) == (lost == "plan.json")
+
+
+def test_a_plan_that_is_lost_later_is_missed(knobs, whole, tmp_path):
+    shutil.copytree(whole / "genesis_finetune", tmp_path / "run")
+    (tmp_path / "run" / "plan.json").unlink()
+    with pytest.raises(InputError, match=r"resume: .*plan\.json has the sizes of this run, and cannot be read"):
+        run("genesis_finetune", tmp_path / "run", knobs, resume=True)
+
+
+def test_a_run_that_goes_on_keeps_the_defaults_that_it_had(knobs, whole, tmp_path):
+    """Values that nobody set are those of the day on which it was started."""
+    shutil.copytree(whole / "genesis_finetune", tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    assert described["knobs"]["foreground_share"] == 0.33
+    described["knobs"] |= {"foreground_share": 0.4, "steps_per_epoch": 7, "recipe": "paper"}
+    path.write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(InputError, match=r"was started with steps_per_epoch 7, not 2\. Repeat its command"):
+        run("genesis_finetune", tmp_path / "run", knobs, resume=True)
 
 
 WRITER = """

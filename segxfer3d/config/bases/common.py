@@ -113,9 +113,10 @@ PHANTOM_SIZES = {
     "patch_size": "$None if @plan != 'none' else [64, 64, 32] if @dataset_dir else [32, 32, 16]",
     "width": "$None if @plan != 'none' else 32 if @dataset_dir else 8",
 }
+NETWORK_2D = "(@backbone if @backbone.startswith('resnet') else @backbone + '_unet')"
 IMAGE_SIZES = {
     "width": "$64 if @dataset_dir else 8",
-    "network": "$@backbone if @backbone.startswith('resnet') else @backbone + '_unet'",
+    "network": "$" + NETWORK_2D.strip("()"),
 }
 # arguments of a network that follow from a plan, or from the network that is transferred
 SHAPE = {name: f"$@planned.shape.{name}" for name in ("width", "norm", "strides", "kernels", "features", "stem")}

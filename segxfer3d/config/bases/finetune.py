@@ -9,9 +9,9 @@ from segxfer3d.config.bases.common import (
     BY_PATIENT,
     FEW,
     FORWARD,
-    IMAGE_SIZES,
     KEEP,
     LESIONS,
+    NETWORK_2D,
     RECORD,
     REPEATABLE,
     SCHEDULE,
@@ -150,6 +150,7 @@ WINDOWS = {
     "patch_size": "$@planned.patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
+BROUGHT_3D = "checkpoint.network_of(@checkpoint) or plans.network_of(@plan)"
 PLANNED = "@network in ('plain_unet', 'resenc_unet')"  # which bf16 makes faster at any width
 
 
@@ -166,7 +167,7 @@ FINETUNE_VOLUMES = Layer(
     ),
     {
         **_of_recipe(3),
-        "network": f"$checkpoint.network_of(@checkpoint) or {recipes.expressions(3)['network'].lstrip('$')}",
+        "network": f"${BROUGHT_3D} or {recipes.expressions(3)['network'].lstrip('$')}",
         "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
@@ -177,13 +178,14 @@ FINETUNE_VOLUMES = Layer(
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
             "name": "@network", "dims": 3, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
-            "batch_statistics": "@batch_statistics", "deep_supervision": "@deep_supervision", **SHAPE,
+            "batch_statistics": "@batch_statistics", "deep_supervision": "$@planned.deep_supervision", **SHAPE,
         },
         "validate": {"preparation": "$prepare_items", "inferer": WINDOWS},
         "test": {"table": LESIONS, "inferer": {**WINDOWS, **MIRRORED}},
     },
     (
         "from segxfer3d.evaluation.evaluate import prepare_items",
+        "import segxfer3d.jobs.plans as plans",
         "import segxfer3d.weights.checkpoint as checkpoint",
     ),
 )  # fmt: skip
@@ -191,7 +193,9 @@ FINETUNE_IMAGES = Layer(
     (groups.Images, groups.Network, groups.ImageNetwork),
     {
         **_of_recipe(2),
-        **IMAGE_SIZES,
+        "network": f"$checkpoint.of_images(@checkpoint).get('network') or {NETWORK_2D}",
+        "image_size": "$checkpoint.of_images(@checkpoint).get('image_size') or 64",
+        "width": "$checkpoint.of_images(@checkpoint).get('width') or (64 if @dataset_dir else 8)",
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": 0.0,
         "test_fraction": 0.0,
@@ -208,7 +212,7 @@ FINETUNE_IMAGES = Layer(
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
             "name": "@network", "dims": 2, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
-            "deep_supervision": "@deep_supervision", **SHAPE,
+            "deep_supervision": "$@planned.deep_supervision", **SHAPE,
         },
         "validate": {
             "preparation": "$prepare_held",
@@ -223,5 +227,5 @@ FINETUNE_IMAGES = Layer(
             },
         },
     },
-    ("from segxfer3d.evaluation.evaluate import prepare_held",),
+    ("from segxfer3d.evaluation.evaluate import prepare_held", "import segxfer3d.weights.checkpoint as checkpoint"),
 )  # fmt: skip

@@ -75,8 +75,9 @@ PRETRAIN_VOLUMES = Layer(
     {
         **PHANTOM_SIZES,
         "plan": "none",
-        "planned": {"_target_": "segxfer3d.jobs.planning.pretraining_sizes", "options": "@options"},
-        "data": {**BY_PATIENT, "size": "$@planned.patch_size"},
+        "network": "$plans.network_of(@plan) or 'genesis_unet'",
+        "planned": {"_target_": "segxfer3d.jobs.pretraining_sizes.pretraining_sizes", "options": "@options"},
+        "data": {**BY_PATIENT, "size": "$@planned.patch_size", "planned": "@planned"},
         "writer": {"patch_size": "$@planned.patch_size"},
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
@@ -84,6 +85,7 @@ PRETRAIN_VOLUMES = Layer(
             "batch_statistics": "@batch_statistics", **SHAPE,
         },
     },
+    ("import segxfer3d.jobs.plans as plans",),
 )  # fmt: skip
 PRETRAIN_IMAGES = Layer(
     (groups.Images, groups.ExtraImages, groups.Monitor, groups.Network, groups.ImageNetwork),

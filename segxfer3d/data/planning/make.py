@@ -117,6 +117,7 @@ def make_plan(
         memory=round(chosen.memory, 3),
         steps=steps,
         stem=chosen.topology.stem,
+        network=network,
     )
 
 

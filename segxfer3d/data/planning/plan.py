@@ -56,6 +56,7 @@ class Plan:
         reasons: a sentence for each of these.
         memory: GiB that training should take.
         steps: about how many fit in the minutes; None where no time was set.
+        network: that the levels are for; empty in plans of earlier versions.
     """
 
     spacing: Spacing
@@ -70,6 +71,7 @@ class Plan:
     memory: float = 0.0
     steps: int | None = None
     stem: Triple = NO_STEM
+    network: str = ""
 
     def preprocessing(self) -> VolumePreprocessing:
         """What the plan's spacing and intensity make of volumes."""
@@ -89,6 +91,7 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a run's folder and for checkpoints."""
         return {
+            "network": self.network,
             "spacing": list(self.spacing),
             "patch_size": list(self.patch_size),
             "batch_size": self.batch_size,
@@ -125,6 +128,7 @@ class Plan:
                 memory=float(values.get("memory", 0.0)),
                 steps=values.get("steps"),
                 stem=triple(values.get("stem", NO_STEM)),  # earlier plans have none
+                network=str(values.get("network", "")),
             )
         except KeyError as error:
             raise InputError(f"plan: the entry {error} is missing") from error

@@ -31,6 +31,8 @@ def plan_text(plan: Plan, *, width: int = 80) -> str:
     }
     if plan.steps is not None:
         shown["steps"] = str(plan.steps)
+    if "deep_supervision" in plan.reasons:  # of a run that leaves it out
+        shown["deep_supervision"] = "False"
     lines: list[str] = []
     for name, value in shown.items():
         lines += textwrap.wrap(f"{name}: {value}", width, subsequent_indent=_INDENT, break_on_hyphens=False)
