@@ -11,8 +11,12 @@ from torch.nn import functional as F
 from segxfer3d.errors import InputError
 from segxfer3d.networks.blocks import CONV, ConvBlock, FeatureDecoder
 from segxfer3d.networks.deep_supervision import make_head
+from segxfer3d.networks.initial_weights import glorot_
+from segxfer3d.networks.norms import BatchNorm
 
 POOLINGS = ("average", "attention")
+KERAS_EPS, KERAS_MOMENTUM = 1e-3, 0.01  # Keras says 0.99, the share of the running statistics that stays
+PROJECTION_STD = 0.01
 
 
 class AveragePooling(nn.Module):
@@ -31,7 +35,8 @@ class AttentionPooling(nn.Module):
     weights are divided by their sum. Dropout touches the weights' branch only.
 
     The reference spreads the weights over the channels by a fixed 1x1 convolution of ones, whose ``channels`` values
-    it counts; here they are broadcast.
+    it counts; here they are broadcast. Its batch norms are Keras' (eps 0.001, a hundredth of each batch into the running
+    statistics), and so are the initial weights: Glorot uniform, biases 0.
 
     Args:
         channels: of the features, at least 8.
@@ -47,6 +52,10 @@ class AttentionPooling(nn.Module):
             ConvBlock(spatial_dims, channels, narrower, batch_statistics=False, kernel_size=1),
             CONV[spatial_dims](narrower[-1], 1, kernel_size=1),
         )
+        for layer in self.modules():
+            if isinstance(layer, BatchNorm):
+                layer.eps, layer.momentum = KERAS_EPS, KERAS_MOMENTUM
+        glorot_(self)
 
     def weights(self, features: Tensor) -> Tensor:
         """(N, C, *spatial) to each position's share (N, 1, *spatial), float32, with sum 1 over positions."""
@@ -85,7 +94,7 @@ class ProjectionHead(nn.Sequential):
     """SimCLR's projection head of three linear layers (Chen et al. 2020, as its authors' code and ConRec have it).
 
     Batch norm follows each layer, ReLU the first two. The layers have no bias of their own: the offsets of the first
-    two batch norms serve, and the last one has none.
+    two batch norms serve, and the last one has none. Initial weights are normal with standard deviation 0.01.
 
     Args:
         channels: of the pooled features.
@@ -104,6 +113,9 @@ class ProjectionHead(nn.Sequential):
             nn.Linear(hidden, out_channels, bias=False),
             _ScaleNorm(out_channels),
         )
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=PROJECTION_STD)
 
 
 class MoCoHead(nn.Sequential):
@@ -137,7 +149,7 @@ class BYOLHead(nn.Sequential):
 
 
 class ClassificationHead(nn.Module):
-    """Pooling and one linear layer.
+    """Pooling and one linear layer, whose weights begin as Keras' do: Glorot uniform, biases 0.
 
     Args:
         channels: of the features.
@@ -150,6 +162,7 @@ class ClassificationHead(nn.Module):
         super().__init__()
         self.pooling = make_pooling(pooling, channels, spatial_dims)
         self.linear = nn.Linear(channels, classes)
+        glorot_(self.linear)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, *spatial) to logits (N, classes)."""
@@ -161,7 +174,7 @@ class DecoderBranch(nn.Module):
     """The last stages of a decoder and an output convolution once more, for a task of their own.
 
     Args:
-        decoder: whose last stages are repeated, randomly initialized; an own stage has its own skip convolution.
+        decoder: whose last stages are repeated, with new weights (Glorot uniform, biases 0); an own stage has its own skip convolution.
         own_stages: how many; 0 is an output convolution alone, all of them shares nothing but the encoder.
         out_channels: of the output.
     """
@@ -171,6 +184,7 @@ class DecoderBranch(nn.Module):
         self.decoder = decoder.last_stages(own_stages)
         self.head = make_head(decoder, out_channels)
         self.own_stages = own_stages
+        glorot_(self)
 
     def forward(self, shared: Tensor, features: list[Tensor]) -> Tensor:
         """Logits (N, out_channels, *spatial).

@@ -11,6 +11,7 @@ from typing import Any
 from segxfer3d import networks
 from segxfer3d.errors import InputError
 from segxfer3d.networks.declaration import Builder, Network
+from segxfer3d.networks.initial_weights import draw_initial_weights
 from segxfer3d.networks.parts import SegmentationNetwork
 from segxfer3d.networks.stages import PerStage
 
@@ -97,6 +98,7 @@ def make_network(
     kernels: PerStage | None = None,
     features: Sequence[int] | None = None,
     stem: Sequence[int] | int | None = None,
+    initial_weights: str = "torch",
 ) -> SegmentationNetwork:
     """Any network of this folder, by its name or that of its encoder; options that it does not take stay unset.
 
@@ -114,9 +116,11 @@ def make_network(
         features: channels of each stage, likewise.
         stem: voxels of the image that become channels before the first stage; None, empty or ones for none, which is
             what a network has that does not take it.
+        initial_weights: ``torch``: what torch's layers draw; ``glorot``: what Keras' do, as the pretexts of images.
 
     Raises:
-        InputError: an unknown network, other dimensions than it has, or an option that it does not take.
+        InputError: an unknown network or ``initial_weights``, other dimensions than it has, or an option that it does
+            not take.
 
     Example:
         >>> network = make_network("plain_unet", dims=3, in_channels=1, out_channels=2, width=8, strides=[1, (2, 2, 1)])
@@ -138,7 +142,9 @@ def make_network(
         raise InputError(f"network {name}: has no {' and no '.join(refused)} to choose")
     sizes = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "spatial_dims": dims}
     arguments |= {key: value for key, value in sizes.items() if key in takes}
-    return builder(**arguments)
+    network = builder(**arguments)
+    draw_initial_weights(network, initial_weights)
+    return network
 
 
 def takes(name: str, option: str) -> bool:

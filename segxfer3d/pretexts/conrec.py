@@ -45,7 +45,7 @@ class ConRec(Pretext):
         tasks: which of :data:`TASKS`, ``clean`` among them; ConRec itself has ``clean`` only.
         own_stages: decoder stages that are not shared: 1 in the paper; 0, only output convolutions; as many as the
             decoder has, nothing.
-        contrastive_weight: of NT-Xent.
+        contrastive_weight: of the sum of both directions' means, which is twice NT-Xent (the mean over all anchors).
         reconstruction_weight: of each task's mean squared error.
         temperature: of NT-Xent.
         hidden: width of the projection head.
@@ -99,10 +99,10 @@ class ConRec(Pretext):
     def reconstruct(self, features: list[Tensor]) -> dict[str, Tensor]:
         """The encoder's features to the output of each task, (N, channels, *spatial) in [0, 1], float32."""
         decoder = self.network.decoder
-        shared = decoder.run(features[-1], features, 0, self.shared_stages)
-        clean = decoder.run(shared, features, self.shared_stages, len(decoder.stages))
+        common = decoder.run(features[-1], features, 0, self.shared_stages)
+        clean = decoder.run(common, features, self.shared_stages, len(decoder.stages))
         logits = {"clean": self.network.head(clean)}
-        logits |= {task: branch(shared, features) for task, branch in self.branches.items()}
+        logits |= {task: branch(common, features) for task, branch in self.branches.items()}
         return {task: torch.sigmoid(output.float()) for task, output in logits.items()}
 
     @staticmethod
@@ -113,7 +113,7 @@ class ConRec(Pretext):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``batch``: what ``views`` takes.
 
-        Gives ``loss``, its parts ``loss_contrast`` and ``loss_<task>`` (not weighted), ``accuracy``, ``entropy`` and
+        Gives ``loss``, its parts ``loss_contrast`` (NT-Xent) and ``loss_<task>`` (not weighted), ``accuracy``, ``entropy`` and
         ``embedding_std``.
         """
         views = [self.views(batch), self.views(batch)]
@@ -127,7 +127,7 @@ class ConRec(Pretext):
         errors = {task: F.mse_loss(output, targets[task]) for task, output in self.reconstruct(features).items()}
         contrastive, reconstruction = self.weights
         return {
-            "loss": contrastive * contrast.loss + reconstruction * torch.stack(list(errors.values())).sum(),
+            "loss": contrastive * shared.DIRECTIONS * contrast.loss + reconstruction * torch.stack(list(errors.values())).sum(),
             "loss_contrast": contrast.loss,
             **{f"loss_{task}": error for task, error in errors.items()},
             "accuracy": contrast.accuracy,

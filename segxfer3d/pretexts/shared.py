@@ -28,6 +28,8 @@ class Momentum(Group):
     momentum: float = option(0.996, "of the momentum encoder, at the start", least=0, most=1)
 
 
+DIRECTIONS = 2  # anchors of the first view, and of the second: the means of both are added
+
 # the self-supervised pretexts of images train with LARS, its rate proportional to the batch
 LARS = {
     "optimizer_name": "lars",

@@ -18,6 +18,9 @@ from segxfer3d.pretexts.base import Pretext, Views
 class SimCLR(Pretext):
     """NT-Xent between the projections of two views; trains the encoder.
 
+    The means over the anchors of both directions are added, as in the authors' and ConRec's code: twice NT-Xent, which
+    is the mean over all 2 N anchors.
+
     Both views pass the network as one batch, so that batch norm sees them together, as in the authors' code. Where
     several processes train, their batches are joined for the loss (not for batch norm); in evaluation they are not.
 
@@ -46,12 +49,19 @@ class SimCLR(Pretext):
         self.projection = ProjectionHead(network.encoder.channels[-1], hidden, out_channels)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``batch``: what ``views`` takes. Gives ``loss``, ``accuracy``, ``entropy`` and ``embedding_std``."""
+        """``batch``: what ``views`` takes. Gives ``loss``, in it ``loss_contrast`` (NT-Xent, half of it),
+        ``accuracy``, ``entropy`` and ``embedding_std``."""
         images = torch.cat([self.views(batch).image, self.views(batch).image])
         pooled = self.pool(self.network.encoder(images)[-1])
         first, second = self.projection(pooled).chunk(2)
         contrast = nt_xent(first, second, self.temperature, across_processes=self.training)
-        return {**contrast._asdict(), "embedding_std": embedding_std(pooled)}
+        return {
+            "loss": shared.DIRECTIONS * contrast.loss,
+            "loss_contrast": contrast.loss,
+            "accuracy": contrast.accuracy,
+            "entropy": contrast.entropy,
+            "embedding_std": embedding_std(pooled),
+        }
 
 
 RECIPE = Recipe(

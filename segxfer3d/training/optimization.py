@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from segxfer3d.errors import InputError
+from segxfer3d.training.lars import LARS
 
 
 def make_optimizer(
@@ -18,9 +19,9 @@ def make_optimizer(
     step.
 
     ``sgd`` and ``lars`` have momentum 0.9; ``nesterov`` is SGD with Nesterov momentum 0.99, as nnU-Net trains (Isensee
-    et al., Nature Methods 18, 2021; with the rate 0.01 and the schedule ``polynomial``): for long runs. ``lars`` (You
-    et al. 2017; pytorch-optimizer's) scales the step of each weight tensor by 0.001 times the ratio of its norm to its
-    gradient's; biases and batch norms take plain steps. Its learning rate is another one than the others': see
+    et al., Nature Methods 18, 2021; with the rate 0.01 and the schedule ``polynomial``): for long runs. ``lars``
+    (:class:`~segxfer3d.training.lars.LARS`) scales the step of each weight tensor by 0.001 times the ratio of its norm
+    to its update's; biases and batch norms take plain steps. Its learning rate is another one than the others': see
     :func:`lars_rate`.
 
     Every parameter is given to the optimizer, frozen ones too: a parameter without a gradient is passed over, and
@@ -37,9 +38,7 @@ def make_optimizer(
     elif name == "adamw":
         optimizer = torch.optim.AdamW(groups, lr=lr)
     elif name == "lars":
-        from pytorch_optimizer import LARS  # takes seconds to import
-
-        optimizer = LARS(groups, lr=lr, momentum=0.9)
+        optimizer = LARS(groups, lr=lr)
     elif name == "nesterov":
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.99, nesterov=True)
     else:

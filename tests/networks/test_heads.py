@@ -63,6 +63,33 @@ def test_projection_head():
     assert head(torch.rand(1, 16)).shape == (1, 4)
 
 
+def test_the_attention_normalizes_as_keras_does():
+    norms = [layer for layer in AttentionPooling(64).modules() if hasattr(layer, "running_mean")]
+    assert [(norm.eps, norm.momentum) for norm in norms] == [(1e-3, 0.01)] * 3
+    projection = [layer for layer in ProjectionHead(64) if hasattr(layer, "running_mean")]
+    assert [(norm.eps, norm.momentum) for norm in projection] == [(1e-5, 0.1)] * 3
+
+
+@torch.no_grad()
+def test_initial_weights_of_heads():
+    torch.manual_seed(0)
+    for layer in ProjectionHead(512):
+        if isinstance(layer, torch.nn.Linear):
+            assert float(layer.weight.std()) == pytest.approx(0.01, rel=0.03)
+    branch = DecoderBranch(conrec_unet(width=64).decoder, 1, 3)
+    kernel, bias = branch.decoder.stages[0][3].weight, branch.decoder.stages[0][3].bias
+    assert float(kernel.std()) == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.03)
+    assert not bias.any()
+    for layer in AttentionPooling(512).attention[1]:
+        if isinstance(layer, torch.nn.Conv2d):
+            out, into = layer.weight.shape[:2]
+            assert float(layer.weight.std()) == pytest.approx((2 / (out + into)) ** 0.5, rel=0.03)
+            assert not layer.bias.any()
+    linear = ClassificationHead(512, 30).linear
+    assert float(linear.weight.std()) == pytest.approx((2 / 542) ** 0.5, rel=0.03)
+    assert not linear.bias.any()
+
+
 def test_other_heads():
     vectors = torch.rand(3, 16)
     assert MoCoHead(16, 4)(vectors).shape == (3, 4)

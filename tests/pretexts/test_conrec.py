@@ -59,7 +59,14 @@ def test_the_loss_is_the_weighted_sum():
     for task, error in zip(TASKS, errors, strict=True):
         torch.testing.assert_close(losses[f"loss_{task}"], error)
     torch.testing.assert_close(losses["loss_contrast"], contrast)
-    torch.testing.assert_close(losses["loss"], 2 * contrast + 50 * sum(errors))
+    torch.testing.assert_close(losses["loss"], 2 * 2 * contrast + 50 * sum(errors))
+
+
+def test_both_directions_of_the_contrast_are_added():
+    """2.00 x NT-Xent beside 100 x the errors, as in the published code."""
+    losses = conrec()(batch())
+    errors = sum(losses[f"loss_{task}"] for task in TASKS)
+    assert float((losses["loss"] - 100 * errors) / losses["loss_contrast"]) == pytest.approx(2, abs=0.02)
 
 
 def test_what_transfers_is_the_network():

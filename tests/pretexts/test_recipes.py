@@ -11,7 +11,7 @@ SHARED = {
     "validation_fraction": 0.1, "max_epochs": "$200 if @dataset_dir else 3",
     "steps_per_epoch": "$100 if @dataset_dir else 20", "batch_size": "$16 if @dataset_dir else 32",
     "optimizer_name": "lars", "lr": "$optimization.lars_rate(@batch_size)", "weight_decay": 0.0001,
-    "schedule": "warmup-cosine", "warmup_fraction": 0.05, "clip_norm": 0.0, "patience": 0, "keep": "last",
+    "schedule": "constant", "warmup_fraction": 0.05, "clip_norm": 0.0, "patience": 0, "keep": "last",
     "validation_interval": "$5 if @dataset_dir else 1", "monitor_interval": "$20 if @dataset_dir else 1",
 }  # fmt: skip
 SUPERVISED = {"batch_size": 32, "optimizer_name": "adam", "lr": 0.001, "weight_decay": 0.0, "clip_norm": 1.0}

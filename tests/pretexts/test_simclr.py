@@ -21,8 +21,9 @@ def test_the_loss_is_that_of_two_views():
     torch.manual_seed(5)
     first, second = views(items).image, views(items).image
     projections = [pretext.projection(pretext.network.encoder(v)[-1].mean(dim=(2, 3))) for v in (first, second)]
-    torch.testing.assert_close(losses["loss"], nt_xent(*projections, 0.3).loss)
-    assert set(losses) == {"loss", "accuracy", "entropy", "embedding_std"}
+    torch.testing.assert_close(losses["loss_contrast"], nt_xent(*projections, 0.3).loss)
+    torch.testing.assert_close(losses["loss"], 2 * losses["loss_contrast"])  # both directions are added
+    assert set(losses) == {"loss", "loss_contrast", "accuracy", "entropy", "embedding_std"}
 
 
 def test_one_image_has_no_negatives():

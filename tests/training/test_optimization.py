@@ -1,9 +1,13 @@
 """LARS: against its formula, exempt tensors, saved and loaded, its learning rate; SGD with Nesterov momentum."""
 
+import copy
+import math
+
 import pytest
 import torch
 from torch import nn
 
+from segxfer3d.training.lars import LARS
 from segxfer3d.training.optimization import lars_rate, make_optimizer
 
 
@@ -18,18 +22,18 @@ def backward(module, seed):
 
 
 def slow_lars(module, steps, lr, decay):
-    """SGD with momentum on gradients with decay, scaled by 0.001 |w| / (|g| + decay |w|) for weights."""
+    """Momentum of steps lr u, u = g + decay w, which for weights is scaled by 0.001 |w| / |u|."""
     velocity = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
     for seed in range(steps):
         backward(module, seed)
         with torch.no_grad():
             for name, p in module.named_parameters():
-                update = p.grad.clone()
+                update = lr * p.grad
                 if p.ndim > 1:
-                    update += decay * p
-                    update *= 0.001 * p.norm() / (p.grad.norm() + decay * p.norm())
+                    whole = p.grad + decay * p
+                    update = lr * 0.001 * p.norm() / whole.norm() * whole
                 velocity[name] = 0.9 * velocity[name] + update
-                p -= lr * velocity[name]
+                p -= velocity[name]
 
 
 def test_lars_is_its_formula():
@@ -41,6 +45,43 @@ def test_lars_is_its_formula():
     slow_lars(slow, 3, 0.3, 0.01)
     for (name, ours), theirs in zip(fast.named_parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, msg=name)
+
+
+@pytest.mark.parametrize(("angle", "decay", "length"), [(90, 1.0, 1.0), (0, 1e-4, 0.64), (60, 0.5, 2.0)])
+def test_a_lars_step_is_that_of_the_published_code(angle, decay, length):
+    """Within 1 % of 0.001 |w| / |g + wd w| (g + wd w); at right angles 1.41 times what |g| + wd |w| would give."""
+    weight = nn.Parameter(torch.tensor([[2.0, 0.0]]))
+    turned = math.radians(angle)
+    gradient = length * weight.norm() * torch.tensor([[math.cos(turned), math.sin(turned)]]).detach()
+    before = weight.detach().clone()
+    weight.grad = gradient.clone()
+    LARS([weight], lr=0.3, weight_decay=decay).step()
+    update = gradient + decay * before
+    expected = 0.3 * 0.001 * before.norm() * update / update.norm()
+    torch.testing.assert_close(before - weight.detach(), expected, rtol=0.01, atol=1e-7)
+    if angle == 90:
+        apart = 0.3 * 0.001 * before.norm() * update / (gradient.norm() + decay * before.norm())
+        assert float((before - weight.detach()).norm() / apart.norm()) == pytest.approx(2**0.5, rel=1e-3)
+
+
+def test_lars_goes_on_from_a_state_of_an_earlier_version():
+    """There the momentum had no rate in it, and the group more entries."""
+    module = network()
+    optimizer = make_optimizer(module, "lars", lr=0.3, weight_decay=1e-4)
+    backward(module, 0)
+    optimizer.step()
+    expected = optimizer.state_dict()
+    old = copy.deepcopy(expected)
+    for group in old["param_groups"]:
+        group |= {"trust_coefficient": group.pop("trust"), "dampening": 0.0, "nesterov": False, "foreach": None}
+        group |= {"maximize": False, "step": 1}
+    for state in old["state"].values():
+        state["momentum_buffer"] /= 0.3
+    again = make_optimizer(module, "lars", lr=0.3, weight_decay=1e-4)
+    again.load_state_dict(old)
+    assert again.state_dict()["param_groups"] == expected["param_groups"]
+    for key, state in again.state_dict()["state"].items():
+        torch.testing.assert_close(state["momentum_buffer"], expected["state"][key]["momentum_buffer"])
 
 
 def test_lars_goes_on_bit_for_bit(tmp_path):

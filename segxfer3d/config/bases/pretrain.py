@@ -99,12 +99,13 @@ PRETRAIN_IMAGES = Layer(
         "steps_per_epoch": "$100 if @dataset_dir else 20",
         "batch_size": "$16 if @dataset_dir else 32",
         "validation_interval": "$5 if @dataset_dir else 1",
+        "schedule": "constant",
         "warmup_fraction": 0.05,
         "data": {**FEW, "task": "images"},
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
             "name": "@network", "dims": 2, "in_channels": "$@data.channels", "out_channels": "$@data.channels",
-            "width": "@width", "norm": "$None if @norm == 'auto' else @norm",
+            "width": "@width", "norm": "$None if @norm == 'auto' else @norm", "initial_weights": "glorot",
         },
         "views": {
             "_target_": "segxfer3d.augment.views.RandomViews",
