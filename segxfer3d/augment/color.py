@@ -1,11 +1,11 @@
 """Color jitter, gray and blur of a whole batch of images, each image with parameters of its own.
 
 What SimCLR does to a crop's colors (Chen et al., "A Simple Framework for Contrastive Learning of Visual
-Representations", ICML 2020, appendix A). Every function changes the tensor that it is given, in place, and
-works on images (N, C, *spatial) in [0, 1], contiguous, float32, 2D and 3D alike. What the paper leaves open
-and what is done here: intensities are clamped to [0, 1] after each part; contrast turns around the mean of
-the gray image; gray is 0.299 R + 0.587 G + 0.114 B; hue turns in HSV, where it keeps the largest and the
-smallest of a pixel's three values.
+Representations", ICML 2020, appendix A), as the published code of ConRec does it (Dippel et al., 2021). Every function
+changes the tensor that it is given, in place, and works on images (N, C, *spatial) in [0, 1], contiguous, float32, 2D
+and 3D alike. Intensities are clamped to [0, 1] after each part, those of gray images once at the end; contrast turns
+around the mean of each channel; saturation and hue are those of HSV: saturation keeps a pixel's largest value, hue its
+largest and smallest; gray is 0.299 R + 0.587 G + 0.114 B; a blur takes what lies outside for zeros.
 
 Volumes, and images with other than three channels, have no color: their brightness and contrast change, nothing else.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from segxfer3d.augment.kernels import views as kernels
 
@@ -40,22 +41,34 @@ def _column(values: Tensor, image: Tensor) -> Tensor:
     return values.view(-1, *[1] * (image.ndim - 1))
 
 
-def tone_(image: Tensor, part: Tensor, factor: Tensor) -> Tensor:
-    """Brightness, contrast or saturation: what lies between an image and black, the mean of its gray image, or its gray
-    image, times a factor.
+def is_gray(image: Tensor) -> bool:
+    """Whether (N, C, *spatial) is a batch of gray images: two-dimensional, one channel."""
+    return image.ndim == 4 and image.shape[1] == 1
 
-    All three are factor x image + (1 - factor) x that, so that images with different parts go through one formula.
+
+def tone_(image: Tensor, part: Tensor, factor: Tensor, *, clamped: bool = True) -> Tensor:
+    """Brightness, contrast or saturation: what lies between an image and black, each channel's mean, or each pixel's
+    largest value, times a factor.
+
+    All three are factor x image + (1 - factor) x that, so that images with different parts go through one formula. The
+    factor of saturation is as large as HSV has room for: a pixel's smallest value goes down to 0 and no further.
 
     Args:
         image: (N, C, *spatial).
         part: (N,) numbers of :data:`PARTS`, without hue.
         factor: (N,).
+        clamped: to [0, 1].
     """
-    gray = gray_of(image)
-    rest = 1 - factor
-    mean = gray.flatten(1).mean(1).mul_(rest * (part == CONTRAST))
-    gray.mul_(_column(rest * (part == SATURATION), image)).add_(_column(mean, image))
-    return image.mul_(_column(factor, image)).add_(gray).clamp_(0, 1)
+    scale = _column(factor, image)
+    mean = image.flatten(2).mean(2).mul_((part == CONTRAST)[:, None])
+    rest = mean.view(*mean.shape, *[1] * (image.ndim - 2))
+    if has_color(image):
+        colored = _column(part == SATURATION, image)
+        high, low = image.amax(1, keepdim=True), image.amin(1, keepdim=True)
+        scale = torch.where(colored, scale.minimum(high / (high - low).clamp_(min=1e-12)), scale)
+        rest = torch.where(colored, high, rest)
+    image.mul_(scale).add_((1 - scale) * rest)
+    return image.clamp_(0, 1) if clamped else image
 
 
 def hue_(image: Tensor, shift: Tensor) -> Tensor:
@@ -102,7 +115,8 @@ def grayscale_tensors_(image: Tensor, chosen: Tensor) -> Tensor:
 def jitter_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tensor) -> Tensor:
     """The four parts, in each image's own order.
 
-    On a CPU by compiled loops, elsewhere with whole tensors.
+    On a CPU by compiled loops, elsewhere with whole tensors. Gray images are clamped after the last part, others after
+    each.
 
     Args:
         image: (N, C, *spatial).
@@ -112,7 +126,7 @@ def jitter_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tensor) -> Te
     """
     if image.device.type == "cpu":
         columns = image.detach().view(*image.shape[:2], -1).numpy()
-        kernels.jitter(columns, order.numpy(), factors.numpy(), chosen.numpy(), has_color(image))
+        kernels.jitter(columns, order.numpy(), factors.numpy(), chosen.numpy(), has_color(image), is_gray(image))
         return image
     return jitter_tensors_(image, order, factors, chosen)
 
@@ -142,7 +156,7 @@ def jitter_tensors_(image: Tensor, order: Tensor, factors: Tensor, chosen: Tenso
             if has_color(image) and step == turned:
                 hue_(group, factor)
             else:
-                tone_(group, parts[:, step], factor)
+                tone_(group, parts[:, step], factor, clamped=not is_gray(image) or step == steps - 1)
         image.index_copy_(0, index, group)
     return image
 
@@ -155,7 +169,7 @@ def gaussian_kernel(sigma: Tensor, radius: int) -> Tensor:
 
 
 def blur_(image: Tensor, sigma: Tensor, radius: int, chosen: Tensor) -> Tensor:
-    """A Gaussian blur along every spatial axis of the chosen images; the border is repeated outward.
+    """A Gaussian blur along every spatial axis of the chosen images; outside of them are zeros.
 
     On a CPU by compiled loops, elsewhere with whole tensors.
 
@@ -187,10 +201,7 @@ def blur_tensors_(image: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
     columns = [_column(weights[:, distance], part) for distance in range(radius + 1)]
     for axis in range(2, image.ndim):
         length = part.shape[axis]
-        first, last = part.narrow(axis, 0, 1), part.narrow(axis, length - 1, 1)
-        ends = [1] * part.ndim
-        ends[axis] = radius
-        wide = torch.cat([first.repeat(ends), part, last.repeat(ends)], axis)
+        wide = F.pad(part, [radius if side == axis else 0 for side in range(part.ndim - 1, 1, -1) for _ in range(2)])
         part = part.mul_(columns[0])
         for distance in range(1, radius + 1):
             pair = wide.narrow(axis, radius - distance, length) + wide.narrow(axis, radius + distance, length)

@@ -2,12 +2,23 @@
 intensities; on the batch's own device, drawn apart from being applied.
 
 Dippel et al., "Towards Fine-grained Visual Representations by Combining Contrastive Learning with Image Reconstruction
-and Attention-weighted Pooling" (ConRec), 2021, after Zhou et al., "Models Genesis", 2019. What they leave open and what
-is done here:
+and Attention-weighted Pooling" (ConRec), 2021, after Zhou et al., "Models Genesis", 2019. Numbers, sides and places are
+those of the published code:
 
-- "Up to" 15 windows or 5 boxes: every number from 1 to that is equally likely.
-- Bounds of sides are rounded down to whole voxels, at least 1; whole numbers between two bounds, both included, are
-  equally likely, each axis by itself. Boxes and windows lie anywhere inside the image, each place equally likely.
+- Color: shuffling, in-painting and out-painting with chances 0.33, 0.33 and 0.34; one channel: these and the map, a
+  quarter each.
+- Up to 15 windows are shuffled, each with chance 0.99 and none after the first miss, in gray images always 15: their
+  sides are 1 to less than a fifth of the image's, and they never reach its last row or column.
+- Up to 5 boxes are filled, each with chance 0.95, none after the first miss; up to 5 are kept of what is filled around
+  them, the first always. So one image in twenty of those kinds of in-painting stays as it is. Sides are 0.14 to less
+  than 0.2 of the image's, or the image's less 2/7 to less than 3/7; boxes begin 3 pixels or more from the near edge
+  and end 4 or more from the far one.
+- Bounds are rounded down to whole voxels; between two bounds the lower is included and the upper is not. Each number
+  is equally likely, each axis by itself.
+
+What the paper and its code leave open and what is done here:
+
+- Images too small for a bound or a margin: sides are at least 1, and margins shrink to what is left.
 - Colors are uniform in [0, 1], each channel by itself. Of two boxes of in-painting the later one lies on top.
 - A shuffled window counts as corrupted as a whole, also where a voxel happens to stay; a mapped image everywhere.
 - The intensity map is the Bezier curve of Models Genesis: from (0, 0) to (1, 1) with two control points uniform in the
@@ -34,9 +45,13 @@ from segxfer3d.errors import InputError
 __all__ = ["KINDS", "BoxCorruption", "BoxDraw", "Corrupted", "apply_corruption"]
 
 KINDS = ("shuffle", "in_paint", "out_paint", "map")  # what a draw's kinds mean
+COLOR_CHANCES = (0.33, 0.33, 0.34)  # of the kinds
+GRAY_CHANCES = (0.25, 0.25, 0.25, 0.25)
+WINDOW_CHANCE, BOX_CHANCE = 0.99, 0.95  # of one more
 WINDOW_SIDES = (0.0, 0.2)
 IN_SIDES = (0.14, 0.2)
 OUT_LESS = (2 / 7, 3 / 7)
+MARGIN = 3  # pixels around boxes; behind them one more
 
 
 class Corrupted(NamedTuple):
@@ -80,24 +95,41 @@ class BoxDraw(NamedTuple):
 
 def _draw_boxes(
     number: int,
-    most: int,
     sides: Sequence[tuple[int, int, int]],
+    chances: Sequence[float],
     device: torch.device,
     generator: torch.Generator | None,
+    *,
+    margin: int = 0,
 ) -> Tensor:
-    """(number, most, 2 x D) boxes for sides of (image's, shortest, longest); all after the first few are empty."""
+    """(number, most, 2 x D) boxes for sides of (image's, shortest, longest + 1), one for each of the chances; after the
+    first miss all are empty."""
+    most = len(chances)
     numbers = torch.rand((number, most, 2 * len(sides)), device=device, generator=generator)
-    count = torch.randint(1, most + 1, (number, 1), device=device, generator=generator)
-    full = torch.tensor(sides, device=device).T  # rows: the image's, the shortest, the longest
+    coins = torch.rand((number, most), device=device, generator=generator)
+    there = (coins < torch.tensor(chances, device=device)).long().cumprod(1)
+    full = torch.tensor(sides, device=device).T  # rows: the image's, the shortest, the longest + 1
     low, high = full[1], full[2]
-    length = low + (numbers[..., len(sides) :] * (high - low + 1)).long()
-    start = (numbers[..., : len(sides)] * (full[0] - length + 1)).long()
-    length = length * (torch.arange(most, device=device) < count)[..., None]
-    return torch.cat([start, length], 2)
+    length = low + (numbers[..., len(sides) :] * (high - low)).long()
+    room = full[0] - length
+    near = (room // 2).clamp(max=margin)
+    start = near + (numbers[..., : len(sides)] * (room - 2 * near).clamp(min=1)).long()
+    return torch.cat([start, length * there[..., None]], 2)
 
 
-def _longest_window(shape: Sequence[int]) -> list[int]:
-    return [max(1, int(WINDOW_SIDES[1] * side)) for side in shape]
+def _bounds(shape: Sequence[int], shares: tuple[float, float], *, less: bool = False) -> list[tuple[int, int, int]]:
+    """Of each axis the image's side, the shortest of a box, and the first that is too long; shares are of the image's,
+    or of what a box is shorter by."""
+    bounds = []
+    for side in shape:
+        low, high = (int(share * side) for share in shares)
+        if less:
+            high = max(high, low + 1)
+            bounds.append((side, max(1, side - high + 1), max(2, side - low + 1)))
+        else:
+            low = max(1, low)
+            bounds.append((side, low, max(low + 1, high)))
+    return bounds
 
 
 def apply_corruption(image: Tensor, drawn: BoxDraw) -> Corrupted:
@@ -173,7 +205,7 @@ def corrupt_compiled(image: Tensor, drawn: BoxDraw) -> Corrupted:
 
 
 class BoxCorruption:
-    """Corrupts every image of a batch in one way, each way equally likely, anew at every call.
+    """Corrupts every image of a batch in one way, anew at every call.
 
     Args:
         windows: most windows of local shuffling (sides up to 20 % of the image's).
@@ -205,20 +237,20 @@ class BoxCorruption:
         """Draw for ``number`` images of ``channels`` and of two or three sides, from the generator, of this device, or
         from the device's default generator."""
         device = torch.device(device)
-        ways = len(KINDS) if channels == 1 else len(KINDS) - 1
-        kinds = torch.randint(0, ways, (number,), device=device, generator=generator)
-        longest = _longest_window(shape)
-        window = [(side, 1, most) for side, most in zip(shape, longest, strict=True)]
-        small = [(side, *(max(1, int(share * side)) for share in IN_SIDES)) for side in shape]
-        large = [(side, side - int(OUT_LESS[1] * side), side - int(OUT_LESS[0] * side)) for side in shape]
-        windows = _draw_boxes(number, self.windows, window, device, generator)
-        shuffled = int((kinds == SHUFFLE).sum())
+        chances = torch.tensor(GRAY_CHANCES if channels == 1 else COLOR_CHANCES, device=device)
+        coins = torch.rand((number, 1), device=device, generator=generator)
+        kinds = (coins >= chances.cumsum(0)[:-1]).sum(1)
+        window = _bounds(shape, WINDOW_SIDES)
+        another = [1.0 if channels == 1 else WINDOW_CHANCE] * self.windows
+        filled, kept = [BOX_CHANCE] * self.boxes, [1.0] + [BOX_CHANCE] * (self.boxes - 1)
+        small, large = _bounds(shape, IN_SIDES), _bounds(shape, OUT_LESS, less=True)
+        shuffled, voxels = int((kinds == SHUFFLE).sum()), math.prod(longest - 1 for _, _, longest in window)
         return BoxDraw(
             kinds=kinds,
-            windows=windows,
-            keys=torch.rand((shuffled, self.windows, math.prod(longest)), device=device, generator=generator),
-            in_boxes=_draw_boxes(number, self.boxes, small, device, generator),  # type: ignore[arg-type]
-            out_boxes=_draw_boxes(number, self.boxes, large, device, generator),
+            windows=_draw_boxes(number, window, another, device, generator),
+            keys=torch.rand((shuffled, self.windows, voxels), device=device, generator=generator),
+            in_boxes=_draw_boxes(number, small, filled, device, generator, margin=MARGIN),
+            out_boxes=_draw_boxes(number, large, kept, device, generator, margin=MARGIN),
             colors=torch.rand((number, self.boxes, channels), device=device, generator=generator),
             controls=torch.rand((number, 2, 2), device=device, generator=generator),
             rising=torch.rand((number,), device=device, generator=generator) < 0.5,

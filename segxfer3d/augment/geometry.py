@@ -192,6 +192,24 @@ def resized(image: Tensor, size: Sequence[int], nearest: bool = False) -> Tensor
     return resample(image, positions(box, torch.zeros_like(box[:, : len(size)], dtype=torch.bool), box, size), nearest)
 
 
+def padded(image: Tensor, content: Tensor, size: tuple[int, int]) -> Tensor:
+    """The content of each image (N, C, H, W), resized with antialiasing to fill one side of ``size``, in the middle of
+    zeros; for evaluation, since it goes from image to image.
+
+    Returns:
+        (N, C, *size) float32.
+    """
+    result = torch.zeros((*image.shape[:2], *size), device=image.device)
+    for row, (top, left, height, width) in enumerate(content.tolist()):
+        picture = as_float(image[row : row + 1, :, top : top + height, left : left + width])
+        scale = min(size[0] / height, size[1] / width)
+        inner = [max(1, int(side * scale + 0.5)) for side in (height, width)]
+        first = [(side - part) // 2 for side, part in zip(size, inner, strict=True)]
+        resized_picture = F.interpolate(picture, inner, mode="bilinear", antialias=True)
+        result[row, :, first[0] : first[0] + inner[0], first[1] : first[1] + inner[1]] = resized_picture[0]
+    return result
+
+
 def checked_size(size: Sequence[int], who: str) -> tuple[int, ...]:
     """Two or three whole numbers, or an InputError."""
     size = tuple(size)

@@ -1,17 +1,23 @@
 """Views of a batch: random crops, flips and colors on the batch's own device, drawn apart from being applied.
 
-Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020, appendix A;
-Dippel et al., "Towards Fine-grained Visual Representations by Combining Contrastive Learning with Image Reconstruction
-and Attention-weighted Pooling" (ConRec), 2021, for the views' part in it. What they leave open and what is done here:
+Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), ICML 2020, appendix A, as
+the published code of Dippel et al., "Towards Fine-grained Visual Representations by Combining Contrastive Learning with
+Image Reconstruction and Attention-weighted Pooling" (ConRec), 2021, has them: crops and their bicubic resizing in
+:mod:`segxfer3d.augment.crops`, colors in :mod:`segxfer3d.augment.color`. Gray images change in contrast, then in
+brightness, always, and are never blurred.
 
+What they leave open and what is done here:
+
+- ``interpolation`` "antialiased" resizes crops linearly between the neighbors of a pixel's center, without smoothing:
+  images should be stored at about the view's size, reduced with antialiasing.
 - Three dimensions: the papers have none. A crop has the same share of the volume, 8 to 100 %; the ratio bounds how
-  unevenly the crop is stretched to the view, for the second axis against the first and for the third against the
-  geometric mean of the two. Flips go along the axes that are named, x and y unless told otherwise.
-- Crops have real-valued places and sides and are linearly interpolated; they never look at the zero padding around a
-  picture. There is no smoothing before an image gets smaller, so images are best stored at about the view's size.
-- Where none of ten draws fits, the whole picture is taken.
+  unevenly the crop is stretched to the view, log-uniform, for the second axis against the first and for the third
+  against the geometric mean of the two; crops have real-valued places and sides and are linearly interpolated. Where
+  none of ten draws fits, the whole volume is taken. Flips go along the axes that are named, x and y unless told
+  otherwise.
+- Crops never look at the zero padding around a picture.
 - Images with another number of channels than three, and volumes, have no color: of the jitter brightness and contrast
-  are left, in random order.
+  are left; other than those of gray images in random order.
 """
 
 from __future__ import annotations
@@ -22,13 +28,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from segxfer3d.augment import color, geometry
+from segxfer3d.augment import color, crops, geometry
 from segxfer3d.errors import InputError
 
 __all__ = ["CenterView", "RandomViews", "View", "ViewDraw", "apply_views"]
 
 BRIGHTNESS_PER_STRENGTH, HUE_PER_STRENGTH = 0.8, 0.2
 SIGMAS = (0.1, 2.0)
+GRAY_ORDER = (color.CONTRAST, color.BRIGHTNESS, color.SATURATION, color.HUE)
+INTERPOLATIONS = ("bicubic", "antialiased")
 
 
 class View(NamedTuple):
@@ -69,13 +77,14 @@ class ViewDraw(NamedTuple):
     blurred: Tensor
 
 
-def apply_views(image: Tensor, drawn: ViewDraw, size: Sequence[int]) -> View:
+def apply_views(image: Tensor, drawn: ViewDraw, size: Sequence[int], interpolation: str = "bicubic") -> View:
     """Make views of the size with what was drawn, on the image's device, without gradients, in float32 always.
 
     Args:
         image: (N, C, *spatial), uint8 or floating-point in [0, 1]; never changed.
         drawn: for these images; it may come from another device.
         size: D lengths.
+        interpolation: of images: ``bicubic``, as published, or ``antialiased``: linear, for images that were reduced.
 
     Raises:
         InputError: the type or the shape is another, or it was drawn for other images.
@@ -88,8 +97,11 @@ def apply_views(image: Tensor, drawn: ViewDraw, size: Sequence[int]) -> View:
     geometry.check_image(image, len(size), "Views")
     drawn = ViewDraw(*(part.to(image.device) for part in drawn))
     with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-        places = geometry.positions(drawn.boxes, drawn.flips, drawn.content, size)
-        plain = geometry.resample(image, places, clamped=True)
+        if len(size) == 2 and interpolation == "bicubic":
+            plain = crops.resample_bicubic(image, drawn.boxes, drawn.flips, tuple(size))
+        else:
+            places = geometry.positions(drawn.boxes, drawn.flips, drawn.content, size)
+            plain = geometry.resample(image, places, clamped=True)
         view = color.jitter_(plain.clone(), drawn.order, drawn.factors, drawn.jittered)
         color.grayscale_(view, drawn.gray)
         # SimCLR's kernel: a tenth of the height, made odd
@@ -104,13 +116,16 @@ class RandomViews:
         size: of the views: two lengths for images, three for volumes.
         area: bounds of the crop's share of the picture's area (volume).
         ratio: bounds of the crop's width over its height, against the view's.
+        interpolation: of images: ``bicubic``, as published, or ``antialiased``: linear, for images that were reduced
+            to about the view's size.
         flip_axes: numbers of the spatial axes, from 0, that are turned around with chance 1/2 each; None: the last axis
             (left and right) of images, x and y of volumes.
-        jitter: chance of the color jitter.
+        jitter: chance of the color jitter; gray images are always changed, unless it is 0.
         strength: of the jitter, s: brightness, contrast and saturation times 1 - 0.8 s (at least 0) to 1 + 0.8 s, the
             hue shifted by up to 0.2 s of the circle, in random order.
         gray: chance to lose the colors.
-        blur: chance of the Gaussian blur (kernel one tenth of the view's height, sigma 0.1 to 2 pixels).
+        blur: chance of the Gaussian blur of color images (kernel one tenth of the view's height, sigma 0.1 to 2
+            pixels).
 
     Raises:
         InputError: an argument is out of its bounds.
@@ -132,6 +147,7 @@ class RandomViews:
         strength: float = 1.0,
         gray: float = 0.2,
         blur: float = 0.5,
+        interpolation: str = "bicubic",
     ) -> None:
         self.size = geometry.checked_size(size, "RandomViews")
         self.area = geometry.checked_bounds(area, "RandomViews: area", 1.0)
@@ -147,22 +163,31 @@ class RandomViews:
                 raise InputError(f"RandomViews: {name} is {chance}; expected 0 to 1.")
         if not 0 <= strength <= 1.5:
             raise InputError(f"RandomViews: strength is {strength}; expected 0 to 1.5.")
+        if interpolation not in INTERPOLATIONS:
+            raise InputError(
+                f"RandomViews: interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATIONS)}."
+            )
+        self.interpolation = interpolation
         self.jitter, self.strength, self.gray, self.blur = jitter, strength, gray, blur
 
-    def draw(self, content: Tensor, generator: torch.Generator | None = None) -> ViewDraw:
-        """Draw for N pictures.
+    def draw(self, content: Tensor, generator: torch.Generator | None = None, *, channels: int = 3) -> ViewDraw:
+        """Draw for N pictures of ``channels``.
 
         Args:
             content: (N, 2 x D) whole numbers, first voxel and length of each picture along each axis.
             generator: of content's device; the device's default generator where there is none.
         """
         number, device = len(content), content.device
-        boxes = geometry.draw_crops(content, self.size, self.area, self.ratio, generator)
+        draw_crops = crops.draw_image_crops if len(self.size) == 2 else geometry.draw_crops
+        boxes = draw_crops(content, self.size, self.area, self.ratio, generator)
         coins = torch.rand((number, 3 + len(self.flip_axes)), device=device, generator=generator)
         flips = torch.zeros((number, len(self.size)), dtype=torch.bool, device=device)
         for column, axis in enumerate(self.flip_axes):
             flips[:, axis] = coins[:, 3 + column] < 0.5
         order = torch.rand((number, len(color.PARTS)), device=device, generator=generator).argsort(1)
+        gray = channels == 1 and len(self.size) == 2
+        if gray:
+            order = torch.tensor(GRAY_ORDER, device=device).expand(number, -1)
         change, turn = BRIGHTNESS_PER_STRENGTH * self.strength, HUE_PER_STRENGTH * self.strength
         factors = torch.cat(
             [
@@ -177,10 +202,10 @@ class RandomViews:
             flips=flips,
             order=order,
             factors=factors,
-            jittered=coins[:, 0] < self.jitter,
+            jittered=coins[:, 0] < (1.0 if gray and self.jitter else self.jitter),
             gray=coins[:, 1] < self.gray,
             sigma=geometry.uniform((number,), *SIGMAS, device, generator),
-            blurred=coins[:, 2] < self.blur,
+            blurred=coins[:, 2] < (0.0 if gray else self.blur),
         )
 
     def __call__(self, batch: Mapping[str, Tensor], generator: torch.Generator | None = None) -> View:
@@ -197,11 +222,15 @@ class RandomViews:
         image = batch["image"]
         geometry.check_axes(image, len(self.size), "RandomViews")
         content = geometry.content_of(batch, image, "RandomViews")
-        return apply_views(image, self.draw(content, generator), self.size)
+        drawn = self.draw(content, generator, channels=image.shape[1])
+        return apply_views(image, drawn, self.size, self.interpolation)
 
 
 class CenterView:
     """The view for evaluation: nothing is drawn; the whole image, padding included, resized where ``size`` differs.
+
+    Images of several sizes, whose batch says where each lies in it, are each resized with antialiasing and padded, as
+    fine-tuning stores its images.
 
     Args:
         size: two lengths for images, three for volumes.
@@ -211,8 +240,13 @@ class CenterView:
         self.size = geometry.checked_size(size, "CenterView")
 
     def __call__(self, batch: Mapping[str, Tensor]) -> View:
-        """``batch``: ``image`` as in :class:`RandomViews`; both images of the view are the same tensor."""
-        geometry.check_image(batch["image"], len(self.size), "CenterView")
-        with torch.no_grad(), torch.autocast(batch["image"].device.type, enabled=False):
-            image = geometry.resized(batch["image"], self.size)
-        return View(image, image)
+        """``batch``: as in :class:`RandomViews`; both images of the view are the same tensor."""
+        image = batch["image"]
+        geometry.check_image(image, len(self.size), "CenterView")
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            if len(self.size) == 2 and "content" in batch and image.shape[2:] != self.size:
+                content = geometry.content_of(batch, image, "CenterView")
+                view = geometry.padded(image, content, (self.size[0], self.size[1]))
+            else:
+                view = geometry.resized(image, self.size)
+        return View(view, view)

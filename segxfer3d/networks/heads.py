@@ -35,8 +35,8 @@ class AttentionPooling(nn.Module):
     weights are divided by their sum. Dropout touches the weights' branch only.
 
     The reference spreads the weights over the channels by a fixed 1x1 convolution of ones, whose ``channels`` values
-    it counts; here they are broadcast. Its batch norms are Keras' (eps 0.001, a hundredth of each batch into the running
-    statistics), and so are the initial weights: Glorot uniform, biases 0.
+    it counts; here they are broadcast. Its batch norms are Keras' (eps 0.001, a hundredth of each batch into the
+    running statistics), and so are the initial weights: Glorot uniform, biases 0.
 
     Args:
         channels: of the features, at least 8.
@@ -174,7 +174,8 @@ class DecoderBranch(nn.Module):
     """The last stages of a decoder and an output convolution once more, for a task of their own.
 
     Args:
-        decoder: whose last stages are repeated, with new weights (Glorot uniform, biases 0); an own stage has its own skip convolution.
+        decoder: whose last stages are repeated, with new weights (Glorot uniform, biases 0); an own stage has its
+            own skip convolution.
         own_stages: how many; 0 is an output convolution alone, all of them shares nothing but the encoder.
         out_channels: of the output.
     """

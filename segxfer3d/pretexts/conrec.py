@@ -113,8 +113,8 @@ class ConRec(Pretext):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``batch``: what ``views`` takes.
 
-        Gives ``loss``, its parts ``loss_contrast`` (NT-Xent) and ``loss_<task>`` (not weighted), ``accuracy``, ``entropy`` and
-        ``embedding_std``.
+        Gives ``loss``, its parts ``loss_contrast`` (NT-Xent) and ``loss_<task>`` (not weighted), ``accuracy``,
+        ``entropy`` and ``embedding_std``.
         """
         views = [self.views(batch), self.views(batch)]
         clean = torch.cat([view.image for view in views])
@@ -127,7 +127,8 @@ class ConRec(Pretext):
         errors = {task: F.mse_loss(output, targets[task]) for task, output in self.reconstruct(features).items()}
         contrastive, reconstruction = self.weights
         return {
-            "loss": contrastive * shared.DIRECTIONS * contrast.loss + reconstruction * torch.stack(list(errors.values())).sum(),
+            "loss": contrastive * shared.DIRECTIONS * contrast.loss
+            + reconstruction * torch.stack(list(errors.values())).sum(),
             "loss_contrast": contrast.loss,
             **{f"loss_{task}": error for task, error in errors.items()},
             "accuracy": contrast.accuracy,

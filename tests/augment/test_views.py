@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from segxfer3d.augment import geometry, views
-from segxfer3d.augment.views import RandomViews, apply_views
+from segxfer3d.augment.views import CenterView, RandomViews, apply_views
 from segxfer3d.errors import InputError
 from tests.augment.counting import assert_share, assert_uniform
-from tests.augment.slow_views import generator, images, slow_blur, slow_part, slow_resample
+from tests.augment.slow_views import generator, images, slow_bicubic, slow_blur, slow_part, slow_resample
 
 
 def test_doctests():
@@ -21,15 +21,16 @@ def test_doctests():
 # Whole views
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "antialiased"])
 @pytest.mark.parametrize(
     ("channels", "shape", "size"), [(3, (24, 20), (20, 20)), (1, (24, 24), (20, 16)), (1, (22, 20, 12), (20, 16, 8))]
 )
-def test_views_are_the_parts_in_order(channels, shape, size):
+def test_views_are_the_parts_in_order(channels, shape, size, interpolation):
     image = (images(6, channels, shape) * 255).to(torch.uint8)
     before = image.clone()
     maker = RandomViews(size)
-    drawn = maker.draw(geometry.whole(image), generator(4))
-    view = apply_views(image, drawn, size)
+    drawn = maker.draw(geometry.whole(image), generator(4), channels=channels)
+    view = apply_views(image, drawn, size, interpolation)
     assert torch.equal(image, before)
     for result in view:
         assert result.dtype == torch.float32
@@ -37,12 +38,17 @@ def test_views_are_the_parts_in_order(channels, shape, size):
         assert result.min() >= 0
         assert result.max() <= 1
     for i in range(6):
-        expected = slow_resample(
-            image[i].double().numpy() / 255, drawn.boxes[i].tolist(), drawn.flips[i], drawn.content[i].tolist(), size
-        )
-        assert np.abs(view.plain[i].numpy() - expected).max() < 1e-5
+        picture, box, flips = image[i].double().numpy() / 255, drawn.boxes[i].tolist(), drawn.flips[i]
+        if interpolation == "bicubic" and len(size) == 2:
+            expected = slow_bicubic(picture, box, flips, size)
+        else:
+            expected = slow_resample(picture, box, flips, drawn.content[i].tolist(), size)
+        # places between pixels are rounded to 1024ths
+        assert np.abs(view.plain[i].numpy() - expected).max() < 2e-3
+        expected = view.plain[i].double().numpy()
         for part in drawn.order[i].tolist() if drawn.jittered[i] else []:
             expected = slow_part(expected, part, drawn.factors[i, part].item())
+        expected = expected.clip(0, 1)
         if drawn.gray[i] and channels == 3:
             expected = (0.299 * expected[0] + 0.587 * expected[1] + 0.114 * expected[2])[None].repeat(3, 0)
         if drawn.blurred[i]:
@@ -124,19 +130,6 @@ def test_color_parameters(drawn):
     assert strong.factors[:, :3].max() > 2
 
 
-def test_crops(drawn):
-    top, left, height, width = drawn.boxes.double().T
-    share, ratio = height * width / 64**2, width / height
-    assert 0.08 - 1e-5 <= share.min() < 0.09
-    assert 0.95 < share.max() <= 1 + 1e-5
-    small = share < 0.5  # always fits: nothing was drawn again
-    assert_uniform(share[small], 0.08, 0.5)
-    assert_uniform(torch.log(ratio[small]), math.log(3 / 4), math.log(4 / 3))
-    for start, length in ((top, height), (left, width)):
-        assert_uniform(start / (64 - length).clamp(min=1e-6), 0, 1)
-        assert (start + length).max() <= 64 + 1e-3
-
-
 def test_crops_of_volumes():
     content = torch.tensor([[0, 0, 0, 64, 64, 32]]).expand(DRAWS, -1)
     drawn = RandomViews((64, 64, 32)).draw(content, generator())
@@ -150,6 +143,36 @@ def test_crops_of_volumes():
     assert_share(int(drawn.flips[:, 0].sum()), DRAWS, 0.5)
     assert_share(int(drawn.flips[:, 1].sum()), DRAWS, 0.5)
     assert not drawn.flips[:, 2].any()
+
+
+# Gray images
+
+
+def test_gray_views_change_always_and_are_never_blurred():
+    """Contrast, then brightness, clipped once: fewer than 2 % keep their brightness."""
+    drawn = RandomViews((64, 64)).draw(torch.tensor([[0, 0, 64, 64]]).expand(DRAWS, -1), generator(), channels=1)
+    assert drawn.jittered.all()
+    assert not drawn.blurred.any()
+    assert (drawn.order[:, 0] == 1).all()
+    assert (drawn.order[:, 1] == 0).all()
+    image = torch.full((DRAWS, 1, 12, 12), 0.4)
+    view = RandomViews((12, 12))({"image": image}, generator(1)).image
+    unchanged = (view[:, 0, 6, 6] / 0.4 - 1).abs() < 0.005
+    assert float(unchanged.double().mean()) < 0.02
+    once = RandomViews((2, 2), area=(1, 1), ratio=(1, 1), flip_axes=[])
+    part = once.draw(torch.tensor([[0, 0, 2, 2]]), generator(), channels=1)
+    part = part._replace(factors=torch.tensor([[0.5, 1.8, 1, 0]]))
+    got = apply_views(torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]]), part, (2, 2)).image
+    assert torch.allclose(got.flatten(), torch.tensor([0.0, 0.6, 0.6, 0.6]))  # 1.2 before brightness
+
+
+def test_the_whole_image_of_a_padded_batch():
+    image = torch.zeros((2, 3, 24, 32), dtype=torch.uint8)
+    image[0, :, :24, :16], image[1] = 255, 255
+    view = CenterView((8, 8))({"image": image, "content": torch.tensor([[0, 0, 24, 16], [0, 0, 24, 32]])}).image
+    inside = torch.zeros((2, 8, 8))
+    inside[0, :, 1:6], inside[1, 1:7] = 1, 1
+    assert torch.allclose(view, inside[:, None].expand_as(view))
 
 
 # Errors
@@ -166,6 +189,7 @@ def test_crops_of_volumes():
         ({"size": [8, 8], "flip_axes": [2]}, "flip_axes"),
         ({"size": [8, 8], "gray": 1.1}, r"gray is 1\.1"),
         ({"size": [8, 8], "strength": 2}, "strength"),
+        ({"size": [8, 8], "interpolation": "linear"}, "interpolation is 'linear'"),
     ],
 )
 def test_bad_arguments(arguments, message):

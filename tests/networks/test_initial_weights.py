@@ -14,9 +14,7 @@ IMAGES = [name for name, recipe in RECIPES.items() if recipe.dims == 2]
 @torch.no_grad()
 def test_glorot_is_uniform_with_the_published_spread():
     torch.manual_seed(0)
-    network = make_network(
-        "conrec_unet", dims=2, in_channels=3, out_channels=3, width=64, initial_weights="glorot"
-    )
+    network = make_network("conrec_unet", dims=2, in_channels=3, out_channels=3, width=64, initial_weights="glorot")
     kernel = network.encoder.stages[0][3].weight  # 3x3, 64 to 64
     assert kernel.shape == (64, 64, 3, 3)
     assert float(kernel.std()) == pytest.approx(0.0417, rel=0.03)

@@ -102,14 +102,27 @@ def _mean(channel: np.ndarray) -> float:
 
 
 @compiled
-def _mean_gray(image: np.ndarray, color: bool) -> np.float32:
-    """The mean of the gray image of (C, V)."""
-    if color:
-        return np.float32(_RED * _mean(image[0]) + _GREEN * _mean(image[1]) + _BLUE * _mean(image[2]))
-    total = 0.0
-    for c in range(len(image)):
-        total += _mean(image[c])
-    return np.float32(total / len(image))
+def _saturate(image: np.ndarray, factor: np.float32) -> None:
+    """See color.saturate_."""
+    red, green, blue = image[0], image[1], image[2]
+    for i in range(len(red)):
+        r, g, b = red[i], green[i], blue[i]
+        high = max(max(g, b), r)
+        span = min(factor, high / max(high - min(min(g, b), r), _LEAST))
+        red[i] = max(high - span * (high - r), _0)
+        green[i] = max(high - span * (high - g), _0)
+        blue[i] = max(high - span * (high - b), _0)
+
+
+@compiled
+def _scale(channel: np.ndarray, factor: np.float32, rest: np.float32, clamped: bool) -> None:
+    """(V,) times a factor, and a number added."""
+    if clamped:
+        for i in range(len(channel)):
+            channel[i] = _clamp(rest + factor * channel[i])
+    else:
+        for i in range(len(channel)):
+            channel[i] = rest + factor * channel[i]
 
 
 @compiled
@@ -129,8 +142,10 @@ def _hue(image: np.ndarray, shift: np.float32) -> None:
 
 
 @compiled
-def jitter(images: np.ndarray, order: np.ndarray, factors: np.ndarray, chosen: np.ndarray, color: bool) -> None:
-    """See color.jitter_; images (N, C, V), changed in place."""
+def jitter(
+    images: np.ndarray, order: np.ndarray, factors: np.ndarray, chosen: np.ndarray, color: bool, once: bool
+) -> None:
+    """See color.jitter_; images (N, C, V), changed in place; ``once``: clamped at the end only."""
     for n in range(len(images)):
         if not chosen[n]:
             continue
@@ -143,18 +158,14 @@ def jitter(images: np.ndarray, order: np.ndarray, factors: np.ndarray, chosen: n
                     _hue(image, factor)
             elif part == 2:
                 if color:
-                    red, green, blue = image[0], image[1], image[2]
-                    for i in range(image.shape[1]):
-                        rest = (_1 - factor) * (_RED * red[i] + _GREEN * green[i] + _BLUE * blue[i])
-                        red[i] = _clamp(rest + factor * red[i])
-                        green[i] = _clamp(rest + factor * green[i])
-                        blue[i] = _clamp(rest + factor * blue[i])
+                    _saturate(image, factor)
             else:
-                rest = (_1 - factor) * _mean_gray(image, color) if part == 1 else _0
                 for c in range(len(image)):
-                    channel = image[c]
-                    for i in range(len(channel)):
-                        channel[i] = _clamp(rest + factor * channel[i])
+                    rest = (_1 - factor) * np.float32(_mean(image[c])) if part == 1 else _0
+                    _scale(image[c], factor, rest, not once)
+        if once:
+            for c in range(len(image)):
+                _scale(image[c], _1, _0, True)
 
 
 @compiled
@@ -201,9 +212,11 @@ def _blur_axis(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
             for b in range(columns):
                 line[b] = weights[0] * middle[b]
             for d in range(1, radius + 1):
-                before, after, weight = source[a, max(j - d, 0)], source[a, min(j + d, length - 1)], weights[d]
-                for b in range(columns):
-                    line[b] += weight * (before[b] + after[b])
+                for k in (j - d, j + d):
+                    if 0 <= k < length:
+                        neighbor, weight = source[a, k], weights[d]
+                        for b in range(columns):
+                            line[b] += weight * neighbor[b]
 
 
 @compiled
@@ -216,12 +229,11 @@ def _blur_last(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
     edges = left + min(radius, length - left)
     for a in range(len(source)):
         line, result = source[a], output[a]
-        first, last = line[0], line[length - 1]
         for edge in range(edges):
             j = edge if edge < left else length - 1 - (edge - left)
             total = weights[0] * line[j]
             for d in range(1, radius + 1):
-                total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else last))
+                total += weights[d] * ((line[j - d] if j >= d else _0) + (line[j + d] if j + d < length else _0))
             result[j] = total
 
 
