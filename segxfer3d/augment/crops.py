@@ -26,12 +26,12 @@ class Taps(NamedTuple):
     """Which voxels an output voxel is made of along an axis, and with what weight.
 
     Attributes:
-        index: (N, S, 4) int32.
-        weight: (N, S, 4) float32, with sum 1.
+        places: (N, S, 4) int64.
+        weights: (N, S, 4) float32, with sum 1.
     """
 
-    index: Tensor
-    weight: Tensor
+    places: Tensor
+    weights: Tensor
 
 
 def draw_image_crops(
@@ -96,7 +96,7 @@ def bicubic_taps(boxes: Tensor, flips: Tensor, size: tuple[int, ...]) -> tuple[T
         weight = torch.stack([far, near, _inner(1 - x), _outer(2 - x)], 2)
         index = low[..., None] + torch.arange(-1, TAPS - 1, device=boxes.device)
         index = index.clamp_(min=0).minimum(length[..., None] - 1) + first[..., None]
-        both.append(Taps(index.int(), weight))
+        both.append(Taps(index.long(), weight))
     return both[0], both[1]
 
 
@@ -139,10 +139,10 @@ def resample_bicubic_tensors(image: Tensor, boxes: Tensor, flips: Tensor, size: 
     """:func:`resample_bicubic` with whole tensors."""
     number, channels, _, width = image.shape
     rows, columns = bicubic_taps(boxes, flips, size)
-    (across, down) = (columns.index.shape[1], rows.index.shape[1])
-    lines = rows.index.long().flatten(1)[:, None, :, None].expand(-1, channels, -1, width)
+    (across, down) = (columns.places.shape[1], rows.places.shape[1])
+    lines = rows.places.flatten(1)[:, None, :, None].expand(-1, channels, -1, width)
     picked = as_float(image.gather(2, lines)).view(number, channels, down, TAPS, width)
-    once = (picked * rows.weight[:, None, :, :, None]).sum(3)
-    places = columns.index.long().flatten(1)[:, None, None].expand(-1, channels, down, -1)
+    once = (picked * rows.weights[:, None, :, :, None]).sum(3)
+    places = columns.places.flatten(1)[:, None, None].expand(-1, channels, down, -1)
     picked = once.gather(3, places).view(number, channels, down, across, TAPS)
-    return (picked * columns.weight[:, None, None]).sum(4).clamp_(0, 1)
+    return (picked * columns.weights[:, None, None]).sum(4).clamp_(0, 1)

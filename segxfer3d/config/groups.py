@@ -229,7 +229,7 @@ class ExtraImages(Group):
 
     extra_dataset: str = option("", "layout of extra_dataset_dir; nothing: the one that fits", text=_LAYOUT)
     extra_dataset_dir: str = option("", "more images for pretraining, all of them", path="folder")
-    canvas_size: int = option(128, "pixels of a side of the stored images that views are cut from", least=8, most=8192)
+    canvas_size: int | None = option(None, "pixels of a side of stored images; none: their own", least=8, most=8192)
 
 
 @dataclass(frozen=True)

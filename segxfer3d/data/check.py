@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference, read_volume
-from segxfer3d.data.preprocessing.images import load_image
+from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.errors import InputError, some
 
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
@@ -57,8 +57,16 @@ class _Look(NamedTuple):
     converted: str = ""
 
 
+Keep = Callable[[Case, LoadedImage], None]
+
+
 def check(
-    case_set: CaseSet, cases: Sequence[Case] | None = None, *, skip_bad: bool = False, progress: bool = True
+    case_set: CaseSet,
+    cases: Sequence[Case] | None = None,
+    *,
+    skip_bad: bool = False,
+    progress: bool = True,
+    keep: Keep | None = None,
 ) -> CheckReport:
     """Read every image and label once.
 
@@ -72,6 +80,7 @@ def check(
         cases: the part of it to check; all where None.
         skip_bad: go on with the good ones.
         progress: show a bar.
+        keep: is given each good image as it was read.
 
     Raises:
         InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left; or a
@@ -79,7 +88,7 @@ def check(
     """
     cases = case_set.cases if cases is None else cases
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = pool.map(lambda case: _look(case, case_set), cases)
+        looks = pool.map(lambda case: _look(case, case_set, keep), cases)
         results = list(tqdm(looks, "checking", total=len(cases), disable=not progress, leave=False))
     report = CheckReport(tuple(case for case, result in zip(cases, results, strict=True) if isinstance(result, _Look)))
     for case, result in zip(cases, results, strict=True):
@@ -107,16 +116,23 @@ def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
         raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {some(missing, 10, ', ')}")
 
 
-def _look(case: Case, case_set: CaseSet) -> _Look | str:
+def _look(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look | str:
     """What is seen of a case, or what is wrong with it."""
     try:
-        return _look_at_image(case, case_set) if case_set.dims == 2 else _look_at_volume(case, sorted(case_set.classes))
+        return (
+            _look_at_image(case, case_set, keep)
+            if case_set.dims == 2
+            else _look_at_volume(case, sorted(case_set.classes))
+        )
     except InputError as error:
         return str(error)
 
 
-def _look_at_image(case: Case, case_set: CaseSet) -> _Look:
-    image, label, converted = load_image(case, case_set)
+def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
+    loaded = load_image(case, case_set)
+    if keep is not None:
+        keep(case, loaded)
+    image, label, converted = loaded
     return _Look(image.shape[1:], label is not None and not label.label.any(), converted)
 
 

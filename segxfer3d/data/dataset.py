@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.transforms import Randomizable
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
@@ -104,6 +104,23 @@ class SeededDataset(Dataset[Any]):
             sequence = np.random.SeedSequence([self.seed, epoch, index])
             self.transform.set_random_state(seed=int(sequence.generate_state(1)[0]))
         return self.transform(item)
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> Any:
+    """Items to a batch, as torch collates them; images of several sizes are padded with zeros at the far ends.
+
+    Where the picture lies in its image, its ``content``, stays true.
+    """
+    shapes = {item["image"].shape for item in items if isinstance(item, Mapping) and "image" in item}
+    if len(shapes) < 2:
+        return default_collate(list(items))
+    image = items[0]["image"]
+    sides = [max(shape[axis] for shape in shapes) for axis in range(1, image.ndim)]
+    images = torch.zeros((len(items), len(image), *sides), dtype=image.dtype)
+    for row, item in zip(images, items, strict=True):
+        row[(slice(None), *(slice(side) for side in item["image"].shape[1:]))] = item["image"]
+    rest = [{name: value for name, value in item.items() if name != "image"} for item in items]
+    return {"image": images, **default_collate(rest)}
 
 
 class WholeCases(Dataset[Item]):

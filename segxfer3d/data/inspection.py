@@ -17,7 +17,7 @@ from segxfer3d.data.check import check
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import Request, find_cases, layouts
 from segxfer3d.data.layouts.listing import images_below, volumes_below
-from segxfer3d.data.preprocessing.images import load_image
+from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.errors import InputError, some
 
 _THREADS = 2

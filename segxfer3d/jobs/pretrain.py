@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from monai.transforms import Compose
-from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options, infos
-from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.cubes.store import CubeStore, is_cube_store
 from segxfer3d.data.dataset import SeededDataset
-from segxfer3d.data.layouts import Request, find_cases
-from segxfer3d.data.preprocessing import Item, Preprocessing
+from segxfer3d.data.preprocessing import Item
+from segxfer3d.data.preprocessing.held_images import KeptImages
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_images, refuse_extra
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
-from segxfer3d.jobs.source import Source, SplitRule, find_checked, find_source, say_padding
+from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
-PROBED = 500  # images at most of each side of a probe
-VALIDATED = 512  # images at most whose pretext loss is computed
-
-Transform = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class PretrainingData:
-    """What a pretext trains on.
-
-    Attributes:
-        train: random items, as many an epoch as the options say.
-        validation: of cases that do not train, the same in every epoch; None where none were held out.
-        preprocessing: of every case.
-        provenance: which cases train.
-        channels: of an image.
-        classes: how many there are to tell apart.
-        probe: images with classes to probe embeddings with, (to fit on, to test on); None where there are no classes.
-    """
-
-    train: SeededDataset
-    validation: Dataset[Any] | None
-    preprocessing: Preprocessing
-    provenance: dict[str, Any]
-    channels: int = 1
-    classes: int = 0
-    probe: tuple[Sequence[Item], Sequence[Item]] | None = None
-
-    @property
-    def pictures(self) -> Sequence[Item]:
-        """Items to draw pictures of."""
-        items: Sequence[Item] = self.train.data
-        return items
+__all__ = ["PretrainingData", "pretraining_data", "refuse_sizes"]
 
 
 def pretraining_data(
@@ -103,13 +66,15 @@ def pretraining_data(
         return _stored_cubes(options, Path(folder), size, transform, length)
     if dims == 2:
         refuse_sizes(options)
-        _refuse_extra(options, task)
-    source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
-    if planned is not None:
-        source = planned.source(source, run)
+        refuse_extra(options, task)
     if dims == 3:
+        source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
+        if planned is not None:
+            source = planned.source(source, run)
         return _cubes(options, run, source, size, transform, length)
-    return _images(options, run, source, task, transform, length)
+    kept = KeptImages(options[groups.ExtraImages].canvas_size, labels=task == "segmentation")
+    source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False, keep=kept)
+    return held_images(options, run, source, task, transform, length, kept)
 
 
 def refuse_sizes(options: Options) -> None:
@@ -200,86 +165,3 @@ def _large(
     if items:
         run.say(f"{len(large)} of {len(items)} volumes are cropped under the published rules, the others anywhere")
     return items
-
-
-def _refuse_extra(options: Options, task: str) -> None:
-    extra = options[groups.ExtraImages]
-    if extra.extra_dataset and not extra.extra_dataset_dir:
-        raise InputError(f"extra_dataset_dir: where is the data set {extra.extra_dataset}? Expected its folder")
-    if extra.extra_dataset_dir and task != "images":
-        raise InputError(f"extra_dataset_dir: expected none, this pretext needs {task} data of one data set")
-
-
-def _images(
-    options: Options, run: RunFolder, source: Source, task: str, transform: Transform | None, length: int
-) -> PretrainingData:
-    """Images of one size, with more of another data set where there are."""
-    case_set, cases = source.case_set, source.split.pretrain
-    size, progress = options[groups.ExtraImages].canvas_size, options[groups.Run].progress and run.main
-    labels = task == "segmentation"
-    items: Any = source.preprocessing.hold(cases, case_set, labels=labels, progress=progress, size=size)
-    extra, extra_cases = _extra(options, run, source)
-    if extra is not None:
-        extra_items: Any = source.preprocessing.hold(extra_cases, extra, labels=False, progress=progress, size=size)
-        items = ConcatDataset([items, extra_items])
-    validation = None
-    if held := source.split.validation:
-        validated: Any = source.preprocessing.hold(held, case_set, labels=labels, progress=progress, size=size)
-        validation = Subset(validated, range(min(len(validated), VALIDATED)))
-    provenance = source.provenance([*cases, *extra_cases])
-    if extra is not None:
-        provenance["extra_data"] = extra.layout
-    return PretrainingData(
-        train=SeededDataset(items, transform, options[groups.Training].seed, length),
-        validation=validation,
-        preprocessing=source.preprocessing,
-        provenance=provenance,
-        channels=case_set.channels,
-        classes=len(case_set.categories),
-        probe=_probe(options, source),
-    )
-
-
-def _extra(options: Options, run: RunFolder, source: Source) -> tuple[CaseSet | None, tuple[Case, ...]]:
-    """More images to pretrain on: their data set, and those that can be used."""
-    extra = options[groups.ExtraImages]
-    if not extra.extra_dataset_dir:
-        return None, ()
-    case_set, report = find_checked(
-        options, run, Path(extra.extra_dataset_dir), dims=2, layout=extra.extra_dataset, task="images",
-        record="extra_check",
-    )  # fmt: skip
-    if case_set.channels != source.case_set.channels:
-        raise InputError(
-            f"extra_dataset_dir {case_set.root}: {case_set.channels} channels, {source.case_set.root} "
-            f"{source.case_set.channels}"
-        )
-    return case_set, report.good
-
-
-def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:
-    """Two samples of the pretraining images with their classes; nothing where a data set has no classes."""
-    if not options[groups.Monitor].probe:
-        return None
-    case_set, images = source.case_set, options[groups.Images]
-    if not case_set.has_categories:
-        request = Request(
-            layout=case_set.layout, dims=2, task="classification", target=images.target, border=images.border,
-            progress=False,
-        )  # fmt: skip
-        try:
-            case_set = find_cases(case_set.root, request)
-        except InputError:
-            return None
-    names = {case.name for case in source.split.pretrain}
-    cases = [case for case in case_set.cases if case.name in names]
-    if len(cases) < 20 or len({case.category for case in cases}) < 2:
-        return None
-    seed = options[groups.Data].split_seed
-    order = torch.Generator().manual_seed(seed)
-    sides = []
-    for side in hold_out(cases, 0.3, seed=seed):
-        chosen = torch.randperm(len(side), generator=order)[:PROBED].tolist()
-        sample = [side[index] for index in sorted(chosen)]
-        sides.append(source.preprocessing.hold(sample, case_set, labels=False, progress=False))
-    return sides[0], sides[1]

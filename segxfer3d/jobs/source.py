@@ -10,7 +10,7 @@ from typing import Any
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import CheckReport, check
+from segxfer3d.data.check import CheckReport, Keep, check
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
@@ -70,6 +70,7 @@ def find_source(
     split_rule: SplitRule,
     labels: bool,
     preprocessing: Preprocessing | None = None,
+    keep: Keep | None = None,
 ) -> Source:
     """Find, check and split the data that the options name, or make some where they name none.
 
@@ -81,6 +82,7 @@ def find_source(
         split_rule: who is in which part.
         labels: draw labels to train on, too; False for pretraining.
         preprocessing: of a checkpoint, where one is used; else what the options say.
+        keep: is given each image as the check reads it.
 
     Raises:
         InputError: anything wrong with the data; all bad cases at once.
@@ -91,7 +93,7 @@ def find_source(
     generated = not data.dataset_dir
     root = _generated(options, run, dims) if generated else Path(data.dataset_dir)
     layout = "folder" if generated and dims == 2 else data.dataset
-    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task)
+    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task, keep=keep)
     if dims == 2 and len(report.good) < 2:
         raise InputError(f"{case_set.root}: one image only; expected at least two")
     split = split_cases(options, report.good, split_rule, labels=labels)
@@ -102,7 +104,15 @@ def find_source(
 
 
 def find_checked(
-    options: Options, run: RunFolder, root: Path, *, dims: int, layout: str, task: str, record: str = "data_check"
+    options: Options,
+    run: RunFolder,
+    root: Path,
+    *,
+    dims: int,
+    layout: str,
+    task: str,
+    record: str = "data_check",
+    keep: Keep | None = None,
 ) -> tuple[CaseSet, CheckReport]:
     """The cases of a folder, each opened once; the run is told and records what was found.
 
@@ -132,7 +142,7 @@ def find_checked(
             raise InputError(
                 f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
             )
-    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress)
+    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep)
     run.record(record, report.as_dict())
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 
 from segxfer3d.config.options import Group, option
 
+INTERPOLATIONS = ("bicubic", "antialiased")
+
 
 @dataclass(frozen=True)
 class Jitter(Group):
-    """How strongly views are changed."""
+    """How views are made."""
 
     jitter_strength: float = option(1.0, "of the color jitter of views", least=0, most=1.5)
+    interpolation: str = option(
+        "bicubic",
+        "of crops; bicubic, as published: of the original file, without smoothing; antialiased: linear, of images "
+        "reduced to twice the size of views",
+        choices=INTERPOLATIONS,
+    )
 
 
 @dataclass(frozen=True)

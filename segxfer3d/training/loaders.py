@@ -12,6 +12,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
+from segxfer3d.data.dataset import collate
+
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 64  # items of one size that are evaluated together
@@ -46,6 +48,7 @@ def train_loader(
         sampler=sampler,
         num_workers=num_workers,
         drop_last=True,
+        collate_fn=collate,
         pin_memory=device.type == "cuda",
         persistent_workers=num_workers > 0,
         worker_init_fn=_leave_interrupts,
@@ -85,4 +88,6 @@ def loss_loader(dataset: Dataset[Any] | None, *, batch_size: int) -> DataLoader[
     if dataset is None:
         return None
     few = len(cast("Sequence[Any]", dataset)) < batch_size
-    return DataLoader(dataset, batch_size=batch_size, drop_last=not few)  # one sample has nothing to contrast
+    return DataLoader(
+        dataset, batch_size=batch_size, drop_last=not few, collate_fn=collate
+    )  # one sample has nothing to contrast

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
+from segxfer3d.data.dataset import collate
 from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import to_device, unwrap
 from segxfer3d.pretexts.base import Pretext
@@ -80,7 +81,7 @@ class PretextMonitor:
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(0)
             items = [self.pictures[i] for i in range(min(PICTURES, len(self.pictures)))]
-            columns = pretext.pictures(to_device(default_collate(items), self.device))
+            columns = pretext.pictures(to_device(collate(items), self.device))
             self._write(f"epoch-{epoch:05d}.png", image_grid(columns))
             if self.probe is not None:
                 engine.state.metrics.update(self._accuracies(pretext, *self.probe))

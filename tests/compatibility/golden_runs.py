@@ -31,6 +31,7 @@ PRETRAINED_PICTURES = {
     **PICTURES, "extra_dataset": "", "extra_dataset_dir": "", "validation_fraction": 0.2, "canvas_size": 48,
     "probe": True, "monitor_interval": 1, "optimizer_name": "lars", "lr": 0.2, "keep": "last",
 }  # fmt: skip
+VIEWS = {"jitter_strength": 1.0, "interpolation": "antialiased"}
 FINETUNED_PICTURES = {
     **PICTURES, "recipe": "paper", "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam",
     "lr": 0.02,
@@ -73,27 +74,35 @@ RUNS: dict[str, tuple[str, dict[str, Any], str]] = {
         "genesis_finetune_encoder",
     ),
     "reconstruction_pretrain": (
-        "reconstruction_pretrain", {**PRETRAINED_PICTURES, **GROUPS, "jitter_strength": 1.0}, ""
+        "reconstruction_pretrain", {**PRETRAINED_PICTURES, **GROUPS, **VIEWS}, ""
     ),
     "simclr_pretrain": (
-        "simclr_pretrain", {**PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.5}, ""
+        "simclr_pretrain", {**PRETRAINED_PICTURES, **VIEWS, "temperature": 0.5}, ""
     ),
     "moco_pretrain": (
         "moco_pretrain",
-        {**PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.2, "momentum": 0.99, "queue_size": 24}, "",
+        {**PRETRAINED_PICTURES, **VIEWS, "temperature": 0.2, "momentum": 0.99, "queue_size": 24}, "",
     ),
-    "byol_pretrain": ("byol_pretrain", {**PRETRAINED_PICTURES, "jitter_strength": 0.8, "momentum": 0.99}, ""),
+    "byol_pretrain": ("byol_pretrain", {**PRETRAINED_PICTURES, **VIEWS, "jitter_strength": 0.8, "momentum": 0.99}, ""),
     "conrec_pretrain": (
         "conrec_pretrain",
         {
-            **PRETRAINED_PICTURES, "jitter_strength": 1.0, "temperature": 0.5, "own_stages": 1,
+            **PRETRAINED_PICTURES, **VIEWS, "temperature": 0.5, "own_stages": 1,
             "reconstruction_weight": 100.0,
+        },
+        "",
+    ),
+    "conrec_pretrain_published": (
+        "conrec_pretrain",
+        {
+            **PRETRAINED_PICTURES, **VIEWS, "interpolation": "bicubic", "canvas_size": None, "schedule": "constant",
+            "lr": 0.3, "temperature": 0.5, "own_stages": 1, "reconstruction_weight": 100.0,
         },
         "",
     ),
     "classification_pretrain": (
         "classification_pretrain",
-        {**PRETRAINED_PICTURES, "jitter_strength": 0.5, "pooling": "attention", "optimizer_name": "adamw", "lr": 0.01},
+        {**PRETRAINED_PICTURES, **VIEWS, "jitter_strength": 0.5, "pooling": "attention", "optimizer_name": "adamw", "lr": 0.01},
         "",
     ),
     "segmentation_pretrain": (

@@ -60,7 +60,11 @@ STOPPED: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "stopped_reconstruction_pretrain": (
-        "reconstruction_pretrain", {**PICTURES, "monitor_interval": 0, "validation_fraction": 0.2}
+        "reconstruction_pretrain",
+        {
+            **PICTURES, "monitor_interval": 0, "validation_fraction": 0.2, "schedule": "warmup-cosine",
+            "canvas_size": 32, "interpolation": "antialiased",
+        },
     ),
 }  # fmt: skip
 FINETUNED = {"stopped_genesis_finetune": "genesis_finetune", "stopped_unet2d_finetune": "unet2d_finetune"}

@@ -20,10 +20,12 @@ def _taps(first: int, length: int, flipped: bool, index: np.ndarray, weight: np.
     scale = np.float32(length) / np.float32(side)
     for j in range(side):
         place = np.float32(side - 1 - j if flipped else j) * scale
-        low = np.int64(place)
+        low = int(place)
         x = np.float32(np.rint((place - np.float32(low)) * _STEPS)) / _STEPS
         for k in range(4):
-            index[j, k] = first + min(max(low + k - 1, 0), length - 1)
+            at = low + k - 1
+            at = length - 1 if at >= length else at
+            index[j, k] = first + (0 if at < 0 else at)
             d = abs(x + _1 - np.float32(k))
             if k == 1 or k == 2:
                 weight[j, k] = ((_SLOPE + _2) * d - (_SLOPE + np.float32(3))) * d * d + _1

@@ -93,7 +93,7 @@ PRETRAIN_IMAGES = Layer(
         **IMAGE_SIZES,
         **PATCH_2D,
         "validation_fraction": 0.1,
-        "canvas_size": "$2 * @image_size",
+        "canvas_size": "$None if @interpolation == 'bicubic' else 2 * @image_size",
         "monitor_interval": "$20 if @dataset_dir else 1",
         "max_epochs": "$200 if @dataset_dir else 3",
         "steps_per_epoch": "$100 if @dataset_dir else 20",
@@ -110,6 +110,7 @@ PRETRAIN_IMAGES = Layer(
         "views": {
             "_target_": "segxfer3d.augment.views.RandomViews",
             "size": ["@image_size", "@image_size"], "strength": "@jitter_strength",
+            "interpolation": "@interpolation",
         },
         "train": {
             "handlers": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,7 +121,17 @@ def _by_value(path: Path, values: NDArray[Any], rule: LabelRule) -> ReadLabel:
             f"{path}: mask values {' and '.join(map(str, targets))}; expected one foreground value in a mask"
         )
     classes = rule.foreground if rule.several else (rule.foreground,)
-    return _read(np.stack([np.isin(values, which) for which in classes]), ~np.isin(values, rule.ignore)[None])
+    return _read(np.stack([_among(values, which) for which in classes]), ~_among(values, rule.ignore)[None])
+
+
+def _among(values: NDArray[Any], chosen: int | Collection[int]) -> NDArray[np.bool_]:
+    """Where one of the chosen values is; of 8 bits by a table, which is several times as fast."""
+    listed = [chosen] if isinstance(chosen, int) else list(chosen)
+    if values.dtype != np.uint8:
+        return np.isin(values, listed)
+    table = np.zeros(256, np.bool_)
+    table[[value for value in listed if 0 <= value < 256]] = True
+    return table[values]
 
 
 def _read(label: NDArray[np.bool_], valid: NDArray[np.bool_]) -> ReadLabel:

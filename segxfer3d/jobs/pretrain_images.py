@@ -1,0 +1,166 @@
+"""Images to pretrain on, and what a pretext is watched with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import ConcatDataset, Dataset
+
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.preprocessing import Item, Preprocessing
+from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
+from segxfer3d.data.split_draws import hold_out
+from segxfer3d.errors import InputError
+from segxfer3d.jobs.source import Source, find_checked
+from segxfer3d.run.folder import RunFolder
+
+PROBED = 500  # images at most of each side of a probe
+VALIDATED = 512  # images at most whose pretext loss is computed
+
+Transform = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class PretrainingData:
+    """What a pretext trains on.
+
+    Attributes:
+        train: random items, as many an epoch as the options say.
+        validation: of cases that do not train, the same in every epoch; None where none were held out.
+        preprocessing: of every case.
+        provenance: which cases train.
+        channels: of an image.
+        classes: how many there are to tell apart.
+        probe: images with classes to probe embeddings with, (to fit on, to test on); None where there are no classes.
+    """
+
+    train: SeededDataset
+    validation: Dataset[Any] | None
+    preprocessing: Preprocessing
+    provenance: dict[str, Any]
+    channels: int = 1
+    classes: int = 0
+    probe: tuple[Sequence[Item], Sequence[Item]] | None = None
+
+    @property
+    def pictures(self) -> Sequence[Item]:
+        """Items to draw pictures of."""
+        items: Sequence[Item] = self.train.data
+        return items
+
+
+def refuse_extra(options: Options, task: str) -> None:
+    """Refuse more images of another data set where a pretext needs one data set, or the folder is missing."""
+    extra = options[groups.ExtraImages]
+    if extra.extra_dataset and not extra.extra_dataset_dir:
+        raise InputError(f"extra_dataset_dir: where is the data set {extra.extra_dataset}? Expected its folder")
+    if extra.extra_dataset_dir and task != "images":
+        raise InputError(f"extra_dataset_dir: expected none, this pretext needs {task} data of one data set")
+
+
+def held_images(
+    options: Options,
+    run: RunFolder,
+    source: Source,
+    task: str,
+    transform: Transform | None,
+    length: int,
+    kept: KeptImages,
+) -> PretrainingData:
+    """Images for views, or of one size with their masks, with more of another data set where there are."""
+    case_set, cases = source.case_set, source.split.pretrain
+    labels = task == "segmentation"
+
+    def hold(chosen: Sequence[Case], of: CaseSet, what: KeptImages, labels: bool = labels) -> HeldImages:
+        progress = options[groups.Run].progress and run.main
+        return HeldImages(of, kept.size, cases=chosen, labels=labels, progress=progress, kept=what)
+
+    held = [hold(cases, case_set, kept)]
+    extra, extra_cases, extra_kept = _extra(options, run, source, kept)
+    if extra is not None:
+        held.append(hold(extra_cases, extra, extra_kept, False))
+    if kept.size is None:
+        _say_held(run, held)
+    items: Any = held[0] if extra is None else ConcatDataset(held)
+    validation = None
+    if source.split.validation:
+        validation = hold(source.split.validation[:VALIDATED], case_set, kept)
+    provenance = source.provenance([*cases, *extra_cases])
+    if extra is not None:
+        provenance["extra_data"] = extra.layout
+    return PretrainingData(
+        train=SeededDataset(items, transform, options[groups.Training].seed, length),
+        validation=validation,
+        preprocessing=source.preprocessing,
+        provenance=provenance,
+        channels=case_set.channels,
+        classes=len(case_set.categories),
+        probe=_probe(options, source),
+    )
+
+
+def _say_held(run: RunFolder, held: Sequence[HeldImages]) -> None:
+    """Say where images of their own sizes are."""
+    there, on_demand = sum(len(images) for images in held), sum(images.on_demand for images in held)
+    taken = sum(images.bytes for images in held) / 2**20
+    run.say(f"{there - on_demand} images are held in memory at their own sizes ({taken:.0f} MiB)")
+    if on_demand:
+        run.say(
+            f"{on_demand} images do not fit in memory: decoded on demand; --num_workers decodes beside the training"
+        )
+
+
+def _extra(
+    options: Options, run: RunFolder, source: Source, kept: KeptImages
+) -> tuple[CaseSet | None, tuple[Case, ...], KeptImages]:
+    """More images to pretrain on: their data set, those that can be used, and what the check kept of them."""
+    extra = options[groups.ExtraImages]
+    beside = KeptImages(kept.size, limit=kept.room)
+    if not extra.extra_dataset_dir:
+        return None, (), beside
+    case_set, report = find_checked(
+        options, run, Path(extra.extra_dataset_dir), dims=2, layout=extra.extra_dataset, task="images",
+        record="extra_check", keep=beside,
+    )  # fmt: skip
+    if case_set.channels != source.case_set.channels:
+        raise InputError(
+            f"extra_dataset_dir {case_set.root}: {case_set.channels} channels, {source.case_set.root} "
+            f"{source.case_set.channels}"
+        )
+    return case_set, report.good, beside
+
+
+def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:
+    """Two samples of the pretraining images with their classes; nothing where a data set has no classes."""
+    if not options[groups.Monitor].probe:
+        return None
+    case_set, images = source.case_set, options[groups.Images]
+    if not case_set.has_categories:
+        request = Request(
+            layout=case_set.layout, dims=2, task="classification", target=images.target, border=images.border,
+            progress=False,
+        )  # fmt: skip
+        try:
+            case_set = find_cases(case_set.root, request)
+        except InputError:
+            return None
+    names = {case.name for case in source.split.pretrain}
+    cases = [case for case in case_set.cases if case.name in names]
+    if len(cases) < 20 or len({case.category for case in cases}) < 2:
+        return None
+    seed = options[groups.Data].split_seed
+    order = torch.Generator().manual_seed(seed)
+    sides = []
+    for side in hold_out(cases, 0.3, seed=seed):
+        chosen = torch.randperm(len(side), generator=order)[:PROBED].tolist()
+        sample = [side[index] for index in sorted(chosen)]
+        sides.append(source.preprocessing.hold(sample, case_set, labels=False, progress=False))
+    return sides[0], sides[1]
