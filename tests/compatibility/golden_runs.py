@@ -102,7 +102,10 @@ RUNS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "classification_pretrain": (
         "classification_pretrain",
-        {**PRETRAINED_PICTURES, **VIEWS, "jitter_strength": 0.5, "pooling": "attention", "optimizer_name": "adamw", "lr": 0.01},
+        {
+            **PRETRAINED_PICTURES, **VIEWS, "jitter_strength": 0.5, "pooling": "attention", "optimizer_name": "adamw",
+            "lr": 0.01,
+        },
         "",
     ),
     "segmentation_pretrain": (

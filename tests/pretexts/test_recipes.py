@@ -7,7 +7,8 @@ from tests.pretexts.pretexts import RECIPES
 
 # what differs between the pretexts of images; the rest of their knobs they share
 SHARED = {
-    "image_size": 64, "canvas_size": "$2 * @image_size", "backbone": "conrec", "width": "$64 if @dataset_dir else 8",
+    "image_size": 64, "canvas_size": "$None if @interpolation == 'bicubic' else 2 * @image_size", "backbone": "conrec",
+    "width": "$64 if @dataset_dir else 8",
     "validation_fraction": 0.1, "max_epochs": "$200 if @dataset_dir else 3",
     "steps_per_epoch": "$100 if @dataset_dir else 20", "batch_size": "$16 if @dataset_dir else 32",
     "optimizer_name": "lars", "lr": "$optimization.lars_rate(@batch_size)", "weight_decay": 0.0001,

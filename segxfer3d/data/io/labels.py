@@ -131,7 +131,8 @@ def _among(values: NDArray[Any], chosen: int | Collection[int]) -> NDArray[np.bo
         return np.isin(values, listed)
     table = np.zeros(256, np.bool_)
     table[[value for value in listed if 0 <= value < 256]] = True
-    return table[values]
+    found: NDArray[np.bool_] = table[values]
+    return found
 
 
 def _read(label: NDArray[np.bool_], valid: NDArray[np.bool_]) -> ReadLabel:

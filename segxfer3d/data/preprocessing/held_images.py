@@ -42,7 +42,9 @@ class Row(NamedTuple):
 def make_row(loaded: LoadedImage, size: int | None, *, labels: bool) -> Row:
     """An image as it is held: resized with padding to ``size``, or where that is None as it is, without labels."""
     if size is None:
-        image = np.ascontiguousarray(loaded.image)
+        image = loaded.image
+        if not (image.flags.c_contiguous and image.flags.writeable):
+            image = np.array(image, order="C")
         return Row(image, np.array([0, 0, *image.shape[1:]], np.int64))
     array, content = resize_with_padding(loaded.image, size)
     if not labels or loaded.label is None:
