@@ -15,7 +15,7 @@ from segxfer3d.data.planning.make import BY_HAND
 from segxfer3d.data.planning.words import plan_text
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.shape import FEW_LEVELS, PLANNED_NETWORKS, Brought, is_deep, own_levels, shape_of
+from segxfer3d.jobs.shape import FEW_LEVELS, LEVELS, PLANNED_NETWORKS, Brought, is_deep, own_levels, shape_of
 from segxfer3d.jobs.source import Source
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
@@ -48,6 +48,7 @@ def find_plan(
         plan = recorded_plan(run.path / f"{PLAN}.json")
     elif asked != "data":
         plan = plan_of_file(Path(asked), options)
+        _refuse_other_levels(plan, asked, options, brought)
     else:
         plan, made = _made(options, place, source, brought), True
     preprocessing = plan.preprocessing()
@@ -58,6 +59,25 @@ def find_plan(
     if made:
         run.say(plan_text(plan))
     return plan, preprocessing
+
+
+def _refuse_other_levels(plan: Plan, asked: str, options: Options, brought: Brought) -> None:
+    """Refuse a network from elsewhere under the plan of a file that is for another one: it would keep its own levels,
+    and what starts at random under that plan would be another network."""
+    if brought.name not in PLANNED_NETWORKS or brought.name != options[groups.Network].network:
+        return
+    for name in LEVELS:
+        none = (1, 1, 1) if name == "stem" else None  # of which a definition says nothing
+        its, planned = brought.arguments.get(name, none), getattr(plan, name)
+        if its and json.loads(json.dumps(its)) != json.loads(json.dumps(planned)):
+            raise InputError(
+                f"plan: {asked} has {name} {_written(planned)}, the network of {options[groups.Start].checkpoint} "
+                f"{_written(its)}; expected the plan that it was trained with, or --plan data"
+            )
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _made(options: Options, place: Place, source: Source, brought: Brought) -> Plan:

@@ -22,7 +22,7 @@ from segxfer3d.weights.formats.base import read_content
 PUBLISHED_WIDTH = 32  # of Models Genesis' network
 PLANNED_NETWORKS = ("plain_unet", "resenc_unet")  # whose levels follow from the data
 FEW_LEVELS = 2  # of a network whose decoder has one
-_LEVELS = ("strides", "kernels", "features", "stem")
+LEVELS = ("strides", "kernels", "features", "stem")
 _OF_DATA = ("in_channels", "out_channels", "spatial_dims", "deep_supervision")  # arguments that no checkpoint brings
 
 
@@ -83,8 +83,8 @@ def shape_of(options: Options, brought: Brought, plan: Plan | None = None) -> Sh
         return Shape(_own_width(options, brought), norm)
     width = network.width or before.get("width") or (plan.features[0] if plan else PUBLISHED_WIDTH)
     if brought.name == network.network:
-        return Shape(width, norm, *(before.get(name) for name in _LEVELS))
-    return Shape(width, norm, *(getattr(plan, name, None) for name in _LEVELS))
+        return Shape(width, norm, *(before.get(name) for name in LEVELS))
+    return Shape(width, norm, *(getattr(plan, name, None) for name in LEVELS))
 
 
 def _own_width(options: Options, brought: Brought) -> int:
@@ -96,7 +96,7 @@ def own_levels(options: Options, brought: Brought) -> dict[str, Any]:
     """The levels of the network that is not planned, or comes with a checkpoint; nothing where all is planned."""
     name = options[groups.Network].network
     if name in PLANNED_NETWORKS:
-        return {level: brought.arguments.get(level) for level in _LEVELS} if brought.name == name else {}
+        return {level: brought.arguments.get(level) for level in LEVELS} if brought.name == name else {}
     encoder = make_network(name, dims=3, in_channels=1, out_channels=1, width=_own_width(options, brought)).encoder
     return {
         "strides": encoder.strides, "features": encoder.channels, "kernels": [(3, 3, 3)] * len(encoder.channels),

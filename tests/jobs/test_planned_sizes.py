@@ -167,6 +167,22 @@ def test_minutes_beside_epochs_are_refused(good, tmp_path):
     refused("genesis_finetune", tmp_path, "minutes and max_epochs: expected one of them, got 0.5 and 2", **knobs)
 
 
+def test_a_checkpoint_of_another_plan_is_refused(good, pretrained, tmp_path):
+    """Its levels would stay, and an arm that starts at random under the same plan would be another network."""
+    knobs = {"dataset_dir": str(good), "init": "encoder", "checkpoint": str(pretrained), "network": "plain_unet"}
+    for change, message in (
+        ({"features": (4, 8, 16)}, r"has features \[4,8,16\], the network of .*model.pt \[2,4,8\]; expected the plan"),
+        (
+            {"kernels": ((3, 3, 1), (3, 3, 3), (3, 3, 3))},
+            r"has kernels \[\[3,3,1\],.* \[\[3,3,3\],.*; expected the plan",
+        ),
+        ({"stem": (2, 1, 1)}, r"has stem \[2,1,1\], the network of .*model.pt \[1,1,1\]; expected the plan"),
+    ):
+        path = tmp_path / "plan.json"
+        path.write_text(json.dumps(replace(PLAN, **change).as_dict()), encoding="utf-8")
+        refused("genesis_finetune", tmp_path, message, plan=str(path), **knobs)
+
+
 def test_foreground_set_by_hand_is_of_the_plan(good, tmp_path):
     model, kept = finetuned(tmp_path / "run", **TINY | SHORT, dataset_dir=str(good), intensity="foreground")
     assert model["preprocessing"]["intensity"] == kept.intensity.rule == "foreground"
