@@ -100,3 +100,15 @@ def test_published_figures_stand_beside_their_arms(tmp_path, file):
 def test_parameters_of_official_data_are_asked_for():
     with pytest.raises(InputError, match=r"--set voc_dir=\.\.\.  the folder of Pascal VOC 2012"):
         read_study(BUNDLES / "studies" / "table5.json")
+
+
+def test_lengths_and_images_of_the_papers_pretrainings():
+    """Table 2: 342,900 steps on flowers; Table 4: 5,000 images of 16 a step; Table 5: no dog is held out."""
+    two, four, five = (
+        json.loads((BUNDLES / "studies" / f"table{n}.json").read_text(encoding="utf-8")) for n in (2, 4, 5)
+    )
+    flowers = two["data"]["flowers17"]["pretrain"]
+    assert two["parameters"]["flowers_epochs"]["default"] * flowers["steps_per_epoch"] == 342_900
+    for name in ("simclr", "reconstruction", "conrec"):
+        assert four["pretrain"][name]["knobs"]["steps_per_epoch"] == 5000 // 16
+    assert {pretext["knobs"]["validation_fraction"] for pretext in five["pretrain"].values()} == {0.0}

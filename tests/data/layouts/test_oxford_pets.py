@@ -58,6 +58,19 @@ def test_a_value_that_no_trimap_has(pets):
         check(find_images("oxford_pets", pets), progress=False)
 
 
+def test_a_trimap_without_a_pet_counts(pets):
+    save(pets / "annotations" / "trimaps" / "pug_10.png", np.full((12, 16), 2, np.uint8))
+    report = check(find_images("oxford_pets", pets), progress=False)
+    assert (len(report.good), report.empty_labels) == (6, ["pug_10"])
+
+
+@pytest.mark.parametrize("breed", ["abyssinian", "Abyssinian", "ABYSSINIAN"])
+def test_breeds_in_any_case_of_letters(pets, breed):
+    found = find_images("oxford_pets", pets, target=breed)
+    assert [case.name for case in found.cases] == ["Abyssinian_1", "Abyssinian_2"]
+    assert found.target == "abyssinian"
+
+
 def test_species_and_breeds(pets):
     dogs = find_images("oxford_pets", pets, target="dog")
     assert [case.name for case in dogs.cases] == ["beagle_1", "beagle_2", "pug_10"]
