@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.volumes import grid_difference, read_volume
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.errors import InputError, some
@@ -30,6 +31,7 @@ class CheckReport:
         empty_labels: names of good cases whose label has no foreground, which is allowed.
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
+        contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
     """
 
     good: tuple[Case, ...] = ()
@@ -37,6 +39,7 @@ class CheckReport:
     empty_labels: list[str] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     converted: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -55,6 +58,7 @@ class _Look(NamedTuple):
     shape: tuple[int, ...]
     empty: bool = False
     converted: str = ""
+    content: str = ""
 
 
 Keep = Callable[[Case, LoadedImage], None]
@@ -100,6 +104,8 @@ def check(
             report.empty_labels.append(case.name)
         if result.converted:
             report.converted[case.name] = result.converted
+        if result.content:
+            report.contents[case.name] = result.content
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
@@ -133,7 +139,8 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     if keep is not None:
         keep(case, loaded)
     image, label, converted = loaded
-    return _Look(image.shape[1:], label is not None and not label.label.any(), converted)
+    empty = label is not None and not label.label.any()
+    return _Look(image.shape[1:], empty, converted, content_hash(image))
 
 
 def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:

@@ -66,6 +66,12 @@ class FinetuningData:
         return {case.patient for case in self.source.split.test}
 
     @property
+    def test_contents(self) -> set[str]:
+        """What the images of the test part show, see :func:`~segxfer3d.data.content_hash.content_hash`."""
+        contents = self.source.report.contents
+        return {contents[case.name] for case in self.source.split.test if case.name in contents}
+
+    @property
     def unit(self) -> str:
         """What ``test_patients`` counts, in words."""
         if self.source.case_set.dims == 3:

@@ -84,7 +84,7 @@ def held_images(
         return HeldImages(of, kept.size, cases=chosen, labels=labels, progress=progress, kept=what)
 
     held = [hold(cases, case_set, kept)]
-    extra, extra_cases, extra_kept = _extra(options, run, source, kept)
+    extra, extra_cases, extra_kept, extra_contents = _extra(options, run, source, kept)
     if extra is not None:
         held.append(hold(extra_cases, extra, extra_kept, False))
     if kept.size is None:
@@ -96,6 +96,7 @@ def held_images(
     provenance = source.provenance([*cases, *extra_cases])
     if extra is not None:
         provenance["extra_data"] = extra.layout
+        provenance["contents"] = sorted({*source.provenance(cases)["contents"], *extra_contents})
     return PretrainingData(
         train=SeededDataset(items, transform, options[groups.Training].seed, length),
         validation=validation,
@@ -120,12 +121,13 @@ def _say_held(run: RunFolder, held: Sequence[HeldImages]) -> None:
 
 def _extra(
     options: Options, run: RunFolder, source: Source, kept: KeptImages
-) -> tuple[CaseSet | None, tuple[Case, ...], KeptImages]:
-    """More images to pretrain on: their data set, those that can be used, and what the check kept of them."""
+) -> tuple[CaseSet | None, tuple[Case, ...], KeptImages, set[str]]:
+    """More images to pretrain on: their data set, those that can be used, what the check kept of them, and what they
+    show."""
     extra = options[groups.ExtraImages]
     beside = KeptImages(kept.size, limit=kept.room)
     if not extra.extra_dataset_dir:
-        return None, (), beside
+        return None, (), beside, set()
     case_set, report = find_checked(
         options, run, Path(extra.extra_dataset_dir), dims=2, layout=extra.extra_dataset, task="images",
         record="extra_check", keep=beside,
@@ -135,7 +137,7 @@ def _extra(
             f"extra_dataset_dir {case_set.root}: {case_set.channels} channels, {source.case_set.root} "
             f"{source.case_set.channels}"
         )
-    return case_set, report.good, beside
+    return case_set, report.good, beside, set(report.contents.values())
 
 
 def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:

@@ -58,7 +58,10 @@ class Source:
             "patients": sorted({case.patient for case in cases}),
             "cases_hash": names_hash(case.name for case in cases),
         }
-        return about | ({"target": self.case_set.target} if self.case_set.dims == 2 else {})
+        if self.case_set.dims == 3:
+            return about
+        contents = sorted({self.report.contents[case.name] for case in cases if case.name in self.report.contents})
+        return about | {"target": self.case_set.target, "contents": contents}
 
 
 def find_source(

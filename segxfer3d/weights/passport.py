@@ -29,7 +29,8 @@ class Target(Protocol):
     Attributes:
         name: of the data set.
         test_patients: patients of the test part; of images, what is never split.
-        unit: what these are, in words, such as ``patients``.
+        test_contents: what the images of the test part show, as hashes of their decoded values.
+        unit: what ``test_patients`` are, in words, such as ``patients``.
         preprocessing: of every case.
     """
 
@@ -38,6 +39,9 @@ class Target(Protocol):
 
     @property
     def test_patients(self) -> set[str]: ...
+
+    @property
+    def test_contents(self) -> set[str]: ...
 
     @property
     def unit(self) -> str: ...
@@ -49,17 +53,24 @@ class Target(Protocol):
 def leak(provenance: Mapping[str, Any], target: Target) -> str:
     """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
 
+    Cases of one data set are told by their patients; images also by what they show, under any folder and name.
+
     Args:
         provenance: of the checkpoint.
         target: the data that the network will be fine-tuned and tested on.
     """
-    if provenance.get("data") != target.name:
-        return ""
-    seen = set(provenance.get("patients", [])) & target.test_patients
-    if not seen:
+    same_set = provenance.get("data") == target.name
+    seen = set(provenance.get("patients", [])) & target.test_patients if same_set else set()
+    shown = set(provenance.get("contents", [])) & target.test_contents
+    if not seen and not shown:
         return ""
     # only the segmentation pretext and fine-tuning see masks
     unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
+    if not seen:
+        return (
+            f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test images{unlabeled}: "
+            f"the same pixels, in the data set {provenance.get('data')}; leave them out of one of the two"
+        )
     return (
         f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}{unlabeled}; "
         "--pretrain_fraction in both trainings keeps them apart"

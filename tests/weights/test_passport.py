@@ -24,6 +24,7 @@ class Preprocessing:
 class Target:
     name: str = "lungs"
     test_patients: set = field(default_factory=lambda: {"a", "b", "c"})
+    test_contents: set = field(default_factory=lambda: {"1a", "2b", "3c", "4d"})
     unit: str = "patients"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
@@ -102,3 +103,16 @@ def test_leaks(provenance, expected):
     said = leak(provenance, Target())
     assert expected in said
     assert bool(said) == bool(expected)
+
+
+@pytest.mark.parametrize("name", ["lungs", "a copy of it"])
+def test_images_are_known_by_what_they_show(name):
+    """Under any folder and any name; a checkpoint that does not say what it saw says nothing."""
+    provenance = {"data": name, "patients": ["renamed"], "contents": ["2b", "4d", "9z"], "pretext": "SimCLR"}
+    assert leak(provenance, Target()) == (
+        "this checkpoint was trained on 2 of the 4 test images, without their masks: the same pixels, in the data set "
+        f"{name}; leave them out of one of the two"
+    )
+    assert leak(provenance | {"contents": ["9z"]}, Target()) == ""
+    del provenance["contents"]
+    assert leak(provenance, Target()) == ""
