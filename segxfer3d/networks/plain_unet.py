@@ -48,24 +48,36 @@ class PlainEncoder(FeatureEncoder):
         return features
 
 
-def definition_of(
-    name: str, in_channels: int, out_channels: int, stages: Stages, deep_supervision: bool
-) -> dict[str, Any]:
-    """The definition of a network of stages: see :attr:`SegmentationNetwork.definition`."""
-    return {
-        "name": name,
-        "arguments": {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "spatial_dims": stages.spatial_dims,
-            "features": list(stages.features),
-            "strides": [list(stride) for stride in stages.strides],
-            "kernels": [list(kernel) for kernel in stages.kernels],
-            "norm": stages.norm,
-            **({"stem": list(stages.stem)} if max(stages.stem) > 1 else {}),  # earlier definitions have none
-            **deep_argument(deep_supervision),
-        },
+def unet_of_stages(
+    name: str, encoder: FeatureEncoder, stages: Stages, *, layers: int, out_channels: int, deep_supervision: bool
+) -> SegmentationNetwork:
+    """An encoder of stages with nnU-Net's decoder and head.
+
+    Args:
+        name: of the network, in its definition.
+        encoder: of the stages.
+        stages: of encoder and decoder.
+        layers: convolutions of each stage of the decoder.
+        out_channels: of the output.
+        deep_supervision: see :func:`plain_unet`.
+
+    Raises:
+        InputError: deep supervision of two stages.
+    """
+    decoder = StagedDecoder(stages, layers)
+    head = make_head(decoder, out_channels, deep_supervision)
+    arguments: dict[str, Any] = {
+        "in_channels": encoder.in_channels,
+        "out_channels": out_channels,
+        "spatial_dims": stages.spatial_dims,
+        "features": list(stages.features),
+        "strides": [list(stride) for stride in stages.strides],
+        "kernels": [list(kernel) for kernel in stages.kernels],
+        "norm": stages.norm,
+        **({"stem": list(stages.stem)} if max(stages.stem) > 1 else {}),  # earlier definitions have none
+        **deep_argument(deep_supervision),
     }
+    return SegmentationNetwork(encoder, decoder, head, {"name": name, "arguments": arguments})
 
 
 def plain_unet(
@@ -108,11 +120,14 @@ def plain_unet(
         InputError: see :func:`~segxfer3d.networks.stages.make_stages`; an unknown norm; deep supervision of two stages.
     """
     stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, stem=stem, norm=norm)
-    encoder = PlainEncoder(in_channels, stages)
-    decoder = StagedDecoder(stages, LAYERS)
-    head = make_head(decoder, out_channels, deep_supervision)
-    definition = definition_of("plain_unet", in_channels, out_channels, stages, deep_supervision)
-    return SegmentationNetwork(encoder, decoder, head, definition)
+    return unet_of_stages(
+        "plain_unet",
+        PlainEncoder(in_channels, stages),
+        stages,
+        layers=LAYERS,
+        out_channels=out_channels,
+        deep_supervision=deep_supervision,
+    )
 
 
 NETWORK = Network(

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from segxfer3d.networks.blocks import FeatureEncoder
 from segxfer3d.networks.declaration import Network
-from segxfer3d.networks.deep_supervision import make_head
 from segxfer3d.networks.parts import SegmentationNetwork
-from segxfer3d.networks.plain_unet import definition_of
-from segxfer3d.networks.stages import ConvStack, PerStage, ResidualBlock, StagedDecoder, Stages, make_stages
+from segxfer3d.networks.plain_unet import unet_of_stages
+from segxfer3d.networks.stages import ConvStack, PerStage, ResidualBlock, Stages, make_stages
 from segxfer3d.networks.subvoxels import space_to_depth
 
 BLOCKS = (1, 3, 4, 6)  # of the stages; every further one has as many as the last
@@ -85,31 +84,17 @@ def resenc_unet(
     Stages of 1, 3, 4, 6, 6, ... residual blocks, and one convolution a stage in the decoder. nnU-Net's ResEnc-L has
     ``features=[32, 64, 128, 256, 320, 320]``.
 
-    Args:
-        in_channels: of the image.
-        out_channels: of the output.
-        width: channels of the finest stage; see :func:`~segxfer3d.networks.stages.make_stages` for this and the next.
-        spatial_dims: 2 or 3.
-        features: channels of each stage, the finest first.
-        strides: of each stage, a number or one for each axis.
-        kernels: of each stage, likewise.
-        stem: voxels along each axis that become channels of one position before the first stage, so that every stage
-            works at a lower resolution; the head gives an output for each of these voxels (see
-            :mod:`~segxfer3d.networks.subvoxels`). A number or one for each axis; 1 for none.
-        norm: ``instance`` or ``batch``.
-        deep_supervision: in training, give a list of logits, at the resolution of the image and coarser ones.
-
-    Input sides have to be divisible by the product of the strides, times the stem.
-
-    Raises:
-        InputError: see :func:`~segxfer3d.networks.stages.make_stages`; an unknown norm; deep supervision of two stages.
+    Takes what :func:`~segxfer3d.networks.plain_unet.plain_unet` takes, and raises what it raises.
     """
     stages = make_stages(spatial_dims, width, features=features, strides=strides, kernels=kernels, stem=stem, norm=norm)
-    encoder = ResidualEncoder(in_channels, stages)
-    decoder = StagedDecoder(stages, LAYERS)
-    head = make_head(decoder, out_channels, deep_supervision)
-    definition = definition_of("resenc_unet", in_channels, out_channels, stages, deep_supervision)
-    return SegmentationNetwork(encoder, decoder, head, definition)
+    return unet_of_stages(
+        "resenc_unet",
+        ResidualEncoder(in_channels, stages),
+        stages,
+        layers=LAYERS,
+        out_channels=out_channels,
+        deep_supervision=deep_supervision,
+    )
 
 
 NETWORK = Network(
