@@ -50,14 +50,18 @@ class Learning(Group):
 
 @dataclass(frozen=True)
 class Augmentation(Group):
-    """How training patches of volumes are changed; see :class:`segxfer3d.augment.augmentation.Augmentation`."""
+    """How training patches and images are changed; see :class:`segxfer3d.augment.augmentation.Augmentation`."""
 
     augmentation: str = option(
-        "full", "full: what the options below say; flips: flips and small changes of intensity", choices=AUGMENTATIONS
+        "full",
+        "full: what the options below say; flips: flips, with small changes of intensity (volumes) or crops (images)",
+        choices=AUGMENTATIONS,
     )
     mirror: float = option(0.5, "chance of turning a patch around, for each axis that may be", least=0, most=1)
     mirror_axes: str = option(
-        "auto", "axes that may be turned around; auto: where no two classes keep their order", choices=MIRROR_AXES
+        "auto",
+        "axes that may be turned around; auto: where no two classes keep their order; of images: x, across",
+        choices=MIRROR_AXES,
     )
     rotate: float = option(0.5, "chance of a rotation", least=0, most=1)
     scale: float = option(0.5, "chance of a change of size, by 0.7 to 1.4", least=0, most=1)

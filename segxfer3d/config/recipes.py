@@ -92,8 +92,8 @@ PHANTOMS: Rows = {
     },
 }
 IMAGES: Rows = {
-    PAPER: {"lr": 0.001, "batch_size": 16},
-    STRONG: {"lr": None, "batch_size": 16},
+    PAPER: {"lr": 0.001, "batch_size": 16, "augmentation": "flips"},
+    STRONG: {"lr": None, "batch_size": 16, "augmentation": "full"},
 }
 # the chance of each change of a patch, by the option ``augmentation``
 CHANCES: Rows = {
@@ -137,9 +137,7 @@ def expressions(dims: int) -> dict[str, str]:
     """Option to what a bundle says for it, of all options that follow the recipe."""
     names = row(STRONG, dims=dims)
     said = {name: f"$recipes.default('{name}', @recipe, dims={dims}, data=@dataset_dir)" for name in names}
-    if "augmentation" in names:
-        said |= {name: f"$recipes.chance('{name}', @augmentation)" for name in learning.CHANGES}
-    return said
+    return said | {name: f"$recipes.chance('{name}', @augmentation)" for name in learning.CHANGES}
 
 
 def explained(expression: str) -> str:

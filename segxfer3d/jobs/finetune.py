@@ -97,14 +97,29 @@ def patches(options: Options, *, planned: Planned) -> Transform:
         options: of the job.
         planned: its sizes.
     """
-    size = planned.patch_size
-    share, changes = options[groups.Patches].foreground_share, options[learning.Augmentation]
-    if changes.augmentation == "flips":
+    size, share = planned.patch_size, options[groups.Patches].foreground_share
+    augmentation = full_augmentation(options, planned=planned)
+    if augmentation is None:
         return labeled_patches(size, foreground_share=share)
-    chances: dict[str, Any] = changes.chances
-    axes = planned_axes(options, planned.plan)
-    augmentation = Augmentation(**chances, mirror_axes=axes, rotate_degrees=changes.rotate_degrees)
     return training_patches(size, foreground_share=share, augmentation=augmentation)
+
+
+def full_augmentation(options: Options, *, planned: Planned) -> Augmentation | None:
+    """How patches and images are changed in training; None where ``augmentation`` is ``flips``.
+
+    Args:
+        options: of the job.
+        planned: its sizes and axes.
+
+    Raises:
+        InputError: axes that images do not have.
+    """
+    changes = options[learning.Augmentation]
+    if changes.augmentation == "flips":
+        return None
+    chances: dict[str, Any] = changes.chances
+    axes = planned_axes(options, planned.plan, dims=planned.source.case_set.dims)
+    return Augmentation(**chances, mirror_axes=axes, rotate_degrees=changes.rotate_degrees)
 
 
 def finetuning_data(

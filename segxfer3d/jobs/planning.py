@@ -18,6 +18,8 @@ from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
+ACROSS = 1  # the axis of an image from left to right, the only one along which any image may be turned around
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -109,16 +111,27 @@ def _by_hand(options: Options, source: Source, brought: Brought) -> Planned:
 
 def _mirror_axes(options: Options, dims: int, plan: Plan | None) -> tuple[int, ...]:
     """Along which inference mirrors: as training did; a network that never saw it is worse for it."""
-    if not options[learning.Learning].mirrored_inference:
+    changes = options.find(learning.Augmentation)  # which an earlier bundle of images has not
+    if not options[learning.Learning].mirrored_inference or (changes is not None and not changes.mirrors):
         return ()
-    if dims == 2:
-        return (1,)  # images are turned around from left to right only
-    return planned_axes(options, plan) if options[learning.Augmentation].mirrors else ()
+    if dims == 2 and (changes is None or changes.augmentation == "flips"):
+        return (ACROSS,)
+    return planned_axes(options, plan, dims=dims)
 
 
-def planned_axes(options: Options, plan: Plan | None) -> tuple[int, ...]:
-    """Along which training may mirror volumes: set by hand, else planned, else all."""
+def planned_axes(options: Options, plan: Plan | None, *, dims: int = 3) -> tuple[int, ...]:
+    """Along which training may mirror: set by hand, else planned, else all axes of volumes, and images across.
+
+    Raises:
+        InputError: images have no z.
+    """
     axes = options[learning.Augmentation].mirror_axes
+    if dims == 2:
+        if axes == "auto":
+            return (ACROSS,)
+        if "z" in axes:
+            raise InputError(f"mirror_axes {axes}: images have x (across) and y (down) only")
+        return tuple(sorted("yx".index(axis) for axis in axes))
     if axes != "auto":
         return tuple("xyz".index(axis) for axis in axes)
     return plan.mirror_axes if plan else (0, 1, 2)

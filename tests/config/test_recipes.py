@@ -26,9 +26,8 @@ def test_what_a_bundle_says_is_what_the_table_says(dims, recipe, data):
     parser = ConfigParser(bundle(dims, recipe=recipe, dataset_dir=data))
     expected = recipes.row(recipe, dims=dims, data=data)
     assert {name: parser.get_parsed_content(name) for name in expected} == expected
-    if dims == 3:
-        chances = recipes.CHANCES[expected["augmentation"]]
-        assert {name: parser.get_parsed_content(name) for name in chances} == chances
+    chances = recipes.CHANCES[expected["augmentation"]]
+    assert {name: parser.get_parsed_content(name) for name in chances} == chances
 
 
 @pytest.mark.parametrize("dims", NAMES)

@@ -248,3 +248,8 @@ def test_a_backbone_that_contradicts_the_network_is_refused(shapes, tmp_path):
     refused("unet2d_finetune", tmp_path, message, **knobs)
     del knobs["init"], knobs["label_count"]
     refused("simclr_pretrain", tmp_path, message, **knobs)
+
+
+def test_images_have_no_third_axis_to_mirror_along(shapes, tmp_path):
+    knobs = {**FINETUNE, "dataset_dir": str(shapes), "mirror_axes": "xz"}
+    refused("unet2d_finetune", tmp_path, r"mirror_axes xz: images have x \(across\) and y \(down\) only", **knobs)

@@ -10,6 +10,8 @@ import torch
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
+from segxfer3d.augment.finetune_views import FinetuneViews
+from segxfer3d.augment.patch_batches import BatchAugmentation
 from segxfer3d.data.synthetic.images import CLASSES, write_images
 from segxfer3d.errors import InputError
 from segxfer3d.networks import image_unet
@@ -134,6 +136,17 @@ def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(pretrained, shapes,
         "width": TINY["width"],
         "image_size": TINY["image_size"],
     }
+
+
+@pytest.mark.parametrize(("recipe", "views"), [("paper", FinetuneViews), ("strong", BatchAugmentation)])
+def test_the_recipe_says_how_images_change(recipe, views, shapes, tmp_path):
+    workflow = finetune(tmp_path / "run", dataset_dir=str(shapes), recipe=recipe, mirror_axes="xy")
+    changed = workflow.parser.get_parsed_content("train::preparation").views
+    assert type(changed) is views
+    if recipe == "strong":
+        assert (changed.augmentation.rotate, changed.augmentation.mirror_axes) == (0.5, (0, 1))
+    inference = checkpoint.read_model(tmp_path / "run" / "model.pt")["inference"]
+    assert inference["mirror_axes"] == ([] if recipe == "paper" else [0, 1])
 
 
 @pytest.fixture(scope="module")

@@ -190,9 +190,13 @@ FINETUNE_VOLUMES = Layer(
     ),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
-    (groups.Images, groups.Network, groups.ImageNetwork),
+    (learning.Augmentation, groups.Images, groups.Network, groups.ImageNetwork),
     {
         **_of_recipe(2),
+        "changes": {
+            "_target_": "segxfer3d.jobs.finetune.full_augmentation",
+            "options": "@options", "planned": "@planned",
+        },
         "network": f"$checkpoint.of_images(@checkpoint).get('network') or {NETWORK_2D}",
         "image_size": "$checkpoint.of_images(@checkpoint).get('image_size') or 64",
         "width": "$checkpoint.of_images(@checkpoint).get('width') or (64 if @dataset_dir else 8)",
@@ -204,7 +208,7 @@ FINETUNE_IMAGES = Layer(
         "train": {
             "preparation": {
                 "_target_": f"{TRAINING}.preparation.ImagePreparation",
-                "size": ["@image_size", "@image_size"], "augment": True,
+                "size": ["@image_size", "@image_size"], "augment": True, "augmentation": "@changes",
             },
             "trainer": {"prepare_batch": "@train::preparation"},
         },
