@@ -144,7 +144,8 @@ def _tables(result: Result) -> list[str]:
         lines += [markdown(lesions)]
     if result.comparisons:
         cases, patients = result.compared
-        lines += [f"Differences of dice on {cases} cases of {patients} patients or groups:", ""]
+        weights = "" if result.judged else ", each of whom weighs the same"
+        lines += [f"Differences of dice on {cases} cases of {patients} patients or groups{weights}:", ""]
         lines += [markdown(tables.comparison_table(result))]
     if result.convergence:
         lines += ["Steps of fine-tuning, on the validation part:", ""]

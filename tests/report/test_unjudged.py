@@ -72,6 +72,7 @@ def test_pages_show_the_same(study, tmp_path):
     page = write_results_page([study], tmp_path / "page.md").read_text(encoding="utf-8")
     assert "Recipe of the fine-tunings: strong." in page
     assert "| encoder | encoder+decoder |" in page
+    assert "on 16 cases of 14 patients or groups, each of whom weighs the same:" in page
     assert "verdict" not in page
     assert "p (Holm)" not in page
     written = write_report(study, tmp_path / "report.html", resamples=FEW)
