@@ -54,6 +54,7 @@ VOLUMES: Rows = {
         "patch_size": [64, 64, 32],
         "network": "genesis_unet",
         "width": 32,
+        "overlap": 0.25,
     },
     STRONG: {
         "lr": None,  # by the rule for the number of steps
@@ -67,6 +68,7 @@ VOLUMES: Rows = {
         "patch_size": None,
         "network": "plain_unet",
         "width": None,
+        "overlap": 0.25,
     },
 }
 # over VOLUMES where no data is given: what costs a first try minutes, or suits its phantoms better; so was measured
@@ -78,8 +80,8 @@ PHANTOMS: Rows = {
         "width": 8,
     },
     STRONG: {
-        "max_epochs": 16,
-        "steps_per_epoch": 15,
+        "max_epochs": 4,  # few epochs: each of them saves its state
+        "steps_per_epoch": 60,
         "patch_size": [32, 32, 16],
         "width": 8,
         "batch_size": 4,
@@ -87,8 +89,9 @@ PHANTOMS: Rows = {
         "deep_supervision": False,
         "mirrored_inference": False,
         "largest_component": "never",
-        "validation_interval": 16,
+        "validation_interval": 4,
         "intensity": "window",
+        "overlap": 0.5,  # of windows as small as these: 2 points of dice for a second
     },
 }
 IMAGES: Rows = {
