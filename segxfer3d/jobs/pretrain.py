@@ -141,7 +141,8 @@ def _cubes(
         )
         if rule is not None:
             items = _large(options, run, items, rule, size)
-        draw = RandCubed(size, rule)
+        ruled = rule is not None and any(_fits(item, rule, size) for item in items)
+        draw = RandCubed(size, rule if ruled else None)  # without a rule nothing is compiled for it
         steps = Compose([draw, transform]) if transform is not None else draw
         count = length if part == "pretrain" else min(len(items) * 2, 32)
         sets[part] = SeededDataset(items, steps, part_seed, count) if items else None
@@ -155,7 +156,7 @@ def _large(
     options: Options, run: RunFolder, items: Sequence[Item], rule: CropRule, size: tuple[int, int, int]
 ) -> Sequence[Item]:
     """The volumes that the crop rule is for, where it is asked for; else all, and how many these are is said."""
-    large = [item for item in items if rule.starts(item["image"].shape[1:], size) is not None]
+    large = [item for item in items if _fits(item, rule, size)]
     if options[groups.Cubes].crop_rule == "genesis":
         if items and not large:
             raise InputError(
@@ -165,3 +166,8 @@ def _large(
     if items:
         run.say(f"{len(large)} of {len(items)} volumes are cropped under the published rules, the others anywhere")
     return items
+
+
+def _fits(item: Item, rule: CropRule, size: tuple[int, int, int]) -> bool:
+    """Whether a volume is large enough for a crop inside the rule's borders."""
+    return rule.starts(item["image"].shape[1:], size) is not None
