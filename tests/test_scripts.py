@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
-PARTS = ["corruption", "augmentation", "views", "pretext", "step", "engine", "inference", "start", "main"]
+PARTS = ["corruption", "augmentation", "views", "pretext", "step", "engine", "inference", "start", "main", "demo"]
 
 
 def test_the_benchmark_knows_its_parts():
