@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, start, main, demo; all of them where none is
-named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo; all of them where
+none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -25,6 +25,7 @@ from benchmark_demo import demo
 from benchmark_engine import engine
 from benchmark_images import pretext, views
 from benchmark_main import main_command
+from benchmark_reading import reading
 from benchmark_start import start
 from benchmark_volumes import corruption, inference, step
 
@@ -32,7 +33,8 @@ from segxfer3d.run.devices import versions
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
-    "engine": engine, "inference": inference, "start": start, "main": main_command, "demo": demo,
+    "engine": engine, "inference": inference, "reading": reading, "start": start, "main": main_command,
+    "demo": demo,
 }  # fmt: skip
 
 

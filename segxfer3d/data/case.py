@@ -27,6 +27,7 @@ class Case:
         fold: number of the official fold, where the data set has folds.
         part: ``train`` or ``val`` where the data set has an official split, else "".
         box: top, left, height and width of the patch of an image's files that is meant; None for all of it.
+        uneven: ``resample`` where DICOM slices that are missing or unevenly spaced are taken, else ``refuse``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     fold: int | None = None
     part: str = ""
     box: tuple[int, int, int, int] | None = None
+    uneven: str = "refuse"
 
     def __post_init__(self) -> None:
         if not self.patient:
@@ -92,6 +94,7 @@ class CaseSet:
         categories: names of the classes that whole images are told apart by, by number.
         channels: 3 for color, 1 for gray; 1 for volumes.
         modality: ``CT``, ``MR`` or ``unknown``.
+        assumed: whether nothing says the modality, so that it was taken to be CT.
         target: what the labels of images show, or the classes that are told apart.
         published: how many images the paper's experiments had; None where it does not say.
         official: whether the images are those of a published data set, see
@@ -108,6 +111,7 @@ class CaseSet:
     categories: tuple[str, ...] = ()
     channels: int = 0
     modality: str = "unknown"
+    assumed: bool = False
     target: str = ""
     published: int | None = None
     official: bool = True

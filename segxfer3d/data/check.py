@@ -32,6 +32,8 @@ class CheckReport:
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
+        read_notes: name -> what a user should hear of how a good volume's files were read.
+        lowest: name -> smallest value of good volumes.
     """
 
     good: tuple[Case, ...] = ()
@@ -40,6 +42,8 @@ class CheckReport:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     converted: dict[str, str] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
+    read_notes: dict[str, str] = field(default_factory=dict)
+    lowest: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -49,6 +53,7 @@ class CheckReport:
             "empty_labels": self.empty_labels,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "converted": self.converted,
+            **({"read_notes": self.read_notes} if self.read_notes else {}),
         }
 
 
@@ -59,6 +64,8 @@ class _Look(NamedTuple):
     empty: bool = False
     converted: str = ""
     content: str = ""
+    notes: tuple[str, ...] = ()
+    lowest: float = 0.0
 
 
 Keep = Callable[[Case, LoadedImage], None]
@@ -106,6 +113,9 @@ def check(
             report.converted[case.name] = result.converted
         if result.content:
             report.contents[case.name] = result.content
+        if result.notes:
+            report.read_notes[case.name] = "; ".join(result.notes)
+        report.lowest[case.name] = result.lowest
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
@@ -113,6 +123,19 @@ def check(
         raise InputError(f"{len(report.bad)} of {len(cases)} {noun} cannot be used{hint}:\n{listed}")
     _refuse_empty_categories(case_set, report.good)
     return report
+
+
+def refuse_wrong_modality(case_set: CaseSet, report: CheckReport) -> None:
+    """Where nothing says the modality, the values have to be those of a CT, which has air or fat: below 0 HU.
+
+    Raises:
+        InputError: no volume has a value below 0.
+    """
+    if case_set.assumed and report.good and min(report.lowest.values()) >= 0:
+        raise InputError(
+            f"{case_set.root}: no CT in HU: none of {len(report.good)} volumes has a value below 0; "
+            "--modality MR (or other) scales each volume by its own percentiles, --modality CT takes them as HU"
+        )
 
 
 def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
@@ -144,11 +167,12 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
 
 
 def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:
-    image = read_volume(case.image)
+    image = read_volume(case.image, uneven=case.uneven)
     if not _finite(image.array):
         raise InputError(f"{case.image}: NaN or infinite voxels")
+    lowest = float(image.array.min())
     if case.label is None:
-        return _Look(image.array.shape)
+        return _Look(image.array.shape, notes=image.notes, lowest=lowest)
     label = read_volume(case.label)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
@@ -162,7 +186,7 @@ def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:
         strange = np.unique(label.array[~known])
         shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
         raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}")
-    return _Look(image.array.shape, bool(background.all()))
+    return _Look(image.array.shape, bool(background.all()), notes=image.notes, lowest=lowest)
 
 
 def _finite(array: NDArray[Any]) -> bool:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from segxfer3d.data.case import NOUNS, Case
+from segxfer3d.data.io.dicom import looks_like_dicom, scan_of
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.volumes import FORMATS, volume_name
 from segxfer3d.data.layouts.listing import images_below, volumes_below
+from segxfer3d.data.layouts.volume_files import find_volumes, refuse_doubtful
 from segxfer3d.errors import InputError, some
 
 MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
 _EXPECTED = {
     2: f"an image ({', '.join(ENDINGS)}) or a folder of images",
-    3: f"a volume ({', '.join(FORMATS)} or a DICOM folder) or a folder of volumes",
+    3: f"a volume ({', '.join(FORMATS)}, a DICOM file or folder) or a folder of volumes",
 }
 
 
-def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[Case, ...]:
+def find_inputs(
+    path: str | Path,
+    *,
+    dims: int,
+    checkpoint: str = "",
+    series: str = "",
+    image_pattern: str = "",
+    uneven: str = "refuse",
+) -> tuple[Case, ...]:
     """The cases at a path: a file, a folder with a DICOM series, or everything of the kind below a folder.
+
+    A DICOM file stands for all of it if it has many frames, else for the series in its folder that it belongs to.
 
     A case of a folder is named by its path below the folder without the ending, parts joined by "_".
 
@@ -26,10 +40,13 @@ def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[C
         path: of a file or a folder.
         dims: of the model's data: 3 for volumes, 2 for images.
         checkpoint: of the model, for messages.
+        series: chooses a DICOM series, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
+        image_pattern: chooses volumes, see there.
+        uneven: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
 
     Raises:
-        InputError: nothing there, files of the other kind only (the message says which the model is for), or two
-            files of one name.
+        InputError: nothing there, files of the other kind only (the message says which the model is for), two files of
+            one name, or volumes that may be masks or twins of others.
     """
     target = Path(path)
     if not str(path) or not target.exists():
@@ -37,11 +54,11 @@ def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[C
     if target.is_file():
         kinds = kinds_of(target)
         if dims in kinds:
-            return (Case(kinds[dims], target),)
+            return (Case(kinds[dims], target, uneven=uneven),)
         if not kinds:
             raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
         raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
-    files = _below(target, dims)
+    files = _images_of(target, dims, series, image_pattern)
     if not files:
         other = _below(target, 5 - dims)
         if target in other.values():  # a DICOM folder
@@ -53,7 +70,26 @@ def find_inputs(path: str | Path, *, dims: int, checkpoint: str = "") -> tuple[C
                 f"expected {_EXPECTED[dims]}"
             )
         raise InputError(f"input {target}: no {NOUNS[dims]} in this folder")
-    return tuple(Case(name or target.name, file) for name, file in files.items())
+    return tuple(Case(name or target.name, file, uneven=uneven) for name, file in files.items())
+
+
+def _images_of(target: Path, dims: int, series: str, image_pattern: str) -> dict[str, Path]:
+    if dims == 2:
+        return images_below(target)
+    found = find_volumes(target, series=series, image_pattern=image_pattern)
+    if not image_pattern:
+        refuse_doubtful(found, folders_are_patients=False)
+    return found.paths
+
+
+def modality_of_inputs(cases: Iterable[Case]) -> dict[str, list[str]]:
+    """DICOM's word for what cases are -> their names; files of other formats do not say it."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        if case.image.is_dir() or looks_like_dicom(case.image):
+            with suppress(InputError):  # the check says what is wrong
+                found.setdefault(scan_of(case.image).first.modality, []).append(case.name)
+    return found
 
 
 def passed_over(path: str | Path, *, dims: int) -> tuple[Path, ...]:
@@ -69,6 +105,8 @@ def kinds_of(path: Path) -> dict[int, str]:
         kinds[3] = name
     if path.suffix.lower() in ENDINGS:
         kinds[2] = path.stem
+    if not kinds and path.is_file() and looks_like_dicom(path):
+        kinds[3] = path.stem
     return kinds
 
 

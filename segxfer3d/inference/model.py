@@ -22,6 +22,7 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segxfer3d import files
 from segxfer3d.config import groups
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
@@ -51,6 +52,7 @@ class Prediction:
         mask: label values (X, Y, Z) or (rows, columns); 0 is background.
         affine: of a volume, (4, 4) voxel index to world millimeters, RAS+; None for an image.
         classes: label value to name, in the order of the channels.
+        notes: what a user should hear of how a volume was read, such as slices that were resampled.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Prediction:
     mask: NDArray[np.integer]
     affine: NDArray[np.float64] | None
     classes: dict[int, str]
+    notes: tuple[str, ...] = ()
 
     def components(self) -> list[Row]:
         """The connected components of the mask, see :func:`~segxfer3d.inference.components.components`."""
@@ -111,13 +114,14 @@ class Model:
             root, "folder", self.dims, cases, classes=self.classes, channels=channels, official=False
         )  # fmt: skip
 
-    def inputs(self, path: str | Path) -> CaseSet:
+    def inputs(self, path: str | Path, *, series: str = "", image_pattern: str = "", uneven: str = "refuse") -> CaseSet:
         """What there is to segment at a path, see :func:`~segxfer3d.inference.inputs.find_inputs`.
 
         Raises:
             InputError: as there; a file of the wrong kind is refused with a sentence that says which.
         """
-        return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path))
+        choice = {"series": series, "image_pattern": image_pattern, "uneven": uneven}
+        return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path, **choice))
 
     def predict(self, image: str | Path | Case) -> Prediction:
         """Segment one file, or a folder with one DICOM series.
@@ -174,6 +178,7 @@ class Model:
             mask=index_to_values(self.inference.class_index(plain, list(self.classes)), list(self.classes)),
             affine=None if affine is None else np.asarray(affine, np.float64),
             classes=self.classes,
+            notes=tuple(getattr(item["image"], "meta", {}).get("read_notes", ())),
         )
 
 
@@ -191,7 +196,8 @@ def stacked(items: Iterable[Item]) -> Tensor:
 
 
 def write_prediction(folder: str | Path, prediction: Prediction, *, probabilities: bool = False) -> Path:
-    """Write the mask of a case in the geometry of its file: ``NAME_mask.nii.gz``, or ``NAME_mask.png`` of an image.
+    """Write the mask of a case in the geometry of its file: ``NAME_mask.nii.gz``, or ``NAME_mask.png`` of an image;
+    beside it ``NAME_mask.json`` where there is something to say of how the volume was read.
 
     Args:
         folder: where to.
@@ -211,6 +217,8 @@ def write_prediction(folder: str | Path, prediction: Prediction, *, probabilitie
         write_mask(path, prediction.mask, prediction.classes)
     else:
         write_nifti(path, prediction.mask, affine)
+    if prediction.notes:
+        files.write_json(folder / f"{prediction.name}_mask.json", {"notes": list(prediction.notes)})
     if probabilities:
         for channel, name in zip(prediction.probabilities.numpy(), prediction.classes.values(), strict=True):
             file = folder / f"{prediction.name}_{name}_probability{ending}"

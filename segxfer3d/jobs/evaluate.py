@@ -7,6 +7,7 @@ from monai.engines import SupervisedEvaluator
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
 from segxfer3d.errors import InputError
@@ -104,7 +105,7 @@ RECIPE = Recipe(
     dims=0,
     options=(
         groups.Data, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
-        groups.Windows, groups.Lesions,
+        groups.Windows, groups.Lesions, VolumeFiles,
     ),
     imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
     differs={

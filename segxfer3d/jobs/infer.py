@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
-from segxfer3d.inference.inputs import passed_over
+from segxfer3d.inference.inputs import modality_of_inputs, passed_over
 from segxfer3d.inference.model import Model, write_prediction
+from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
 
 
@@ -32,16 +34,35 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
     inference = options[groups.Inference]
     run.record("transfer", model.transfer.as_dict())
-    report = check(
-        model.inputs(inference.input), skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress
+    files = options[VolumeFiles]
+    case_set = model.inputs(
+        inference.input, series=files.series, image_pattern=files.image_pattern, uneven=files.uneven_slices
     )
+    if model.dims == 3 and files.modality == "auto":
+        _refuse_other_modality(case_set.cases, model)
+    report = check(case_set, skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress)
     run.record("data_check", report.as_dict())
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")
         run.say(f"note: {len(others)} {NOUNS[5 - model.dims]} are passed over, which the model is not for ({names})")
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
+    for note, whose in by_note(report).items():
+        run.say(f"note: {some(whose, 3, ', ')}: {note}")
     return tuple(report.good)
+
+
+def _refuse_other_modality(cases: Sequence[Case], model: Model) -> None:
+    """A model whose intensities are a window of HU takes CT only."""
+    if model.preprocessing.as_dict().get("intensity") not in ("window", "foreground"):
+        return
+    others = {modality: names for modality, names in modality_of_inputs(cases).items() if modality != "CT"}
+    if others:
+        listed = "; ".join(f"{some(names, 3, ', ')}: {modality}" for modality, names in others.items())
+        raise InputError(
+            f"checkpoint {model.path}: a model of CT in HU; inputs are of another modality ({listed}); "
+            "--modality CT takes them as they are"
+        )
 
 
 class Segmenter:
@@ -81,7 +102,7 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, groups.Windows),
+    options=(groups.Inference, VolumeFiles, groups.Windows),
     differs={
         "amp": "$devices.has_fast_bf16(@device)",
         "batch_size": 2,

@@ -9,8 +9,9 @@ from typing import Any
 
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import CheckReport, Keep, check
+from segxfer3d.data.check import CheckReport, Keep, check, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
@@ -103,6 +104,8 @@ def find_source(
     run.record("split", split.as_dict())
     if preprocessing is None:
         preprocessing = _preprocessing(options, case_set)
+        if dims == 3 and options[groups.Volumes].intensity == "auto":
+            refuse_wrong_modality(case_set, report)
     return Source(case_set, report, split, preprocessing, generated)
 
 
@@ -131,6 +134,7 @@ def find_checked(
         target=images.target if images and record == "data_check" else "",
         border=images.border if images else "ignore",
         patient_pattern=data.patient_pattern,
+        **_volume_files(options),
         seed=data.split_seed,
         skip_bad=data.skip_bad_cases,
         progress=progress,
@@ -151,9 +155,26 @@ def find_checked(
         run.say(f"left out: {name} ({why})")
     if report.empty_labels:
         run.say(f"warning: {len(report.empty_labels)} labels are empty: {some(report.empty_labels, 5, ', ')}")
+    for note, names in by_note(report).items():
+        run.say(f"note: {some(names, 3, ', ')}: {note}")
     if report.converted:
         run.say(f"note: {len(report.converted)} images of another color mode were converted (see {record}.json)")
     return case_set, report
+
+
+def by_note(report: CheckReport) -> dict[str, list[str]]:
+    """What is to be said of how volumes were read, and of which."""
+    names: dict[str, list[str]] = {}
+    for name, note in report.read_notes.items():
+        names.setdefault(note, []).append(name)
+    return names
+
+
+def _volume_files(options: Options) -> dict[str, Any]:
+    files = options.find(VolumeFiles)
+    if files is None:
+        return {}
+    return {name: getattr(files, name) for name in ("series", "image_pattern", "modality", "uneven_slices")}
 
 
 def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, labels: bool) -> Split:

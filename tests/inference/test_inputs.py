@@ -54,7 +54,7 @@ def test_nothing_there(tmp_path):
     with pytest.raises(InputError, match="no images in this folder"):
         find_inputs(tmp_path, dims=2)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"notes\.txt: expected a volume \(\.nii\.gz, .*DICOM folder"):
+    with pytest.raises(InputError, match=r"notes\.txt: expected a volume \(\.nii\.gz, .*a DICOM file or folder"):
         find_inputs(tmp_path / "notes.txt", dims=3)
 
 

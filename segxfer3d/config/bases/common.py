@@ -37,6 +37,7 @@ IMPORTS = (  # MONAI finds no module by "from"
     "import segxfer3d.config.groups as groups",
     "import segxfer3d.config.learning as learning",
     "import segxfer3d.config.reading as reading",
+    "import segxfer3d.config.volume_files as volume_files",
     "import segxfer3d.run.devices as devices",
     "import segxfer3d.run.folder as folder",
 )

@@ -22,6 +22,7 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
+from segxfer3d.config.volume_files import VolumeFiles
 
 EVALUATOR = {
     "_target_": "SupervisedEvaluator",
@@ -162,8 +163,8 @@ def _of_recipe(dims: int) -> dict[str, str]:
 
 FINETUNE_VOLUMES = Layer(
     (
-        learning.Augmentation, learning.Planned, groups.Phantoms, groups.Volumes, groups.Patches, groups.Windows,
-        groups.Lesions, groups.Network, groups.GenesisNetwork,
+        learning.Augmentation, learning.Planned, groups.Phantoms, VolumeFiles, groups.Volumes, groups.Patches,
+        groups.Windows, groups.Lesions, groups.Network, groups.GenesisNetwork,
     ),
     {
         **_of_recipe(3),

@@ -23,6 +23,7 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
+from segxfer3d.config.volume_files import VolumeFiles
 
 MONITOR = {
     "_target_": f"{TRAINING}.pictures.PretextMonitor",
@@ -69,7 +70,7 @@ PRETRAIN: dict[str, Any] = {
 
 PRETRAIN_VOLUMES = Layer(
     (
-        groups.TestPart, groups.Phantoms, learning.Planned, groups.Volumes, groups.Cubes, groups.Network,
+        groups.TestPart, groups.Phantoms, learning.Planned, VolumeFiles, groups.Volumes, groups.Cubes, groups.Network,
         groups.GenesisNetwork,
     ),
     {

@@ -91,7 +91,13 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
         raise InputError(f"dataset_dir {root}: no images for {request.task}{target} in it")
     if twice := [name for name, count in Counter(case.name for case in case_set.cases).items() if count > 1]:
         raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
-    return replace(case_set, cases=tuple(sorted(case_set.cases, key=lambda case: case.name)))
+    cases = sorted(case_set.cases, key=lambda case: case.name)
+    if request.dims == 3:
+        cases = [replace(case, uneven=request.uneven_slices) for case in cases]
+        if request.modality != "auto":
+            modality = "unknown" if request.modality == "other" else request.modality
+            case_set = replace(case_set, modality=modality, assumed=False)
+    return replace(case_set, cases=tuple(cases))
 
 
 def _named(request: Request) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
+IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -20,6 +21,17 @@ def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
     else:
         names = {int(value): str(name) for value, name in labels.items()}
     return {value: names[value] for value in sorted(names) if value != 0} or {1: "foreground"}
+
+
+def classes_of_volumes(labels: Mapping[str, Any]) -> dict[int, str]:
+    """The same without nnU-Net's "ignore", which is no class; volumes whose labels have it are refused by the check.
+
+    Raises:
+        ValueError: regions, which are lists of values.
+    """
+    if any(isinstance(value, list) for value in labels.values()):
+        raise ValueError("classes that are regions (lists of values); expected one value a class")
+    return {value: name for value, name in classes_of(labels).items() if name != IGNORED}
 
 
 def read_classes(root: Path) -> dict[int, str]:

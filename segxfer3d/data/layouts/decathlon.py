@@ -1,7 +1,8 @@
 """The layout of the Medical Segmentation Decathlon: a ``dataset.json`` that lists images and labels.
 
 Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
-"fold". Entries of "test" have no labels. Paths are relative to the folder.
+"fold". Entries of "test" have no labels. Paths are relative to the folder. The second version of nnU-Net's
+``dataset.json``, with "channel_names" and without a list, is read too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import BAD, NAME, classes_of
+from segxfer3d.data.layouts.dataset_json import BAD, NAME, classes_of_volumes
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError, some
@@ -40,9 +41,11 @@ def read(root: Path, request: Request) -> CaseSet:
     path = root / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "training" not in content and content.get("channel_names"):
+            content |= _listed(root, content)
         training = [(_entry(item), True) for item in content["training"]]
         test = [(_entry(item), False) for item in content.get("test", [])]
-        classes = classes_of(content.get("labels", {}))
+        classes = classes_of_volumes(content.get("labels", {}))
     except BAD as error:
         if not volumes_below(root):
             refuse_other_kind(root, request.dims, request.task)
@@ -60,8 +63,26 @@ def read(root: Path, request: Request) -> CaseSet:
         cases.append(Case(name, image, label, patient, fold=entry.get("fold")))
     if problems:
         raise InputError(f"{path}: lists what is not there: {some(problems)}")
-    modality = _modality(content.get("modality", {}))
+    modality = _modality(content.get("modality", content.get("channel_names", {})))
     return CaseSet(root, "decathlon", 3, tuple(cases), classes, modality=modality)
+
+
+def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The cases of nnU-Net's second version, whose file does not list them: ``imagesTr/NAME_0000.nii.gz`` with
+    ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
+
+    Raises:
+        ValueError: several channels.
+    """
+    if len(content["channel_names"]) > 1:
+        raise ValueError(f"{len(content['channel_names'])} channels; expected one")
+    ending = content.get("file_ending", ".nii.gz")
+    images, tests = (sorted((root / folder).glob(f"*_0000{ending}")) for folder in ("imagesTr", "imagesTs"))
+    labels = {image: root / "labelsTr" / (image.name.removesuffix(f"_0000{ending}") + ending) for image in images}
+    return {
+        "training": [{"image": str(image), "label": str(label)} for image, label in labels.items()],
+        "test": [str(image) for image in tests],
+    }
 
 
 def _entry(item: Any) -> dict[str, Any]:

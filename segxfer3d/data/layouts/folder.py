@@ -2,7 +2,9 @@
 
 Volumes lie in ``imagesTr``, ``images`` or ``image``, labels in ``labelsTr``, ``labels``, ``label``, ``masks`` or
 ``mask``; volumes in ``imagesTs`` beside them have no labels. Where there are no such folders, every volume below the
-data set's folder is an unlabeled case. Nothing here says the modality; it is taken to be CT.
+data set's folder is an unlabeled case. DICOM says the
+modality; of other formats it is taken to be CT, unless the values show that it is not. Whose a volume is, DICOM's
+PatientID says, or the first folder below, or its name.
 
 Images lie in ``images`` or ``image`` and masks in ``masks``, ``mask``, ``labels`` or ``label``, matched by name below
 their folders; without these folders every image below the data set's folder counts. Where all images lie in subfolders
@@ -23,6 +25,7 @@ from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
+from segxfer3d.data.layouts.volume_files import FoundVolumes, find_volumes, modality_of, refuse_doubtful
 from segxfer3d.errors import InputError, some
 
 TITLE = "any folder"
@@ -52,20 +55,33 @@ def read(root: Path, request: Request) -> CaseSet:
     label_folder = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
     if label_folder is not None and image_folder is None:
         raise InputError(f"{label_folder}: labels without images; expected {' or '.join(IMAGE_FOLDERS)} beside it")
-    images = volumes_below(image_folder or root)
+    found = find_volumes(image_folder or root, series=request.series, image_pattern=request.image_pattern)
+    if label_folder is None and not request.image_pattern:
+        refuse_doubtful(found, folders_are_patients=image_folder is None and not request.patient_pattern)
+    images = found.paths
     labels = {} if label_folder is None else _match(root, images, volumes_below(label_folder))
     if image_folder is not None:
         for name, path in volumes_below(root / UNLABELED_FOLDER).items():
             if images.setdefault(name, path) != path:
                 raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
-    cases = (
-        Case(name, path, labels.get(name), patient_of(name, request.patient_pattern)) for name, path in images.items()
-    )
-    return CaseSet(root, "folder", 3, tuple(cases), modality="CT")
+    cases = (Case(name, path, labels.get(name), _patient(name, found, request)) for name, path in images.items())
+    modality = modality_of(found.volumes.values(), root)
+    return CaseSet(root, "folder", 3, tuple(cases), modality=modality or "CT", assumed=not modality, notes=found.notes)
+
+
+def _patient(name: str, found: FoundVolumes, request: Request) -> str:
+    """The pattern says it; else a known naming, DICOM, the first folder, or the name."""
+    patient = patient_of(name, request.patient_pattern)
+    if request.patient_pattern or patient != name or name not in found.volumes:
+        return patient
+    folder, _, rest = found.places[name].partition("/")
+    return found.volumes[name].patient or (folder if rest else name)
 
 
 def _match(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> dict[str, Path]:
     """The label of every image, by the image's name."""
+    # 3D Slicer calls the segmentation of c0.nii.gz c0.seg.nrrd
+    labels = {short if (short := name.removesuffix(".seg")) in images else name: path for name, path in labels.items()}
     label_names = {name: name if name in labels else name.removesuffix("_0000") for name in images}
     problems = [f"{images[i]} (image without label)" for i, name in sorted(label_names.items()) if name not in labels]
     lone = sorted(labels.keys() - set(label_names.values()))

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from segxfer3d.data.case import NOUNS
+from segxfer3d.data.io.dicom import looks_like_dicom
+from segxfer3d.data.io.dicom.folder import OTHERS
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.errors import InputError
-
-_DICOM = ("", ".dcm", ".ima")
 
 # what takes the other kind of data: dimensions -> whether labels train -> bundle
 _BUNDLES = {
@@ -98,8 +98,5 @@ def what_takes_it(dims: int, task: str) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Whether a file carries the mark of the DICOM file format (PS3.10): "DICM" after 128 bytes."""
-    if path.suffix.lower() not in _DICOM:
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    """Whether a file is DICOM, by its first bytes; of other known endings it is not."""
+    return path.suffix.lower() not in OTHERS and looks_like_dicom(path)

@@ -35,6 +35,10 @@ class Request:
         border: what pixels are that the annotators left open (``oxford_pets``: value 3, ``voc``: 255), one of
             :data:`BORDERS`.
         patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.
+        series: which DICOM series of a folder, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
+        image_pattern: which volumes of a folder are images, see there.
+        modality: of volumes: ``auto`` (what the files say, else CT), ``CT``, ``MR`` or ``other``.
+        uneven_slices: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
         patch_size: pixels of a side of a patch cut from larger images (``cityscapes_cars``).
         seed: of what is drawn (``cityscapes_cars``).
         skip_bad: where masks have to be opened, go on without those that cannot be used.
@@ -47,6 +51,10 @@ class Request:
     target: str = ""
     border: str = "ignore"
     patient_pattern: str = ""
+    series: str = ""
+    image_pattern: str = ""
+    modality: str = "auto"
+    uneven_slices: str = "refuse"
     patch_size: int = 256
     seed: int = 0
     skip_bad: bool = False

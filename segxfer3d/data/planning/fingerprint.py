@@ -114,7 +114,7 @@ class _Look:
 
 def _look(case: Case, values: Sequence[int]) -> _Look:
     assert case.label is not None
-    volume, label = read_volume(case.image), read_volume(case.label)
+    volume, label = read_volume(case.image, uneven=case.uneven), read_volume(case.label)
     if label.array.shape != volume.array.shape:
         raise InputError(f"{case.label}: its shape is not its image's")
     orientation = nibabel.orientations.io_orientation(volume.affine)

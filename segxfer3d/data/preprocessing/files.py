@@ -18,6 +18,7 @@ from segxfer3d.data.io.volumes import read_volume
 class LoadVolumed(MapTransform):
     """Read volumes on their own grids: (1, X, Y, Z) float32, MetaTensors that know their affine (RAS+, millimeters).
 
+    ``uneven`` beside the paths says what becomes of uneven DICOM slices of an image (``refuse`` where it is missing).
     MONAI's own loader would ask all of its readers, and make a copy of each volume in another order.
     """
 
@@ -30,7 +31,7 @@ class LoadVolumed(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             path = Path(result[key])
-            volume = read_volume(path)
+            volume = read_volume(path, uneven=result.get("uneven", "refuse"))
             meta = {
                 MetaKeys.AFFINE: torch.from_numpy(volume.affine),
                 MetaKeys.ORIGINAL_AFFINE: volume.affine.copy(),
@@ -38,6 +39,7 @@ class LoadVolumed(MapTransform):
                 MetaKeys.SPACE: SpaceKeys.RAS,
                 MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's word for no channel axis
                 "filename_or_obj": str(path),
+                "read_notes": volume.notes,
             }
             # float32 at once, and in the order of the file: a 512x512x300 CT in float64 would take 630 MB
             array = volume.array.astype(np.float32, order="K", copy=False)

@@ -154,7 +154,7 @@ class VolumePreprocessing:
         items: list[Item] = []
         used, limit = 0, memory_limit()
         for case in tqdm(cases, "loading", disable=not progress, leave=False):
-            loaded = _load(transform, {key: str(getattr(case, key)) for key in keys})
+            loaded = _load(transform, {key: str(getattr(case, key)) for key in keys} | {"uneven": case.uneven})
             item = {key: loaded[key].as_tensor().contiguous() for key in keys}
             used += sum(tensor.numel() * tensor.element_size() for tensor in item.values())
             if used > limit:
@@ -177,7 +177,7 @@ class VolumePreprocessing:
             InputError: a file that cannot be read.
         """
         item: Item = {
-            "image": _load(_file_to_network(self), {"image": str(case.image)})["image"],
+            "image": _load(_file_to_network(self), {"image": str(case.image), "uneven": case.uneven})["image"],
             "case": case.name,
             "patient": case.patient,
         }

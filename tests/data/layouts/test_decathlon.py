@@ -113,3 +113,37 @@ def test_real_data(real_data, name, cases, patients, modality):
     assert len(found.labeled) == cases
     assert len({case.patient for case in found.cases}) == patients
     assert found.modality == modality
+
+
+def nnunet(root, **others):
+    """The second version of nnU-Net's layout, which lists no cases."""
+    for name in ("imagesTr/a_0000.nii.gz", "imagesTr/b_0000.nii.gz", "imagesTs/c_0000.nii.gz", "labelsTr/a.nii.gz"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "nodule": 1, "ignore": 2}, "numTraining": 2}
+    (root / "dataset.json").write_text(json.dumps(content | {"file_ending": ".nii.gz"} | others))
+    return root
+
+
+def test_second_version_of_nnunet(tmp_path):
+    root = nnunet(tmp_path)
+    with pytest.raises(InputError, match=r"labelsTr/b\.nii\.gz \(no such file\)"):
+        find_cases(root)
+    (root / "labelsTr" / "b.nii.gz").touch()
+    found = find_cases(root)
+    assert (found.modality, found.classes) == ("CT", {1: "nodule"})
+    assert [(case.name, case.label) for case in found.cases] == [
+        ("a_0000", root / "labelsTr/a.nii.gz"), ("b_0000", root / "labelsTr/b.nii.gz"), ("c_0000", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"channel_names": {"0": "T1", "1": "T2"}}, "2 channels; expected one"),
+        ({"labels": {"background": 0, "whole": [1, 2], "core": [2]}}, "classes that are regions"),
+    ],
+)
+def test_what_nnunet_has_and_is_not_read(tmp_path, others, message):
+    with pytest.raises(InputError, match=message):
+        find_cases(nnunet(tmp_path, **others))

@@ -13,14 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.data.io import guard
-from segxfer3d.data.io.dicom.folder import Contents, Scan, contents_of, only_scan
+from segxfer3d.data.io.dicom.folder import Contents, Scan, chosen, contents_of, only_scan
 from segxfer3d.data.io.dicom.frames import Frame, Pixels
 from segxfer3d.data.io.dicom.headers import has_mark, looks_like_dicom
 from segxfer3d.data.io.dicom.pixels import fill, is_compressed, require_decoder, value_type
 from segxfer3d.data.io.dicom.stacks import UNEVEN, Stack, stack
 from segxfer3d.errors import InputError, some
 
-__all__ = ["UNEVEN", "Contents", "Scan", "contents_of", "has_mark", "looks_like_dicom", "read_dicom", "scan_of"]
+__all__ = [
+    "UNEVEN",
+    "Contents",
+    "Scan",
+    "chosen",
+    "contents_of",
+    "has_mark",
+    "looks_like_dicom",
+    "read_dicom",
+    "scan_of",
+]
 
 
 def read_dicom(path: Path, *, uneven: str = "refuse") -> tuple[NDArray[Any], NDArray[np.float64], str]:
