@@ -47,7 +47,8 @@ except ImportError:
         transform = Preprocessing.for_modality("CT").image_transform()
         return transform({"image": str(path)})["image"].as_tensor().contiguous()
 def used():
-    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = used()
 array = load() if kind == "load" else read_volume(path).array
@@ -59,8 +60,8 @@ print(json.dumps({"seconds": seconds, "volumes": more * 1024 / size, "sum": int(
 
 def reading(options: argparse.Namespace) -> dict[str, float]:
     """CPU seconds of checking and loading a 512x512x200 .nii.gz of int16 as a job does, and of reading 300 uncompressed
-    DICOM slices of 512x512, with the memory that this takes at its peak in volumes; with --old, of another build in turn
-    (24e1449 reads each file twice, and DICOM with SimpleITK), and how many times as fast this one is."""
+    DICOM slices of 512x512, with the memory that this takes at its peak in volumes; with --old, of another build in
+    turn (24e1449 reads DICOM with SimpleITK), and how many times as fast this one is."""
     builds = {"": Path(segxfer3d.__file__).parent.parent}
     if options.old:
         builds["old_"] = Path(options.old).absolute()
