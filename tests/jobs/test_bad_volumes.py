@@ -66,7 +66,7 @@ BROKEN_IMAGES = {
     "truncated": (lambda r: cut(image(r)), r"p1\.nii\.gz: cannot be read, damaged or truncated"),
     "mhd without raw": (without_raw, r"p1\.mhd: its data file p1\.raw is missing"),
     "2D among volumes": (lambda r: write_nifti(image(r), ct((20, 18))), r"p1\.nii\.gz: expected a 3D volume.*20x18"),
-    "two series": (two_series, r"imagesTr/p1: 2 DICOM series in one folder, expected one: 1\.2\.3 \(12 files\)"),
+    "two series": (two_series, r"imagesTr/p1: 2 DICOM series in one folder: 1\.2\.3 \(CT, 12 slices\), .*--series"),
     "slice missing": (lambda r: replace_by_dicom(r, without=[5]), r"imagesTr/p1: a DICOM slice is missing"),
 }
 BROKEN_LABELS = {
