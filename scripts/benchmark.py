@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo; all of them where
-none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images; all of them
+where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -25,6 +25,7 @@ from benchmark_demo import demo
 from benchmark_engine import engine
 from benchmark_images import pretext, views
 from benchmark_main import main_command
+from benchmark_old_images import old_images
 from benchmark_reading import reading
 from benchmark_start import start
 from benchmark_volumes import corruption, inference, step
@@ -34,7 +35,7 @@ from segxfer3d.run.devices import versions
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "inference": inference, "reading": reading, "start": start, "main": main_command,
-    "demo": demo,
+    "demo": demo, "images": old_images,
 }  # fmt: skip
 
 
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--small", type=int, default=8, help="width of the networks of engine")
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
-    parser.add_argument("--old", type=Path, help="folder of another build, which runs beside start, main and demo")
+    parser.add_argument("--old", type=Path, help="folder of another build, which runs beside ours where a part says so")
+    parser.add_argument("--pets", type=Path, help="folder of Oxford-IIIT Pets, which images reads and holds")
     parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")
     options = parser.parse_args(arguments)
     unknown = set(options.parts) - set(PARTS)
