@@ -11,7 +11,7 @@ from baseline_grid import DATA, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANT
 from baseline_record import Record, refuse_mixed
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics.crossed import t_interval
+from segxfer3d.statistics.crossed import crossed_mean
 
 TITLES = {"paper": "paper recipe", "strong": "strong recipe", "nnunet": "nnU-Net"}
 NAMES = {"hippocampus": "hippocampus", "nodules": "lung nodules", "lgg": "LGG_MRI, FLAIR"}
@@ -34,7 +34,7 @@ learning rates of every method are the same, tried on hippocampus and nodules, 5
 INGREDIENT = """### Ingredient by ingredient
 
 The strong recipe with one thing changed at a time, 5 labels, 2 minutes, on validation patients, who are few: 13 and
-about 20. Differences are those to the strong recipe, paired by seed and patient, with the 95 % t interval where there
+about 20. Differences are those to the strong recipe, paired by seed and patient, with the 95 % interval where there
 are seeds enough. The two rows at the end take the strong recipe's own models with another inference; whether the
 largest component is kept was decided on these same patients.
 """
@@ -101,11 +101,11 @@ def _differences(grid: Sequence[Record]) -> str:
             found = [_cell(grid, method, data, labels, minutes) for method in ("strong", against)]
             pair = paired(*found)
             if pair is not None:
-                interval = t_interval(pair)
+                interval = crossed_mean(pair).interval
                 ends = "–" if interval is None else f"{interval[0]:+.1f} to {interval[1]:+.1f}"
                 what = f"strong recipe less {TITLES[against]}"
                 rows.append([what, NAMES[data], labels, minutes, f"{pair.mean():+.1f}", ends, len(pair), pair.shape[1]])
-    text = "Strong recipe less the other, paired by seed and patient; 95 % t interval over seeds and patients.\n\n"
+    text = "Strong recipe less the other, paired by seed and patient; 95 % interval over seeds and patients.\n\n"
     head = ["difference", "data", "labels", "minutes", "dice points", "95 % interval", "seeds", "patients"]
     return text + _table(head, rows)
 
@@ -160,7 +160,7 @@ def _ingredients(records: Sequence[Record]) -> str:
         for data in ("hippocampus", "nodules"):
             found = _of_ingredient(records, choice, data)
             pair = None if choice == STRONG else paired(found, _of_ingredient(records, STRONG, data))
-            interval = None if pair is None else t_interval(pair)
+            interval = None if pair is None else crossed_mean(pair).interval
             ends = "" if interval is None else f" ({interval[0]:+.1f} to {interval[1]:+.1f})"
             cells += [_mean([r.dice for r in found]), "–" if pair is None else f"{pair.mean():+.1f}{ends}"]
         rows.append([choice.replace("_", " "), *cells])

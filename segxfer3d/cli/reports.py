@@ -24,7 +24,7 @@ def weights(file: Path) -> None:
 @click.option(
     "--margin",
     type=click.FloatRange(0, min_open=True),
-    help="Dice points that do not matter: asks whether arms are equivalent.",
+    help="Dice points that do not matter [the study file's, or 2].",
 )
 def report(folder: Path, output: Path, margin: float | None) -> None:
     """Write a page on the study in FOLDER, from the files of its runs."""

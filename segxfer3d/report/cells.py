@@ -11,9 +11,9 @@ VERDICTS = {
     "better": "better",
     "worse": "worse",
     "equivalent": "equivalent",
+    "identical": "identical",
     "undecided": "undecided",
-    "no verdict": "too few seeds or patients",
-    "not judged": "not judged",
+    "no verdict": "no verdict",
 }
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 
@@ -38,21 +38,19 @@ def signed(value: float) -> str:
     return f"{rounded:+.1f}" if rounded else "0.0"
 
 
-def p_value(value: float) -> str:
+def p_value(value: float | None) -> str:
     """Two digits, or that it is very small; what is below 0.05 never looks like 0.05."""
+    if value is None:
+        return NONE
     text = "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
     return "< 0.05" if text == "0.05" and value < 0.05 else text
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """What was found, and about what would decide it where it is open."""
-    needed = [
-        f"{number} {name}"
-        for number, name in ((verdict.patients_needed, "patients"), (verdict.seeds_needed, "seeds"))
-        if number is not None
-    ]
+    """What was found, and what would find a difference as large as the margin where it is open."""
+    ways = [f"{low} to {high} {name}" for name, (low, high) in verdict.needed.items()]
     words = VERDICTS[verdict.kind]
-    return f"{words} (about {' or '.join(needed)} would decide)" if needed else words
+    return f"{words} ({' or '.join(ways)} would find a difference of the margin)" if ways else words
 
 
 def steps(convergence: Convergence) -> str:

@@ -36,7 +36,7 @@ def curves(runs: Sequence[Run], notes: list[str]) -> Curves:
 
 
 def convergence(
-    curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]], reference: str, resamples: int, notes: list[str]
+    curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]], reference: str, notes: list[str]
 ) -> tuple[tuple[Convergence, ...], tuple[Convergence, ...]]:
     """Steps to 95 % of each arm's own final dice, and of the reference's; seeds that all arms have."""
     if not curves:
@@ -45,8 +45,7 @@ def convergence(
     paired = {arm: {seed: of_seed[seed] for seed in sorted(seeds)} for arm, of_seed in curves.items()}
     try:
         to_itself, to_reference = (
-            tuple(converge(paired, level_of=level, reference=reference, resamples=resamples))
-            for level in (None, reference)
+            tuple(converge(paired, level_of=level, reference=reference)) for level in (None, reference)
         )
     except InputError as error:
         notes.append(f"No time to converge: {error}.")

@@ -22,7 +22,6 @@ from segxfer3d.report.run_tables import facts, knob_table, run_table
 from segxfer3d.report.tables import comparison_table, convergence_table, lesion_table, score_table, write_tables
 from segxfer3d.report.viewer import volumes
 from segxfer3d.report.words import answer, caveats, methods, other_answers
-from segxfer3d.statistics.interval import RESAMPLES
 from segxfer3d.study.states import FAILED
 
 _NOTES = 40  # on a result, before "and n more"
@@ -49,7 +48,6 @@ def write_report(
     folder: Path | str,
     output: Path | str,
     margin: float | None = None,
-    resamples: int = RESAMPLES,
 ) -> Written:
     """Report on a study's folder, or on any folder of runs.
 
@@ -59,11 +57,10 @@ def write_report(
     Args:
         folder: of the study, or with runs in it.
         output: the page, ``*.html``.
-        margin: largest difference of dice that does not matter, in percent points; None: equivalence is not asked.
-        resamples: of the bootstrap.
+        margin: largest difference of dice that does not matter, in percent points; None: the study file's, or 2.
 
     Raises:
-        InputError: no runs there, or the page cannot be written.
+        InputError: no runs there, a margin that cannot be, or the page cannot be written.
     """
     output = Path(output)
     if output.suffix.lower() not in (".html", ".htm"):
@@ -72,7 +69,7 @@ def write_report(
     beside = output.with_name(f"{output.stem}_files")
     files.make_folder(beside)
     published, problems = published_values(collection.study)
-    results = results_of(collection, published, margin, resamples)
+    results = results_of(collection, published, margin)
     pictures, damaged = draw_all(collection, results, beside)
     problems += damaged
     write_tables(beside, results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 
@@ -19,11 +19,17 @@ def once(runs: Sequence[Run], notes: list[str]) -> list[Run]:
     return list(last.values())
 
 
-def paired(runs: Sequence[Run], notes: list[str]) -> ScoreTable | None:
-    """All scores, paired; None where they cannot be, and why."""
+def paired(runs: Sequence[Run], notes: list[str], missing: list[str]) -> ScoreTable | None:
+    """All scores, paired; None where they cannot be, and why.
+
+    Args:
+        runs: of one data set and budget.
+        notes: to add to.
+        missing: to add to, a clause for each run without cases that others have.
+    """
     scores = [score for run in runs for score in run.scores["dice"]]
     try:
-        (table,) = tabulate(_shared_cases(runs, scores, notes), common_seeds=True).values()
+        (table,) = tabulate(_shared_cases(runs, scores, notes, missing), common_seeds=True).values()
     except InputError as error:
         notes.append(f"No paired test: {error}.")
         return None
@@ -34,23 +40,30 @@ def paired(runs: Sequence[Run], notes: list[str]) -> ScoreTable | None:
     return table
 
 
-def _shared_cases(runs: Sequence[Run], scores: Sequence[Score], notes: list[str]) -> Sequence[Score]:
-    """The cases that all runs measured, where each seed has a test part of its own, the same for all arms.
+def _shared_cases(
+    runs: Sequence[Run], scores: Sequence[Score], notes: list[str], missing: list[str]
+) -> Sequence[Score]:
+    """The cases that all runs measured.
 
-    Such are studies of images, which are tested on all that is not labeled. Other differences are left for
-    :func:`tabulate` to refuse: a case that one arm lacks has often failed there.
+    Studies of images are tested on all that is not labeled: each seed has a test part of its own, the same for all
+    arms. A case that only some runs of one seed lack has often failed there, so it is said which.
     """
-    of_seed: dict[int | None, set[frozenset[str]]] = {}
-    for run in runs:
-        of_seed.setdefault(run.seed, set()).add(frozenset(score.case for score in run.scores["dice"]))
-    parts = {part for of_a_seed in of_seed.values() for part in of_a_seed}
-    if len(parts) == 1 or any(len(of_a_seed) > 1 for of_a_seed in of_seed.values()):
+    of_run = [frozenset(score.case for score in run.scores["dice"]) for run in runs]
+    shared = frozenset.intersection(*of_run)
+    if not shared or all(cases == shared for cases in of_run):
         return scores
-    shared = frozenset.intersection(*parts)
-    if not shared:
-        return scores
-    notes.append(
-        f"Each seed tests on other cases. Intervals and comparisons are of the {len(shared)} cases that all seeds test "
-        f"on (each has {min(map(len, parts))} or more); means and standard deviations are of all cases of each seed."
-    )
+    of_seed: dict[int | None, frozenset[str]] = {}
+    for run, cases in zip(runs, of_run, strict=True):
+        of_seed[run.seed] = of_seed.get(run.seed, frozenset()) | cases
+    for run, cases in zip(runs, of_run, strict=True):
+        if lost := sorted(of_seed[run.seed] - cases):
+            missing.append(f"{run.arm} with seed {run.seed} did not measure {some(lost, 3, ', ')}")
+    if missing:
+        notes.append(f"Not every run measured every case: {some(missing, 5)}.")
+    if len(set(of_seed.values())) > 1:
+        notes.append(
+            f"Each seed tests on other cases. Intervals and comparisons are of the {len(shared)} cases that all seeds "
+            f"test on (each has {min(map(len, of_seed.values()))} or more); means and standard deviations are of all "
+            "cases of each seed."
+        )
     return [score for score in scores if score.case in shared]

@@ -1,16 +1,18 @@
 """The statistics of a report: one result for each data set and label budget, in percent.
 
 The numbers are those of :mod:`segxfer3d.statistics`; here is decided what goes into them, and what is said where pairs
-cannot be made: then means and standard deviations still stand, and the reason why there is no test beside them.
+cannot be made: then means and standard deviations still stand, and the reason why there is no test beside them. All
+comparisons of a report, of all label budgets and data sets, are one family.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
@@ -18,15 +20,18 @@ from segxfer3d.report.curves import convergence, curves
 from segxfer3d.report.pairing import once, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
-from segxfer3d.report.unjudged import KIND, is_judged, unjudged
-from segxfer3d.statistics.compare import Comparison, compare
+from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.convergence import Convergence
-from segxfer3d.statistics.describe import describe
-from segxfer3d.statistics.interval import RESAMPLES, Interval
+from segxfer3d.statistics.describe import ArmSummary, describe
+from segxfer3d.statistics.interval import Interval
 from segxfer3d.statistics.pairs import planned_pairs
-from segxfer3d.statistics.verdict import Verdict, judge
+from segxfer3d.statistics.scores import ScoreTable
+from segxfer3d.statistics.verdict import Verdict, judge, with_needed
 
 POOLED = ("genesis_dice", "genesis_iou")
+MARGIN = 2.0  # dice points that do not matter, where the study file does not say
+FAR = 10.0  # dice points that a training is at least from its arm's others to be called far from them
+OPEN = Verdict("undecided", "")  # until all comparisons of the report are known
 # of the summaries of runs that measured lesions: name -> its name in a table, and what it is multiplied with
 LESIONS = {
     "lesion_sensitivity": ("sensitivity", PERCENT),
@@ -46,7 +51,10 @@ class ArmResult:
     Attributes:
         arm: which.
         measures: ``dice``, ``iou``, ``genesis_dice``, ``genesis_iou``, and ``dice_<class>`` where there are several.
-        interval: 95 % of the mean dice; None where there are too few seeds or patients, or no pairs.
+        interval: 95 % of the mean dice over the patients that are compared; None where there are too few seeds or
+            patients, or no pairs.
+        over_patients: mean dice over patients and seeds of the same cases; ``measures`` have all cases, each of which
+            weighs the same, as the paper's tables do.
         seeds: of its runs.
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
@@ -60,6 +68,7 @@ class ArmResult:
     cases: int
     published: Published | None = None
     lesions: Mapping[str, Spread] = field(default_factory=dict)
+    over_patients: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +85,8 @@ class Result:
         to_reference: steps to 95 % of the reference's final dice.
         reference: name of the arm that the others are compared with.
         notes: what is missing or restricted, and why.
+        margin: dice points that do not matter.
+        missing: runs without cases that others have; those cases are in no comparison.
     """
 
     data: str
@@ -91,11 +102,8 @@ class Result:
     convergence: tuple[Convergence, ...] = ()
     to_reference: tuple[Convergence, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def judged(self) -> bool:
-        """Whether its comparisons have verdicts; see :mod:`segxfer3d.report.unjudged`."""
-        return all(verdict.kind != KIND for _, verdict in self.comparisons)
+    margin: float = MARGIN
+    missing: tuple[str, ...] = ()
 
     def best(self) -> ArmResult:
         """The arm with the highest mean dice."""
@@ -110,26 +118,58 @@ def results(
     collection: Collection,
     published: Mapping[tuple[str, str, str], Published] | None = None,
     margin: float | None = None,
-    resamples: int = RESAMPLES,
 ) -> list[Result]:
     """All results, by data set in the order of the runs, smallest budget first.
 
     Args:
         collection: of runs; those that are done count.
         published: figures of the paper by (arm, data, budget_name).
-        margin: largest difference of dice that does not matter, in percent points; None: equivalence is not asked.
-        resamples: of the bootstrap.
+        margin: largest difference of dice that does not matter, in percent points; None: the study file's ``margin``,
+            or :data:`MARGIN`.
+
+    Raises:
+        InputError: a margin that is no positive number, or not smaller than the spread of all scores.
     """
+    margin = float(collection.study.get("margin") or MARGIN) if margin is None else margin
     runs = collection.finetunings()
     several = len({run.data for run in runs}) > 1
-    by_budget = []
+    by_budget, tables = [], []
     for data in dict.fromkeys(run.data for run in runs):
         for budget, name in sorted({(run.budget or 0.0, run.budget_name) for run in runs if run.data == data}):
             chosen = [run for run in runs if (run.data, run.budget_name) == (data, name)]
             title = budget_words(name, budget, chosen)
             whole = f"{data}, {title}" if several else title
-            by_budget.append(_result(collection, chosen, whole, published or {}, margin, resamples))
-    return by_budget
+            result, table, pairs = _result(collection, chosen, whole, published or {})
+            by_budget.append(replace(result, margin=margin, comparisons=tuple((pair, OPEN) for pair in pairs)))
+            tables += [] if table is None else [table]
+    _check_margin(margin, tables)
+    return _judged(by_budget, margin)
+
+
+def _judged(results: Sequence[Result], margin: float) -> list[Result]:
+    """With the verdicts: corrected for all comparisons of all results together."""
+    family = iter(corrected([pair for result in results for pair, _ in result.comparisons]))
+    return [
+        replace(
+            result,
+            comparisons=tuple(
+                (pair, with_needed(judge(pair, margin), pair, margin))
+                for _, pair in zip(result.comparisons, family, strict=False)
+            ),
+        )
+        for result in results
+    ]
+
+
+def _check_margin(margin: float, tables: Sequence[ScoreTable]) -> None:
+    """Refuse a margin that any two scores lie within.
+
+    Raises:
+        InputError: it is.
+    """
+    spread = max((float(np.ptp(table.values)) for table in tables), default=0.0)
+    if tables and margin >= spread > 0:
+        raise InputError(f"margin {margin:g}: the scores lie within {spread:.3g} points, expected less than that")
 
 
 def budget_words(name: str, budget: float, runs: Sequence[Run]) -> str:
@@ -147,10 +187,8 @@ def _result(
     runs: Sequence[Run],
     title: str,
     published: Mapping[tuple[str, str, str], Published],
-    margin: float | None,
-    resamples: int,
-) -> Result:
-    """The result of runs with one data set and one budget."""
+) -> tuple[Result, ScoreTable | None, list[Comparison]]:
+    """The result of runs with one data set and one budget, what was paired, and the comparisons, not corrected yet."""
     data, budget, name = runs[0].data, runs[0].budget or 0.0, runs[0].budget_name
     notes: list[str] = []
     runs = once(runs, notes)
@@ -158,37 +196,33 @@ def _result(
     arms = [collection.arm(arm) for arm in order]
     reference = next((arm.name for arm in arms if arm.init == "random"), order[0])
     ordered = [run for arm in order for run in sorted(runs, key=lambda run: run.seed or 0) if run.arm == arm]
-    table = paired(ordered, notes)
-    intervals: dict[str, Interval | None] = {}
-    comparisons: list[tuple[Comparison, Verdict]] = []
-    if table is not None:
-        judged = is_judged(ordered)
-        if judged:  # else the percentile interval of a mean, too narrow as well, is not shown beside
-            intervals = {summary.arm: summary.interval for summary in describe(table, resamples)}
-        pairs = compare(table, planned_pairs(arms, reference), resamples)
-        comparisons = [(pair, judge(pair, margin)) if judged else unjudged(pair) for pair in pairs]
+    missing: list[str] = []
+    table = paired(ordered, notes, missing)
+    summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
+    pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR)
     drawn = curves(ordered, notes)
-    to_itself, to_reference = convergence(drawn, reference, resamples, notes)
-    return Result(
+    to_itself, to_reference = convergence(drawn, reference, notes)
+    result = Result(
         data=data,
         budget=budget,
         budget_name=name,
         title=title,
         runs=tuple(ordered),
         arms=tuple(
-            _arm_result(arm, ordered, intervals.get(arm.name), published.get((arm.name, data, name))) for arm in arms
+            _arm_result(arm, ordered, summaries.get(arm.name), published.get((arm.name, data, name))) for arm in arms
         ),
         reference=reference,
-        comparisons=tuple(comparisons),
         compared=(len(table.cases), len(set(table.patients))) if table is not None else (0, 0),
         curves=drawn,
         convergence=to_itself,
         to_reference=to_reference,
         notes=tuple(notes),
+        missing=tuple(missing),
     )
+    return result, table, pairs
 
 
-def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, published: Published | None) -> ArmResult:
+def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, published: Published | None) -> ArmResult:
     runs = [run for run in runs if run.arm == arm.name]
     by_run: dict[str, list[float]] = {
         measure: [float(np.mean([score.value for score in run.scores[measure]])) for run in runs]
@@ -202,7 +236,8 @@ def _arm_result(arm: Arm, runs: Sequence[Run], interval: Interval | None, publis
     return ArmResult(
         arm=arm,
         measures={name: spread(values) for name, values in by_run.items()},
-        interval=interval,
+        interval=None if summary is None else summary.interval,
+        over_patients=None if summary is None else summary.mean,
         seeds=tuple(run.seed for run in runs if run.seed is not None),
         cases=min(len(run.scores["dice"]) for run in runs),
         published=published,

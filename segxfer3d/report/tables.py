@@ -39,8 +39,7 @@ def score_table(result: Result) -> pd.DataFrame:
         if any(other.arm.recipe for other in result.arms):
             row["recipe"] = arm.arm.recipe
         row["dice"] = plus_minus(arm.measures["dice"])
-        if result.judged:
-            row["95 % interval"] = between(arm.interval)
+        row["95 % interval"] = between(arm.interval)
         for measure in published:
             fits = arm.published is not None and arm.published.measure == measure
             figure = plus_minus((arm.published.mean, arm.published.std)) if arm.published and fits else NONE
@@ -66,25 +65,14 @@ def lesion_table(result: Result) -> pd.DataFrame:
 
 
 def comparison_table(result: Result) -> pd.DataFrame:
-    """Every comparison in words: difference of dice, interval, p-value after Holm, verdict; where nothing is judged,
-    the differences of the seeds in place of the last two."""
-    if not result.judged:
-        return _unjudged_table(result)
-    columns = ["arm", "against", "difference", "95 % interval", "p (Holm)", "verdict"]
-    rows = [
-        [pair.arm, pair.reference, signed(pair.difference), between(pair.interval, sign=True), p_value(pair.p_holm),
-         verdict_words(verdict)]
-        for pair, verdict in result.comparisons
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _unjudged_table(result: Result) -> pd.DataFrame:
-    columns = ["arm", "against", "difference", "95 % interval", "difference of each seed"]
+    """Every comparison in words: difference of dice, its interval, that of each seed, p-value after Holm, margin,
+    verdict."""
+    columns = ["arm", "against", "difference", "95 % interval", "each seed", "p (Holm)", "margin", "verdict"]
     rows = [
         [pair.arm, pair.reference, signed(pair.difference), between(pair.interval, sign=True),
-         ", ".join(map(signed, pair.seed_differences))]
-        for pair, _ in result.comparisons
+         ", ".join(map(signed, pair.seed_differences)),
+         p_value(None if verdict.kind == "no verdict" else pair.p_holm), f"{result.margin:g}", verdict_words(verdict)]
+        for pair, verdict in result.comparisons
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segxfer3d.report.results import ArmResult, Result
+from segxfer3d.statistics.verdict import Verdict
 
 Rows = list[dict[str, Any]]
 
@@ -33,12 +34,12 @@ def comparisons(results: Sequence[Result]) -> Rows:
     for result in results:
         for pair, verdict in result.comparisons:
             low, high = pair.interval or (None, None)
-            p, p_holm = (pair.p_value, pair.p_holm) if result.judged else (None, None)
             rows.append({
                 **_which(result), "arm": pair.arm, "reference": pair.reference, "difference": pair.difference,
-                "low": low, "high": high, "p": p, "p_holm": p_holm, "family": pair.family,
-                "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "verdict": verdict.kind,
-                "patients_needed": verdict.patients_needed, "seeds_needed": verdict.seeds_needed,
+                "low": low, "high": high, "p": pair.p_value, "p_holm": pair.p_holm, "family": pair.family,
+                "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "margin": result.margin,
+                "verdict": verdict.kind, **_needed(verdict),
+                **{f"difference_seed_{k}": value for k, value in enumerate(pair.seed_differences)},
             })  # fmt: skip
     return rows
 
@@ -60,6 +61,15 @@ def convergence(results: Sequence[Result]) -> Rows:
     return rows
 
 
+def _needed(verdict: Verdict) -> dict[str, int | None]:
+    """The range of what would be needed; nothing where none is named."""
+    row: dict[str, int | None] = {}
+    for name in ("seeds", "patients"):
+        low, high = verdict.needed.get(name, (None, None))
+        row |= {f"{name}_needed_low": low, f"{name}_needed_high": high}
+    return row
+
+
 def _which(result: Result) -> dict[str, Any]:
     return {"data": result.data, "budget": result.budget, "budget_name": result.budget_name}
 
@@ -69,6 +79,7 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
     row = {
         **_which(result), "arm": arm.arm.name, "init": arm.arm.init, "scenario": arm.arm.scenario,
         "pretext": arm.arm.pretext, "seeds": len(arm.seeds), "cases": arm.cases, "dice_low": low, "dice_high": high,
+        "dice_over_patients": arm.over_patients,
     }  # fmt: skip
     if arm.arm.recipe:
         row["recipe"] = arm.arm.recipe

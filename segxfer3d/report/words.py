@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from segxfer3d.errors import some
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.cells import between, p_value, plus_minus, signed
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Run
-from segxfer3d.report.unjudged import CAVEAT, clause
 from segxfer3d.statistics.compare import Comparison
-from segxfer3d.statistics.verdict import MIN_SEEDS, Verdict
+from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
 from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.states import DONE
 
@@ -23,11 +23,9 @@ REFERENCES = {
     "monai": (
         "Cardoso MJ, et al. MONAI: An open-source framework for deep learning in healthcare. arXiv:2211.02701, 2022."
     ),
-    "owen": "Owen AB. The pigeonhole bootstrap. Annals of Applied Statistics 1(2):386-411, 2007.",
-    "wilcoxon": "Wilcoxon F. Individual Comparisons by Ranking Methods. Biometrics Bulletin 1(6):80-83, 1945.",
-    "satterthwaite": (
-        "Satterthwaite FE. An Approximate Distribution of Estimates of Variance Components. Biometrics Bulletin "
-        "2(6):110-114, 1946."
+    "weerahandi": (
+        "Weerahandi S. Generalized Confidence Intervals. Journal of the American Statistical Association "
+        "88(423):899-905, 1993."
     ),
     "holm": (
         "Holm S. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics "
@@ -48,8 +46,6 @@ def answer(results: Sequence[Result]) -> str:
             f"({result.title})."
         )
     head = f"With {result.title}, "
-    if not result.judged:
-        return f"{head}{_differences(result)}."
     pairs = [pair for pair in result.comparisons if pair[0].reference == result.reference]
     if not pairs:
         return (
@@ -58,66 +54,78 @@ def answer(results: Sequence[Result]) -> str:
         )
     if best.arm.name == result.reference:
         closest = max(pairs, key=lambda pair: pair[0].difference)
-        first = f"nothing transferred has a higher mean dice than {result.reference}: {_compared(*closest)}"
+        first = (
+            f"nothing transferred has a higher mean dice than {result.reference}: {_compared(*closest, result.margin)}"
+        )
     else:
         pair = result.against(best.arm.name, result.reference)
-        first = _compared(*pair) if pair else f"the highest mean dice is that of {best.arm.name}"
+        first = _compared(*pair, result.margin) if pair else f"the highest mean dice is that of {best.arm.name}"
     parts = [pair for pair in result.comparisons if pair[0].reference != result.reference]
     chosen = next(
         (pair for pair in parts if best.arm.name in (pair[0].arm, pair[0].reference)), parts[0] if parts else None
     )
-    return f"{head}{first}{f'; {_compared(*chosen)}' if chosen else ''}."
+    return f"{head}{first}{f'; {_compared(*chosen, result.margin)}' if chosen else ''}."
 
 
-def _compared(pair: Comparison, verdict: Verdict) -> str:
+def _compared(pair: Comparison, verdict: Verdict, margin: float) -> str:
     """A comparison as a clause with its interval."""
     points = f"{abs(pair.difference):.1f} dice points"
     numbers = [] if pair.interval is None else [f"95 % interval of the difference {between(pair.interval, sign=True)}"]
-    if verdict.kind != "no verdict":
-        numbers.append(f"p {p_value(pair.p_holm)}")
+    if verdict.kind != "no verdict" and pair.p_holm is not None:
+        numbers.append(f"p {p_value(pair.p_holm)} after Holm for {pair.family}")
     in_brackets = f" ({', '.join(numbers)})" if numbers else ""
     if verdict.kind in ("better", "worse"):
         return f"{pair.arm} is {verdict.kind} than {pair.reference} by {points}{in_brackets}"
     seen = f"{signed(pair.difference)} dice points{f', {numbers[0]}' if numbers else ''}"
     if verdict.kind == "equivalent":
-        return f"{pair.arm} is equivalent to {pair.reference} ({seen})"
+        return f"{pair.arm} is equivalent to {pair.reference} within {margin:g} points ({seen})"
+    if verdict.kind == "identical":
+        return f"{pair.arm} and {pair.reference} are identical, score by score"
     if verdict.kind == "undecided":
         return f"{pair.arm} cannot be told from {pair.reference} ({', '.join([seen, *numbers[1:]])})"
     less = "more" if pair.difference >= 0 else "fewer"
-    few = "with too few seeds or patients for a verdict"
-    return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, {few}"
-
-
-def _differences(result: Result) -> str:
-    """All differences of a result that are not judged, so that none is picked."""
-    return "; ".join(clause(pair) for pair, _ in result.comparisons)
+    why = "with a training far from the others" if pair.far_off else "with too few seeds or patients"
+    return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, {why} for a verdict"
 
 
 def other_answers(results: Sequence[Result]) -> list[str]:
-    """A line for every other result: its best arm against the reference; where nothing is judged, all differences."""
+    """A line for every other result: its best arm against the reference."""
     lines = []
     for result in results[1:]:
-        if not result.judged:
-            lines.append(f"{result.title}: {_differences(result)}.")
-            continue
         best = result.best()
         pair = result.against(best.arm.name, result.reference)
         dice = f"highest mean dice {best.arm.name}, {plus_minus(best.measures['dice'])} percent"
-        lines.append(f"{result.title}: {dice}{f'; {_compared(*pair)}' if pair else ''}.")
+        lines.append(f"{result.title}: {dice}{f'; {_compared(*pair, result.margin)}' if pair else ''}.")
     return lines
 
 
 def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
-    judged = [result for result in results if result.judged]
-    lines = [CAVEAT] if len(judged) < len(results) else []
-    few = [r.title for r in judged if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]
-    if not few:
-        return lines
-    return [
-        *lines,
-        f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged, and intervals are too narrow.",
+    lines = []
+    if any(arm.arm.init != "random" for result in results for arm in result.arms if result.comparisons):
+        lines.append(
+            "All seeds of an arm start from one pretraining: a verdict is on this checkpoint, not on its pretext."
+        )
+    if few := [r.title for r in results if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]:
+        lines.append(f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged.")
+    lines += [
+        f"Cases that a run lacks are in no comparison ({result.title}): {some(result.missing, 3)}."
+        for result in results
+        if result.missing
     ]
+    far = dict.fromkeys(
+        f"{found.arm} with seed {found.seed} ended at {found.value:.1f} ({result.title}; median of its seeds "
+        f"{found.median:.1f})"
+        for result in results
+        for pair, _ in result.comparisons
+        for found in pair.far_off
+    )
+    if far:
+        lines.append(
+            f"Trainings far from the others of their arm: {'; '.join(far)}. How often a training fails so few seeds "
+            "cannot tell: intervals with them are too narrow, and there is no verdict."
+        )
+    return lines
 
 
 def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, list[str]]:
@@ -150,31 +158,20 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
         "Dice was computed for every test case at threshold 0.5 (an empty label counts 1 if the prediction is empty "
         "too, else 0), averaged over cases for each seed, and is given as mean ± sample standard deviation over seeds."
     )
-    families = [pair.family for result in results if result.judged for pair, _ in result.comparisons]
-    if families:
-        sentences.append(_statistics(max(families), cite))
-    if not all(result.judged for result in results):
-        sentences.append(_intervals(cite))
+    if compared := [(result, pair.family) for result in results for pair, _ in result.comparisons]:
+        sentences.append(_statistics(compared[0][0].margin, max(family for _, family in compared), cite))
     return " ".join(sentences), references
 
 
-def _statistics(family: int, cite: Callable[[str], str]) -> str:
+def _statistics(margin: float, family: int, cite: Callable[[str], str]) -> str:
     return (
-        "Arms were compared on the same seeds and cases: mean differences of dice have 95 % percentile intervals "
-        f"from resampling patients and seeds together (the pigeonhole bootstrap {cite(REFERENCES['owen'])}); p-values "
-        f"are those of Wilcoxon's signed-rank test {cite(REFERENCES['wilcoxon'])} on one seed-averaged difference per "
-        f"patient, with Holm's correction {cite(REFERENCES['holm'])} over the {family} comparisons at one label "
-        "budget. An arm is called better or worse where the interval excludes 0 and the corrected p-value is at most "
-        "0.05, given at least five seeds and six patients."
-    )
-
-
-def _intervals(cite: Callable[[str], str]) -> str:
-    return (
-        "Differences of dice are means over seeds and patients, paired and with every patient weighing the same, with "
-        "95 % t intervals from the mean squares of the two-way layout of seeds and patients, both random, and "
-        f"Satterthwaite's degrees of freedom {cite(REFERENCES['satterthwaite'])}; they are not corrected for the "
-        "number of comparisons, and none was called better or worse."
+        "Arms were compared on the same seeds and cases. The difference is the mean over seeds and patients, every "
+        "patient weighing the same (a patient's cases averaged first); its 95 % interval and its p-value come from one "
+        "model, seeds and patients crossed and both random, with generalized inference for their variances "
+        f"{cite(REFERENCES['weerahandi'])}. P-values have Holm's correction {cite(REFERENCES['holm'])} over all "
+        f"{family} comparisons of the study. An arm is called better or worse where the corrected p-value is at most "
+        f"0.05, and equivalent where the interval lies within {margin:g} dice points of 0, given at least {MIN_SEEDS} "
+        f"seeds and {MIN_PATIENTS} patients and no training far from the others of its arm."
     )
 
 

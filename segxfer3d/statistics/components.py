@@ -1,4 +1,4 @@
-"""Where the spread of a paired difference comes from, and how many patients or seeds would settle it.
+"""Where the spread of a paired difference comes from: trainings, patients, and what is left.
 
 The difference of two arms for seed s and patient p is modeled as d(s, p) = delta + seed(s) + patient(p) + rest(s, p),
 the three with variances of their own (two crossed random factors, one value a cell). The variances are estimated from
@@ -20,6 +20,30 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class MeanSquares:
+    """Of the two-way analysis of variance of differences (seeds, patients).
+
+    Attributes:
+        seed, patient, rest: mean squares.
+        seeds, patients: how many.
+    """
+
+    seed: float
+    patient: float
+    rest: float
+    seeds: int
+    patients: int
+
+    def components(self) -> Components:
+        """The variances that they estimate."""
+        return Components(
+            seed=max(0.0, (self.seed - self.rest) / self.patients),
+            patient=max(0.0, (self.patient - self.rest) / self.seeds),
+            rest=self.rest,
+        )
+
+
+@dataclass(frozen=True)
 class Components:
     """Variances of a paired difference between seeds, between patients, and of what is left."""
 
@@ -31,34 +55,18 @@ class Components:
         """Of the mean difference over this many seeds and patients."""
         return math.sqrt(self.seed / seeds + self.patient / patients + self.rest / (seeds * patients))
 
-    def patients_for(self, standard_error: float, seeds: int) -> int | None:
-        """Fewest patients with which the error is this small; None where these seeds allow it for no number."""
-        return _fewest(self.patient + self.rest / seeds, standard_error**2 - self.seed / seeds)
 
-    def seeds_for(self, standard_error: float, patients: int) -> int | None:
-        """Fewest seeds with which the error is this small; None where these patients allow it for no number."""
-        return _fewest(self.seed + self.rest / patients, standard_error**2 - self.patient / patients)
-
-
-def variance_components(differences: NDArray[np.float64]) -> Components | None:
-    """Components of (seeds, patients) differences; None for a single seed or patient, which show no variance."""
+def mean_squares(differences: NDArray[np.float64]) -> MeanSquares | None:
+    """Of (seeds, patients) differences; None for a single seed or patient, which show no variance."""
     seeds, patients = differences.shape
     if min(seeds, patients) < 2:
         return None
     by_seed, by_patient = differences.mean(1), differences.mean(0)
     rest = differences - by_seed[:, None] - by_patient[None] + differences.mean()
-    rest_square = float((rest**2).sum() / ((seeds - 1) * (patients - 1)))
-    seed_square = float(patients * by_seed.var(ddof=1))
-    patient_square = float(seeds * by_patient.var(ddof=1))
-    return Components(
-        seed=max(0.0, (seed_square - rest_square) / patients),
-        patient=max(0.0, (patient_square - rest_square) / seeds),
-        rest=rest_square,
+    return MeanSquares(
+        seed=float(patients * by_seed.var(ddof=1)),
+        patient=float(seeds * by_patient.var(ddof=1)),
+        rest=float((rest**2).sum() / ((seeds - 1) * (patients - 1))),
+        seeds=seeds,
+        patients=patients,
     )
-
-
-def _fewest(variance: float, room: float) -> int | None:
-    """Smallest n of at least 1 with variance / n <= room."""
-    if room <= 0:
-        return None
-    return max(1, math.ceil(variance / room))

@@ -2,6 +2,7 @@
 
 The paper's second finding is that pretrained networks converge faster; it shows curves and gives no such number. Here
 it is the step at which a curve first comes to 95 % of its final value, on the straight line between two evaluations.
+A curve that goes up and down comes there by chance too: the noisier, the earlier, in all arms alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics.interval import RESAMPLES, Interval, percentile_interval, resample_counts
+from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import BASELINE
 
 Curve = Sequence[tuple[float, float]]
@@ -25,9 +26,9 @@ class Convergence:
     Attributes:
         arm: which.
         steps: mean over seeds of the step at which the level is reached; a lower bound where ``never`` is not empty.
-        interval: 95 %, from resampling seeds; None for a single seed.
+        interval: 95 %, Student's over seeds; None for a single seed, or where one never came there.
         difference: mean over seeds of steps less the reference's steps with the same seed; below 0 is faster.
-        difference_interval: of it, as ``interval``; (0, 0) for the reference itself.
+        difference_interval: of it, as ``interval``, the reference's seeds included; (0, 0) for the reference itself.
         seed_steps: the step of each seed.
         seeds: the seeds, sorted.
         never: seeds that did not reach the level; they count with their last step.
@@ -70,21 +71,17 @@ def converge(
     share: float = 0.95,
     level_of: str | None = None,
     reference: str = BASELINE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> list[Convergence]:
     """How soon each arm converges, at one label budget.
 
     The final dice of a curve is its last value; one that ends at 0 or below has learned nothing and never reaches its
-    level. Intervals come from seeds alone, because curves have no cases, and are narrow for few seeds as those of
-    :mod:`segxfer3d.statistics.interval` are; all arms see the same draws.
+    level. Intervals come from seeds alone, because curves have no cases.
 
     Args:
         curves: for each arm and seed the (step, dice) of every evaluation, steps ascending.
         share: of the final dice that is the level, in (0, 1].
         level_of: the arm whose final dice (with the same seed) sets the level for all; None: each arm's own.
         reference: the arm that the others are compared with.
-        resamples, seed: of the bootstrap.
 
     Raises:
         InputError: fewer than two arms, an unknown arm, seeds that differ between arms, a curve of fewer than two
@@ -100,15 +97,15 @@ def converge(
             reached.append(first_reached(of_seed[s], share * final) if final > 0 else None)
         never[arm] = tuple(s for s, step in zip(seeds, reached, strict=True) if step is None)
         steps[arm] = np.array([of_seed[s][-1][0] if r is None else r for s, r in zip(seeds, reached, strict=True)])
-    drawn = resample_counts(np.random.default_rng(seed), resamples, len(seeds)) / len(seeds)
-    several = len(seeds) > 1
     return [
         Convergence(
             arm=arm,
             steps=float(steps[arm].mean()),
-            interval=percentile_interval(drawn @ steps[arm]) if several else None,
+            interval=None if never[arm] else t_interval(steps[arm].tolist()),
             difference=float((steps[arm] - steps[reference]).mean()),
-            difference_interval=percentile_interval(drawn @ (steps[arm] - steps[reference])) if several else None,
+            difference_interval=(
+                None if never[arm] or never[reference] else t_interval((steps[arm] - steps[reference]).tolist())
+            ),
             seed_steps=tuple(steps[arm].tolist()),
             seeds=tuple(seeds),
             never=never[arm],

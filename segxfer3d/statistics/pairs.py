@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Protocol
 
 BASELINE = "random"
@@ -38,7 +39,10 @@ class NamedStart:
 
 
 def planned_pairs(arms: Sequence[Start], reference: str = BASELINE) -> list[tuple[str, str]]:
-    """(arm, reference): each arm against the reference; and the encoder against encoder and decoder of one pretext.
+    """(arm, reference): the questions of the paper.
+
+    Each arm against the reference; the encoder against encoder and decoder of one pretext; every pretext's encoder
+    against every other's.
 
     Args:
         arms: all of them.
@@ -55,4 +59,6 @@ def planned_pairs(arms: Sequence[Start], reference: str = BASELINE) -> list[tupl
         alike = [arm for arm in both if dict(arm.knobs) == dict(encoder.knobs)]
         alone = sum((arm.init, arm.pretext) == (ENCODER, encoder.pretext) for arm in arms) == len(both) == 1
         pairs += [(encoder.name, arm.name) for arm in (both if alone else alike)]
+    encoders = [arm for arm in arms if arm.init == ENCODER]
+    pairs += [(one.name, other.name) for one, other in combinations(encoders, 2) if one.pretext != other.pretext]
     return list(dict.fromkeys(pairs))

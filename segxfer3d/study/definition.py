@@ -24,7 +24,8 @@ has a ``pretrain``, or a ``checkpoint`` from elsewhere. A value ``"{x}"`` is the
 default has to be given. ``published`` may hold a list of ``{"arm", "data", "budget_name", "mean", "std"}`` below
 ``"values"``, with whatever else explains it, for the report to show beside. Arms of different recipes (the option
 ``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant. The knob ``plan`` may name a file of
-``segxfer3d plan --json`` by its path from the study file, see :mod:`segxfer3d.study.plan_files`.
+``segxfer3d plan --json`` by its path from the study file, see :mod:`segxfer3d.study.plan_files`. ``margin`` is the
+largest difference of dice, in percent points, that does not matter: the report calls arms equivalent within it.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Study:
     Attributes:
         data: name -> knobs of pretraining and of fine-tuning.
         mixed_recipes: whether arms may have different recipes.
+        margin: dice points that do not matter, for the report; None: what the report takes.
     """
 
     name: str
@@ -95,3 +97,4 @@ class Study:
     seeds: Sequence[int]
     published: Mapping[str, Any] | None = None
     mixed_recipes: bool = False
+    margin: float | None = None

@@ -111,6 +111,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "code_version": code_version(*configs),
         "published": study.published,
         MIXED: study.mixed_recipes,
+        "margin": study.margin,
     }
 
 

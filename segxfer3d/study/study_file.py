@@ -17,7 +17,7 @@ from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
-    "published", MIXED,
+    "published", "margin", MIXED,
 )  # fmt: skip
 # set trial by trial, not by knobs
 _OF_TRIALS = {
@@ -92,12 +92,22 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
         seeds=_seeds(reader, content.get("seeds")),
         published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
         mixed_recipes=content.get(MIXED) is True,
+        margin=_margin(reader, content.get("margin")),
     )
     if not isinstance(content.get(MIXED, False), bool):
         reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
     _check_recipes(reader, study)
     _check_sizes(reader, study)
     return study
+
+
+def _margin(reader: Reader, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 100:
+        reader.problems.append(f"margin: expected dice points above 0 and below 100, got {value!r}")
+        return None
+    return float(value)
 
 
 def _check_recipes(reader: Reader, study: Study) -> None:

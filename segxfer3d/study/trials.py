@@ -26,6 +26,7 @@ A study's folder::
     code_version  of all its bundles (segxfer3d.study.code)
     published     what was published for comparison, as the study file has it (or null)
     mixed_recipes whether its arms may have different recipes
+    margin        dice points that do not matter, for the report; null: what the report takes
 
 ``trials.json`` is a list, pretrainings first, then seed by seed (a study that is stopped has whole comparisons)::
 

@@ -107,7 +107,7 @@ def test_splits_are_read():
 
 def test_a_report_on_the_study_is_written(tmp_path):
     pytest.importorskip("matplotlib")
-    written = names.write_report(FILES / "study", tmp_path / "report.html", resamples=200)
+    written = names.write_report(FILES / "study", tmp_path / "report.html")
     assert not written.problems
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "encoder" in text

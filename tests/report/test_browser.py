@@ -98,7 +98,7 @@ class Browser:
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     write_study(folder, seeds=2, budgets=(5,), case_names=[NASTY, *(f"case{i}" for i in range(9))])
-    return write_report(folder, folder.parent / "page.html", resamples=100).page
+    return write_report(folder, folder.parent / "page.html").page
 
 
 @pytest.fixture(scope="module")

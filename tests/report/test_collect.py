@@ -161,7 +161,7 @@ def test_what_is_split_and_labeled_is_known_in_every_form(tmp_path, split, label
         write_json(run / "labels.json", labels)
     collection = collect(tmp_path)
     assert {run.unit for run in collection.runs} == {unit}
-    (result,) = results(collection, resamples=100)
+    (result,) = results(collection)
     assert result.title == f"10 % of the {words.split()[1]} labeled"
     text, _ = methods(collection, [result])
     assert f"labeled ({words}): " in text
@@ -211,7 +211,7 @@ def test_arms_of_different_recipes_are_compared_only_where_the_study_asks(study)
     assert {arm.name: arm.recipe for arm in found.arms} == {
         "random": "paper", "encoder": "paper; strong", "encoder+decoder": "paper",
     }  # fmt: skip
-    (result,) = results(found, resamples=100)
+    (result,) = results(found)
     assert list(score_table(result)["recipe"]) == ["paper", "paper; strong", "paper"]
     assert "encoder (scenario 4, pretext Models Genesis, recipe paper; strong)" in methods(found, [result])[0]
 

@@ -17,8 +17,6 @@ from segxfer3d.report.results import results
 from segxfer3d.report.run_files import Problem
 from tests.report.made_studies import NASTY, write_ball_previews, write_json, write_run, write_study
 
-FEW = 100  # resamples
-
 
 class Elements(HTMLParser):
     """Every element with its attributes, and the text outside scripts and styles."""
@@ -53,7 +51,7 @@ def written(tmp_path_factory):
     (folder / "finetune/encoder-n5-s0/previews.npz").write_bytes(b"no archive")
     write_json(folder / "cka/cka.json", {"names": ["random", NASTY], "cka": [[1, None], [None, 1]], "layer": "x"})
     write_json(folder / "bad/cka.json", {"names": ["random"], "cka": "no"})
-    return folder, write_report(folder, folder.parent / "r&d.html", resamples=FEW)
+    return folder, write_report(folder, folder.parent / "r&d.html")
 
 
 def test_the_page_is_whole_and_asks_for_nothing(written):
@@ -110,7 +108,7 @@ def test_tables_and_figures_are_beside_it(written):
 def test_the_same_files_give_the_same_page(written):
     folder, report = written
     before = {path.name: path.read_bytes() for path in (report.page, *report.files.iterdir())}
-    again = write_report(folder, report.page, resamples=FEW)
+    again = write_report(folder, report.page)
     assert {path.name: path.read_bytes() for path in (again.page, *again.files.iterdir())} == before
 
 
@@ -118,7 +116,7 @@ def test_volumes_beyond_the_limit_are_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(viewer, "LIMIT", 20_000)
     write_ball_previews(tmp_path, write_run(tmp_path))
     problems = []
-    shown, left_out = viewer.volumes(results(collect(tmp_path), resamples=FEW), problems)
+    shown, left_out = viewer.volumes(results(collect(tmp_path)), problems)
     assert problems == []
     assert shown
     assert len(shown) + left_out == 3
@@ -162,7 +160,7 @@ def test_lesions_have_a_table_where_all_runs_of_an_arm_measured_them(tmp_path):
         summary = json.loads((place / "cases_summary.json").read_text(encoding="utf-8"))
         found = {"lesion_sensitivity": 0.75, "false_positives_per_scan": 0.5, "lesion_f1": None}
         write_json(place / "cases_summary.json", summary | found)
-    report = write_report(folder, tmp_path / "page.html", resamples=FEW)
+    report = write_report(folder, tmp_path / "page.html")
     text = report.page.read_text(encoding="utf-8")
     assert "Lesions: connected components" in text
     table = (report.files / "lesions.md").read_text(encoding="utf-8")

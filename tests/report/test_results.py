@@ -2,24 +2,24 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from segxfer3d.errors import InputError
 from segxfer3d.report import tables
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.collect import collect
 from segxfer3d.report.markup import latex, markdown
 from segxfer3d.report.published import paper_tables, published_values
-from segxfer3d.report.results import results
+from segxfer3d.report.results import MARGIN, results
 from segxfer3d.report.scores import read_scores
-from segxfer3d.report.words import answer, methods
-from segxfer3d.statistics.compare import compare
+from segxfer3d.report.words import answer, caveats, methods
+from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import tabulate
 from tests.report.made_studies import write_json, write_run, write_study
-
-FEW = 200  # resamples
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(study):
-    return results(collect(study), resamples=FEW)
+    return results(collect(study))
 
 
 def test_means_and_deviations_are_those_of_the_files(study, found):
@@ -53,12 +53,20 @@ def test_comparisons_are_those_of_the_statistics_in_percent(study, found):
         for seed in range(5)
         for score in read_scores(study / f"finetune/{arm}-n5-s{seed}/cases.csv", arm, 5, seed)
     ]
-    expected = compare(tabulate(scores)[5], resamples=FEW)
+    of_20 = [
+        score
+        for arm in ("random", "encoder", "encoder+decoder")
+        for seed in range(5)
+        for score in read_scores(study / f"finetune/{arm}-n20-s{seed}/cases.csv", arm, 20, seed)
+    ]
+    tables = tabulate([*scores, *of_20])
+    expected = corrected([*compare(tables[5]), *compare(tables[20])])[:3]
     assert [(made.arm, made.reference) for made, _ in found[0].comparisons] == [(e.arm, e.reference) for e in expected]
     for (made, verdict), one in zip(found[0].comparisons, expected, strict=True):
         assert made.difference == pytest.approx(100 * one.difference)
         assert made.interval == pytest.approx([100 * limit for limit in one.interval])
         assert made.p_holm == pytest.approx(one.p_holm)
+        assert made.family == 6
         assert verdict.kind in ("better", "undecided")
     assert found[0].comparisons[0][1].kind == "better"
 
@@ -71,7 +79,7 @@ def test_encoder_and_decoder_of_one_pretext_are_compared():
         Arm("c", "encoder", "SimCLR"),
         Arm("d", "encoder", "ConRec", knobs={"decoder_warmup_epochs": 2}),
     ]
-    assert planned_pairs(arms, "random")[4:] == [("a", "b")]
+    assert planned_pairs(arms, "random")[4:] == [("a", "b"), ("a", "c"), ("c", "d")]
     tuned = [Arm("random", "random"), Arm("e", "encoder", "x", knobs={"lr": 0.1}), Arm("f", "encoder+decoder", "x")]
     assert planned_pairs(tuned, "random")[2:] == [("e", "f")]
 
@@ -92,28 +100,67 @@ def test_the_answer_is_one_sentence_with_an_interval(found):
 
 
 def test_a_margin_finds_arms_equivalent(study):
-    found = results(collect(study), margin=20, resamples=FEW)
+    found = results(collect(study), margin=20)
     assert {verdict.kind for _, verdict in found[0].comparisons} == {"equivalent"}
     assert "is equivalent to" in answer(found)
 
 
+def test_the_margin_is_the_study_files_and_stays_below_the_spread_of_the_scores(study, found):
+    assert {result.margin for result in found} == {MARGIN}
+    collection = collect(study)
+    asked = replace(collection, study={**collection.study, "margin": 7})
+    assert results(asked)[0].margin == 7
+    assert results(asked, margin=20)[0].margin == 20
+    with pytest.raises(InputError, match=r"margin 90: the scores lie within \d+(\.\d)? points, expected less"):
+        results(collection, margin=90)
+    with pytest.raises(InputError, match="margin: expected a positive number"):
+        results(collection, margin=-1)
+
+
+def test_a_training_that_ended_far_from_the_others_leaves_no_verdict(tmp_path):
+    write_study(tmp_path, budgets=(5,), previews=False)
+    path = tmp_path / "finetune/encoder-n5-s1/cases.csv"
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "dice": "0.01"} for row in rows)
+    (result,) = results(collect(tmp_path))
+    kinds = {(pair.arm, pair.reference): verdict.kind for pair, verdict in result.comparisons}
+    assert kinds["encoder", "random"] == kinds["encoder", "encoder+decoder"] == "no verdict"
+    assert kinds["encoder+decoder", "random"] != "no verdict"
+    assert "encoder with seed 1 ended at 1.0" in " ".join(caveats([result]))
+
+
 def test_a_failed_run_takes_its_seed_out_of_the_comparison_and_says_so(tmp_path):
     write_study(tmp_path, budgets=(5,), previews=False)
-    (tmp_path / "finetune/encoder-n5-s4/done.json").unlink()
-    (result,) = results(collect(tmp_path), resamples=FEW)
-    assert {made.seeds for made, _ in result.comparisons} == {4}
+    for seed in (2, 3, 4):
+        (tmp_path / f"finetune/encoder-n5-s{seed}/done.json").unlink()
+    (result,) = results(collect(tmp_path))
+    assert {made.seeds for made, _ in result.comparisons} == {2}
     assert {verdict.kind for _, verdict in result.comparisons} == {"no verdict"}
     assert any("random with seed 4 counts in no interval" in note for note in result.notes)
     assert "too few seeds or patients for a verdict" in answer([result])
-    assert [len(arm.seeds) for arm in result.arms] == [5, 4, 5]
+    assert [len(arm.seeds) for arm in result.arms] == [5, 2, 5]
 
 
-def test_cases_that_differ_between_arms_are_not_paired(tmp_path):
-    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+def test_a_case_that_a_run_lacks_is_in_no_comparison_and_the_headline_says_so(tmp_path):
+    write_study(tmp_path, budgets=(5,), previews=False)
     write_run(tmp_path / "finetune/encoder-n5-s1", init="encoder", seed=1, cases=12)
-    (result,) = results(collect(tmp_path), resamples=FEW)
+    (result,) = results(collect(tmp_path))
+    assert result.compared == (12, 12)
+    assert result.missing[0].startswith("encoder with seed 1 did not measure case12, case13, case14")
+    assert any(note.startswith("Not every run measured every case") for note in result.notes)
+    assert any("encoder with seed 1 did not measure case12" in line for line in caveats([result]))
+    assert "is better than random" in answer([result])
+
+
+def test_runs_that_share_no_case_are_not_paired(tmp_path):
+    write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
+    write_run(tmp_path / "finetune/encoder-n5-s1", init="encoder", seed=1, case_names=["another"])
+    (result,) = results(collect(tmp_path))
     assert result.comparisons == ()
-    assert any(note.startswith("No paired test:") and "case12" in note for note in result.notes)
+    assert any(note.startswith("No paired test:") for note in result.notes)
     assert result.arms[1].measures["dice"][1] is not None
     assert "nothing is tested" in answer([result])
 
@@ -125,7 +172,7 @@ def test_seeds_with_test_parts_of_their_own_are_paired_on_what_they_share(tmp_pa
         write_run(tmp_path / f"finetune/{arm}-n5-s1", init=arm, seed=1, case_names=names)
     collection = collect(tmp_path)
     assert collection.problems == ()
-    (result,) = results(collection, resamples=FEW)
+    (result,) = results(collection)
     assert result.compared == (12, 12)
     assert any("Each seed tests on other cases" in note for note in result.notes)
 
@@ -133,7 +180,7 @@ def test_seeds_with_test_parts_of_their_own_are_paired_on_what_they_share(tmp_pa
 @pytest.mark.parametrize("arms", [{"random": 0.0}, {"encoder": 0.1}])
 def test_a_single_arm_has_nothing_to_be_compared_with(tmp_path, arms):
     write_study(tmp_path, seeds=2, budgets=(5,), arms=arms, previews=False)
-    (result,) = results(collect(tmp_path), resamples=FEW)
+    (result,) = results(collect(tmp_path))
     assert result.comparisons == ()
     assert any("expected at least two to compare" in note for note in result.notes)
     assert answer([result]).startswith(f"No answer yet: only {next(iter(arms))} is done")
@@ -151,7 +198,7 @@ def test_runs_without_validation_have_no_curve(tmp_path):
     for seed in range(2):
         for arm in ("random", "encoder"):
             write_run(tmp_path / f"{arm}{seed}", init=arm, seed=seed, curve=False)
-    (result,) = results(collect(tmp_path), resamples=FEW)
+    (result,) = results(collect(tmp_path))
     assert result.curves == {}
     assert [note for note in result.notes if "curve" in note] == [
         "No curves: no run was validated twice while it trained."
@@ -172,7 +219,7 @@ def test_published_figures_are_named_never_guessed(tmp_path):
     assert (found["encoder", "nodules", "n5"].mean, found["encoder", "nodules", "n5"].std) == (83.3, 0.6)
     assert len(problems) == 2
     write_study(tmp_path, seeds=2, budgets=(5,), previews=False)
-    (result,) = results(collect(tmp_path), found, resamples=FEW)
+    (result,) = results(collect(tmp_path), found)
     table = tables.score_table(result)
     assert list(table["published genesis_dice"]) == ["71.5", "83.3 ± 0.6", "–"]
     assert published_values({}) == published_values({"published": None}) == ({}, [])
@@ -199,6 +246,6 @@ def test_names_cannot_break_out_of_tables(tmp_path):
     write_study(tmp_path, seeds=2, budgets=(5,), arms={"random": 0.0, "a|b<i>_&": 0.1}, previews=False)
     study = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "study.json", study)
-    (result,) = results(collect(tmp_path), resamples=FEW)
+    (result,) = results(collect(tmp_path))
     assert r"a\|b&lt;i>_&" in markdown(tables.score_table(result))
     assert r"a|b\textless{}i\textgreater{}\_\&" in latex("x", tables.score_table(result))

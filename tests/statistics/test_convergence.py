@@ -42,13 +42,13 @@ def test_steps_of_known_curves():
 
 
 def test_the_faster_arm_is_found_with_its_interval():
-    random, encoder = converge(curves(), resamples=2000)
+    random, encoder = converge(curves())
     assert encoder.difference == pytest.approx(encoder.steps - random.steps)
     assert encoder.difference_interval[1] < 0
     assert encoder.interval[0] < encoder.steps < encoder.interval[1]
     assert encoder.steps == pytest.approx(np.mean(encoder.seed_steps))
     assert encoder.seeds == tuple(range(8))
-    assert converge(curves(), resamples=2000)[1] == encoder
+    assert converge(curves())[1] == encoder
 
 
 def test_a_level_set_by_one_arm():

@@ -87,3 +87,14 @@ def test_arms_work_with_the_same_sizes(tmp_path, finetune, lost):
 
 def test_arms_that_load_nothing_plan_alike(tmp_path, finetune):
     plan(tmp_path, finetune=finetune, pretrain={}, arms=arms(**{"random": "", "frozen-random": ""}))
+
+
+@pytest.mark.parametrize("margin", [0, -1, 100, "2", True])
+def test_a_margin_is_dice_points(tmp_path, margin):
+    with pytest.raises(InputError, match="margin: expected dice points above 0 and below 100"):
+        plan(tmp_path, margin=margin)
+
+
+def test_a_margin_goes_to_the_report(tmp_path):
+    assert resolved(plan(tmp_path, margin=1.5)[0])["margin"] == 1.5
+    assert resolved(plan(tmp_path)[0])["margin"] is None
