@@ -144,8 +144,8 @@ def _tables(result: Result) -> list[str]:
         lines += [markdown(lesions)]
     if result.comparisons:
         cases, patients = result.compared
-        weights = "" if result.judged else ", each of whom weighs the same"
-        lines += [f"Differences of dice on {cases} cases of {patients} patients or groups{weights}:", ""]
+        who = f"{cases} cases of {patients} patients or groups, each of which weighs the same"
+        lines += [f"Differences of dice on {who}:", ""]
         lines += [markdown(tables.comparison_table(result))]
     if result.convergence:
         lines += ["Steps of fine-tuning, on the validation part:", ""]
