@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import nibabel as nib
 import numpy as np
 import torch
-from baseline_cases import PARTS, TEST_FRACTION, VALIDATION_FRACTION, Chosen, choose, mask_path, score_masks
+from baseline_cases import PARTS, TEST_FRACTION, VALIDATION_FRACTIONS, Chosen, choose, mask_path, score_masks
 from baseline_clock import loop, user_seconds
 from baseline_grid import INFERENCE
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = {
         "dataset_dir": options.dataset_dir, "output_dir": str(run / "run"), "label_count": options.label_count,
         "seed": options.seed, "split_seed": options.split_seed, "test_fraction": TEST_FRACTION,
-        "validation_fraction": VALIDATION_FRACTION, "validation_interval": 10**6, "progress": False,
+        "validation_fraction": VALIDATION_FRACTIONS[options.part], "validation_interval": 10**6, "progress": False,
     } | dict(options.set)  # fmt: skip
     started = user_seconds()
     run_bundle(BUNDLE, **config, **clocked(command_line.merged_config([str(find_bundle(BUNDLE))])))

@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images; all of them
-where none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images; all where
+none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
