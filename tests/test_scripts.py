@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
-PARTS = ["corruption", "augmentation", "views", "pretext", "step", "engine", "inference", "start", "main", "demo"]
+PARTS = [
+    "corruption", "augmentation", "views", "pretext", "step", "engine", "inference", "reading", "start", "main", "demo",
+    "images",
+]  # fmt: skip
 
 
 def test_the_benchmark_knows_its_parts():

@@ -184,7 +184,7 @@ def blur_(image: Tensor, sigma: Tensor, radius: int, chosen: Tensor) -> Tensor:
     weights = gaussian_kernel(sigma, radius)
     if image.device.type == "cpu":
         kernels.blur(
-            image.detach().view(*image.shape, *[1] * (5 - image.ndim)).numpy(), weights.numpy(), chosen.numpy()
+            image.detach().view(*image.shape, *[1] * (5 - image.ndim)).numpy(), weights.numpy(), chosen.numpy(), False
         )
         return image
     return blur_tensors_(image, weights, chosen)

@@ -72,7 +72,7 @@ def blur(channel: np.ndarray, sigma: float) -> None:
     weights /= 2 * weights.sum() - 1
     flat = channel.shape[0] == 1  # the kernel's third axis has length 1 where there are two
     shape = (1, 1, *channel.shape[1:], 1) if flat else (1, 1, *channel.shape)
-    views.blur(channel.reshape(shape), weights[None].astype(np.float32), np.ones(1, dtype=np.bool_))
+    views.blur(channel.reshape(shape), weights[None].astype(np.float32), np.ones(1, dtype=np.bool_), True)
 
 
 def brighten(values: np.ndarray, factor: float, contrast: float) -> None:

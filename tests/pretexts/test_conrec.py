@@ -66,7 +66,7 @@ def test_both_directions_of_the_contrast_are_added():
     """2.00 x NT-Xent beside 100 x the errors, as in the published code."""
     losses = conrec()(batch())
     errors = sum(losses[f"loss_{task}"] for task in TASKS)
-    assert float((losses["loss"] - 100 * errors) / losses["loss_contrast"]) == pytest.approx(2, abs=0.02)
+    assert ((losses["loss"] - 100 * errors) / losses["loss_contrast"]).item() == pytest.approx(2, abs=0.02)
 
 
 def test_what_transfers_is_the_network():

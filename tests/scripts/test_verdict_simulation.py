@@ -53,10 +53,10 @@ def test_the_committed_page_is_that_of_the_committed_numbers():
 def test_the_committed_numbers_are_what_was_promised():
     for record in json.loads(OUTPUT.read_text(encoding="utf-8")):
         setting, found = record["setting"], record["found"]
-        if setting["kind"] == "collapse":
+        if "collapse" in setting["kind"]:
             continue
         error = 2 * (0.07 * 0.93 / record["studies"]) ** 0.5
         assert found["coverage"] >= 0.93, setting
         assert max(found["family_4"], found["family_10"]) <= 0.07 + error, setting
-        if setting["spread"][0] >= 6:
+        if setting["spread"][0] >= 6 and setting["kind"] == "normal":
             assert found["coverage"] <= 0.975, setting

@@ -52,8 +52,8 @@ def test_a_lars_step_is_that_of_the_published_code(angle, decay, length):
     """Within 1 % of 0.001 |w| / |g + wd w| (g + wd w); at right angles 1.41 times what |g| + wd |w| would give."""
     weight = nn.Parameter(torch.tensor([[2.0, 0.0]]))
     turned = math.radians(angle)
-    gradient = length * weight.norm() * torch.tensor([[math.cos(turned), math.sin(turned)]]).detach()
     before = weight.detach().clone()
+    gradient = length * before.norm() * torch.tensor([[math.cos(turned), math.sin(turned)]])
     weight.grad = gradient.clone()
     LARS([weight], lr=0.3, weight_decay=decay).step()
     update = gradient + decay * before

@@ -193,12 +193,13 @@ def _weigh(source: np.ndarray, weights: np.ndarray, stride: int, output: np.ndar
 
 
 @compiled
-def _blur_axis(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> None:
+def _blur_axis(source: np.ndarray, weights: np.ndarray, repeated: bool, output: np.ndarray) -> None:
     """One image along one axis.
 
     Args:
         source: (A, L, B) float32, L along the axis.
         weights: (radius + 1,) float32.
+        repeated: what lies outside is the border; else zeros.
         output: (A, L, B) float32, not ``source``.
     """
     length, radius, columns = source.shape[1], len(weights) - 1, source.shape[2]
@@ -212,15 +213,21 @@ def _blur_axis(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
             for b in range(columns):
                 line[b] = weights[0] * middle[b]
             for d in range(1, radius + 1):
+                weight = weights[d]
+                if repeated:
+                    before, after = source[a, max(j - d, 0)], source[a, min(j + d, length - 1)]
+                    for b in range(columns):
+                        line[b] += weight * (before[b] + after[b])
+                    continue
                 for k in (j - d, j + d):
                     if 0 <= k < length:
-                        neighbor, weight = source[a, k], weights[d]
+                        neighbor = source[a, k]
                         for b in range(columns):
                             line[b] += weight * neighbor[b]
 
 
 @compiled
-def _blur_last(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> None:
+def _blur_last(source: np.ndarray, weights: np.ndarray, repeated: bool, output: np.ndarray) -> None:
     """The same along the last axis, source and output (A, L)."""
     length, radius = source.shape[1], len(weights) - 1
     # All lines as one, in a few long loops; what runs over from line to line is made good afterward.
@@ -229,18 +236,19 @@ def _blur_last(source: np.ndarray, weights: np.ndarray, output: np.ndarray) -> N
     edges = left + min(radius, length - left)
     for a in range(len(source)):
         line, result = source[a], output[a]
+        first, final = (line[0], line[length - 1]) if repeated else (_0, _0)
         for edge in range(edges):
             j = edge if edge < left else length - 1 - (edge - left)
             total = weights[0] * line[j]
             for d in range(1, radius + 1):
-                total += weights[d] * ((line[j - d] if j >= d else _0) + (line[j + d] if j + d < length else _0))
+                total += weights[d] * ((line[j - d] if j >= d else first) + (line[j + d] if j + d < length else final))
             result[j] = total
 
 
 @compiled
-def blur(images: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> None:
+def blur(images: np.ndarray, weights: np.ndarray, chosen: np.ndarray, repeated: bool) -> None:
     """See color.blur_; images (N, C, X, Y, Z), Z is 1 where there are two axes, changed in place; weights
-    (N, radius + 1), chosen (N,)."""
+    (N, radius + 1), chosen (N,); ``repeated``: what lies outside is the border, else zeros."""
     channels, x, y, z = images.shape[1:]
     last = y if z == 1 else z
     result = np.empty(images[0].size, dtype=np.float32)
@@ -249,10 +257,10 @@ def blur(images: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> None:
             continue
         image = images[n].reshape(result.size)
         planes = channels, x, y * z
-        _blur_axis(image.reshape(planes), weights[n], result.reshape(planes))
+        _blur_axis(image.reshape(planes), weights[n], repeated, result.reshape(planes))
         if z > 1:
             rows = channels * x, y, z
-            _blur_axis(result.reshape(rows), weights[n], image.reshape(rows))
+            _blur_axis(result.reshape(rows), weights[n], repeated, image.reshape(rows))
             result[:] = image
         flat = result.size // last, last
-        _blur_last(result.reshape(flat), weights[n], image.reshape(flat))
+        _blur_last(result.reshape(flat), weights[n], repeated, image.reshape(flat))
