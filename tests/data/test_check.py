@@ -7,6 +7,7 @@ import pytest
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.request import Request
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
 
@@ -104,9 +105,12 @@ def test_all_bad_cases_are_listed_at_once_or_left_out(make):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["LIDC_VOIs", "Task04_Hippocampus", "ct_volumes"])
-def test_real_data_is_good(real_data, name):
-    found = find_cases(real_data / name)
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("LIDC_VOIs", ""), ("Task04_Hippocampus", ""), ("ct_volumes", "^(?!.*(mask|totalseg_example_seg))")],
+)
+def test_real_data_is_good(real_data, name, pattern):
+    found = find_cases(real_data / name, Request(image_pattern=pattern))
     report = check(found, progress=False)
     assert report.good == found.cases
     assert report.empty_labels == []

@@ -115,7 +115,7 @@ def test_verify_net_in_out_of_a_bundle_looks_at_no_data(name, dims, tmp_path, mo
     bundle, metadata = str(BUNDLES / f"{name}.json"), str(METADATA[dims])
     channels = {"network_def::in_channels": 1 if dims == 3 else 3, "network_def::out_channels": 1}
     # what follows from the data, or from a plan made of them
-    channels |= {"network_def::width": 4, "network_def::norm": ""}
+    channels |= {"network_def::width": 4, "network_def::norm": "", "network_def::deep_supervision": False}
     channels |= {f"network_def::{levels}": [] for levels in ("strides", "kernels", "features", "stem")}
     verify_net_in_out(net_id="network_def", config_file=bundle, meta_file=metadata, device="cpu", **channels)
     assert list(tmp_path.iterdir()) == []

@@ -37,9 +37,10 @@ def test_the_cases_are_those_of_a_fine_tuning(twenty, tmp_path):
     with (tmp_path / "run/cases.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [case.name for case in chosen.measured] == [row["case"] for row in rows]
-    validation = choose(twenty, label_count=5, seed=3, split_seed=2, part="validation").measured
+    more = choose(twenty, label_count=5, seed=3, split_seed=2, part="validation")  # a fifth, for choices
     split = json.loads((tmp_path / "run/split.json").read_text())
-    assert [case.patient for case in validation] == split["validation"]
+    assert {case.patient for case in more.measured} > set(split["validation"])
+    assert not {case.patient for case in (*more.measured, *more.labeled)} & set(split["test"])
     assert [case.name for case in choose(twenty, label_count=5, seed=3, split_seed=2, first=2).measured] == [
         row["case"] for row in rows[:2]
     ]
