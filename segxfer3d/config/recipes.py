@@ -89,7 +89,6 @@ PHANTOMS: Rows = {
         "deep_supervision": False,
         "mirrored_inference": False,
         "largest_component": "never",
-        "validation_interval": 4,
         "intensity": "window",
         "augmentation": "flips",  # a first run need not compile the others: a third of its time, and dice alike
         "foreground_share": 0.5,

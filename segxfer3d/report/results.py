@@ -7,8 +7,9 @@ comparisons of a report, of all label budgets and data sets, are one family.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -31,7 +32,6 @@ from segxfer3d.statistics.verdict import Verdict, judge, with_needed
 POOLED = ("genesis_dice", "genesis_iou")
 MARGIN = 2.0  # dice points that do not matter, where the study file does not say
 FAR = 10.0  # dice points that a training is at least from its arm's others to be called far from them
-OPEN = Verdict("undecided", "")  # until all comparisons of the report are known
 # of the summaries of runs that measured lesions: name -> its name in a table, and what it is multiplied with
 LESIONS = {
     "lesion_sensitivity": ("sensitivity", PERCENT),
@@ -133,32 +133,24 @@ def results(
     margin = float(collection.study.get("margin") or MARGIN) if margin is None else margin
     runs = collection.finetunings()
     several = len({run.data for run in runs}) > 1
-    by_budget, tables = [], []
+    parts = []
     for data in dict.fromkeys(run.data for run in runs):
         for budget, name in sorted({(run.budget or 0.0, run.budget_name) for run in runs if run.data == data}):
             chosen = [run for run in runs if (run.data, run.budget_name) == (data, name)]
             title = budget_words(name, budget, chosen)
             whole = f"{data}, {title}" if several else title
-            result, table, pairs = _result(collection, chosen, whole, published or {})
-            by_budget.append(replace(result, margin=margin, comparisons=tuple((pair, OPEN) for pair in pairs)))
-            tables += [] if table is None else [table]
-    _check_margin(margin, tables)
-    return _judged(by_budget, margin)
-
-
-def _judged(results: Sequence[Result], margin: float) -> list[Result]:
-    """With the verdicts: corrected for all comparisons of all results together."""
-    family = iter(corrected([pair for result in results for pair, _ in result.comparisons]))
+            parts.append(_result(collection, chosen, whole, published or {}))
+    _check_margin(margin, [table for _, table, _ in parts if table is not None])
+    family = iter(corrected([pair for _, _, pairs in parts for pair in pairs]))
     return [
-        replace(
-            result,
-            comparisons=tuple(
-                (pair, with_needed(judge(pair, margin), pair, margin))
-                for _, pair in zip(result.comparisons, family, strict=False)
-            ),
-        )
-        for result in results
+        replace(result, margin=margin, comparisons=_judged(islice(family, len(pairs)), margin))
+        for result, _, pairs in parts
     ]
+
+
+def _judged(comparisons: Iterable[Comparison], margin: float) -> tuple[tuple[Comparison, Verdict], ...]:
+    """Corrected comparisons with their verdicts."""
+    return tuple((pair, with_needed(judge(pair, margin), pair, margin)) for pair in comparisons)
 
 
 def _check_margin(margin: float, tables: Sequence[ScoreTable]) -> None:

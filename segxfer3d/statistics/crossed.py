@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segxfer3d.statistics.components import Components, MeanSquares, mean_squares
+from segxfer3d.statistics.components import MeanSquares, mean_squares
 from segxfer3d.statistics.interval import CONFIDENCE, Interval
 
 _SEED_NODES, _PATIENT_NODES = 48, 8  # of Gauss and Legendre; twice as many change no p-value by 1 %
@@ -43,11 +43,6 @@ class CrossedMean:
     interval: Interval | None = None
     p_value: float | None = None
     squares: MeanSquares | None = None
-
-    @property
-    def components(self) -> Components | None:
-        """Variances between seeds, between patients, and of the rest."""
-        return None if self.squares is None else self.squares.components()
 
 
 def crossed_mean(differences: NDArray[np.float64], confidence: float = CONFIDENCE) -> CrossedMean:
