@@ -12,7 +12,7 @@ from segxfer3d.config.learning import recipe_in
 
 def as_today(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run, with those of today whose meaning it had without knowing them."""
-    return {"recipe": recipe_in(knobs), "augmentation": "flips", **knobs}
+    return {"recipe": recipe_in(knobs), "augmentation": "flips", "interpolation": "antialiased", **knobs}
 
 
 def knobs_of(folder: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from segxfer3d.errors import InputError
+
 from . import names
 from .make_files import FINETUNED, PRETRAINED, STOPPED, cubes_hash, write_data
 from .make_golden import differences, same_machine, weights_hash, weights_of
@@ -80,6 +82,17 @@ def test_stopped_runs_go_on(name, copied):
         if file in before:
             found = json.loads((copied / name / file).read_text(encoding="utf-8"))
             assert differences(json.loads(before[file]), found) == []
+
+
+def test_a_stopped_pretraining_of_images_does_not_go_on_with_other_views(copied):
+    """Schedule and interpolation of before are no defaults any more: they are asked for by name."""
+    name = "stopped_reconstruction_pretrain"
+    bundle, options = STOPPED[name]
+    left = {key: value for key, value in options.items() if key not in ("schedule", "interpolation")}
+    with pytest.raises(
+        InputError, match="schedule warmup-cosine, not constant; interpolation antialiased, not bicubic"
+    ):
+        names.run_bundle(names.BUNDLES / f"{bundle}.json", output_dir=name, resume=True, **left)
 
 
 def test_the_cube_store_is_read():
