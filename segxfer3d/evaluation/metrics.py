@@ -1,8 +1,8 @@
-"""Dice and IoU of each case, and the two pooled numbers that the Models Genesis tables call Dice and IoU.
+"""Dice and IoU of each case, and the two numbers that the Models Genesis tables call Dice and IoU.
 
 Two families, never mixed. `dice` and `iou` compare masks at threshold 0.5, case by case, and are averaged
-over cases: they answer how well one case is segmented. `genesis_dice` and `genesis_iou` pool all voxels of an
-evaluation set into one number each: they are what stands beside the published tables of Models Genesis.
+over cases: they answer how well one case is segmented. `genesis_dice` and `genesis_iou` pool voxels, of batches of
+cases and of the whole evaluation set: they are what stands beside the published tables of Models Genesis.
 
 Shapes: probabilities and labels are (K, *spatial), one channel per foreground class, no background channel: volumes
 (K, X, Y, Z) and images (K, H, W) alike.
@@ -10,7 +10,7 @@ Shapes: probabilities and labels are (K, *spatial), one channel per foreground c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation.soft_dice import GenesisDice, voxel_chunks
 from segxfer3d.inference.labels import check_range, class_index
 
 __all__ = ["GenesisDice", "GenesisIoU", "case_row", "dice", "iou", "summarize", "voxel_volume"]
@@ -28,7 +29,6 @@ Row = dict[str, str | float | int]
 
 GENESIS_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 _NOT_AVERAGED = ("case", "patient", "empty_label")
-_CHUNK = 1 << 20  # voxels counted at once: bounds the memory of a whole CT and stays in the processor's cache
 
 
 def dice(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor) -> float:
@@ -146,49 +146,6 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-class GenesisDice(Metric):
-    """Soft dice of the raw probabilities, pooled over the set: the Dice of the Models Genesis tables.
-
-    (2 sum(p y) + 1) / (sum(p) + sum(y) + 1) over every voxel p, y of every case; no threshold. The smoothing
-    of 1 makes it 1.0 where labels and probabilities are all zero. Large cases weigh more than small ones.
-    Several classes are pooled too: their channels count as further voxels (the source has one class). Sums
-    are kept in float64 and added up across processes.
-
-    `update` takes (probabilities, label) of any one shape; batches, lists of cases and single cases give the
-    same. Source: Zhou et al., Models Genesis, Medical Image Analysis 67 (2021) 101840, task NCS.
-
-    Raises:
-        InputError: shapes differ, probabilities outside [0, 1] (logits, NaN), labels other than 0 and 1.
-        NotComputableError: `compute` before the first `update`.
-
-    Example:
-        >>> metric = GenesisDice()
-        >>> metric.update((torch.tensor([[0.9, 0.2]]), torch.tensor([[1, 0]])))  # a batch of two voxels ...
-        >>> metric.update((torch.tensor([[0.4]]), torch.tensor([[1]])))  # ... and one of one
-        >>> round(metric.compute(), 4)  # (2 * 1.3 + 1) / (1.5 + 2 + 1)
-        0.8
-    """
-
-    @reinit__is_reduced
-    def reset(self) -> None:
-        # sum(p y), sum(p), sum(y), number of voxels
-        self._sums = torch.zeros(4, dtype=torch.float64, device=self._device)
-
-    @reinit__is_reduced
-    def update(self, output: Sequence[torch.Tensor]) -> None:
-        for p, y in _chunks(*output):
-            both = torch.where(y, p, 0).sum(dtype=torch.float64)
-            numbers = (both, p.sum(dtype=torch.float64), torch.count_nonzero(y), torch.tensor(y.numel()))
-            self._sums += torch.stack([number.to(self._sums) for number in numbers])
-
-    @sync_all_reduce("_sums")
-    def compute(self) -> float:
-        both, predicted, labeled, voxels = self._sums.tolist()
-        if not voxels:
-            raise NotComputableError("GenesisDice needs at least one case before it is computed")
-        return float((2 * both + 1) / (predicted + labeled + 1))
-
-
 class GenesisIoU(Metric):
     """Two-class mean IoU over ten thresholds, pooled over the set: the IoU of the Models Genesis tables.
 
@@ -201,7 +158,8 @@ class GenesisIoU(Metric):
     added up across processes, so the result is exact for probabilities of single precision (others are
     rounded to it).
 
-    `update`, errors and source as in `GenesisDice`.
+    `update` takes (probabilities, label) of any one shape; batches, lists of cases and single cases give the same.
+    Errors and source as in `GenesisDice`.
 
     Example:
         >>> metric = GenesisIoU()
@@ -218,7 +176,7 @@ class GenesisIoU(Metric):
     @reinit__is_reduced
     def update(self, output: Sequence[torch.Tensor]) -> None:
         levels = self._counts.shape[1]
-        for p, y in _chunks(*output):
+        for p, y in voxel_chunks(*output):
             thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=p.device)
             reached = torch.bucketize(p, thresholds, out_int32=True, right=True)
             counts = torch.bincount(reached + levels * y, minlength=2 * levels)
@@ -256,16 +214,3 @@ def _dice(both: int, predicted: int, labeled: int) -> float:
 def _iou(both: int, predicted: int, labeled: int) -> float:
     union = predicted + labeled - both
     return both / union if union else 1.0
-
-
-def _chunks(probabilities: torch.Tensor, label: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Checked pieces of probabilities (float32) and label (bool), flat."""
-    if probabilities.shape != label.shape:
-        shapes = f"{tuple(probabilities.shape)} and {tuple(label.shape)}"
-        raise InputError(f"probabilities and label of shape {shapes}: expected the same shape")
-    flat = [tensor.detach().as_subclass(torch.Tensor).reshape(-1) for tensor in (probabilities, label)]
-    for p, y in zip(*(torch.split(tensor, _CHUNK) for tensor in flat), strict=True):
-        check_range(p, "probabilities")
-        if not bool(((y == 0) | (y == 1)).all()):
-            raise InputError("label with values other than 0 and 1: expected one channel per class")
-        yield p.float(), (y == 1).to(p.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+POOLED = "(voxels pooled)"
 LESION_MEASURES = ("lesion_sensitivity", "false_positives_per_scan", "lesion_f1", "lesion_surface_dice")
 
 
@@ -20,8 +21,8 @@ def format_table(title: str, summary: Mapping[str, Any]) -> str:
     for name, value in summary.items():
         if name.startswith(("dice", "iou")) and not name.endswith("_std"):
             lines.append(f"  {name:<24}{value:>8.3f}{summary[f'{name}_std']:>18.3f}")
-    for name in ("genesis_dice", "genesis_iou"):
-        lines.append(f"  {name:<24}{summary[name]:>8.3f}{'(voxels pooled)':>18}")
+    for name, how in (("genesis_dice", "(batches of 16)"), ("pooled_dice", POOLED), ("genesis_iou", POOLED)):
+        lines.append(f"  {name:<24}{summary[name]:>8.3f}{how:>18}")
     if "lesions" in summary:
         lines.append(f"  {summary['lesions']} lesions, {summary['false_positives']} false positives")
         for name in LESION_MEASURES:

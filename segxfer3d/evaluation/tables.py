@@ -9,14 +9,14 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from ignite.metrics import Metric
 from torch import Tensor
 
 from segxfer3d.config import groups
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
-from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, summarize, voxel_volume
+from segxfer3d.evaluation.metrics import GenesisIoU, case_row, summarize, voxel_volume
+from segxfer3d.evaluation.soft_dice import pooled_figures, soft_sums
 from segxfer3d.inference.labels import probabilities_on_file
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.losses.activation import foreground_probabilities
@@ -108,7 +108,8 @@ class CaseTable:
         self.summary: dict[str, Any] = {}
         self.lesion_rows: list[Row] = []
         self.lesion_cases: list[Row] = []
-        self.pooled: dict[str, Metric] = {"genesis_dice": GenesisDice(), "genesis_iou": GenesisIoU()}
+        self._soft: list[Row] = []  # the soft sums of each case
+        self._iou = GenesisIoU()
         self._share: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
@@ -135,8 +136,8 @@ class CaseTable:
         self.kept = {}
         # of cases that stand in for a process's empty share, only the process whose they are keeps the row
         self._share = {case.name for case in self.dataset.cases[idist.get_rank() :: idist.get_world_size()]}
-        for metric in self.pooled.values():
-            metric.reset()
+        self._soft = []
+        self._iou.reset()
 
     def _measure(self, engine: Engine) -> None:
         batch, output = engine.state.batch, engine.state.output
@@ -213,8 +214,8 @@ class CaseTable:
             for name in ("label", "prediction"):
                 row[f"{name}_{self.unit}"] = row.pop(f"{name}_mm3")
         self.rows.append(row)
-        for metric in self.pooled.values():
-            metric.update((probabilities, label))
+        self._soft.append({"case": case, "sums": soft_sums(probabilities, label)})
+        self._iou.update((probabilities, label))
 
     def _keep(self, case: str, measured: Measured) -> None:
         values = sum(tensor.numel() for kept in (*self.kept.values(), measured) for tensor in kept)
@@ -231,7 +232,8 @@ class CaseTable:
 
     def _finish(self, engine: Engine) -> None:
         self.rows = of_all_processes(self.rows)
-        self.summary = summarize(self.rows) | {name: metric.compute() for name, metric in self.pooled.items()}
+        sums = [row["sums"] for row in of_all_processes(self._soft)]
+        self.summary = summarize(self.rows) | pooled_figures(sums) | {"genesis_iou": self._iou.compute()}
         if self.lesions:
             self.lesion_cases, self.lesion_rows = map(of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)

@@ -29,7 +29,7 @@ from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import ScoreTable
 from segxfer3d.statistics.verdict import Verdict, judge, with_needed
 
-POOLED = ("genesis_dice", "genesis_iou")
+POOLED = ("genesis_dice", "pooled_dice", "genesis_iou")
 MARGIN = 2.0  # dice points that do not matter, where the study file does not say
 FAR = 10.0  # dice points that a training is at least from its arm's others to be called far from them
 # of the summaries of runs that measured lesions: name -> its name in a table, and what it is multiplied with
@@ -50,7 +50,8 @@ class ArmResult:
 
     Attributes:
         arm: which.
-        measures: ``dice``, ``iou``, ``genesis_dice``, ``genesis_iou``, and ``dice_<class>`` where there are several.
+        measures: ``dice``, ``iou``, ``genesis_dice``, ``pooled_dice``, ``genesis_iou``, and ``dice_<class>`` where
+            there are several.
         interval: 95 % of the mean dice over the patients that are compared; None where there are too few seeds or
             patients, or no pairs.
         over_patients: mean dice over patients and seeds of the same cases; ``measures`` have all cases, each of which

@@ -53,7 +53,7 @@ class Run:
         pretext: the job that made its checkpoint, or what else is known of that; empty where it has none.
         description: ``run.json``: job, knobs, versions, command.
         scores: measure to a score for each case, **in percent**; only of fine-tunings that are done.
-        summary: ``cases_summary.json``, as it is.
+        summary: ``cases_summary.json``, its names as :func:`renamed`.
         curve: (step, dice in percent on the validation part) of every validation.
         seconds: it took; None where it has not ended.
         split, labels, data_check, transfer: the files of these names; empty where there are none.
@@ -201,7 +201,14 @@ def read_results(run: Run) -> tuple[Run, list[Problem]]:
         said = f"cases.csv cannot be read ({reason(error)})" if isinstance(error, OSError) else str(error)
         problems.append(Problem(run.name, f"left out of the tables: {said}"))
         return replace(run, state=DAMAGED), problems
-    return replace(run, scores=scores, summary=_read(run, "cases_summary.json", problems)), problems
+    return replace(run, scores=scores, summary=renamed(_read(run, "cases_summary.json", problems))), problems
+
+
+def renamed(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary with today's names: older ones called the dice of all voxels ``genesis_dice``, and had no other."""
+    if "pooled_dice" in summary:
+        return summary
+    return {"pooled_dice" if name == "genesis_dice" else name: value for name, value in summary.items()}
 
 
 def read_curve(run: Run, problems: list[Problem]) -> Curve:

@@ -26,7 +26,7 @@ try:
 except ImportError as error:
     raise InputError("a report needs pandas: pip install 'segxfer3d[report]'") from error
 
-MEASURE_NAMES = {"dice": "dice", "iou": "IoU", "genesis_dice": "genesis_dice", "genesis_iou": "genesis_iou"}
+MEASURE_NAMES = {"iou": "IoU"}  # others stand in tables as they are called
 
 
 def score_table(result: Result) -> pd.DataFrame:

@@ -75,12 +75,18 @@ def weights_norm(state_dict: dict[str, torch.Tensor]) -> float:
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in state_dict.values()))
 
 
+def as_named(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures under the names of the recorded ones, which called the pooled dice ``genesis_dice`` and had no other."""
+    kept = {name: value for name, value in figures.items() if "genesis_dice" not in name}
+    return {name.replace("pooled_dice", "genesis_dice"): value for name, value in kept.items()}
+
+
 def recorded(folder: Path) -> dict[str, Any]:
     """What a run left, without times and paths."""
     found: dict[str, Any] = {"split": names.recorded_split(folder), "labels": names.recorded_labels(folder)}
     if (folder / "metrics.jsonl").is_file():
         lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-        found["metrics"] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+        found["metrics"] = [{k: v for k, v in as_named(line).items() if k != "seconds"} for line in lines]
     if (folder / "model.pt").is_file():
         provenance = names.read_model(folder / "model.pt")["provenance"]
         found["provenance"] = {key: provenance[key] for key in ("cases", "patients", "cases_hash")}
@@ -92,7 +98,7 @@ def recorded(folder: Path) -> dict[str, Any]:
         kept = [[row[name] for name in columns] for row in rows]
         found["cases"] = [" ".join(row) for row in kept]
         found["cases_hash"] = hashlib.sha256(json.dumps(kept).encode()).hexdigest()
-        found["summary"] = json.loads((folder / "cases_summary.json").read_text(encoding="utf-8"))
+        found["summary"] = as_named(json.loads((folder / "cases_summary.json").read_text(encoding="utf-8")))
     return {key: value for key, value in found.items() if value is not None}
 
 

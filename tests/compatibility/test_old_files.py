@@ -11,7 +11,7 @@ from segxfer3d.errors import InputError
 
 from . import names
 from .make_files import FINETUNED, PRETRAINED, STOPPED, cubes_hash, write_data
-from .make_golden import differences, same_machine, weights_hash, weights_of
+from .make_golden import as_named, differences, same_machine, weights_hash, weights_of
 
 FILES = Path(__file__).with_name("files")
 RECORD = json.loads((FILES / "record.json").read_text(encoding="utf-8"))
@@ -59,6 +59,7 @@ def test_a_fine_tuned_model_gives_the_same_table(copied):
         output_dir="again", overlap=0.0, device="cpu", progress=False,
     )  # fmt: skip
     before, now = (json.loads((copied / f / "cases_summary.json").read_text()) for f in ("genesis_finetune", "again"))
+    now = as_named(now)
     if same_machine(RECORD["machine"]):
         assert now == before
     assert now["genesis_dice"] == pytest.approx(before["genesis_dice"], rel=1e-3)

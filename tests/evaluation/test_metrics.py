@@ -17,8 +17,9 @@ from ignite.exceptions import NotComputableError
 from monai.data import MetaTensor
 
 from segxfer3d.errors import InputError
-from segxfer3d.evaluation import metrics
+from segxfer3d.evaluation import metrics, soft_dice
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, dice, iou, summarize
+from segxfer3d.evaluation.soft_dice import pooled_figures, soft_sums
 
 Case = tuple[torch.Tensor, torch.Tensor]
 
@@ -40,7 +41,7 @@ def voxels(cases: list[Case]) -> list[tuple[float, bool]]:
     ]
 
 
-def slow_genesis_dice(cases: list[Case]) -> float:
+def slow_pooled_dice(cases: list[Case]) -> float:
     pairs = voxels(cases)
     return (2 * sum(p * y for p, y in pairs) + 1) / (sum(p for p, _ in pairs) + sum(y for _, y in pairs) + 1)
 
@@ -162,6 +163,8 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         case_row("a", "p", probabilities, 2 * label, 1.0, ["one", "two"])
     with pytest.raises(InputError, match="same shape"):
         GenesisDice().update((probabilities[:1], label))
+    with pytest.raises(InputError, match="same shape"):
+        GenesisDice().update((probabilities[:, 1:], label))
     with pytest.raises(InputError, match="0 and 1"):
         GenesisIoU().update((probabilities, 2 * label))
 
@@ -195,26 +198,44 @@ def test_summary_refuses_what_has_no_mean() -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 2])
-def test_genesis_metrics_equal_loops_over_voxels(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "_CHUNK", 17)
+def test_genesis_iou_equals_a_loop_over_voxels(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soft_dice, "_CHUNK", 17)
     cases = [random_case(seed, classes, shape) for seed, shape in ((1, (5, 4, 3)), (2, (7, 2, 2)))]
-    pooled_dice, pooled_iou = GenesisDice(), GenesisIoU()
+    metric = GenesisIoU()
     for case in cases:
-        pooled_dice.update(case)
-        pooled_iou.update(case)
-    assert pooled_dice.compute() == pytest.approx(slow_genesis_dice(cases), abs=1e-12)
-    assert pooled_iou.compute() == pytest.approx(slow_genesis_iou(cases), abs=1e-12)
-    pooled_iou.reset()
-    pooled_iou.update(cases[0])
-    assert pooled_iou.compute() == pytest.approx(slow_genesis_iou(cases[:1]), abs=1e-12)
+        metric.update(case)
+    assert metric.compute() == pytest.approx(slow_genesis_iou(cases), abs=1e-12)
+    metric.reset()
+    metric.update(cases[0])
+    assert metric.compute() == pytest.approx(slow_genesis_iou(cases[:1]), abs=1e-12)
 
 
-def test_genesis_metrics_pool_voxels_and_do_not_average_cases() -> None:
+@pytest.mark.parametrize("classes", [1, 2])
+def test_genesis_dice_is_the_mean_over_batches_by_their_cases(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soft_dice, "_CHUNK", 17)
+    cases = [random_case(seed, classes) for seed in (1, 2, 3)]
+    expected = (2 * slow_pooled_dice(cases[:2]) + slow_pooled_dice(cases[2:])) / 3
+    of_batches, of_sums = GenesisDice(), GenesisDice()
+    for batch in (cases[:2], cases[2:]):
+        of_batches.update(tuple(torch.stack(tensors) for tensors in zip(*batch, strict=True)))
+        of_sums.add([soft_sums(*case) for case in batch])
+    assert of_batches.compute() == of_sums.compute() == pytest.approx(expected, abs=1e-12)
+    assert abs(expected - slow_pooled_dice(cases)) > 1e-4
+
+
+def test_figures_of_a_set_take_16_cases_a_batch_or_all_as_one() -> None:
+    cases = [random_case(seed, shape=(3, 2, 1 + seed % 3)) for seed in range(19)]
+    figures = pooled_figures([soft_sums(*case) for case in cases])
+    expected = (16 * slow_pooled_dice(cases[:16]) + 3 * slow_pooled_dice(cases[16:])) / 19
+    assert figures["genesis_dice"] == pytest.approx(expected, abs=1e-12)
+    assert figures["pooled_dice"] == pytest.approx(slow_pooled_dice(cases), abs=1e-12)
+
+
+def test_large_cases_weigh_more_within_a_batch() -> None:
     sure = (torch.ones(1, 9, 9, 9), torch.ones(1, 9, 9, 9))
     wrong = (torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2))
     metric = GenesisDice()
-    metric.update(sure)
-    metric.update(wrong)
+    metric.update(tuple(list(tensors) for tensors in zip(sure, wrong, strict=True)))
     assert metric.compute() == pytest.approx((2 * 729 + 1) / (729 + 737 + 1))
 
 
@@ -260,7 +281,7 @@ def test_attached_to_an_engine(decollated: bool) -> None:
     GenesisIoU().attach(engine, "genesis_iou")
     values = engine.run(batches).metrics
     cases = [case for batch in batches for case in batch]
-    assert values["genesis_dice"] == pytest.approx(slow_genesis_dice(cases))
+    assert values["genesis_dice"] == pytest.approx((2 * slow_pooled_dice(cases[:2]) + slow_pooled_dice(cases[2:])) / 3)
     assert values["genesis_iou"] == pytest.approx(slow_genesis_iou(cases))
 
 
@@ -278,10 +299,11 @@ def test_two_processes_give_the_number_of_one(tmp_path: Path) -> None:
     cases = [random_case(0), random_case(1)]
     for rank in range(2):
         values = torch.load(tmp_path / str(rank), weights_only=True)
-        assert values == pytest.approx([slow_genesis_dice(cases), slow_genesis_iou(cases)])
+        dice_of_each = [slow_pooled_dice([case]) for case in cases]
+        assert values == pytest.approx([sum(dice_of_each) / 2, slow_genesis_iou(cases)])
 
 
 def test_examples_in_the_docstrings_run() -> None:
-    outcome = doctest.testmod(metrics)
-    assert outcome.attempted == 7
-    assert outcome.failed == 0
+    outcomes = [doctest.testmod(module) for module in (metrics, soft_dice)]
+    assert sum(outcome.attempted for outcome in outcomes) == 7
+    assert not any(outcome.failed for outcome in outcomes)

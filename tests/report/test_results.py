@@ -249,3 +249,13 @@ def test_names_cannot_break_out_of_tables(tmp_path):
     (result,) = results(collect(tmp_path))
     assert r"a\|b&lt;i>_&" in markdown(tables.score_table(result))
     assert r"a|b\textless{}i\textgreater{}\_\&" in latex("x", tables.score_table(result))
+
+
+def test_older_runs_called_the_pooled_dice_genesis_dice(tmp_path):
+    write_study(tmp_path, budgets=(5,))
+    for path in tmp_path.glob("finetune/*/cases_summary.json"):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, {name: value for name, value in summary.items() if name != "pooled_dice"})
+    table = tables.score_table(results(collect(tmp_path))[0])
+    assert "genesis_dice" not in table
+    assert "pooled_dice" in table
