@@ -18,7 +18,7 @@ _PUBLIC = {
     "CaseTable": "evaluation.tables",
     "InputError": "errors",
     "Model": "inference.model",
-    "Prediction": "inference.model",
+    "Prediction": "inference.predictions",
     "Recipe": "config.bundles",
     "Request": "data.layouts",
     "check": "data.check",
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from segxfer3d.errors import InputError
     from segxfer3d.evaluation.evaluate import evaluate
     from segxfer3d.evaluation.tables import CaseTable
-    from segxfer3d.inference.model import Model, Prediction, load_model
+    from segxfer3d.inference.model import Model, load_model
+    from segxfer3d.inference.predictions import Prediction
     from segxfer3d.report.page import write_report
     from segxfer3d.run.bundle import run_bundle
 

@@ -41,13 +41,24 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[IO[bytes]]:
         InputError: the file cannot be written (disk full, no permission, no such folder, a name that the file system
             refuses); the old file is untouched.
     """
+    with replacing_path(path) as temporary, temporary.open("wb") as file:
+        yield file
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing_path(path: Path, ending: str = "") -> Iterator[Path]:
+    """As :func:`replacing`, for what writes by a path: one beside ``path``, with this ending.
+
+    Raises:
+        InputError: as :func:`replacing`.
+    """
     temporary = _beside(path)
+    temporary = temporary.with_name(temporary.name + ending)
     try:
-        with temporary.open("wb") as file:
-            yield file
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{_short(path)} could not be saved ({reason(error)})") from error

@@ -79,7 +79,7 @@ def to_label_map(probabilities: torch.Tensor, class_values: Sequence[int]) -> ND
         class_values: K label values, in the order of the channels.
 
     Returns:
-        (*spatial), of the smallest unsigned type that holds the values (uint8 up to 255).
+        (*spatial), of the smallest integer type that holds the values (uint8 up to 255).
 
     Raises:
         InputError: as :func:`class_index`; or another number of values than channels.
@@ -94,9 +94,11 @@ def to_label_map(probabilities: torch.Tensor, class_values: Sequence[int]) -> ND
 
 
 def index_to_values(index: torch.Tensor, class_values: Sequence[int]) -> NDArray[np.integer]:
-    """The label values of a class index, of the smallest unsigned type that holds them; see :func:`to_label_map`."""
-    values = np.array([0, *class_values])
-    label_map: NDArray[np.integer] = values.astype(np.min_scalar_type(int(values.max())))[index.cpu().numpy()]
+    """The label values of a class index, of the smallest type that holds them; see :func:`to_label_map`."""
+    values = [0, *map(int, class_values)]
+    kinds = (np.uint8, np.uint16, np.uint32, np.uint64) if min(values) == 0 else (np.int8, np.int16, np.int32, np.int64)
+    smallest = next(kind for kind in kinds if np.iinfo(kind).min <= min(values) and max(values) <= np.iinfo(kind).max)
+    label_map: NDArray[np.integer] = np.array(values, smallest)[index.cpu().numpy()]
     return label_map
 
 

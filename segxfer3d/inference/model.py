@@ -19,52 +19,23 @@ from typing import Any
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from numpy.typing import NDArray
 from torch import Tensor
 
-from segxfer3d import files
 from segxfer3d.config import groups
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.inference.components import Row, components
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.mirroring import MirroredForward
+from segxfer3d.inference.predictions import Prediction
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.inference.windows import WindowInferer
-from segxfer3d.inference.write import write_mask, write_probability
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import layout_of
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import TransferReport, load_all
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model says of one case, on the grid of the case's file.
-
-    Attributes:
-        name: of the case.
-        probabilities: (K, X, Y, Z) or (K, rows, columns) float32 in [0, 1], a channel for each class.
-        mask: label values (X, Y, Z) or (rows, columns); 0 is background.
-        affine: of a volume, (4, 4) voxel index to world millimeters, RAS+; None for an image.
-        classes: label value to name, in the order of the channels.
-        notes: what a user should hear of how a volume was read, such as slices that were resampled.
-    """
-
-    name: str
-    probabilities: Tensor
-    mask: NDArray[np.integer]
-    affine: NDArray[np.float64] | None
-    classes: dict[int, str]
-    notes: tuple[str, ...] = ()
-
-    def components(self) -> list[Row]:
-        """The connected components of the mask, see :func:`~segxfer3d.inference.components.components`."""
-        return components(self.mask, self.name, classes=self.classes, affine=self.affine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +113,8 @@ class Model:
         while batch := list(itertools.islice(cases, size)):
             case_set = self.case_set(batch)
             items = [self.preprocessing.read(case, case_set, label=False) for case in batch]
-            for item, logits in zip(items, self.logits(items), strict=True):
-                yield self._prediction(item, logits)
+            for case, item, logits in zip(batch, items, self.logits(items), strict=True):
+                yield self._prediction(case, item, logits)
 
     def logits(self, items: list[Item]) -> Tensor:
         """What the network makes of cases that preprocessing read: (N, outputs, *spatial), on its device."""
@@ -168,7 +139,7 @@ class Model:
             raise InputError(f"{path}: no such {'image' if self.dims == 2 else 'volume'}")
         return case
 
-    def _prediction(self, item: Item, logits: Tensor) -> Prediction:
+    def _prediction(self, case: Case, item: Item, logits: Tensor) -> Prediction:
         probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
         affine = getattr(probabilities, "affine", None)
         plain = probabilities.as_subclass(Tensor)
@@ -179,6 +150,7 @@ class Model:
             affine=None if affine is None else np.asarray(affine, np.float64),
             classes=self.classes,
             notes=tuple(getattr(item["image"], "meta", {}).get("read_notes", ())),
+            source=case.image,
         )
 
 
@@ -193,40 +165,6 @@ def stacked(items: Iterable[Item]) -> Tensor:
     All have one shape: images do, and of volumes there is one in a batch.
     """
     return torch.stack([item["image"].as_subclass(Tensor) for item in items])
-
-
-def write_prediction(folder: str | Path, prediction: Prediction, *, probabilities: bool = False) -> Path:
-    """Write the mask of a case in the geometry of its file: ``NAME_mask.nii.gz``, or ``NAME_mask.png`` of an image;
-    beside it ``NAME_mask.json`` where there is something to say of how the volume was read.
-
-    Args:
-        folder: where to.
-        prediction: of the case.
-        probabilities: write ``NAME_CLASS_probability.nii.gz`` (or ``.png``, 16 bits) of each class too.
-
-    Returns:
-        the mask's file.
-
-    Raises:
-        InputError: a file cannot be written; or as :func:`~segxfer3d.inference.write.write_mask`.
-    """
-    folder, affine = Path(folder), prediction.affine
-    ending = ".png" if affine is None else ".nii.gz"
-    path = folder / f"{prediction.name}_mask{ending}"
-    if affine is None:
-        write_mask(path, prediction.mask, prediction.classes)
-    else:
-        write_nifti(path, prediction.mask, affine)
-    if prediction.notes:
-        files.write_json(folder / f"{prediction.name}_mask.json", {"notes": list(prediction.notes)})
-    if probabilities:
-        for channel, name in zip(prediction.probabilities.numpy(), prediction.classes.values(), strict=True):
-            file = folder / f"{prediction.name}_{name}_probability{ending}"
-            if affine is None:
-                write_probability(file, channel)
-            else:
-                write_nifti(file, channel, affine)
-    return path
 
 
 def load_model(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.masks import Masks
 from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
@@ -13,7 +14,8 @@ from segxfer3d.data.check import check
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_over
-from segxfer3d.inference.model import Model, write_prediction
+from segxfer3d.inference.model import Model
+from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
 from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
 
@@ -33,6 +35,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     if run.place.world_size > 1:
         raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
     inference = options[groups.Inference]
+    refuse_format(options[Masks].mask_format, dims=model.dims)
     run.record("transfer", model.transfer.as_dict())
     files = options[VolumeFiles]
     case_set = model.inputs(
@@ -80,13 +83,16 @@ class Segmenter:
         self.model = model
         self.cases = cases
         self.probabilities = options[groups.Inference].probabilities
+        self.mask_format = options[Masks].mask_format
 
     def run(self) -> None:
         """Segment every input in turn; a mask that is written stays, whatever happens to the next."""
         run, rows = self.run_folder, []
         unit = "voxels" if self.model.dims == 3 else "pixels"
         for number, prediction in enumerate(self.model.predict_each(self.cases), 1):
-            write_prediction(run.path, prediction, probabilities=self.probabilities)
+            write_prediction(run.path, prediction, probabilities=self.probabilities, mask_format=self.mask_format)
+            if self.model.dims == 3 and (why := prediction_format(prediction, self.mask_format).why):
+                run.say(f"note: {prediction.name}: {why}")
             components = prediction.components()
             rows += components
             run.write_rows("components.csv", rows, columns_of(self.model.dims))
@@ -102,7 +108,7 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, VolumeFiles, groups.Windows),
+    options=(groups.Inference, VolumeFiles, Masks, groups.Windows),
     differs={
         "amp": "$devices.has_fast_bf16(@device)",
         "batch_size": 2,

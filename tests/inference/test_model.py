@@ -12,7 +12,8 @@ from segxfer3d.data.check import check
 from segxfer3d.data.io.images import resize_with_padding
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import largest_component
-from segxfer3d.inference.model import load_model, write_prediction
+from segxfer3d.inference.model import load_model
+from segxfer3d.inference.predictions import write_prediction
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.weights import checkpoint
 from tests.data.image_files import noise, save

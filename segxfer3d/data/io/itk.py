@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segxfer3d import files
 from segxfer3d.data.io import cause, guard, metaimage, nrrd
 from segxfer3d.errors import InputError
 
@@ -70,3 +71,29 @@ def _as_volume(array: NDArray[Any], about: Mapping[str, Any]) -> tuple[NDArray[A
     if n > 3 and all(length == 1 for length in array.shape[3:]):  # a series of one volume
         affine = np.vstack([np.c_[affine[:3, :3], affine[:3, n]], [0, 0, 0, 1]])
     return array, LPS_TO_RAS @ affine if affine.shape == (4, 4) else affine
+
+
+def write_itk(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> None:
+    """Write (X, Y, Z) as NRRD or MetaImage, by the ending, compressed, whole or not at all.
+
+    Args:
+        path: of the file.
+        array: its voxels.
+        affine: to RAS+ millimeters, of any shear.
+
+    Raises:
+        InputError: it cannot be written; the message names the file.
+    """
+    import SimpleITK as sitk
+
+    lps = LPS_TO_RAS @ affine
+    sides = np.linalg.norm(lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(array.transpose(2, 1, 0))
+    image.SetSpacing(sides.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / sides).ravel().tolist())
+    with files.replacing_path(path, path.suffix) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(cause(error)) from error

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from segxfer3d import files
 from segxfer3d.data.io import cause, guard
 from segxfer3d.data.io.orientation import affine_of
+from segxfer3d.data.io.shear import is_sheared
 from segxfer3d.errors import InputError
 
 ENDINGS = (".nii.gz", ".nii")
@@ -33,6 +34,7 @@ _DEFLATE = 1032  # bytes that one byte of a gzip file can stand for, at most
 _SIZES = {348: Nifti1Header, 540: Nifti2Header}
 _PAIRS = {348: Nifti1PairHeader, 540: Nifti2PairHeader}
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
+_SCANNER = 1  # code of a form: of the scanner
 _SLAB = 2**22  # voxels that are scaled at a time
 _UNREADABLE: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, OverflowError, KeyError, zlib.error, cast("type[Exception]", isal_zlib.error),
@@ -150,18 +152,69 @@ def _scaled(array: NDArray[Any], slope: float, inter: float) -> NDArray[np.float
     return result.reshape(array.shape, order="F")
 
 
-def write_nifti(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> None:
-    """Write (X, Y, Z) with its affine (RAS+, millimeters), whole or not at all; compressed where the name ends in
-    ``.gz``.
+def read_header(path: Path) -> Nifti1Header | Nifti2Header:
+    """The header of a NIfTI, of a pair too, as one of a single file.
+
+    Raises:
+        InputError: damaged, or no NIfTI.
+    """
+    try:
+        if path.suffix.lower() not in PAIR:
+            with _opened(path) as file:
+                return _header(path, file, _SIZES)
+        with _other(path, PAIR[0]).open("rb") as file:
+            pair = _header(path, file, _PAIRS)
+    except _UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read, damaged or truncated ({cause(error)})") from error
+    single = _SIZES[pair.sizeof_hdr](pair.binaryblock, pair.endianness, check=False)
+    single["magic"] = single.single_magic
+    return single
+
+
+def write_nifti(
+    path: Path,
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    *,
+    header: Nifti1Header | Nifti2Header | None = None,
+) -> None:
+    """Write (X, Y, Z), whole or not at all; compressed where the name ends in ``.gz``.
+
+    Args:
+        path: of the file.
+        array: its voxels.
+        affine: to RAS+ millimeters, written as sform and, unless it is sheared, as qform.
+        header: of the image that the voxels belong to; where it is given, its two forms, their codes, its unit and its
+            version of NIfTI are kept, and the affine is not looked at. What it says of the image's values goes.
 
     Raises:
         InputError: it cannot be written; the message names the file.
     """
-    nifti = nibabel.Nifti1Image(array, affine)
-    nifti.header.set_xyzt_units("mm")
+    if header is None:
+        nifti = nibabel.Nifti1Image(array, affine)
+        nifti.header.set_xyzt_units("mm")
+        nifti.set_sform(affine, _SCANNER)
+        nifti.set_qform(affine, 0 if is_sheared(affine, array.shape) else _SCANNER)
+    else:
+        nifti = _like(array, header)
     with files.replacing(path) as file:
         if path.suffix != ".gz":
             nifti.to_stream(file)
             return
         with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as compressed:  # no time: same voxels, same bytes
             nifti.to_stream(compressed)
+
+
+def _like(array: NDArray[Any], header: Nifti1Header | Nifti2Header) -> Any:
+    """An image that lies where its header says, in every program."""
+    kind = nibabel.Nifti2Image if isinstance(header, Nifti2Header) else nibabel.Nifti1Image
+    header = header.copy()
+    header.set_data_shape(array.shape)
+    header.set_data_dtype(array.dtype)
+    header["vox_offset"] = header["cal_min"] = header["cal_max"] = 0
+    header.set_intent("none")
+    header.extensions.clear()
+    # without an affine nibabel leaves the forms alone
+    return kind(array, None, header)
