@@ -19,7 +19,7 @@ from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.source import Source, find_checked
+from segxfer3d.jobs.source import Source, find_checked, official_parts_of
 from segxfer3d.run.folder import RunFolder
 
 PROBED = 500  # images at most of each side of a probe
@@ -78,6 +78,7 @@ def held_images(
     """Images for views, or of one size with their masks, with more of another data set where there are."""
     case_set, cases = source.case_set, source.split.pretrain
     labels = task == "segmentation"
+    _say_benchmark(run, source)
 
     def hold(chosen: Sequence[Case], of: CaseSet, what: KeptImages, labels: bool = labels) -> HeldImages:
         progress = options[groups.Run].progress and run.main
@@ -106,6 +107,16 @@ def held_images(
         classes=len(case_set.categories),
         probe=_probe(options, source),
     )
+
+
+def _say_benchmark(run: RunFolder, source: Source) -> None:
+    """Say that a pretext is given the part of a data set that others measure on."""
+    cases = source.split.pretrain
+    if count := official_parts_of(cases).get("val", 0):
+        run.say(
+            f"note: {count} of {len(cases)} images are of the official validation part of {source.name}, which is what "
+            "benchmarks measure; --official_split True leaves them out"
+        )
 
 
 def _say_held(run: RunFolder, held: Sequence[HeldImages]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +60,17 @@ class Source:
             "patients": sorted({case.patient for case in cases}),
             "cases_hash": names_hash(case.name for case in cases),
         }
+        if parts := official_parts_of(cases):
+            about["official_parts"] = parts
         if self.case_set.dims == 3:
             return about
         contents = sorted({self.report.contents[case.name] for case in cases if case.name in self.report.contents})
         return about | {"target": self.case_set.target, "contents": contents}
+
+
+def official_parts_of(cases: Sequence[Case]) -> dict[str, int]:
+    """How many cases are of each official part of their data set (``train``, ``val``); empty where it has none."""
+    return dict(sorted(Counter(case.part for case in cases if case.part).items()))
 
 
 def find_source(
@@ -100,7 +108,12 @@ def find_source(
     case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task, keep=keep)
     if dims == 2 and len(report.good) < 2:
         raise InputError(f"{case_set.root}: one image only; expected at least two")
-    split = split_cases(options, report.good, split_rule, labels=labels)
+    try:
+        split = split_cases(options, report.good, split_rule, labels=labels)
+    except InputError as error:
+        if not case_set.target:
+            raise
+        raise InputError(f"{case_set.layout}, {case_set.target}: {error}") from error
     run.record("split", split.as_dict())
     if preprocessing is None:
         preprocessing = _preprocessing(options, case_set)

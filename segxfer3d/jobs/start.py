@@ -42,13 +42,14 @@ def start_network(
     start = options[groups.Start]
     refuse_size(network, planned.patch_size, "patch_size" if len(planned.patch_size) == 3 else "image_size")
     source, weights = "", None
+    notes: list[str] = []
     if needs_checkpoint(start.init):
         source = start.checkpoint or _pretrained(options, run, data, planned)
         weights, notes = passport.read_weights(source, network, data, init=start.init, options=options.values)
         for note in notes:
             run.say(note)
     report = initialize(network, start.init, weights, source)
-    run.record("transfer", report.as_dict())
+    run.record("transfer", report.as_dict() | ({"notes": notes} if notes else {}))
     run.say(report.summary())
     return network
 

@@ -17,6 +17,7 @@ from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
 from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.states import DONE
 
+_WARNING = "warning: "  # how notes of a run begin that a reader of its figures should know
 _THE_PAPER = "Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder"
 REFERENCES = {
     "dippel": f"Dippel J, Lenga M, Goerttler T, Obermayer K, Höhne J. {_THE_PAPER}. arXiv:2207.14508, 2022.",
@@ -113,6 +114,7 @@ def caveats(results: Sequence[Result]) -> list[str]:
         for result in results
         if result.missing
     ]
+    lines += _warned(results)
     far = dict.fromkeys(
         f"{found.arm} with seed {found.seed} ended at {found.value:.1f} ({result.title}; median of its seeds "
         f"{found.median:.1f})"
@@ -126,6 +128,18 @@ def caveats(results: Sequence[Result]) -> list[str]:
             "cannot tell: intervals with them are too narrow, and there is no verdict."
         )
     return lines
+
+
+def _warned(results: Sequence[Result]) -> list[str]:
+    """What trainings were warned of when they took their start over, such as test images that it has seen."""
+    arms: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for run in result.runs:
+            notes = run.transfer.get("notes")
+            for note in notes if isinstance(notes, list) else []:
+                if str(note).startswith(_WARNING):
+                    arms.setdefault((str(note).removeprefix(_WARNING), result.title), []).append(run.arm)
+    return [f"{', '.join(dict.fromkeys(names))} ({title}): {note}." for (note, title), names in arms.items()]
 
 
 def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, list[str]]:

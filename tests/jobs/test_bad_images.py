@@ -62,6 +62,13 @@ def voc_folders(root):
         (root / "ImageSets" / "Segmentation" / f"{part}.txt").touch()
 
 
+def voc_images(root, names, value):
+    for name in names:
+        save(root / "JPEGImages" / f"{name}.jpg", noise((24, 24)))
+        save(root / "SegmentationClass" / f"{name}.png", square((24, 24), value))
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("\n".join(names))
+
+
 BROKEN = {
     "corrupt jpeg": (truncated_jpeg, r"disk-0001\.jpg: cannot be read, damaged or truncated"),
     "gray": (lambda r: save(image(r), noise((24, 24), 1)), r"disk-0001\.png: a gray image \(L\); expected a color"),
@@ -159,6 +166,9 @@ def test_targets_and_classes_are_refused(shapes, tmp_path):
     voc_folders(root)
     knobs = {**FINETUNE, "dataset": "voc", "dataset_dir": str(root)}
     refused("unet2d_finetune", tmp_path, "target 'hors': unknown; did you mean horse", **knobs, target="hors")
+    voc_images(root, ("2007_1", "2007_2", "2007_3"), 13)
+    knobs |= {"target": "horse", "label_count": 4}
+    refused("unet2d_finetune", tmp_path, r"voc, horse: label_count: expected 1 to 3 \(the images\), got 4", **knobs)
     save(tmp_path / "gray" / "0.png", noise(channels=1))
     knobs = {**TINY, "dataset_dir": str(shapes), "extra_dataset_dir": str(tmp_path / "gray")}
     refused("simclr_pretrain", tmp_path, r"extra_dataset_dir .*gray: 1 channels, .* 3", **knobs)

@@ -18,7 +18,15 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.layouts.listing import images_below
-from segxfer3d.data.layouts.request import Request, count_note, folder_of, one_of, refuse_lone_masks, require
+from segxfer3d.data.layouts.request import (
+    Request,
+    count_note,
+    folder_of,
+    one_of,
+    refuse_lone_masks,
+    refuse_missing,
+    require,
+)
 from segxfer3d.errors import InputError
 
 TITLE = "Oxford-IIIT Pets"
@@ -41,7 +49,8 @@ def read(root: Path, request: Request) -> CaseSet:
     """Pets of a target: ``pet`` (or nothing), ``cat``, ``dog`` or a breed; classes are the breeds.
 
     Raises:
-        InputError: files are missing, a trimap has no image, the list is damaged, or the target is unknown.
+        InputError: files are missing, images that a list names among them, a trimap has no image, the list is damaged,
+            or the target is unknown.
     """
     root = folder_of(root, "images", ("oxford-iiit-pet",))
     places = ["images", "annotations/list.txt"] + ["annotations/trimaps"] * (request.task == "segmentation")
@@ -51,6 +60,7 @@ def read(root: Path, request: Request) -> CaseSet:
     refuse_lone_masks(root, images, masks)
     species = _species(root / "annotations" / "list.txt")
     parts = {name: part for file, part in _PARTS.items() for name in _names(root / "annotations" / f"{file}.txt")}
+    missing = refuse_missing(root, (*species, *parts), images, request)
     breeds = sorted({_breed(name) for name in images})
     target = one_of("target", request.target.lower() or "pet", ["pet", "cat", "dog", *breeds])
     if target in SPECIES.values():
@@ -81,7 +91,7 @@ def read(root: Path, request: Request) -> CaseSet:
         categories=tuple(breeds),
         target=target,
         published=published,
-        notes=notes,
+        notes=missing + notes,
     )
 
 

@@ -144,6 +144,26 @@ def refuse_lone_masks(root: Path, images: Mapping[str, Path], masks: Mapping[str
         raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
 
 
+def refuse_missing(root: Path, listed: Iterable[str], images: Mapping[str, Path], request: Request) -> tuple[str, ...]:
+    """Images that a data set's lists name have to be there.
+
+    Returns:
+        a note on those that are not, with ``skip_bad``.
+
+    Raises:
+        InputError: some are not; all are named.
+    """
+    missing = sorted({name for name in listed if name not in images})
+    if not missing:
+        return ()
+    if request.skip_bad:
+        return (f"left out {len(missing)} images that are listed and not there: {some(missing)}",)
+    named = "\n".join(f"  {name}" for name in missing)
+    raise InputError(
+        f"{root}: {len(missing)} images are listed and not there; --skip_bad_cases True goes on without them:\n{named}"
+    )
+
+
 def count_note(what: str, count: int, *, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
     """What to say where there are not as many images as in the paper or in the whole data set."""
     if expected is None or count == expected:
@@ -166,6 +186,8 @@ def read_masks(
 
     def read(case: Case) -> tuple[Result | None, str]:
         try:
+            if not case.image.exists():
+                raise InputError(f"{case.image}: no such file, though a list of the data set names it")
             if case.label is None:
                 raise InputError(f"{case.image}: no mask")
             return look(case, read_values(case.label)), ""

@@ -5,7 +5,7 @@ class; 255 marks outlines and difficult objects, which are ignored (``border`` c
 the images of train and val with at least one pixel of a target class, and drops the others; several target classes
 (``cat,dog``) are classes of their own, with the numbers of the masks. Classification takes the images that show exactly
 one of its classes, by their masks. Without a target, the task ``images`` takes every image of the data set, not only
-those with masks.
+those with masks. ``SegmentationClassAug``, which others lay beside ``SegmentationClass``, is not read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pathlib import Path
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.io.labels import values_in
 from segxfer3d.data.layouts.listing import images_below
-from segxfer3d.data.layouts.request import Request, count_note, folder_of, one_of, read_masks, require
+from segxfer3d.data.layouts.request import (
+    Request,
+    count_note,
+    folder_of,
+    one_of,
+    read_masks,
+    refuse_missing,
+    require,
+)
 from segxfer3d.errors import InputError
 
 TITLE = "Pascal VOC 2012"
@@ -68,8 +76,11 @@ def read(root: Path, request: Request) -> CaseSet:
     places = ["JPEGImages"] + ([] if everything else ["SegmentationClass", *lists])
     require(root, places, title=TITLE, source=SOURCE)
     if everything:
-        cases = [Case(name, path) for name, path in images_below(root / "JPEGImages").items()]
-        return CaseSet(root, "voc", 2, request.only(cases), target="images")
+        images = images_below(root / "JPEGImages")
+        parts = {name: place.stem for place in map(root.joinpath, lists) for name in _listed(place)}
+        missing = refuse_missing(root, parts, images, request)
+        cases = [Case(name, path, part=parts.get(name, "")) for name, path in images.items()]
+        return CaseSet(root, "voc", 2, request.only(cases), target="images", notes=missing)
     names = _names(request)
     telling_apart = request.task == "classification"
     cases = []
@@ -124,11 +135,16 @@ def _names(request: Request) -> list[str]:
     return names
 
 
+def _listed(path: Path) -> list[str]:
+    """The images of a list; none where it is not there."""
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []
+
+
 def _masked(root: Path, lists: list[str]) -> list[Case]:
     """The cases of the official parts."""
     cases = []
     for path in (root / place for place in lists):
-        for name in path.read_text(encoding="utf-8").split():
+        for name in _listed(path):
             mask = root / "SegmentationClass" / f"{name}.png"
             cases.append(Case(name, root / "JPEGImages" / f"{name}.jpg", mask, part=path.stem))
     return cases

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from segxfer3d.data.check import check
 from segxfer3d.data.preprocessing.images import load_image
@@ -9,6 +10,12 @@ from tests.data.image_files import find_images, noise, save, square
 
 LISTED = {"Abyssinian_1": 1, "Abyssinian_2": 1, "beagle_1": 2, "beagle_2": 2, "pug_10": 2}
 NAMES = [*LISTED, "pug_11"]  # in the archives, but not of the data set
+
+
+def trimap():
+    values = 2 - square()
+    values[2] = 3
+    return values
 
 
 @pytest.fixture
@@ -23,12 +30,6 @@ def pets(tmp_path):
     (tmp_path / "annotations" / "trainval.txt").write_text("Abyssinian_1 1 1 1\nbeagle_1 2 2 1\npug_10 3 2 2\n")
     (tmp_path / "annotations" / "test.txt").write_text("Abyssinian_2 1 1 1\nbeagle_2 2 2 1\n")
     return tmp_path
-
-
-def trimap():
-    values = 2 - square()
-    values[2] = 3
-    return values
 
 
 def test_every_pet_with_a_trimap(pets):
@@ -52,9 +53,10 @@ def test_borders(pets, border, pet, valid):
     np.testing.assert_array_equal(mask.label[0, 3:], square()[3:])
 
 
-def test_a_value_that_no_trimap_has(pets):
-    save(pets / "annotations" / "trimaps" / "pug_10.png", trimap() + 1)
-    with pytest.raises(InputError, match=r"pug_10\.png: mask values 4; expected 1, 2, 3"):
+@pytest.mark.parametrize(("values", "said"), [(trimap() + 1, "4"), (square(value=255), "0, 255")])
+def test_a_value_that_no_trimap_has(pets, values, said):
+    save(pets / "annotations" / "trimaps" / "pug_10.png", values)
+    with pytest.raises(InputError, match=rf"pug_10\.png: mask values {said}; expected 1, 2, 3"):
         check(find_images("oxford_pets", pets), progress=False)
 
 
@@ -97,8 +99,23 @@ def test_official_parts(pets):
 def test_odd_files_are_converted(pets):
     save(pets / "images" / "pug_10.jpg", noise(channels=1))
     save(pets / "images" / "pug_11.jpg", noise(), "CMYK")
+    Image.fromarray(noise()).convert("P").save(pets / "images" / "beagle_1.jpg", "GIF")
+    Image.fromarray(noise()).convert("RGBA").save(pets / "images" / "beagle_2.jpg", "PNG")
     report = check(find_images("oxford_pets", pets), progress=False)
-    assert report.converted == {"pug_10": "L", "pug_11": "CMYK"}
+    assert report.good == find_images("oxford_pets", pets).cases
+    assert report.converted == {"beagle_1": "P", "beagle_2": "RGBA", "pug_10": "L", "pug_11": "CMYK"}
+
+
+def test_listed_images_that_are_not_there_are_named_at_once(pets):
+    for name in ("pug_10", "Abyssinian_2"):
+        (pets / "images" / f"{name}.jpg").unlink()
+        (pets / "annotations" / "trimaps" / f"{name}.png").unlink()
+    with pytest.raises(InputError, match="2 images are listed and not there") as error:
+        find_images("oxford_pets", pets)
+    assert [line.strip() for line in str(error.value).splitlines()[1:]] == ["Abyssinian_2", "pug_10"]
+    found = find_images("oxford_pets", pets, skip_bad=True)
+    assert len(found.cases) == 4
+    assert found.notes[0] == "left out 2 images that are listed and not there: Abyssinian_2; pug_10"
 
 
 def test_refused(pets):

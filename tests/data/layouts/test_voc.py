@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -77,7 +79,8 @@ def test_several_classes_by_what_is_shown(voc):
 
 
 def test_images(voc):
-    assert len(find_images("voc", voc, task="images").cases) == 7
+    everything = find_images("voc", voc, task="images").cases
+    assert [case.part for case in everything] == 3 * ["train"] + 3 * ["val"] + [""]
     assert len(find_images("voc", voc, target="cat", task="images", progress=False).cases) == 3
 
 
@@ -106,3 +109,29 @@ def test_masks_that_cannot_be_used(voc):
     found = find_images("voc", voc, target="cat", skip_bad=True, progress=False)
     assert [case.name for case in found.cases] == ["2007_000002"]
     assert found.notes[0].startswith("left out 3 masks that cannot be used: ")
+
+
+def test_listed_images_that_are_not_there_are_named_at_once(voc):
+    for name in ("2007_000002", "2008_000001"):
+        (voc / "JPEGImages" / f"{name}.jpg").unlink()
+    with pytest.raises(InputError, match="2 of 6 masks cannot be used") as error:
+        find_images("voc", voc, target="cat", progress=False)
+    assert [line.split("/")[-1].split(":")[0] for line in str(error.value).splitlines()[1:]] == [
+        "2007_000002.jpg", "2008_000001.jpg"
+    ]  # fmt: skip
+    assert [case.name for case in find_images("voc", voc, target="cat", skip_bad=True, progress=False).cases] == [
+        "2007_000001"
+    ]
+    with pytest.raises(InputError, match="2 images are listed and not there"):
+        find_images("voc", voc, task="images")
+    found = find_images("voc", voc, task="images", skip_bad=True)
+    assert (len(found.cases), len(found.notes)) == (5, 1)
+
+
+def test_the_augmented_masks_beside_the_official_ones_are_not_read(voc):
+    shutil.copytree(voc / "SegmentationClass", voc / "SegmentationClassAug")
+    everywhere = np.full((12, 16), 8, np.uint8)
+    for path in (voc / "SegmentationClassAug").iterdir():
+        save(path, everywhere)
+    found = find_images("voc", voc, target="cat", progress=False)
+    assert [load_image(case, found).label.label.sum() for case in found.cases] == [9, 9, 9]
