@@ -22,6 +22,10 @@ class VolumeFiles(Group):
         "", "which volumes are images, where others lie among them: searched in the path below the folder, without the "
         "ending; empty: all", pattern=True,
     )  # fmt: skip
+    label_pattern: str = option(
+        "", "which volumes are the labels of others, searched as image_pattern; empty: what folders called labels hold",
+        pattern=True,
+    )  # fmt: skip
     modality: str = option(
         "auto", "what the volumes are; auto: what DICOM or dataset.json says, else CT", choices=MODALITIES
     )

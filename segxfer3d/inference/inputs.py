@@ -28,6 +28,7 @@ def find_inputs(
     checkpoint: str = "",
     series: str = "",
     image_pattern: str = "",
+    label_pattern: str = "",
     uneven: str = "refuse",
 ) -> tuple[Case, ...]:
     """The cases at a path: a file, a folder with a DICOM series, or everything of the kind below a folder.
@@ -42,6 +43,7 @@ def find_inputs(
         checkpoint: of the model, for messages.
         series: chooses a DICOM series, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
         image_pattern: chooses volumes, see there.
+        label_pattern: finds volumes that are labels, which are left out.
         uneven: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
 
     Raises:
@@ -58,7 +60,7 @@ def find_inputs(
         if not kinds:
             raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
         raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
-    files = _images_of(target, dims, series, image_pattern)
+    files = _images_of(target, dims, series, image_pattern, label_pattern)
     if not files:
         other = _below(target, 5 - dims)
         if target in other.values():  # a DICOM folder
@@ -73,10 +75,10 @@ def find_inputs(
     return tuple(Case(name or target.name, file, uneven=uneven) for name, file in files.items())
 
 
-def _images_of(target: Path, dims: int, series: str, image_pattern: str) -> dict[str, Path]:
+def _images_of(target: Path, dims: int, series: str, image_pattern: str, label_pattern: str) -> dict[str, Path]:
     if dims == 2:
         return images_below(target)
-    found = find_volumes(target, series=series, image_pattern=image_pattern)
+    found = find_volumes(target, series=series, image_pattern=image_pattern, label_pattern=label_pattern)
     if not image_pattern:
         refuse_doubtful(found, folders_are_patients=False)
     return found.paths

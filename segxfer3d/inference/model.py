@@ -85,13 +85,13 @@ class Model:
             root, "folder", self.dims, cases, classes=self.classes, channels=channels, official=False
         )  # fmt: skip
 
-    def inputs(self, path: str | Path, *, series: str = "", image_pattern: str = "", uneven: str = "refuse") -> CaseSet:
-        """What there is to segment at a path, see :func:`~segxfer3d.inference.inputs.find_inputs`.
+    def inputs(self, path: str | Path, **choice: str) -> CaseSet:
+        """What there is to segment at a path; for what may be chosen (``series``, ``image_pattern``, ``label_pattern``,
+        ``uneven``) see :func:`~segxfer3d.inference.inputs.find_inputs`.
 
         Raises:
             InputError: as there; a file of the wrong kind is refused with a sentence that says which.
         """
-        choice = {"series": series, "image_pattern": image_pattern, "uneven": uneven}
         return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path, **choice))
 
     def predict(self, image: str | Path | Case) -> Prediction:

@@ -38,9 +38,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     refuse_format(options[Masks].mask_format, dims=model.dims)
     run.record("transfer", model.transfer.as_dict())
     files = options[VolumeFiles]
-    case_set = model.inputs(
-        inference.input, series=files.series, image_pattern=files.image_pattern, uneven=files.uneven_slices
-    )
+    patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
+    case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns)
     if model.dims == 3 and files.modality == "auto":
         _refuse_other_modality(case_set.cases, model)
     report = check(case_set, skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress)

@@ -187,7 +187,8 @@ def _volume_files(options: Options) -> dict[str, Any]:
     files = options.find(VolumeFiles)
     if files is None:
         return {}
-    return {name: getattr(files, name) for name in ("series", "image_pattern", "modality", "uneven_slices")}
+    names = ("series", "image_pattern", "label_pattern", "modality", "uneven_slices")
+    return {name: getattr(files, name) for name in names}
 
 
 def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, labels: bool) -> Split:

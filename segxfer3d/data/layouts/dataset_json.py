@@ -11,6 +11,7 @@ from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
 IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
+MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -50,3 +51,43 @@ def read_classes(root: Path) -> dict[int, str]:
             f'{path}: no classes in it ({type(error).__name__}: {error}); expected "labels", as in '
             '{"labels": {"background": 0, "disc": 1, "cup": 2}}'
         ) from error
+
+
+def lists_cases(root: Path) -> bool:
+    """Whether there is a ``dataset.json`` that says which cases there are, rather than only what their labels mean; a
+    damaged one counts."""
+    path = root / NAME
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return (
+        not isinstance(content, dict) or "labels" not in content or bool({"training", "channel_names"} & set(content))
+    )
+
+
+def read_modality(root: Path) -> str:
+    """``CT``, ``MR`` or ``unknown`` by the "modality" of a ``dataset.json``; empty where none says it.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = root / NAME
+    if not path.is_file():
+        return ""
+    try:
+        declared = json.loads(path.read_text(encoding="utf-8")).get("modality", "")
+    except BAD as error:
+        raise InputError(f"{path}: no modality in it ({type(error).__name__}: {error})") from error
+    return modality_of_channels(declared) if declared else ""
+
+
+def modality_of_channels(channels: Any) -> str:
+    """What the entry "modality" says, which names every channel."""
+    names = [str(name).upper() for name in (channels.values() if isinstance(channels, dict) else [channels])]
+    for modality, prefixes in MODALITIES.items():
+        if names and all(name.startswith(prefixes) for name in names):
+            return modality
+    return "unknown"

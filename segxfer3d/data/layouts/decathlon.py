@@ -1,33 +1,35 @@
 """The layout of the Medical Segmentation Decathlon: a ``dataset.json`` that lists images and labels.
 
 Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
-"fold". Entries of "test" have no labels. Paths are relative to the folder. The second version of nnU-Net's
-``dataset.json``, with "channel_names" and without a list, is read too.
+"fold". Entries of "test" have no labels. Paths are relative to the folder. An image may be a folder with a DICOM
+series, which says patient and modality where the entry does not. The second version of nnU-Net's ``dataset.json``, with
+"channel_names" and without a list, is read too.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.io.dicom import scan_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import BAD, NAME, classes_of_volumes
+from segxfer3d.data.layouts.dataset_json import BAD, NAME, classes_of_volumes, lists_cases, modality_of_channels
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.request import Request, require
+from segxfer3d.data.layouts.volume_files import FoundVolume, modality_of
 from segxfer3d.errors import InputError, some
 
 TITLE = "the Medical Segmentation Decathlon"
 SOURCE = "an archive of one of its tasks, such as Task04_Hippocampus.tar of http://medicaldecathlon.com"
 DIMS = (3,)
 
-_MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
-
 
 def fits(root: Path) -> bool:
-    """Whether there is a ``dataset.json``."""
-    return (root / NAME).is_file()
+    """Whether there is a ``dataset.json`` that lists cases, or whose folders do."""
+    return lists_cases(root)
 
 
 def read(root: Path, request: Request) -> CaseSet:
@@ -51,6 +53,7 @@ def read(root: Path, request: Request) -> CaseSet:
             refuse_other_kind(root, request.dims, request.task)
         raise InputError(f"{path}: not a Decathlon dataset.json ({type(error).__name__}: {error})") from error
     cases, problems = [], []
+    scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:
         image = root / entry["image"]
         label = root / entry["label"] if labeled and entry.get("label") else None
@@ -59,12 +62,32 @@ def read(root: Path, request: Request) -> CaseSet:
         if labeled and not (label and label.exists()):
             problems.append(f"{label or image} ({'no such file' if label else 'image without label'})")
         name = volume_name(image) or image.name
-        patient = str(entry.get("patient", "")) or patient_of(name, request.patient_pattern)
+        if (scan := _scan(image)) is not None:
+            scans[name] = scan
+        patient = str(entry.get("patient", "")) or _patient(name, scans.get(name), request.patient_pattern)
         cases.append(Case(name, image, label, patient, fold=entry.get("fold")))
     if problems:
         raise InputError(f"{path}: lists what is not there: {some(problems)}")
-    modality = _modality(content.get("modality", content.get("channel_names", {})))
+    modality = modality_of_channels(content.get("modality", content.get("channel_names", {})))
+    if modality == "unknown" and scans:
+        modality = modality_of(scans.values(), root)
     return CaseSet(root, "decathlon", 3, tuple(cases), classes, modality=modality)
+
+
+def _scan(image: Path) -> FoundVolume | None:
+    """What DICOM says of an image; None for other formats, and for a series that the check will refuse."""
+    if not image.is_dir():
+        return None
+    with suppress(InputError):
+        header = scan_of(image).first
+        return FoundVolume(image, header.patient, header.modality)
+    return None
+
+
+def _patient(name: str, scan: FoundVolume | None, pattern: str) -> str:
+    """The pattern says it, else a known naming, DICOM, or the name."""
+    patient = patient_of(name, pattern)
+    return patient if pattern or patient != name or scan is None else scan.patient or name
 
 
 def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +113,3 @@ def _entry(item: Any) -> dict[str, Any]:
     if not isinstance(entry["image"], str):
         raise TypeError(f"an image should be a path, not {entry['image']}")
     return entry
-
-
-def _modality(channels: Any) -> str:
-    """What the entry "modality" says, which names every channel."""
-    names = [str(name).upper() for name in (channels.values() if isinstance(channels, dict) else [channels])]
-    for modality, prefixes in _MODALITIES.items():
-        if names and all(name.startswith(prefixes) for name in names):
-            return modality
-    return "unknown"

@@ -2,9 +2,10 @@
 
 Volumes lie in ``imagesTr``, ``images`` or ``image``, labels in ``labelsTr``, ``labels``, ``label``, ``masks`` or
 ``mask``; volumes in ``imagesTs`` beside them have no labels. Where there are no such folders, every volume below the
-data set's folder is an unlabeled case. DICOM says the
-modality; of other formats it is taken to be CT, unless the values show that it is not. Whose a volume is, DICOM's
-PatientID says, or the first folder below, or its name.
+data set's folder is an unlabeled case, unless ``label_pattern`` says which of them are the labels of others. DICOM says
+the modality; of other formats it is taken to be CT, unless the values show that it is not. Whose a volume is, DICOM's
+PatientID says, or the first folder below, or its name. A ``dataset.json`` that lists no cases may declare "labels" and
+"modality", as the Medical Segmentation Decathlon does.
 
 Images lie in ``images`` or ``image`` and masks in ``masks``, ``mask``, ``labels`` or ``label``, matched by name below
 their folders; without these folders every image below the data set's folder counts. Where all images lie in subfolders
@@ -22,7 +23,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.layouts.dataset_json import IGNORED, read_classes, read_modality
 from segxfer3d.data.layouts.folder_images import read_images
+from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
 from segxfer3d.data.layouts.volume_files import FoundVolumes, find_volumes, modality_of, refuse_doubtful
@@ -51,6 +54,8 @@ def read(root: Path, request: Request) -> CaseSet:
     """
     if request.dims == 2:
         return read_images(root, request)
+    if request.label_pattern:
+        return _by_pattern(root, request)
     image_folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
     label_folder = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
     if label_folder is not None and image_folder is None:
@@ -65,8 +70,31 @@ def read(root: Path, request: Request) -> CaseSet:
             if images.setdefault(name, path) != path:
                 raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
     cases = (Case(name, path, labels.get(name), _patient(name, found, request)) for name, path in images.items())
-    modality = modality_of(found.volumes.values(), root)
-    return CaseSet(root, "folder", 3, tuple(cases), modality=modality or "CT", assumed=not modality, notes=found.notes)
+    return _case_set(root, found, tuple(cases))
+
+
+def _by_pattern(root: Path, request: Request) -> CaseSet:
+    """Labels lie anywhere among the images; which they are, their pattern says."""
+    patterns = {"image_pattern": request.image_pattern, "label_pattern": request.label_pattern}
+    found = find_volumes(root, series=request.series, **patterns)
+    if not request.image_pattern:
+        refuse_doubtful(found, folders_are_patients=not request.patient_pattern)
+    labeled = labels_of(found, **patterns)
+    cases = tuple(
+        Case(called, found.paths[name], label, _patient(name, found, request))
+        for name, (called, label) in labeled.items()
+    )
+    return _case_set(root, found, cases)
+
+
+def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseSet:
+    """With the classes and the modality that a ``dataset.json`` declares, where there is one."""
+    declared = read_modality(root)
+    modality = modality_of(found.volumes.values(), root) or declared
+    classes = {value: name for value, name in read_classes(root).items() if name != IGNORED}
+    return CaseSet(
+        root, "folder", 3, cases, classes, modality=modality or "CT", assumed=not modality, notes=found.notes
+    )
 
 
 def _patient(name: str, found: FoundVolumes, request: Request) -> str:

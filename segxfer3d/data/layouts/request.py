@@ -37,6 +37,8 @@ class Request:
         patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.
         series: which DICOM series of a folder, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
         image_pattern: which volumes of a folder are images, see there.
+        label_pattern: which volumes are the labels of others, see
+            :func:`~segxfer3d.data.layouts.label_files.labels_of`.
         modality: of volumes: ``auto`` (what the files say, else CT), ``CT``, ``MR`` or ``other``.
         uneven_slices: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
         patch_size: pixels of a side of a patch cut from larger images (``cityscapes_cars``).
@@ -53,6 +55,7 @@ class Request:
     patient_pattern: str = ""
     series: str = ""
     image_pattern: str = ""
+    label_pattern: str = ""
     modality: str = "auto"
     uneven_slices: str = "refuse"
     patch_size: int = 256

@@ -26,7 +26,10 @@ _MASK = re.compile(
 # what dcm2niix appends to further versions of one scan (https://github.com/rordenlab/dcm2niix, FILENAMING.md)
 _TWIN = re.compile(r"_(?:Eq_\d+|Eq|Tilt_\d+|Tilt|e\d+|ph|real|imaginary|ROI\d+|MoCo|t\d+|i\d+)[a-z]?$")
 _COMPANIONS = (".raw", ".zraw", ".img", ".json", ".bval", ".bvec")  # of volumes
-_SETTLES = "--image_pattern with a regular expression says which are images (it is searched in such paths)"
+_SETTLES = (
+    "--image_pattern with a regular expression says which are images, --label_pattern which are their labels "
+    "(searched in such paths)"
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,14 @@ class FoundVolumes:
         volumes: name to volume; a name is the path below the folder without the ending, parts joined by "_".
         places: name to that path, parts joined by "/".
         passed: files that are none -> why.
+        labels: path below the folder, without the ending, to file of what are labels by their pattern.
     """
 
     root: Path
     volumes: dict[str, FoundVolume] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     passed: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Path] = field(default_factory=dict)
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -75,7 +80,7 @@ class FoundVolumes:
         return (f"{len(self.passed)} files are no volumes and are passed over ({reasons}), for example {example}",)
 
 
-def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "") -> FoundVolumes:
+def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", label_pattern: str = "") -> FoundVolumes:
     """Find volumes at any depth: files of a known format, and folders with a DICOM series. Hidden ones are passed over.
 
     Args:
@@ -84,10 +89,11 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "") -> 
             such a series are then left out.
         image_pattern: regular expression; volumes in whose path below the folder (without the ending) it is not found
             are left out.
+        label_pattern: the same for files that are labels and no images.
 
     Raises:
         InputError: several series in a folder, one series in several folders, DICOM beside volumes of other formats, no
-            series that is the chosen one, or two volumes of one name.
+            series that is the chosen one, no label where they have a pattern, two volumes or two labels of one name.
     """
     found = FoundVolumes(folder)
     problems: list[str] = []
@@ -99,13 +105,15 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "") -> 
         here = Path(place)
         names = sorted(name for name in files if not name.startswith("."))
         volumes = [name for name in names if volume_name(here / name)]
+        if label_pattern:
+            volumes = [name for name in volumes if not _is_label(found, here / name, label_pattern, problems)]
         volumes = [name for name in volumes if wanted.search(_place(folder, here / name))]
         contents = contents_of(here) if wanted.search(_place(folder, here)) else Contents()
         found.passed |= _passed(here, names, contents)
         found.passed |= {
             str(here / name): "not of image_pattern"
             for name in names
-            if volume_name(here / name) and name not in volumes
+            if volume_name(here / name) and name not in volumes and here / name not in found.labels.values()
         }
         kept = _series(here, contents, series, problems, others)
         if kept and volumes:
@@ -125,6 +133,8 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "") -> 
     ]
     if series and others and not scans and not problems:
         problems.append(f"{folder}: no DICOM series is --series {series!r}; there are {some(others, 10, ', ')}")
+    if label_pattern and not found.labels:
+        problems.append(f"{folder}: no volume is a label by --label_pattern {label_pattern!r}")
     if problems:
         raise InputError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if len(problems) > 10 else ""))
     return found
@@ -192,6 +202,16 @@ def _add(found: FoundVolumes, path: Path, volume: FoundVolume) -> None:
     if name in found.volumes:
         raise InputError(f"{found.root}: two volumes are called {name}: {found.volumes[name].path} and {path}")
     found.volumes[name], found.places[name] = volume, _place(found.root, path)
+
+
+def _is_label(found: FoundVolumes, path: Path, pattern: str, problems: list[str]) -> bool:
+    """Whether a file is a label; it is noted, twice is a problem."""
+    place = _place(found.root, path)
+    if not re.search(pattern, place):
+        return False
+    if found.labels.setdefault(place, path) != path:
+        problems.append(f"{found.root}: two labels are called {place}: {found.labels[place]} and {path}")
+    return True
 
 
 def _place(root: Path, path: Path) -> str:
