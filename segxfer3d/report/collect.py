@@ -151,6 +151,7 @@ def _trial(folder: Path, entry: Mapping[str, Any]) -> Run:
         budget=float(entry["budget"]) if entry.get("budget") is not None else None,
         budget_name=str(entry.get("budget_name") or ""),
         seed=entry.get("seed"),
+        pretrain_seed=entry.get("pretrain_seed"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.run_files import Run
@@ -12,13 +13,16 @@ Curves = dict[str, dict[int, list[tuple[float, float]]]]  # arm to seed to (step
 
 
 def curves(runs: Sequence[Run], notes: list[str]) -> Curves:
-    """Dice over steps of each arm, at the steps that all of its seeds have."""
+    """Dice over steps of each arm, at the steps that all of its seeds have.
+
+    Of the trainings of one seed from several pretrainings, the mean.
+    """
     drawn: Curves = {}
     if not any(len(run.curve) > 1 for run in runs):
         notes.append("No curves: no run was validated twice while it trained.")
         return drawn
     for arm in dict.fromkeys(run.arm for run in runs):
-        of_seed = {run.seed: dict(run.curve) for run in runs if run.arm == arm and run.seed is not None}
+        of_seed = _of_seeds([run for run in runs if run.arm == arm and run.seed is not None])
         with_curve = {seed: curve for seed, curve in of_seed.items() if len(curve) > 1}
         if len(with_curve) < len(of_seed):
             lacking = ", ".join(str(seed) for seed in of_seed if seed not in with_curve)
@@ -33,6 +37,17 @@ def curves(runs: Sequence[Run], notes: list[str]) -> Curves:
             notes.append(f"The curve of {arm} is drawn at the steps that all of its seeds have.")
         drawn[arm] = {seed: [(step, curve[step]) for step in steps] for seed, curve in with_curve.items()}
     return drawn
+
+
+def _of_seeds(runs: Sequence[Run]) -> dict[int, dict[float, float]]:
+    """Step -> dice of each seed, at the steps that all of its trainings have."""
+    of_seed: dict[int, list[dict[float, float]]] = {}
+    for run in runs:
+        of_seed.setdefault(run.seed or 0, []).append(dict(run.curve))
+    return {
+        seed: {step: fmean(curve[step] for curve in found) for step in found[0] if all(step in c for c in found)}
+        for seed, found in of_seed.items()
+    }
 
 
 def convergence(

@@ -10,12 +10,13 @@ from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 
 
 def once(runs: Sequence[Run], notes: list[str]) -> list[Run]:
-    """Runs that differ in arm or seed; of others the last one counts."""
-    last: dict[tuple[str, int | None], Run] = {}
+    """Runs that differ in arm, seed or the seed of their pretraining; of others the last one counts."""
+    last: dict[tuple[str, int | None, int | None], Run] = {}
     for run in runs:
-        if (run.arm, run.seed) in last:
+        key = (run.arm, run.seed, run.pretrain_seed)
+        if key in last:
             notes.append(f"{run.arm} with seed {run.seed} ran more than once: {run.name} counts.")
-        last[run.arm, run.seed] = run
+        last[key] = run
     return list(last.values())
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.cells import Spread
@@ -56,7 +57,7 @@ class ArmResult:
             patients, or no pairs.
         over_patients: mean dice over patients and seeds of the same cases; ``measures`` have all cases, each of which
             weighs the same, as the paper's tables do.
-        seeds: of its runs.
+        seeds: of its runs; where pretraining is repeated, each may have several.
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
         lesions: measures of lesions (:data:`LESIONS`), where all runs have them; all but the counts in percent.
@@ -192,7 +193,7 @@ def _result(
     missing: list[str] = []
     table = paired(ordered, notes, missing)
     summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
-    pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR)
+    pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=_loading(arms))
     drawn = curves(ordered, notes)
     to_itself, to_reference = convergence(drawn, reference, notes)
     result = Result(
@@ -215,6 +216,11 @@ def _result(
     return result, table, pairs
 
 
+def _loading(arms: Iterable[Arm]) -> frozenset[str]:
+    """Names of the arms that start from a checkpoint."""
+    return frozenset(arm.name for arm in arms if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init))
+
+
 def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, published: Published | None) -> ArmResult:
     runs = [run for run in runs if run.arm == arm.name]
     by_run: dict[str, list[float]] = {
@@ -231,7 +237,7 @@ def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, publi
         measures={name: spread(values) for name, values in by_run.items()},
         interval=None if summary is None else summary.interval,
         over_patients=None if summary is None else summary.mean,
-        seeds=tuple(run.seed for run in runs if run.seed is not None),
+        seeds=tuple(dict.fromkeys(run.seed for run in runs if run.seed is not None)),
         cases=min(len(run.scores["dice"]) for run in runs),
         published=published,
         lesions={name: spread(values) for name, values in lesions.items() if values},

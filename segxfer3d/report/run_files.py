@@ -50,6 +50,7 @@ class Run:
         state: ``done``, ``failed``, ``stopped`` (begun and not ended, or still running), ``waiting`` (not begun),
             ``damaged`` (ended, but what the tables need cannot be read).
         arm, data, budget, budget_name, seed: what it was; empty or None for a pretraining.
+        pretrain_seed: of the pretraining that it is, or starts from, where the study repeats it.
         pretext: the job that made its checkpoint, or what else is known of that; empty where it has none.
         description: ``run.json``: job, knobs, versions, command.
         scores: measure to a score for each case, **in percent**; only of fine-tunings that are done.
@@ -71,6 +72,7 @@ class Run:
     budget: float | None = None
     budget_name: str = ""
     seed: int | None = None
+    pretrain_seed: int | None = None
     pretext: str = ""
     description: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, list[Score]] = field(default_factory=dict)
@@ -189,7 +191,7 @@ def read_results(run: Run) -> tuple[Run, list[Problem]]:
         cases = run.text("cases.csv")
         scores = {
             measure: [
-                replace(score, value=PERCENT * score.value)
+                replace(score, value=PERCENT * score.value, pretraining=run.pretrain_seed)
                 for score in scores_of(cases, run.arm, run.budget, run.seed, measure, file="cases.csv")
             ]
             for measure in MEASURES

@@ -37,6 +37,7 @@ def comparisons(results: Sequence[Result]) -> Rows:
             rows.append({
                 **_which(result), "arm": pair.arm, "reference": pair.reference, "difference": pair.difference,
                 "low": low, "high": high, "p": pair.p_value, "p_holm": pair.p_holm, "family": pair.family,
+                "scope": pair.scope, "pretrainings": pair.pretrainings,
                 "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "margin": result.margin,
                 "verdict": verdict.kind, **_needed(verdict),
                 **{f"difference_seed_{k}": value for k, value in enumerate(pair.seed_differences)},
@@ -64,7 +65,7 @@ def convergence(results: Sequence[Result]) -> Rows:
 def _needed(verdict: Verdict) -> dict[str, int | None]:
     """The range of what would be needed; nothing where none is named."""
     row: dict[str, int | None] = {}
-    for name in ("seeds", "patients"):
+    for name in ("seeds", "pretrainings", "patients"):
         low, high = verdict.needed.get(name, (None, None))
         row |= {f"{name}_needed_low": low, f"{name}_needed_high": high}
     return row

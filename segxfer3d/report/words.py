@@ -103,9 +103,13 @@ def other_answers(results: Sequence[Result]) -> list[str]:
 def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
     lines = []
-    if any(arm.arm.init != "random" for result in results for arm in result.arms if result.comparisons):
+    scopes = {pair.scope for result in results for pair, _ in result.comparisons}
+    if "checkpoint" in scopes:
         lines.append(
             "All seeds of an arm start from one pretraining: a verdict is on this checkpoint, not on its pretext."
+            if "pretext" not in scopes
+            else "Arms that load a checkpoint from elsewhere have one pretraining: a verdict on them is on this "
+            "checkpoint, not on its pretext."
         )
     if few := [r.title for r in results if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]:
         lines.append(f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged.")
@@ -174,6 +178,7 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
     )
     if compared := [(result, pair.family) for result in results for pair, _ in result.comparisons]:
         sentences.append(_statistics(compared[0][0].margin, max(family for _, family in compared), cite))
+        sentences += _repeated(collection, results)
     return " ".join(sentences), references
 
 
@@ -187,6 +192,21 @@ def _statistics(margin: float, family: int, cite: Callable[[str], str]) -> str:
         f"0.05, and equivalent where the interval lies within {margin:g} dice points of 0, given at least {MIN_SEEDS} "
         f"seeds and {MIN_PATIENTS} patients and no training far from the others of its arm."
     )
+
+
+def _repeated(collection: Collection, results: Sequence[Result]) -> list[str]:
+    """How a pretraining that is repeated enters the model."""
+    if not any(pair.scope == "pretext" for result in results for pair, _ in result.comparisons):
+        return []
+    seeds = collection.study.get("pretrain_seeds") or ()
+    if collection.study.get("pretrain_design") == "crossed":
+        how = "every seed of fine-tuning starts from each of them, and the model has them as a third crossed factor"
+    else:
+        how = (
+            "every seed of fine-tuning starts from one of them, and the model has pretrainings, each with the mean of "
+            "its seeds, in the place of seeds"
+        )
+    return [f"The pretraining was repeated with {len(seeds)} seeds: {how}, so that intervals hold for the pretext."]
 
 
 def _pretraining(run: Run, cite: Callable[[str], str]) -> str:

@@ -35,9 +35,10 @@ def far_off(table: ScoreTable, *, least: float = 0.0) -> list[FarOff]:
     """
     means = table.patient_means().mean(2)
     medians = np.median(means, axis=1)
-    return [
+    found = [
         FarOff(arm, seed, float(value), float(median))
         for arm, of_arm, median in zip(table.arms, means, medians, strict=True)
         for seed, value in zip(table.seeds, of_arm, strict=True)
         if abs(value - median) >= least and not median / RATIO <= value <= median * RATIO
     ]
+    return list(dict.fromkeys(found))  # a training may be paired with several

@@ -9,16 +9,23 @@ kind (:mod:`segxfer3d.statistics.crossed`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.collapse import FarOff, far_off
 from segxfer3d.statistics.components import MeanSquares
-from segxfer3d.statistics.crossed import crossed_mean
+from segxfer3d.statistics.crossed import CrossedMean, crossed_mean
 from segxfer3d.statistics.interval import Interval
 from segxfer3d.statistics.pairs import NamedStart, planned_pairs
+from segxfer3d.statistics.repeated import mean_over_pretrainings
 from segxfer3d.statistics.scores import ScoreTable
+
+Scope = Literal["", "checkpoint", "pretext"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,14 @@ class Comparison:
         p_value: two-sided, of no difference, from the same distribution as ``interval``; None likewise.
         p_holm: the same after Holm's correction for ``family`` comparisons; None likewise.
         family: number of comparisons that are corrected together.
-        seed_differences: mean difference over patients of each seed.
+        seed_differences: mean difference over patients of each seed; of each pretraining where ``scope`` is "pretext".
         squares: mean squares of the difference; None as ``interval``.
         seeds, patients, cases: how many.
         far_off: trainings of the two arms that ended far from their arm's others.
         same: whether all differences are 0: the two arms are the same trainings.
+        pretrainings: how many each of the two arms that loads something starts from; 0 where none does.
+        scope: what the interval holds for: other seeds that start from this "checkpoint", or other pretrainings with
+            this "pretext" as well; empty where neither arm loads anything.
     """
 
     arm: str
@@ -54,15 +64,24 @@ class Comparison:
     cases: int
     far_off: tuple[FarOff, ...] = ()
     same: bool = False
+    pretrainings: int = 0
+    scope: Scope = ""
 
 
-def compare(table: ScoreTable, pairs: Sequence[tuple[str, str]] | None = None, *, far: float = 0.0) -> list[Comparison]:
+def compare(
+    table: ScoreTable,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    *,
+    far: float = 0.0,
+    loading: Collection[str] = (),
+) -> list[Comparison]:
     """Paired differences of arms, not corrected yet: ``p_holm`` is ``p_value`` until :func:`corrected`.
 
     Args:
         table: scores of one budget.
         pairs: (arm, reference); by default those of :func:`segxfer3d.statistics.pairs.planned_pairs`.
         far: see :func:`segxfer3d.statistics.collapse.far_off`.
+        loading: the arms that start from a checkpoint.
 
     Raises:
         InputError: an unknown arm, an arm against itself, no pairs, or a pair twice.
@@ -76,7 +95,9 @@ def compare(table: ScoreTable, pairs: Sequence[tuple[str, str]] | None = None, *
     comparisons = []
     for i, j in indices:
         differences = of_patients[i] - of_patients[j]
-        mean = crossed_mean(differences)
+        names = (table.arms[i], table.arms[j])
+        scope = _scope(table, [arm for arm in names if arm in loading])
+        mean = over_trainings(table, differences, repeated=scope == "pretext")
         comparisons.append(
             Comparison(
                 arm=table.arms[i],
@@ -89,14 +110,39 @@ def compare(table: ScoreTable, pairs: Sequence[tuple[str, str]] | None = None, *
                 family=1,
                 seed_differences=mean.by_seed,
                 squares=mean.squares,
-                seeds=len(table.seeds),
+                seeds=len(set(table.seeds)),
                 patients=differences.shape[1],
                 cases=len(table.cases),
-                far_off=tuple(found for found in strange if found.arm in (table.arms[i], table.arms[j])),
+                far_off=tuple(found for found in strange if found.arm in names),
                 same=not differences.any(),
+                pretrainings=len(set(table.pretrainings)) if scope == "pretext" else int(bool(scope)),
+                scope=scope,
             )
         )
     return comparisons
+
+
+def _scope(table: ScoreTable, loading: Sequence[str]) -> Scope:
+    """What a comparison of arms, of which these load a checkpoint, holds for."""
+    if not loading:
+        return ""
+    several = len(set(table.pretrainings)) > 1
+    return "pretext" if several and table.repeated.issuperset(loading) else "checkpoint"
+
+
+def over_trainings(table: ScoreTable, values: NDArray[np.float64], *, repeated: bool) -> CrossedMean:
+    """The mean of values (places on the axis of seeds, patients), with its interval.
+
+    Args:
+        table: that they are made from.
+        values: of an arm, or differences of two.
+        repeated: whether it is to hold for other pretrainings; False: for those that there are.
+    """
+    if repeated:
+        return mean_over_pretrainings(values, seeds=table.seeds, pretrainings=table.pretrainings)
+    seeds = sorted(set(table.seeds))  # of several pretrainings, the mean
+    rows = [[k for k, seed in enumerate(table.seeds) if seed == one] for one in seeds]
+    return crossed_mean(np.stack([values[row].mean(0) for row in rows]))
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:

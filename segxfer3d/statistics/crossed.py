@@ -14,7 +14,7 @@ The rest has the most degrees of freedom by far and counts as known; the varianc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -56,32 +56,47 @@ def crossed_mean(differences: NDArray[np.float64], confidence: float = CONFIDENC
     squares = mean_squares(differences)
     if squares is None:
         return CrossedMean(middle, by_seed)
-    half = half_width(squares, confidence)
-    return CrossedMean(middle, by_seed, (middle - half, middle + half), tail(middle, squares), squares)
+    return replace(mean_with_errors(middle, by_seed, *errors_of(squares), confidence), squares=squares)
 
 
-def tail(distance: float, squares: MeanSquares) -> float:
+def mean_with_errors(
+    middle: float,
+    by_seed: tuple[float, ...],
+    errors: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    confidence: float = CONFIDENCE,
+) -> CrossedMean:
+    """A mean with its interval and p-value.
+
+    Args:
+        middle, by_seed: the mean, and that of each seed.
+        errors, weights: (n,) standard errors that it may have, and how likely each of them is.
+        confidence: of the interval.
+    """
+    half = half_width(errors, weights, confidence)
+    return CrossedMean(middle, by_seed, (middle - half, middle + half), tail(middle, errors, weights))
+
+
+def tail(distance: float, errors: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """The chance that the mean lies at least as far from the truth as ``distance``, to either side."""
     from scipy import special  # a while to import, and what runs a study needs none of it
 
-    errors, weights = errors_of(squares)
     if not errors.any():  # nothing varies
         return 1.0 if distance == 0 else 0.0
     far = np.divide(abs(distance), errors, out=np.full_like(errors, np.inf), where=errors > 0)
     return float(2 * (special.ndtr(-far) * weights).sum())
 
 
-def half_width(squares: MeanSquares, confidence: float = CONFIDENCE) -> float:
+def half_width(errors: NDArray[np.float64], weights: NDArray[np.float64], confidence: float = CONFIDENCE) -> float:
     """Of the interval around the mean; 0 where nothing varies."""
     from scipy import optimize
 
-    errors, _ = errors_of(squares)
     if not errors.any():
         return 0.0
     high = float(errors.max())
-    while tail(high, squares) > 1 - confidence:
+    while tail(high, errors, weights) > 1 - confidence:
         high *= 2
-    return float(optimize.brentq(lambda c: tail(c, squares) - (1 - confidence), 0.0, high, rtol=1e-6))
+    return float(optimize.brentq(lambda c: tail(c, errors, weights) - (1 - confidence), 0.0, high, rtol=1e-6))
 
 
 def errors_of(

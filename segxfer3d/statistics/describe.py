@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segxfer3d.statistics.crossed import crossed_mean
+import numpy as np
+from numpy.typing import NDArray
+
+from segxfer3d.statistics.compare import over_trainings
 from segxfer3d.statistics.interval import Interval
 from segxfer3d.statistics.scores import ScoreTable
 
@@ -15,11 +18,11 @@ class ArmSummary:
 
     Attributes:
         arm, budget: which.
-        mean: over seeds of each seed's mean over patients.
-        std: of the seeds' means, with n - 1; None for a single seed. It tells how trainings differ on these patients,
-            and is no error of ``mean``.
+        mean: over trainings of each training's mean over patients.
+        std: of the trainings' means, with n - 1; None for a single one. It tells how trainings differ on these
+            patients, and is no error of ``mean``.
         interval: 95 %, see :mod:`segxfer3d.statistics.crossed`; None where there is one seed or one patient only.
-        seed_means: mean over patients of each seed, in the order of the table's seeds.
+        seed_means: mean over patients of each training, in the order of the table's seeds.
         seeds, patients, cases: how many.
     """
 
@@ -43,12 +46,22 @@ def describe(table: ScoreTable) -> list[ArmSummary]:
             arm=arm,
             budget=table.budget,
             mean=float(by_seed[i].mean()),
-            std=float(by_seed[i].std(ddof=1)) if len(table.seeds) > 1 else None,
-            interval=crossed_mean(by_patient[i]).interval,
-            seed_means=tuple(by_seed[i].tolist()),
-            seeds=len(table.seeds),
+            std=float(np.std(means, ddof=1)) if len(means) > 1 else None,
+            interval=over_trainings(
+                table, by_patient[i], repeated=arm in table.repeated and len(set(table.pretrainings)) > 1
+            ).interval,
+            seed_means=means,
+            seeds=len(set(table.seeds)),
             patients=by_patient.shape[2],
             cases=len(table.cases),
         )
         for i, arm in enumerate(table.arms)
+        for means in [_of_trainings(table, arm, by_seed[i])]
     ]
+
+
+def _of_trainings(table: ScoreTable, arm: str, by_place: NDArray[np.float64]) -> tuple[float, ...]:
+    """A mean for each training of an arm; one that repeats no pretraining has one a seed."""
+    if arm in table.repeated:
+        return tuple(by_place.tolist())
+    return tuple(dict(zip(table.seeds, by_place.tolist(), strict=True)).values())

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError, some
+from segxfer3d.statistics.trainings import Run, common_trainings, repeated_arms, run_name
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Score:
     case: str
     patient: str
     value: float
+    pretraining: int | None = None  # its seed, of an arm whose pretraining is repeated
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,9 @@ class ScoreTable:
         patients: whose case it is, one for each case.
         values: (arms, seeds, cases), all finite.
         left_out: (arm, seed) of runs that are not in the table, because another arm lacks their seed.
+        pretrainings: where arms repeat their pretraining, the seed of the pretraining of each place on the axis of
+            seeds, so that a seed comes once for each; else empty.
+        repeated: the arms that do. Any other arm has the same values for every pretraining of a seed.
     """
 
     budget: float
@@ -48,6 +53,8 @@ class ScoreTable:
     patients: tuple[str, ...]
     values: NDArray[np.float64]
     left_out: tuple[tuple[str, int], ...] = ()
+    pretrainings: tuple[int, ...] = ()
+    repeated: frozenset[str] = frozenset()
 
     def index(self, arm: str) -> int:
         """Where an arm is on the first axis of ``values``.
@@ -102,55 +109,51 @@ def _table(budget: float, scores: Sequence[Score], common_seeds: bool) -> ScoreT
     at = f"budget {budget:g}"
     _refuse(
         f"{at}: not a finite number",
-        [f"{_run(s.arm, s.seed)}, case {s.case}: {s.value}" for s in scores if not math.isfinite(s.value)],
+        [f"{run_name(_run(s))}, case {s.case}: {s.value}" for s in scores if not math.isfinite(s.value)],
     )
-    runs: dict[tuple[str, int], dict[str, float]] = {}
+    runs: dict[Run, dict[str, float]] = {}
     patients: dict[str, str] = {}
     twice, torn = [], []
     for s in scores:
-        run = runs.setdefault((s.arm, s.seed), {})
+        run = runs.setdefault(_run(s), {})
         if s.case in run:
-            twice.append(f"{_run(s.arm, s.seed)}, case {s.case}")
+            twice.append(f"{run_name(_run(s))}, case {s.case}")
         run[s.case] = s.value
         if patients.setdefault(s.case, s.patient) != s.patient:
             torn.append(f"case {s.case} of {patients[s.case]} and of {s.patient}")
     _refuse(f"{at}: a case that one run scored twice", twice)
     _refuse(f"{at}: a case that belongs to two patients", list(dict.fromkeys(torn)))
-    arms = tuple(dict.fromkeys(arm for arm, _ in runs))
+    arms = tuple(dict.fromkeys(arm for arm, _, _ in runs))
     if len(arms) < 2:
         raise InputError(f"{at}: only the arm {arms[0]}, expected at least two to compare")
-    seeds, left_out = _common(at, arms, runs, common_seeds)
-    cases = tuple(sorted({case for arm in arms for seed in seeds for case in runs[arm, seed]}))
+    repeated = repeated_arms(at, runs)
+    trainings, left_out = common_trainings(at, runs, repeated, common_seeds=common_seeds)
+    axis = {arm: [(arm, seed, pre if arm in repeated else None) for seed, pre in trainings] for arm in arms}
+    cases = tuple(sorted({case for of_arm in axis.values() for run in of_arm for case in runs[run]}))
     _refuse(
         f"{at}: runs without a case that others have (arms are paired case by case: evaluate all on the same split)",
         [
-            f"{_run(arm, seed)} lacks {some([case for case in cases if case not in runs[arm, seed]], separator=', ')}"
-            for arm in arms
-            for seed in seeds
-            if len(runs[arm, seed]) < len(cases)
+            f"{run_name(run)} lacks {some([case for case in cases if case not in runs[run]], separator=', ')}"
+            for of_arm in axis.values()
+            for run in dict.fromkeys(of_arm)
+            if len(runs[run]) < len(cases)
         ],
     )
-    values = np.array([[[runs[arm, seed][case] for case in cases] for seed in seeds] for arm in arms], np.float64)
-    return ScoreTable(budget, arms, seeds, cases, tuple(patients[case] for case in cases), values, left_out)
+    return ScoreTable(
+        budget=budget,
+        arms=arms,
+        seeds=tuple(seed for seed, _ in trainings),
+        cases=cases,
+        patients=tuple(patients[case] for case in cases),
+        values=np.array([[[runs[run][case] for case in cases] for run in axis[arm]] for arm in arms], np.float64),
+        left_out=left_out,
+        pretrainings=tuple(pre for _, pre in trainings if pre is not None),
+        repeated=repeated,
+    )
 
 
-def _common(
-    at: str, arms: Sequence[str], runs: Iterable[tuple[str, int]], common_seeds: bool
-) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
-    """Seeds that all arms have, and the runs with others."""
-    runs = set(runs)
-    seeds = sorted({seed for _, seed in runs})
-    lacking = [(arm, seed) for arm in arms for seed in seeds if (arm, seed) not in runs]
-    if not common_seeds:
-        _refuse(f"{at}: runs missing, so that seeds cannot be paired", [_run(arm, seed) for arm, seed in lacking])
-    common = tuple(seed for seed in seeds if seed not in {seed for _, seed in lacking})
-    if not common:
-        raise InputError(f"{at}: no seed that all of {', '.join(arms)} have")
-    return common, tuple(sorted((arm, seed) for arm, seed in runs if seed not in common))
-
-
-def _run(arm: str, seed: int) -> str:
-    return f"{arm} with seed {seed}"
+def _run(score: Score) -> Run:
+    return score.arm, score.seed, score.pretraining
 
 
 def _refuse(what: str, culprits: Sequence[str]) -> None:

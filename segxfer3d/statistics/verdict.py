@@ -24,6 +24,8 @@ from segxfer3d.statistics.power import ALPHA, needed
 MIN_SEEDS = 3
 MIN_PATIENTS = 6
 
+_SCOPES = {"": "", "checkpoint": "; holds for this checkpoint", "pretext": "; holds for the pretext"}
+
 Kind = Literal["better", "worse", "equivalent", "identical", "undecided", "no verdict"]
 
 
@@ -34,8 +36,8 @@ class Verdict:
     Attributes:
         kind: in a word.
         sentence: with the numbers behind it.
-        needed: ``seeds`` and ``patients`` to the range of numbers that would find a difference as large as the margin,
-            see :func:`with_needed`; empty where it is decided, or where such numbers would mislead.
+        needed: ``seeds`` (or ``pretrainings``) and ``patients`` to the range of numbers that would find a difference as
+            large as the margin, see :func:`with_needed`; empty where it is decided, or where they would mislead.
     """
 
     kind: Kind
@@ -66,7 +68,7 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
     numbers = (
         f"difference {comparison.difference:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}, "
         f"p {p_holm:.2g} after Holm for {comparison.family}; "
-        f"{comparison.seeds} seeds, {comparison.patients} patients"
+        f"{_trainings(comparison)}, {comparison.patients} patients{_SCOPES[comparison.scope]}"
     )
     if -margin < low and high < margin:
         though = ", though a difference smaller than that is there" if p_holm <= ALPHA else ""
@@ -95,8 +97,16 @@ def with_needed(verdict: Verdict, comparison: Comparison, margin: float) -> Verd
         return verdict
     least = (MIN_SEEDS, MIN_PATIENTS)
     limits = needed(comparison.squares, effect=margin, family=comparison.family, least=least)
-    found = {name: (low, high) for name, (low, high) in limits.items() if high is not None}
+    levels = "pretrainings" if comparison.scope == "pretext" else "seeds"  # what stands on that axis
+    found = {
+        levels if name == "seeds" else name: (low, high) for name, (low, high) in limits.items() if high is not None
+    }
     return replace(verdict, sentence=f"{verdict.sentence}; {_in_words(found, margin)}", needed=found)
+
+
+def _trainings(comparison: Comparison) -> str:
+    several = f"{comparison.pretrainings} pretrainings, " if comparison.scope == "pretext" else ""
+    return f"{several}{comparison.seeds} seeds"
 
 
 def _in_words(found: Mapping[str, tuple[int, int]], margin: float) -> str:
@@ -111,6 +121,7 @@ def _without_verdict(comparison: Comparison) -> list[str]:
         f"{number} {name}, at least {least} needed"
         for number, name, least in (
             (comparison.seeds, "seeds" if comparison.seeds != 1 else "seed", MIN_SEEDS),
+            *([(comparison.pretrainings, "pretrainings", MIN_SEEDS)] if comparison.scope == "pretext" else []),
             (comparison.patients, "patients" if comparison.patients != 1 else "patient", MIN_PATIENTS),
         )
         if number < least

@@ -26,6 +26,10 @@ default has to be given. ``published`` may hold a list of ``{"arm", "data", "bud
 ``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant. The knob ``plan`` may name a file of
 ``segxfer3d plan --json`` by its path from the study file, see :mod:`segxfer3d.study.plan_files`. ``margin`` is the
 largest difference of dice, in percent points, that does not matter: the report calls arms equivalent within it.
+
+``"pretrain_seeds": [0, 1, 2]`` repeats every pretraining with these seeds, so that verdicts are on the pretext and not
+on one checkpoint. With ``"pretrain_design": "nested"`` (the default) the seeds of fine-tuning take them in turn, so
+their number is a multiple of it; with ``"crossed"`` every seed starts from each of them.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+NESTED, CROSSED = "nested", "crossed"
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Study:
         data: name -> knobs of pretraining and of fine-tuning.
         mixed_recipes: whether arms may have different recipes.
         margin: dice points that do not matter, for the report; None: what the report takes.
+        pretrain_seeds: of every pretraining; empty: each is made once, with the seed of its bundle or its knobs.
+        pretrain_design: how they meet the seeds of fine-tuning, :data:`NESTED` or :data:`CROSSED`.
     """
 
     name: str
@@ -98,3 +106,13 @@ class Study:
     published: Mapping[str, Any] | None = None
     mixed_recipes: bool = False
     margin: float | None = None
+    pretrain_seeds: Sequence[int] = ()
+    pretrain_design: str = NESTED
+
+    def pretrainings_of(self, seed: int) -> Sequence[int | None]:
+        """The seeds of the pretrainings that fine-tunings with a seed start from; None: it is not repeated."""
+        if not self.pretrain_seeds:
+            return [None]
+        if self.pretrain_design == CROSSED:
+            return list(self.pretrain_seeds)
+        return [self.pretrain_seeds[list(self.seeds).index(seed) % len(self.pretrain_seeds)]]

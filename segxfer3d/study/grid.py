@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from segxfer3d import files
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
-from segxfer3d.study.definition import Arm, Budget, Stage, Study
+from segxfer3d.study.definition import CROSSED, Arm, Budget, Stage, Study
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
 
@@ -29,33 +30,34 @@ def expand(study: Study) -> list[Trial]:
         InputError: data that cannot be read.
     """
     pretrainings: dict[str, Trial] = {}
-    wanted: dict[tuple[str, str], Trial] = {}
-    for data in study.data:
-        for arm in study.arms.values():
-            if arm.pretrain and (data, arm.pretrain) not in wanted:
-                trial = _pretraining(study, data, arm.pretrain, study.pretrain[arm.pretrain])
-                wanted[data, arm.pretrain] = pretrainings.setdefault(trial.identity, trial)
+    wanted: dict[tuple[str, str, int | None], Trial] = {}
+    names = dict.fromkeys(arm.pretrain for arm in study.arms.values() if arm.pretrain)
+    again_by: Sequence[int | None] = study.pretrain_seeds or [None]
+    for data, name, again in product(study.data, names, again_by):
+        trial = _pretraining(study, data, name, again)
+        wanted[data, name, again] = pretrainings.setdefault(trial.identity, trial)
     trials = list(pretrainings.values())
-    for seed in study.seeds:
-        for data in study.data:
-            for budget in study.budgets:
-                for name, arm in study.arms.items():
-                    source = wanted[data, arm.pretrain] if arm.pretrain else None
-                    trials.append(_finetuning(study, data, budget, seed, name, arm, source))
+    for seed, data, budget, (name, arm) in product(study.seeds, study.data, study.budgets, study.arms.items()):
+        for again in study.pretrainings_of(seed) if arm.pretrain else [None]:
+            source = wanted[data, arm.pretrain, again] if arm.pretrain else None
+            trials.append(_finetuning(study, data, budget, seed, name, arm, source))
     ids = [trial.id for trial in trials]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise InputError(f"study {study.file}: two trials are called {twice[0]}; expected names with fewer -")
     return trials
 
 
-def _pretraining(study: Study, data: str, name: str, stage: Stage) -> Trial:
+def _pretraining(study: Study, data: str, name: str, seed: int | None) -> Trial:
+    stage = study.pretrain[name]
     knobs = {**_quiet(stage), **study.common, **study.data[data][0], **stage.knobs}
+    if seed is not None:
+        knobs["seed"] = seed
     parts = identity.parts(stage.bundle.config, knobs, ())
     its_identity = files.digest(parts)
     place = f"{name}-{its_identity[:8]}"
     return Trial(
         id=f"pretrain-{place}", kind="pretrain", folder=f"pretrain/{place}", config=str(stage.bundle.path), knobs=knobs,
-        identity=its_identity, pretrain=name, data=data, parts=parts,
+        identity=its_identity, pretrain=name, data=data, pretrain_seed=seed, parts=parts,
     )  # fmt: skip
 
 
@@ -75,10 +77,13 @@ def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, a
         knobs["checkpoint"] = arm.checkpoint
     parts = identity.parts(stage.bundle.config, knobs, [source.identity] if source else [])
     place = f"{data}-{name}-{budget.name}-s{seed}"
+    again = source.pretrain_seed if source else None
+    if again is not None and study.pretrain_design == CROSSED:
+        place += f"-p{again}"
     return Trial(
         id=f"finetune-{place}", kind="finetune", folder=f"finetune/{place}", config=str(stage.bundle.path), knobs=knobs,
         identity=files.digest(parts), depends=(source.id,) if source else (), pretrain=arm.pretrain, arm=name,
-        data=data, budget=budget.value, budget_name=budget.name, seed=seed, parts=parts,
+        data=data, budget=budget.value, budget_name=budget.name, seed=seed, pretrain_seed=again, parts=parts,
     )  # fmt: skip
 
 
@@ -112,6 +117,8 @@ def resolved(study: Study) -> dict[str, Any]:
         "published": study.published,
         MIXED: study.mixed_recipes,
         "margin": study.margin,
+        **({"pretrain_seeds": list(study.pretrain_seeds)} if study.pretrain_seeds else {}),
+        **({"pretrain_design": study.pretrain_design} if study.pretrain_seeds else {}),
     }
 
 

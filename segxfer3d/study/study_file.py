@@ -9,7 +9,7 @@ from typing import Any
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
 from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.study.bundles import read_bundle
-from segxfer3d.study.definition import Arm, Budget, Bundle, Stage, Study
+from segxfer3d.study.definition import CROSSED, NESTED, Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.plan_files import PLAN, names_file, unlike
 from segxfer3d.study.reading import NAME, Reader, begin
@@ -17,7 +17,7 @@ from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
-    "published", "margin", MIXED,
+    "published", "margin", MIXED, "pretrain_seeds", "pretrain_design",
 )  # fmt: skip
 # set trial by trial, not by knobs
 _OF_TRIALS = {
@@ -78,6 +78,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     arms = _arms(reader, content.get("arms"), list(stages), finetune)
     data = _data(reader, content.get("data", {"data": {}}), pretrainers, finetune)
     budgets = _budgets(reader, content.get("budgets"), finetune)
+    repeated = _seeds(reader, content["pretrain_seeds"], "pretrain_seeds") if "pretrain_seeds" in content else []
     study = Study(
         name=str(name),
         description=str(content.get("description", "")),
@@ -89,15 +90,19 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
         arms=arms,
         data=data,
         budgets=budgets,
-        seeds=_seeds(reader, content.get("seeds")),
+        seeds=_seeds(reader, content.get("seeds"), "seeds"),
         published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
         mixed_recipes=content.get(MIXED) is True,
         margin=_margin(reader, content.get("margin")),
+        pretrain_seeds=repeated,
+        pretrain_design=str(content.get("pretrain_design", NESTED)),
     )
     if not isinstance(content.get(MIXED, False), bool):
         reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
     _check_recipes(reader, study)
     _check_sizes(reader, study)
+    if "pretrain_seeds" in content or "pretrain_design" in content:
+        _check_repeated(reader, study)
     return study
 
 
@@ -223,15 +228,42 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
     return budgets
 
 
-def _seeds(reader: Reader, content: Any) -> list[int]:
-    seeds = reader.section(content, "seeds", list)
+def _seeds(reader: Reader, content: Any, where: str) -> list[int]:
+    seeds = reader.section(content, where, list)
     if not seeds:
-        reader.problems.append("seeds: the grid is empty, expected at least one")
+        reader.problems.append(f"{where}: the grid is empty, expected at least one")
     if any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        reader.problems.append(f"seeds: expected whole numbers of at least 0, got {seeds!r}")
+        reader.problems.append(f"{where}: expected whole numbers of at least 0, got {seeds!r}")
     elif len(set(seeds)) < len(seeds):
-        reader.problems.append(f"seeds: one is there twice: {seeds!r}")
+        reader.problems.append(f"{where}: one is there twice: {seeds!r}")
     return list(seeds)
+
+
+def _check_repeated(reader: Reader, study: Study) -> None:
+    """Pretrainings that are repeated: their seeds fit those of fine-tuning, and nothing else sets them."""
+    problems = reader.problems
+    if study.pretrain_design not in (NESTED, CROSSED):
+        problems.append(f"pretrain_design: expected {NESTED} or {CROSSED}, got {study.pretrain_design!r}")
+    if not study.pretrain_seeds:
+        problems.append("pretrain_design: expected pretrain_seeds beside it")
+        return
+    if not study.pretrain:
+        problems.append("pretrain_seeds: no pretraining to repeat; expected a section pretrain")
+    if study.pretrain_design == NESTED and len(study.seeds) % len(study.pretrain_seeds):
+        problems.append(
+            f"pretrain_seeds: {len(study.pretrain_seeds)} for {len(study.seeds)} seeds; nested expects as many seeds "
+            f'for each, or "pretrain_design": "{CROSSED}"'
+        )
+    for where, knobs in (
+        ("common", study.common),
+        *((f"data.{name}.pretrain", before) for name, (before, _) in study.data.items()),
+        *((f"pretrain.{name}.knobs", stage.knobs) for name, stage in study.pretrain.items()),
+    ):
+        if "seed" in knobs:
+            problems.append(f"{where}: has a seed beside pretrain_seeds; expected one of the two")
+    for name, stage in study.pretrain.items():
+        if "seed" not in stage.bundle.knobs:
+            problems.append(f"pretrain.{name}: its bundle has no knob seed for pretrain_seeds to set")
 
 
 def _published(

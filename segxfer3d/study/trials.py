@@ -6,7 +6,7 @@ A study's folder::
     trials.json           the list of its trials
     study.lock            held by the process that runs the study
     pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
-    finetune/<data>-<arm>-<budget>-s<seed>/
+    finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings
 
 ``study.json``::
 
@@ -27,6 +27,7 @@ A study's folder::
     published     what was published for comparison, as the study file has it (or null)
     mixed_recipes whether its arms may have different recipes
     margin        dice points that do not matter, for the report; null: what the report takes
+    pretrain_seeds, pretrain_design   as in the study file; absent where pretrainings are not repeated
 
 ``trials.json`` is a list, pretrainings first, then seed by seed (a study that is stopped has whole comparisons)::
 
@@ -43,6 +44,7 @@ A study's folder::
     budget        float: number of labels, or share of them at most 1 (1.0: all); null for a pretraining
     budget_name   "n5", "f0.05" or "all"; null for a pretraining
     seed          int; null for a pretraining
+    pretrain_seed of the pretraining that it is, or starts from; absent where the study does not repeat it
     parts         what the identity was made of: {"config", "knobs", "data", "code_version", "before"}
 
 A trial's folder has, beside what the run leaves (``run.json``, ``metrics.jsonl``, ``cases.csv``, ``model.pt``,
@@ -85,11 +87,15 @@ class Trial:
     budget: float | None = None
     budget_name: str | None = None
     seed: int | None = None
+    pretrain_seed: int | None = None
     parts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in ``trials.json``."""
-        return {**asdict(self), "depends": list(self.depends)}
+        entry = {**asdict(self), "depends": list(self.depends)}
+        if self.pretrain_seed is None:
+            del entry["pretrain_seed"]
+        return entry
 
     def start_knobs(self, root: Path, trials: Mapping[str, Trial]) -> dict[str, Any]:
         """The knobs with paths into the study's folder put in: where to write, and what to start from.

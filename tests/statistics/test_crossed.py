@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from segxfer3d.statistics.components import Components, mean_squares
-from segxfer3d.statistics.crossed import crossed_mean, half_width, tail
+from segxfer3d.statistics.crossed import crossed_mean, errors_of, half_width, tail
 
 
 def crossed(rng, seeds, patients, spread, mean=0.0):
@@ -50,9 +50,9 @@ def test_interval_and_p_value_are_of_one_distribution():
     for seeds, patients in ((2, 20), (3, 9), (5, 65), (10, 20)):
         found = crossed_mean(crossed(rng, seeds, patients, (3, 5, 8), mean=2))
         low, high = found.interval
-        half = half_width(found.squares)
+        half = half_width(*errors_of(found.squares))
         assert (low, high) == pytest.approx((found.difference - half, found.difference + half))
-        assert tail(half, found.squares) == pytest.approx(0.05, rel=1e-4)
+        assert tail(half, *errors_of(found.squares)) == pytest.approx(0.05, rel=1e-4)
         assert (found.p_value < 0.05) == (low > 0 or high < 0)
         assert crossed_mean(np.full((seeds, patients), 1.0)).p_value == 0
 
@@ -64,7 +64,7 @@ def test_the_generalized_pivot_equals_its_simulation():
     variance = squares.seed * 3 / rng.chisquare(3, draws) + squares.patient * 24 / rng.chisquare(24, draws)
     error = np.sqrt(np.maximum(variance - squares.rest, squares.rest) / 100)
     for distance in (1.0, 4.0, 9.0):
-        assert tail(distance, squares) == pytest.approx(
+        assert tail(distance, *errors_of(squares)) == pytest.approx(
             np.mean(np.abs(rng.standard_normal(draws)) * error > distance), abs=0.002
         )
 
@@ -93,4 +93,4 @@ def test_the_interval_scales_with_the_scores_and_its_confidence():
     assert share.p_value == pytest.approx(points.p_value)
     narrow = crossed_mean(table, confidence=0.5).interval
     assert points.interval[0] < narrow[0] < points.difference < narrow[1] < points.interval[1]
-    assert tail(narrow[1] - points.difference, points.squares) == pytest.approx(0.5, rel=1e-4)
+    assert tail(narrow[1] - points.difference, *errors_of(points.squares)) == pytest.approx(0.5, rel=1e-4)

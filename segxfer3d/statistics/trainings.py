@@ -1,0 +1,100 @@
+"""Which trainings of a study are compared: those of the same seed and, where it is repeated, of the same pretraining.
+
+A study may repeat its pretraining with several seeds. *Nested*: each seed of fine-tuning starts from one of them.
+*Crossed*: each starts from all of them, one training each. An arm without a repeated pretraining (``random``, a
+checkpoint from elsewhere) has one training a seed, which is paired with each of the other arm's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import product
+
+from segxfer3d.errors import InputError, some
+
+Run = tuple[str, int, int | None]  # arm, seed, seed of its pretraining where that is repeated
+Training = tuple[int, int | None]  # seed, seed of the pretraining
+
+
+def run_name(run: Run) -> str:
+    """In words."""
+    arm, seed, pretraining = run
+    return f"{arm} with seed {seed}" + ("" if pretraining is None else f" from pretraining {pretraining}")
+
+
+def repeated_arms(at: str, runs: Collection[Run]) -> frozenset[str]:
+    """The arms whose pretraining is repeated.
+
+    Raises:
+        InputError: an arm of which some runs say their pretraining and others do not.
+    """
+    told = {(arm, pretraining is not None) for arm, _, pretraining in runs}
+    repeated = frozenset(arm for arm, is_told in told if is_told)
+    if torn := sorted(arm for arm in repeated if (arm, False) in told):
+        raise InputError(f"{at}: runs of {', '.join(torn)} with and without a seed of their pretraining")
+    return repeated
+
+
+def common_trainings(
+    at: str, runs: Collection[Run], repeated: frozenset[str], *, common_seeds: bool
+) -> tuple[tuple[Training, ...], tuple[tuple[str, int], ...]]:
+    """The trainings that all arms have, sorted, and the (arm, seed) of runs with others.
+
+    Args:
+        at: which budget, for messages.
+        runs: all of them.
+        repeated: arms that repeat their pretraining.
+        common_seeds: False refuses runs that are missing.
+
+    Raises:
+        InputError: none is common, or runs are missing.
+    """
+    arms = list(dict.fromkeys(arm for arm, _, _ in runs))
+    found = {(seed, pre) for arm, seed, pre in runs if arm in repeated or not repeated}
+    seeds = {seed for seed, _ in found}
+    if is_crossed([seed for seed, _ in found]):
+        found = set(product(seeds, {pre for _, pre in found}))
+    wanted = sorted(found, key=_order)
+    there = set(runs)
+
+    def lacks(training: Training) -> list[Run]:
+        of = [(arm, training[0], training[1] if arm in repeated else None) for arm in arms]
+        return [run for run in of if run not in there]
+
+    plain = sorted({seed for arm, seed, _ in runs if arm not in repeated} - seeds) if repeated else []
+    missing = list(dict.fromkeys(run for training in wanted for run in lacks(training)))
+    missing += [(arm, seed, None) for seed in plain for arm in arms if arm in repeated]
+    if missing and not common_seeds:
+        names = some([run_name(run) for run in missing])
+        raise InputError(f"{at}: runs missing, so that seeds cannot be paired: {names}")
+    common = _balanced([training for training in wanted if not lacks(training)])
+    if not common:
+        raise InputError(f"{at}: no seed that all of {', '.join(arms)} have")
+    used = {(arm, seed, pre if arm in repeated else None) for arm in arms for seed, pre in common}
+    return tuple(common), tuple(sorted({(arm, seed) for arm, seed, pre in runs if (arm, seed, pre) not in used}))
+
+
+def is_crossed(seeds: Sequence[int]) -> bool:
+    """Whether seeds are there more than once: each with every pretraining."""
+    return len(set(seeds)) < len(seeds)
+
+
+def _order(training: Training) -> tuple[int, int]:
+    seed, pretraining = training
+    return (-1 if pretraining is None else pretraining, seed)
+
+
+def _balanced(trainings: Sequence[Training]) -> list[Training]:
+    """Of a crossed design, the seeds that every pretraining has, or the pretrainings that have every seed.
+
+    The larger of both; nested ones stay as they are.
+    """
+    if not is_crossed([seed for seed, _ in trainings]):
+        return list(trainings)
+    seeds, pretrainings = ({training[k] for training in trainings} for k in (0, 1))
+    there = set(trainings)
+    whole_seeds = {seed for seed in seeds if all((seed, pre) in there for pre in pretrainings)}
+    whole_pretrainings = {pre for pre in pretrainings if all((seed, pre) in there for seed in seeds)}
+    if len(whole_seeds) * len(pretrainings) >= len(seeds) * len(whole_pretrainings):
+        return [training for training in trainings if training[0] in whole_seeds]
+    return [training for training in trainings if training[1] in whole_pretrainings]
