@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from segxfer3d.cli import bundles, data, plan, reports, study
+from segxfer3d.cli import bundles, data, plan, power, reports, study
 from segxfer3d.errors import InputError
 
 
@@ -34,3 +34,4 @@ for _command in (
     reports.report, reports.results, reports.compare,
 ):  # fmt: skip
     cli.add_command(_command)
+study.study.add_command(power.study_power)

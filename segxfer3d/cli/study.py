@@ -34,7 +34,7 @@ def _resources(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_settings = click.option(
+settings_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the study; may be repeated."
 )
 _done = click.option(
@@ -46,7 +46,7 @@ _output = click.option("--output", "-o", type=FOLDER, required=True, help="The s
 @study.command("run", short_help="Run the trials that are not done yet.")
 @click.argument("file", type=NAMED)
 @_output
-@_settings
+@settings_option
 @_done
 @_resources
 @click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; run none of them.")
@@ -72,11 +72,11 @@ def study_run(
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.study_file import read_study
 
-    plan = read_study(file, _parsed(settings))
+    plan = read_study(file, parsed(settings))
     trials = grid.expand(plan)
     left = grid.check_folder(plan, trials, output)
     match = _matched(plan.name, trials, record)
-    resources = _resources_of(jobs, threads, per_gpu)
+    resources = resources_of(jobs, threads, per_gpu)
     for place in left:
         click.echo(f"note: {output / place} is no trial of this study any more, it is left as it is")
     if dry_run:
@@ -113,14 +113,14 @@ def study_status(folder: Path, show_all: bool) -> None:
 @study.command("prepare", short_help="Write the list of trials, run nothing.")
 @click.argument("file", type=NAMED)
 @_output
-@_settings
+@settings_option
 @_done
 def study_prepare(file: Path, output: Path, settings: tuple[str, ...], record: Path | None) -> None:
     """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
     from segxfer3d.study import grid, restoring, runner
     from segxfer3d.study.study_file import read_study
 
-    plan = read_study(file, _parsed(settings))
+    plan = read_study(file, parsed(settings))
     trials = grid.expand(plan)
     grid.check_folder(plan, trials, output)
     match = _matched(plan.name, trials, record)
@@ -141,7 +141,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
 
     trials = read_trials(folder)
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
-    resources = _resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
+    resources = resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
         try:
             state = runner.run_one(trial, trials, folder, resources)
@@ -170,7 +170,7 @@ def study_keep(folder: Path, record: Path) -> None:
 @click.command(short_help="Search for good settings of a training.")
 @click.argument("file", type=NAMED)
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
-@_settings
+@settings_option
 @click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [all cores].")
 def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None, threads: int | None) -> None:
@@ -182,12 +182,10 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.search_file import read_search
 
-    plan = read_search(file, _parsed(settings))
+    plan = read_search(file, parsed(settings))
     try:
         with started_from([str(plan.bundle.path)]) as processes:
-            tried = tuning.search(
-                plan, output, _resources_of(1, threads, None), click.echo, trials, processes=processes
-            )
+            tried = tuning.search(plan, output, resources_of(1, threads, None), click.echo, trials, processes=processes)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
         raise SystemExit(STOPPED) from None
@@ -197,7 +195,8 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     click.echo(f"the best again: {search_results.command(plan, tried[0])}")
 
 
-def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
+def parsed(settings: tuple[str, ...]) -> dict[str, str]:
+    """Parameters of a study file, from ``--set``."""
     values = {}
     for text in settings:
         name, equals, value = text.partition("=")
@@ -207,7 +206,8 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def _resources_of(jobs: int, threads: int | None, per_gpu: int | None, share_gpus: bool = True) -> Resources:
+def resources_of(jobs: int, threads: int | None, per_gpu: int | None, share_gpus: bool = True) -> Resources:
+    """What trainings may take of this machine."""
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.slots import Slots, visible_gpus
 

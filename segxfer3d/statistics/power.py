@@ -43,6 +43,33 @@ def power(components: Components, *, seeds: int, patients: int, effect: float, f
     error = components.standard_error(seeds, patients)
     if error == 0:
         return 1.0
+    halves, weights = _half_widths(components, seeds, patients, ALPHA / family)
+    found = special.ndtr((effect - halves) / error) + special.ndtr((-effect - halves) / error)
+    return float(found @ weights)
+
+
+def equivalence(components: Components, *, seeds: int, patients: int, margin: float) -> float:
+    """The chance that a study calls arms equivalent that do not differ: its 95 % interval lies within the margin.
+
+    Args:
+        components: variances of the difference.
+        seeds, patients: at least two of each.
+        margin: largest difference that does not matter, in the unit of the scores.
+    """
+    from scipy import special
+
+    error = components.standard_error(seeds, patients)
+    if error == 0:
+        return 1.0
+    halves, weights = _half_widths(components, seeds, patients, ALPHA)
+    inside = 2 * special.ndtr(np.maximum(margin - halves, 0) / error) - 1
+    return float(inside @ weights)
+
+
+def _half_widths(
+    components: Components, seeds: int, patients: int, alpha: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How wide, to one side, the intervals of such studies are, and how likely each of those widths is."""
     seed, of_seed = inflations(seeds - 1, _SEED_NODES)
     patient, of_patient = inflations(patients - 1, _PATIENT_NODES)
     seen = [(1 / one, 1 / other) for one in seed for other in patient]
@@ -57,10 +84,9 @@ def power(components: Components, *, seeds: int, patients: int, effect: float, f
             )
             for one, other in seen
         ],
-        ALPHA / family,
+        alpha,
     )
-    found = special.ndtr((effect - halves) / error) + special.ndtr((-effect - halves) / error)
-    return float(found @ np.outer(of_seed, of_patient).ravel())
+    return halves, np.outer(of_seed, of_patient).ravel()
 
 
 def _limits(squares: Sequence[MeanSquares], alpha: float) -> NDArray[np.float64]:
@@ -92,7 +118,7 @@ def needed(squares: MeanSquares, *, effect: float, family: int, least: tuple[int
         ``seeds`` and ``patients`` to the range; one is absent where no number of it does under the smaller components,
         or where so many are there already under the larger ones.
     """
-    small, large = (_allowed(squares, chance).components() for chance in (1 - _CHANCE, _CHANCE))
+    small, large = extremes(squares)
     found: dict[str, Needed] = {}
     for name, present, fewest in (("seeds", squares.seeds, least[0]), ("patients", squares.patients, least[1])):
 
@@ -105,6 +131,11 @@ def needed(squares: MeanSquares, *, effect: float, family: int, least: tuple[int
         if low is not None and (high is None or high > present):
             found[name] = (low, high)
     return found
+
+
+def extremes(squares: MeanSquares) -> tuple[Components, Components]:
+    """Components as small, and as large, as mean squares allow with a chance of 1 in 10 each."""
+    return _allowed(squares, 1 - _CHANCE).components(), _allowed(squares, _CHANCE).components()
 
 
 def _allowed(squares: MeanSquares, chance: float) -> MeanSquares:
