@@ -15,14 +15,33 @@ from segxfer3d.cli.arguments import FOLDER
 @click.option("--dataset", default="", help="Its layout, such as decathlon or voc; nothing: the one that fits.")
 @click.option("--target", default="", help="What is segmented, where a data set of images has several.")
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
-def check(data: Path, dataset: str, target: str, patient_pattern: str) -> None:
+@click.option(
+    "--image-kind",
+    type=click.Choice(["auto", "gray", "color"]),
+    default="auto",
+    show_default=True,
+    help="What images are; auto: as the first one; gray, color: others are converted.",
+)
+@click.option(
+    "--exif", type=click.Choice(["auto", "shown", "stored"]), default="auto", show_default=True,
+    help="Whether EXIF orientations turn images with masks.",
+)  # fmt: skip
+def check(data: Path, dataset: str, target: str, patient_pattern: str, image_kind: str, exif: str) -> None:
     """Look over a data set: cases, patients, spacing, intensities, foreground, problems.
 
     Exit status 1 where a case cannot be used.
     """
     from segxfer3d.data.inspection import inspect
 
-    inspection = inspect(data, dataset, target=target, patient_pattern=patient_pattern, progress=sys.stderr.isatty())
+    inspection = inspect(
+        data,
+        dataset,
+        target=target,
+        patient_pattern=patient_pattern,
+        image_kind=image_kind,
+        exif=exif,
+        progress=sys.stderr.isatty(),
+    )
     click.echo(inspection.text())
     if inspection.problems:
         raise SystemExit(1)

@@ -27,6 +27,7 @@ class Case:
         fold: number of the official fold, where the data set has folds.
         part: ``train`` or ``val`` where the data set has an official split, else "".
         box: top, left, height and width of the patch of an image's files that is meant; None for all of it.
+        page: number of the page of an image's files, from 0; None for files that are one image.
         uneven: ``resample`` where DICOM slices that are missing or unevenly spaced are taken, else ``refuse``.
     """
 
@@ -38,6 +39,7 @@ class Case:
     fold: int | None = None
     part: str = ""
     box: tuple[int, int, int, int] | None = None
+    page: int | None = None
     uneven: str = "refuse"
 
     def __post_init__(self) -> None:
@@ -49,7 +51,8 @@ class Case:
 class LabelRule:
     """What the values, or the colors, of the label file (the mask) of an image mean.
 
-    A paletted mask is read by its index, never by its color. A gray JPEG mask cannot hold exact values and is compared
+    A paletted mask of a published data set is read by its index, any other as
+    :mod:`~segxfer3d.data.io.palettes` says. A gray JPEG mask cannot hold exact values and is compared
     with ``threshold``; a color mask with ``color``. All else goes by value.
 
     Attributes:
@@ -99,6 +102,9 @@ class CaseSet:
         published: how many images the paper's experiments had; None where it does not say.
         official: whether the images are those of a published data set, see
             :func:`~segxfer3d.data.io.images.read_image`.
+        convert: images of another kind than ``channels`` says are converted instead of refused.
+        exif: whether EXIF orientations turn images with masks: ``auto``, ``shown`` or ``stored``, see
+            :func:`~segxfer3d.data.preprocessing.loaded_images.load_image`.
         notes: what a user should hear, such as a count that is not the published one.
     """
 
@@ -115,6 +121,8 @@ class CaseSet:
     target: str = ""
     published: int | None = None
     official: bool = True
+    convert: bool = False
+    exif: str = "auto"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

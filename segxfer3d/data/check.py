@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
+from segxfer3d.data.io.images import JPEG_ENDINGS
 from segxfer3d.data.io.volumes import grid_difference, read_volume
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.errors import InputError, some
@@ -32,7 +33,7 @@ class CheckReport:
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
-        read_notes: name -> what a user should hear of how a good volume's files were read.
+        read_notes: name -> what a user should hear of how a good case's files were read.
         lowest: name -> smallest value of good volumes.
     """
 
@@ -138,6 +139,23 @@ def refuse_wrong_modality(case_set: CaseSet, report: CheckReport) -> None:
         )
 
 
+def refuse_without_target(case_set: CaseSet, report: CheckReport) -> None:
+    """Labels of which not one has a target: there is nothing to learn or to measure.
+
+    Raises:
+        InputError: so it is; the message says what may be the cause.
+    """
+    labeled = [case for case in report.good if case.label is not None]
+    if not labeled or len(report.empty_labels) < len(labeled):
+        return
+    jpegs = sum(case.label is not None and case.label.suffix.lower() in JPEG_ENDINGS for case in labeled)
+    why = ""
+    if jpegs:
+        why = f"; {jpegs} are JPEGs, in which 0 and 1 cannot be told apart: save masks as PNG, or as 0 and 255"
+    names = ", ".join(case_set.classes.values())
+    raise InputError(f"{case_set.root}: not one of {len(labeled)} labels has a target ({names}){why}")
+
+
 def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
     counts = Counter(case.category for case in cases)
     missing = [name for number, name in enumerate(case_set.categories) if not counts[number]]
@@ -161,9 +179,9 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     loaded = load_image(case, case_set)
     if keep is not None:
         keep(case, loaded)
-    image, label, converted = loaded
-    empty = label is not None and not label.label.any()
-    return _Look(image.shape[1:], empty, converted, content_hash(image))
+    empty = loaded.label is not None and not loaded.label.label.any()
+    shape = loaded.image.shape[1:]
+    return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes)
 
 
 def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:

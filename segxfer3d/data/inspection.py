@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import check
+from segxfer3d.data.check import check, refuse_without_target
+from segxfer3d.data.io.dicom import looks_like_dicom
+from segxfer3d.data.io.radiographs import is_radiograph
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import Request, find_cases, layouts
 from segxfer3d.data.layouts.listing import images_below, volumes_below
@@ -54,7 +56,14 @@ class Inspection:
 
 
 def inspect(
-    root: Path, dataset: str = "", *, target: str = "", patient_pattern: str = "", progress: bool = True
+    root: Path,
+    dataset: str = "",
+    *,
+    target: str = "",
+    patient_pattern: str = "",
+    image_kind: str = "auto",
+    exif: str = "auto",
+    progress: bool = True,
 ) -> Inspection:
     """Look over a folder of volumes or of images.
 
@@ -63,6 +72,8 @@ def inspect(
         dataset: its layout; empty: the one that fits, of volumes where there are some, else of images.
         target: what is segmented, where a data set of images has several.
         patient_pattern: finds the patient in a file's name.
+        image_kind: what images are taken as, see :class:`~segxfer3d.data.layouts.Request`.
+        exif: whether EXIF orientations turn images with masks, see there.
         progress: show bars.
 
     Raises:
@@ -75,11 +86,13 @@ def inspect(
         dims=_dims(root, dataset),
         target=target,
         patient_pattern=patient_pattern,
+        image_kind=image_kind,
+        exif=exif,
         progress=progress,
     )
     if request.dims == 3:
         volumes = _volumes(find_cases(root, request), progress)
-        if not dataset and (images := images_below(root)):
+        if not dataset and (images := images_below(root, radiographs=False)):
             volumes.notes.append(f"{len(images)} images are in the folder too; --dataset looks at them")
         return volumes
     try:
@@ -96,7 +109,17 @@ def _dims(root: Path, dataset: str) -> int:
     known = layouts()[dataset].DIMS if dataset in layouts() else (2, 3)
     if len(known) == 1:
         return known[0]
-    return 3 if not images_below(root) or volumes_below(root) else 2
+    volumes = volumes_below(root)
+    if images_below(root, radiographs=False):
+        return 3 if volumes else 2
+    return 2 if volumes and all(map(_of_radiographs, volumes.values())) else 3
+
+
+def _of_radiographs(volume: Path) -> bool:
+    """Whether what looks like a DICOM series are single radiographs, by its first file."""
+    files = sorted(volume.iterdir()) if volume.is_dir() else []
+    first = next((path for path in files if path.is_file() and looks_like_dicom(path)), None)
+    return first is not None and is_radiograph(first)
 
 
 def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Sequence[Case]:
@@ -107,11 +130,18 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Seque
         inspection.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         return ()
     inspection.problems = list(report.bad.values())
+    try:
+        refuse_without_target(case_set, report)
+    except InputError as error:
+        inspection.problems.append(str(error))
     if empty := report.empty_labels:
         labels = "labels" if case_set.dims == 3 else "masks"
         inspection.notes.append(f"{len(empty)} {labels} are empty: {some(empty, _SHOWN, ', ')}")
     if report.converted:
         inspection.notes.append(f"{len(report.converted)} images of another color mode are converted")
+    for note in sorted(set(report.read_notes.values())):
+        names = [name for name, why in report.read_notes.items() if why == note]
+        inspection.notes.append(f"{some(names, 3, ', ')}: {note}")
     return report.good
 
 
@@ -182,7 +212,7 @@ def _images(case_set: CaseSet, progress: bool) -> Inspection:
 
 def _image_row(case: Case, case_set: CaseSet) -> Row:
     """Height, width, low and high intensity, and the share of each class in the pixels that count."""
-    image, label, _ = load_image(case, case_set)
+    image, label, *_ = load_image(case, case_set)
     low, high = np.percentile(image, [_LOW, _HIGH])
     row = (image.shape[1], image.shape[2], float(low), float(high))
     if label is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monai.engines import SupervisedEvaluator
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
 from segxfer3d.errors import InputError
@@ -53,7 +56,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     cases = source.report.good if part == "all" else getattr(source.split, part)
     if not cases:
         raise InputError(f"part {part}: no cases in it at these fractions")
-    _warn_of_seen(run, model, source, {case.patient for case in cases})
+    _warn_of_seen(run, model, source, cases)
     lesions = options[groups.Lesions]
     return empty_table(
         model,
@@ -67,10 +70,19 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     )
 
 
-def _warn_of_seen(run: RunFolder, model: Model, source: Source, patients: set[str]) -> None:
-    seen = patients & set(model.provenance.get("patients", []))
+def _warn_of_seen(run: RunFolder, model: Model, source: Source, cases: Sequence[Case]) -> None:
+    """Cases of one data set are told by their patients; images also by what they show, under any folder and name."""
+    seen = {case.patient for case in cases} & set(model.provenance.get("patients", []))
     if seen and model.provenance.get("data") == source.name:
         run.say(f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure")
+        return
+    contents = source.report.contents
+    shown = {contents[case.name] for case in cases if case.name in contents}
+    if shown := shown & set(model.provenance.get("contents", [])):
+        run.say(
+            f"warning: {len(shown)} of these images trained the model: the same pixels, in the data set "
+            f"{model.provenance.get('data')}: not an honest figure"
+        )
 
 
 def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:
@@ -105,7 +117,7 @@ RECIPE = Recipe(
     dims=0,
     options=(
         groups.Data, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
-        groups.Windows, groups.Lesions, VolumeFiles,
+        groups.Windows, groups.Lesions, VolumeFiles, ImageFiles,
     ),
     imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
     differs={

@@ -12,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options
+from segxfer3d.config.volume_files import ImageFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.layouts import Request, find_cases
@@ -159,7 +160,7 @@ def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[I
     if not case_set.has_categories:
         request = Request(
             layout=case_set.layout, dims=2, task="classification", target=images.target, border=images.border,
-            progress=False,
+            image_kind=options[ImageFiles].image_kind, progress=False,
         )  # fmt: skip
         try:
             case_set = find_cases(case_set.root, request)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import CheckReport, Keep, check, refuse_wrong_modality
+from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
@@ -147,7 +147,7 @@ def find_checked(
         target=images.target if images and record == "data_check" else "",
         border=images.border if images else "ignore",
         patient_pattern=data.patient_pattern,
-        **_volume_files(options),
+        **_files(options),
         seed=data.split_seed,
         skip_bad=data.skip_bad_cases,
         progress=progress,
@@ -166,6 +166,8 @@ def find_checked(
     run.record(record, report.as_dict())
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
+    if task == "segmentation":
+        refuse_without_target(case_set, report)
     if report.empty_labels:
         run.say(f"warning: {len(report.empty_labels)} labels are empty: {some(report.empty_labels, 5, ', ')}")
     for note, names in by_note(report).items():
@@ -183,12 +185,10 @@ def by_note(report: CheckReport) -> dict[str, list[str]]:
     return names
 
 
-def _volume_files(options: Options) -> dict[str, Any]:
-    files = options.find(VolumeFiles)
-    if files is None:
-        return {}
-    names = ("series", "image_pattern", "label_pattern", "modality", "uneven_slices")
-    return {name: getattr(files, name) for name in names}
+def _files(options: Options) -> dict[str, Any]:
+    """What the options say of the files that are meant."""
+    groups_of_files = (options.find(VolumeFiles), options.find(ImageFiles))
+    return {name: value for files in groups_of_files if files for name, value in asdict(files).items()}
 
 
 def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, labels: bool) -> Split:

@@ -13,9 +13,9 @@ from segxfer3d.networks import build, conrec_unet, genesis_unet
 from segxfer3d.pretexts.simclr import SimCLR
 from segxfer3d.weights import checkpoint
 from tests.data.image_files import noise, save, square
+from tests.jobs.image_runs import TINY, lines, run
 from tests.jobs.test_bad_volumes import TINY as TINY_VOLUMES
 from tests.jobs.test_bad_volumes import refused
-from tests.jobs.test_images import TINY, lines, run
 from tests.jobs.test_volumes import pytestmark
 
 __all__ = ["pytestmark"]

@@ -22,7 +22,7 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
-from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 
 EVALUATOR = {
     "_target_": "SupervisedEvaluator",
@@ -191,7 +191,7 @@ FINETUNE_VOLUMES = Layer(
     ),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
-    (learning.Augmentation, groups.Images, groups.Network, groups.ImageNetwork),
+    (learning.Augmentation, groups.Images, ImageFiles, groups.Network, groups.ImageNetwork),
     {
         **_of_recipe(2),
         "changes": {

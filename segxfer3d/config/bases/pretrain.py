@@ -23,7 +23,7 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
-from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 
 MONITOR = {
     "_target_": f"{TRAINING}.pictures.PretextMonitor",
@@ -89,7 +89,7 @@ PRETRAIN_VOLUMES = Layer(
     ("import segxfer3d.jobs.plans as plans",),
 )  # fmt: skip
 PRETRAIN_IMAGES = Layer(
-    (groups.Images, groups.ExtraImages, groups.Monitor, groups.Network, groups.ImageNetwork),
+    (groups.Images, ImageFiles, groups.ExtraImages, groups.Monitor, groups.Network, groups.ImageNetwork),
     {
         **IMAGE_SIZES,
         **PATCH_2D,

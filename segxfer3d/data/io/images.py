@@ -1,19 +1,24 @@
-"""Reading images with Pillow, and bringing images and labels to one size with padding."""
+"""Reading images, and bringing images and labels to one size with padding."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from segxfer3d.data.io.open_image import open_image
+from segxfer3d.data.io.radiographs import is_radiograph, read_radiograph
 from segxfer3d.errors import InputError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc",
+)  # fmt: skip
+
+JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 _MODES = {1: "L", 3: "RGB"}
 MODE_WORDS = {
@@ -27,7 +32,7 @@ MODE_WORDS = {
     "CMYK": "a CMYK image",
 }
 _EXPECTED = {1: "a gray image of 8 bits (L)", 3: "a color image of 8 bits a channel (RGB)"}
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_KINDS = {1: "gray", 3: "color"}
 
 THREADS = 2  # Pillow decodes without holding Python's lock; more would only hold more images in memory
 
@@ -35,10 +40,17 @@ UInt8 = NDArray[np.uint8]
 
 
 class ReadImage(NamedTuple):
-    """An image as read: ``array`` is uint8 (C, H, W); ``converted`` names the mode it came from, "" for none."""
+    """An image as read.
+
+    Attributes:
+        array: uint8 (C, H, W).
+        converted: the mode that it came from, "" for none.
+        note: what a user should hear of how it was read.
+    """
 
     array: UInt8
     converted: str
+    note: str = ""
 
 
 class Padded(NamedTuple):
@@ -48,36 +60,74 @@ class Padded(NamedTuple):
     content: tuple[int, int, int, int]
 
 
-def read_image(path: Path, channels: int = 3, *, official: bool = False) -> ReadImage:
+def read_image(
+    path: Path,
+    channels: int = 3,
+    *,
+    official: bool = False,
+    convert: bool = False,
+    turn: bool = True,
+    page: int | None = None,
+) -> ReadImage:
     """Read an image.
 
     Args:
-        path: of a JPEG, PNG or any other format that Pillow knows; of several frames the first.
+        path: of a JPEG, PNG or any other format that Pillow knows, or of a radiograph in DICOM.
         channels: 3 for RGB, 1 for gray.
         official: the file belongs to a published data set, whose few odd files are known and used by everybody: gray,
-            paletted, CMYK and transparent images are converted (transparency is dropped) and pixels are taken as they
-            are stored. Otherwise such files are refused, and an EXIF orientation turns the image, as viewers and
-            labeling tools do.
+            paletted, CMYK and transparent images are converted (transparency is dropped), pixels are taken as they are
+            stored, and of several frames the first. Otherwise such files are refused.
+        convert: convert images of another kind; transparent pixels are refused, for what lies behind them is not known.
+        turn: an EXIF orientation turns the image, as viewers and labeling tools do.
+        page: number of the page, from 0; None: the only one.
 
     Raises:
-        InputError: damaged or truncated, more than 8 bits a channel, or another kind of image than expected.
+        InputError: damaged or truncated, more than 8 bits a channel, several pages, or another kind of image than
+            expected.
     """
-    image = open_image(path)
-    if _is_deep(path, image):
-        raise InputError(f"{path}: more than 8 bits a channel ({image.mode}); expected {_EXPECTED[channels]}")
+    if path.suffix.lower() not in ENDINGS and is_radiograph(path):
+        return _read_radiograph(path, channels, convert=convert)
+    image, _, deep = open_image(path, 0 if official and page is None else page)
+    if deep:
+        raise InputError(
+            f"{path}: more than 8 bits a channel ({image.mode}); expected {_EXPECTED[channels]}: scale all images to 8 "
+            "bits by one rule"
+        )
     mode = image.mode
     if mode != _MODES[channels]:
-        if not official:
-            kind = MODE_WORDS.get(mode, "an image of another kind")
-            raise InputError(f"{path}: {kind} ({mode}); expected {_EXPECTED[channels]}")
-        if "transparency" in image.info:
-            image = image.convert("RGBA")
-        image = image.convert(_MODES[channels])
-    if not official:
+        image = _converted(path, image, channels, official=official, convert=convert)
+    if turn and not official:
         image = ImageOps.exif_transpose(image)
     array = np.asarray(image)
     array = array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
     return ReadImage(array, "" if mode == _MODES[channels] else mode)
+
+
+def _converted(path: Path, image: Image.Image, channels: int, *, official: bool, convert: bool) -> Image.Image:
+    """An image of another kind as gray or color, if that is asked for."""
+    mode, exif = image.mode, image.getexif()
+    kind = f"{path}: {MODE_WORDS.get(mode, 'an image of another kind')} ({mode})"
+    if not official and not (convert and mode in MODE_WORDS):
+        way = f"; --image_kind {_KINDS[channels]} converts it" if mode in MODE_WORDS else ""
+        raise InputError(f"{kind}; expected {_EXPECTED[channels]}{way}")
+    if "transparency" in image.info or mode in ("LA", "PA"):
+        image = image.convert("RGBA")
+    if not official and image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        raise InputError(f"{kind} with transparent pixels; expected {_EXPECTED[channels]}: save it on a background")
+    image = image.convert(_MODES[channels])
+    image.info["exif"] = exif.tobytes()  # which a conversion may lose
+    return image
+
+
+def _read_radiograph(path: Path, channels: int, *, convert: bool) -> ReadImage:
+    array, note = read_radiograph(path)
+    if channels == 1:
+        return ReadImage(array[None], "", note)
+    if not convert:
+        raise InputError(
+            f"{path}: a radiograph, which is gray; expected {_EXPECTED[channels]}; --image_kind color converts it"
+        )
+    return ReadImage(np.stack([array] * 3), "L", note)
 
 
 def resize_with_padding(array: UInt8, size: int, *, labels: bool = False) -> Padded:
@@ -114,49 +164,3 @@ def resize_with_padding(array: UInt8, size: int, *, labels: bool = False) -> Pad
 
 def _resized(array: UInt8, shape: tuple[int, int], method: Image.Resampling) -> UInt8:
     return np.asarray(Image.fromarray(array).resize(shape, method))
-
-
-def image_channels(path: Path) -> int:
-    """1 where a file is gray, else 3; reads its header only.
-
-    Raises:
-        InputError: no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return 1 if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else 3
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-
-
-def open_image(path: Path) -> Image.Image:
-    """The whole first frame of a file.
-
-    Raises:
-        InputError: no such file, damaged or truncated, or no image.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-    try:
-        image = Image.open(path)
-        with image:
-            image.load()
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return image
-
-
-def _unreadable(path: Path, error: BaseException) -> InputError:
-    if isinstance(error, UnidentifiedImageError):
-        return InputError(f"{path}: not an image, or damaged")
-    return InputError(f"{path}: cannot be read, damaged or truncated ({error})")
-
-
-def _is_deep(path: Path, image: Image.Image) -> bool:
-    """Whether a file has more than 8 bits a channel; Pillow reads such a color PNG as if it had 8."""
-    if image.mode.startswith(("I", "F")):
-        return True
-    if image.format != "PNG":
-        return False
-    with path.open("rb") as file:
-        return file.read(25)[24:] == b"\x10"  # the bit depth in a PNG's header

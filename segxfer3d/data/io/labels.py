@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segxfer3d.data.case import LabelRule
-from segxfer3d.data.io.images import MODE_WORDS, UInt8, open_image
+from segxfer3d.data.io.images import MODE_WORDS, UInt8
+from segxfer3d.data.io.open_image import open_image
+from segxfer3d.data.io.palettes import Values, palette_values
+from segxfer3d.data.io.whole_numbers import whole_numbers
 from segxfer3d.errors import InputError
 
 SHAPE_TOLERANCE = 0.02  # by which the aspect ratio of a mask that is resized may differ from its image's
@@ -23,13 +26,23 @@ class ReadLabel(NamedTuple):
     Attributes:
         label: (K, H, W), where each class is; K is 1 unless the rule has several.
         valid: (1, H, W), where the data set says anything.
+        note: what a user should hear of how it was read.
     """
 
     label: UInt8
     valid: UInt8
+    note: str = ""
 
 
-def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: bool = False) -> ReadLabel:
+def read_label(
+    path: Path,
+    rule: LabelRule,
+    size: tuple[int, int],
+    *,
+    official: bool = False,
+    turn: bool = True,
+    page: int | None = None,
+) -> ReadLabel:
     """Read the mask of an image.
 
     Args:
@@ -37,17 +50,22 @@ def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: 
         rule: what its values mean.
         size: height and width of its image, as :func:`~segxfer3d.data.io.images.read_image` gives it with the same
             ``official``.
-        official: as there: the orientation of both files is kept as stored, or of both as displayed.
+        official: as there: the orientation of both files is kept as stored, or of both as displayed; indices of a
+            palette are values, whatever a viewer shows (:mod:`segxfer3d.data.io.palettes`).
+        turn: an EXIF orientation turns it.
+        page: number of the page, from 0; None: the only one.
 
     Raises:
         InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
     """
-    mask = open_image(path)
-    lossy = mask.format == "JPEG"
-    if not official:
+    mask, kind, deep = open_image(path, 0 if official and page is None else page)
+    lossy = kind in ("JPEG", "MPO")
+    if turn and not official:
         mask = ImageOps.exif_transpose(mask)
     _check_size(path, mask, rule, size)
     shape = (size[1], size[0])
+    if deep and mask.mode[0] not in "IF":
+        raise InputError(f"{path}: a color mask of more than 8 bits a channel; expected one number a pixel")
     if mask.mode == "RGB" and not _is_gray(mask):
         if rule.color is None:
             raise InputError(f"{path}: a color mask (RGB); expected one number a pixel: a gray or paletted file")
@@ -57,9 +75,9 @@ def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: 
         return _read(label[None], np.ones_like(label[None]))
     if mask.mode == "RGB":
         mask = mask.getchannel(0)
-    if mask.mode not in ("1", "L", "P") and not mask.mode.startswith("I"):
-        kind = MODE_WORDS.get(mask.mode, "an image of another kind")
-        raise InputError(f"{path}: {kind} ({mask.mode}) as a mask; expected a gray or paletted file")
+    if mask.mode not in ("1", "L", "P") and not mask.mode.startswith(("I", "F")):
+        words = MODE_WORDS.get(mask.mode, "an image of another kind")
+        raise InputError(f"{path}: {words} ({mask.mode}) as a mask; expected a gray or paletted file")
     if lossy:
         if rule.threshold is None:
             raise InputError(f"{path}: a JPEG as a mask, which blurs its values; expected a PNG")
@@ -69,8 +87,19 @@ def read_label(path: Path, rule: LabelRule, size: tuple[int, int], *, official: 
         label = np.asarray(mask) > rule.threshold
         return _read(label[None], np.ones_like(label[None]))
     mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
+    values, note = _values(path, mask, rule, official)
+    return _by_value(path, values, rule)._replace(note=note)
+
+
+def _values(path: Path, mask: Image.Image, rule: LabelRule, official: bool) -> Values:
+    """Whole numbers (H, W)."""
+    if mask.mode == "P" and not official:
+        known = {*rule.foreground, *(rule.background or ()), *rule.ignore}
+        return palette_values(path, mask, known, anything=rule.background is None)
     values = np.asarray(mask)
-    return _by_value(path, values.astype(np.uint8) if values.dtype == bool else values, rule)
+    if values.dtype == bool:
+        return Values(values.astype(np.uint8))
+    return Values(whole_numbers(path, values, "mask values"))
 
 
 def read_values(path: Path) -> UInt8:
@@ -79,7 +108,7 @@ def read_values(path: Path) -> UInt8:
     Raises:
         InputError: damaged, or no such mask.
     """
-    mask = open_image(path)
+    mask = open_image(path, 0).image
     if mask.mode not in ("1", "L", "P"):
         raise InputError(f"{path}: a mask of mode {mask.mode}; expected one number of 8 bits a pixel")
     return np.asarray(mask).astype(np.uint8, copy=False)

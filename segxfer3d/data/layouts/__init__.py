@@ -23,6 +23,7 @@ from segxfer3d.errors import InputError, some
 
 __all__ = ["Layout", "OtherKindError", "Request", "find_cases", "layouts"]
 
+KINDS = {"gray": 1, "color": 3}
 FOLDER = "folder"  # fits everything, so it is asked last
 
 
@@ -97,7 +98,9 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
         if request.modality != "auto":
             modality = "unknown" if request.modality == "other" else request.modality
             case_set = replace(case_set, modality=modality, assumed=False)
-    return replace(case_set, cases=tuple(cases))
+    elif request.image_kind != "auto":
+        case_set = replace(case_set, channels=KINDS[request.image_kind], convert=True)
+    return replace(case_set, cases=tuple(cases), exif=request.exif)
 
 
 def _named(request: Request) -> str:

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.io.images import image_channels
-from segxfer3d.data.layouts.dataset_json import NAME, read_classes
-from segxfer3d.data.layouts.listing import images_below, refuse_other_kind
+from segxfer3d.data.io.open_image import image_channels, pages_of
+from segxfer3d.data.io.radiographs import is_radiograph
+from segxfer3d.data.layouts.dataset_json import IGNORED, NAME, read_classes
+from segxfer3d.data.layouts.files_below import is_of_system
+from segxfer3d.data.layouts.image_files import PARTS, ImageFiles, find_images
+from segxfer3d.data.layouts.listing import refuse_other_kind
 from segxfer3d.data.layouts.request import Request, one_of, refuse_lone_masks
 from segxfer3d.errors import InputError, some
 
-IMAGE_FOLDERS = ("images", "image")
-MASK_FOLDERS = ("masks", "mask", "labels", "label")
 RULE = LabelRule(foreground=(1, 255), either=True, threshold=127)
-IGNORED = "ignore"  # what nnU-Net calls pixels that neither train nor count
+_UNLABELED = "imagests"  # nnU-Net's folder of test images, which have no masks
 
 
 def read_images(root: Path, request: Request) -> CaseSet:
@@ -26,34 +27,31 @@ def read_images(root: Path, request: Request) -> CaseSet:
         InputError: no images, images without masks or masks without images where masks are needed (all named, up to
             ten), no classes where they are needed, or a target that is neither a number nor a class.
     """
-    image_folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
-    mask_folder = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
-    images = images_below(image_folder or root)
-    if not images:
+    found = find_images(root)
+    if not found.images:
         refuse_other_kind(root, request.dims, request.task)
-    if mask_folder is not None and image_folder is None:
-        raise InputError(f"{mask_folder}: masks without images; expected the folder images beside it")
-    if not images:
-        raise InputError(f"dataset_dir {root}: no images in it")
-    masks: dict[str, Path] = {}
+        if found.masks:
+            folder = next(iter(found.masks.values())).parent
+            raise InputError(f"{folder}: masks without images; expected the folder images beside it")
+        seen = f"; {found.notes[0]}" if found.notes else ""
+        raise InputError(f"dataset_dir {root}: no images in it{seen}")
     if request.task == "segmentation":
-        masks = _masks(root, mask_folder, images)
-    categories = _categories(image_folder or root, images)
+        _match(root, found)
+    parts, sorted_in = _parts(found)
+    categories = _categories(sorted_in)
     if request.task == "classification":
-        if len(set(categories.values())) < 2:
-            raise InputError(f"{root}: no classes to tell apart; expected a folder of images for each of at least two")
-        _refuse_empty(image_folder or root, set(categories.values()))
+        _refuse_few(root, found, sorted_in)
     names = tuple(sorted(set(categories.values())))
-    chosen = request.only(
-        Case(
-            name,
-            path,
-            masks.get(name),
-            patient_of(name, request.patient_pattern),
+    pages = {name: pages_of(path) for name, path in found.images.items()}
+    cases = [
+        case
+        for name in found.images
+        for case in _cases(
+            name, found, request, pages[name], part=parts.get(name, ""),
             category=names.index(categories[name]) if categories else None,
         )
-        for name, path in images.items()
-    )
+    ]  # fmt: skip
+    chosen = request.only(cases)
     classes, rule = _classes(root, request.target) if request.task == "segmentation" else ({}, RULE)
     return CaseSet(
         root,
@@ -66,37 +64,83 @@ def read_images(root: Path, request: Request) -> CaseSet:
         channels=_channels(chosen),
         target=request.target or ",".join(classes.values()) or "foreground",
         official=False,
+        notes=found.notes + _notes(pages, parts if request.task == "classification" else {}),
     )
 
 
-def _masks(root: Path, folder: Path | None, images: Mapping[str, Path]) -> dict[str, Path]:
-    """The mask of every image, by the image's name."""
-    if folder is None:
+def _match(root: Path, found: ImageFiles) -> None:
+    """Make sure that every image has its mask; nnU-Net's test images need none."""
+    if not found.masks:
         raise InputError(f"{root}: no masks; expected the folders images and masks in it")
-    masks = images_below(folder)
-    if lone := [f"{images[name]} (image without mask)" for name in sorted(images.keys() - masks.keys())]:
+    lone = [
+        f"{path} (image without mask)"
+        for name, path in sorted(found.images.items())
+        if name not in found.masks and path.parent.name.lower() != _UNLABELED
+    ]
+    if lone:
         raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
-    refuse_lone_masks(root, images, masks)
-    return masks
+    refuse_lone_masks(root, found.images, found.masks)
 
 
-def _categories(folder: Path, images: Mapping[str, Path]) -> dict[str, str]:
+def _cases(
+    name: str, found: ImageFiles, request: Request, pages: Sequence[int], *, part: str, category: int | None
+) -> Iterator[Case]:
+    """The image of a file, or a case for each of its pages."""
+    path, mask = found.images[name], found.masks.get(name)
+    if not pages:
+        yield Case(name, path, mask, patient_of(name, request.patient_pattern), category, part=part)
+        return
+    if request.task == "segmentation" and mask is not None and len(pages_of(mask)) != len(pages):
+        raise InputError(f"{path}: {len(pages)} pages, its mask {mask} {len(pages_of(mask)) or 1}")
+    for number, page in enumerate(pages, 1):
+        case = f"{name}_page{number:0{len(str(len(pages)))}}"
+        patient = patient_of(case, request.patient_pattern) if request.patient_pattern else patient_of(name)
+        yield Case(case, path, mask, patient, category, part=part, page=page)
+
+
+def _parts(found: ImageFiles) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """The official part of each image, and its folders without that of the part, where all lie in folders that are
+    called as parts are (``train``, ``val``)."""
+    firsts = {folders[0].lower() if folders else "" for folders in found.folders.values()}
+    if not firsts or not all(first in PARTS for first in firsts):
+        return {}, found.folders
+    parts = {name: PARTS[folders[0].lower()] for name, folders in found.folders.items()}
+    return parts, {name: folders[1:] for name, folders in found.folders.items()}
+
+
+def _categories(folders: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """The category of every image by its name; none where images lie outside of subfolders."""
-    parts = {name: path.relative_to(folder).parts for name, path in images.items()}
-    return {name: part[0] for name, part in parts.items()} if all(len(part) > 1 for part in parts.values()) else {}
+    return {name: parts[0] for name, parts in folders.items()} if all(folders.values()) else {}
 
 
-def _refuse_empty(folder: Path, categories: set[str]) -> None:
-    names = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    if empty := sorted(names - categories):
-        raise InputError(f"{folder}: no image of {len(empty)} of its classes: {some(empty)}")
+def _refuse_few(root: Path, found: ImageFiles, folders: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse what has no classes to tell apart, or a folder of a class without images."""
+    categories = set(_categories(folders).values())
+    if len(categories) < 2:
+        raise InputError(f"{root}: no classes to tell apart; expected a folder of images for each of at least two")
+    for folder in sorted({path.parents[len(folders[name])] for name, path in found.images.items()}):
+        names = {path.name for path in folder.iterdir() if path.is_dir() and not is_of_system(path.name)}
+        if empty := sorted(names - categories):
+            raise InputError(f"{folder}: no image of {len(empty)} of its classes: {some(empty)}")
+
+
+def _notes(pages: Mapping[str, Sequence[int]], parts: Mapping[str, str]) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if several := [number for number in map(len, pages.values()) if number]:
+        notes += (
+            f"{len(several)} files hold {sum(several)} pages, an image each; those of a file stay in one part "
+            "(--patient_pattern '.+' lets them part)",
+        )
+    if parts:
+        notes += ("folders called as parts (train, val) are no classes; --official_split True keeps to them",)
+    return notes
 
 
 def _channels(cases: Sequence[Case]) -> int:
     """Of the first image that can be opened; that others cannot is found when all are checked."""
     for case in cases:
         try:
-            return image_channels(case.image)
+            return 1 if is_radiograph(case.image) else image_channels(case.image)
         except InputError:
             continue
     return 3

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from segxfer3d.data.case import NOUNS
 from segxfer3d.data.io.dicom import looks_like_dicom
 from segxfer3d.data.io.dicom.folder import OTHERS
 from segxfer3d.data.io.images import ENDINGS
+from segxfer3d.data.io.radiographs import DICOM_ENDINGS, why_no_radiograph
 from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.dataset_json import NAME
+from segxfer3d.data.layouts.files_below import files_below
 from segxfer3d.errors import InputError
 
 # what takes the other kind of data: dimensions -> whether labels train -> bundle
@@ -43,25 +48,63 @@ def volumes_below(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def images_below(folder: Path) -> dict[str, Path]:
-    """Map names to image files at any depth: the path below ``folder`` without the ending, its parts joined by "_".
+class Listed(NamedTuple):
+    """The images below a folder.
 
-    Hidden files are passed over, such as the ``._*`` of archives packed on a Mac.
+    Attributes:
+        files: in the order of their paths.
+        passed: other files -> why.
+    """
+
+    files: tuple[Path, ...]
+    passed: dict[str, str]
+
+
+def listed_images(folder: Path, *, radiographs: bool = True) -> Listed:
+    """The image files at any depth, and what is passed over; see
+    :func:`~segxfer3d.data.layouts.files_below.files_below`.
+
+    Args:
+        folder: to look in.
+        radiographs: look into DICOM files for single radiographs.
+    """
+    below = files_below(folder)
+    files, passed = [], dict(below.passed)
+    for path in below.files:
+        ending = path.suffix.lower()
+        if ending in ENDINGS:
+            files.append(path)
+        elif radiographs and _is_dicom(path):
+            if why := why_no_radiograph(path):
+                passed[str(path)] = why
+            else:
+                files.append(path)
+        elif path.name != NAME:
+            passed[str(path)] = ending or "without ending"
+    return Listed(tuple(files), passed)
+
+
+def image_name(path: PurePath) -> str:
+    """The name of an image at a path below a data set: without the ending, its parts joined by "_".
+
+    Letters with marks have one form (NFC), for systems store them in two, which look alike.
+    """
+    stem = path.with_suffix("") if path.suffix.lower() in (*ENDINGS, *DICOM_ENDINGS) else path
+    return unicodedata.normalize("NFC", "_".join(stem.parts))
+
+
+def images_below(folder: Path, *, radiographs: bool = True) -> dict[str, Path]:
+    """Map names to image files at any depth, see :func:`image_name` and :func:`listed_images`.
 
     Raises:
         InputError: two images of one name.
     """
     paths: dict[str, Path] = {}
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place) / name
-            if name.startswith(".") or path.suffix.lower() not in ENDINGS:
-                continue
-            key = "_".join(path.relative_to(folder).with_suffix("").parts)
-            if key in paths:
-                raise InputError(f"{folder}: two images are called {key}: {paths[key]} and {path}")
-            paths[key] = path
+    for path in listed_images(folder, radiographs=radiographs).files:
+        key = image_name(path.relative_to(folder))
+        if key in paths:
+            raise InputError(f"{folder}: two images are called {key}: {paths[key]} and {path}")
+        paths[key] = path
     return paths
 
 

@@ -40,6 +40,9 @@ class Request:
         label_pattern: which volumes are the labels of others, see
             :func:`~segxfer3d.data.layouts.label_files.labels_of`.
         modality: of volumes: ``auto`` (what the files say, else CT), ``CT``, ``MR`` or ``other``.
+        image_kind: of images: ``auto`` (as the first one; others are refused), ``gray`` or ``color`` (others are
+            converted).
+        exif: of images with masks, see :attr:`~segxfer3d.data.case.CaseSet.exif`.
         uneven_slices: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
         patch_size: pixels of a side of a patch cut from larger images (``cityscapes_cars``).
         seed: of what is drawn (``cityscapes_cars``).
@@ -58,6 +61,8 @@ class Request:
     label_pattern: str = ""
     modality: str = "auto"
     uneven_slices: str = "refuse"
+    image_kind: str = "auto"
+    exif: str = "auto"
     patch_size: int = 256
     seed: int = 0
     skip_bad: bool = False

@@ -80,7 +80,8 @@ class ImagePreprocessing:
 
         Returns:
             ``image`` (C, size, size) float32 in [0, 1]; ``content`` int64 (4,): top, left, height and width of the
-            picture inside the padding; ``size`` int64 (2,): the file's height and width; ``case`` and ``patient``; with
+            picture inside the padding; ``size`` int64 (2,): the file's height and width, as shown; ``turn``: the EXIF
+            orientation by which it was turned, 1 for none; ``case`` and ``patient``; with
             ``label`` also ``label`` (K, height, width) uint8 and ``valid`` (1, height, width) uint8, 0 where the data
             set says to ignore.
 
@@ -93,13 +94,14 @@ class ImagePreprocessing:
             "image": torch.from_numpy(padded.array).float().mul_(1 / 255),  # as the views do
             "content": torch.tensor(padded.content),
             "size": torch.tensor(loaded.image.shape[1:]),
+            "turn": loaded.turn,
             "case": case.name,
             "patient": case.patient,
         }
         if label:
             if loaded.label is None:
                 raise InputError(f"{case.image}: no label, which is needed here")
-            item["label"], item["valid"] = (torch.from_numpy(np.ascontiguousarray(part)) for part in loaded.label)
+            item["label"], item["valid"] = (torch.from_numpy(np.ascontiguousarray(part)) for part in loaded.label[:2])
         return item
 
     def to_unit(self, image: Tensor) -> Tensor:

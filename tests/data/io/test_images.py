@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from segxfer3d.data.case import LabelRule
-from segxfer3d.data.io.images import image_channels, read_image, resize_with_padding
+from segxfer3d.data.io.images import read_image, resize_with_padding
 from segxfer3d.data.io.labels import read_label, read_values
+from segxfer3d.data.io.open_image import image_channels
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, save_paletted, square
 

@@ -28,7 +28,7 @@ def test_flowers17_segmentation(flowers17):
     assert (found.layout, found.target, found.channels, found.published) == ("flowers17", "flower", 3, 849)
     assert found.notes == ("flowers17 with a trimap: 3 images; the paper had 849",)
     assert check(found, progress=False).good == found.cases
-    label, valid = load_image(found.cases[0], found).label
+    label, valid, _ = load_image(found.cases[0], found).label
     np.testing.assert_array_equal(label[0], square())
     assert valid.all()
 

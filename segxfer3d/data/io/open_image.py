@@ -1,0 +1,204 @@
+"""Opening image files with Pillow: whole, one page of them, with what their headers say before anything is decoded."""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from segxfer3d.data.io import guard
+from segxfer3d.errors import InputError
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_COPIES = 4  # of its pixels that reading an image may take
+_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS, _DESCRIPTION = 254, 255, 258, 270  # tags of TIFF
+_ONE_PICTURE = ("MPO",)  # a photo with smaller pictures behind it, as cameras write; viewers show the first
+
+_limit = threading.Lock()  # Pillow's limit on pixels is one for the whole program
+
+
+class Opened(NamedTuple):
+    """An image as Pillow decodes it.
+
+    Attributes:
+        image: decoded.
+        format: of the file, in Pillow's words.
+        deep: whether the file has more than 8 bits a channel, which Pillow may have cut.
+    """
+
+    image: Image.Image
+    format: str
+    deep: bool
+
+
+def open_image(path: Path, page: int | None = None) -> Opened:
+    """A whole image.
+
+    Args:
+        path: of the file.
+        page: number of the page or frame, from 0; None: the only one.
+
+    Raises:
+        InputError: no such file, damaged or truncated, no image, larger than memory, or with several pages where one is
+            expected.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    with header_of(path) as image:
+        if page is None:
+            if why := _why_not_one(path, image):
+                raise InputError(f"{path}: {why}")
+        elif page:
+            image.seek(page)
+        bytes_a_pixel = len(image.getbands()) * (4 if image.mode[0] in "IF" else 1)
+        _require_memory(path, image.size, bytes_a_pixel)
+        deep = _is_deep(path, image)
+        image.load()
+        return Opened(image, image.format or "", deep)
+
+
+@contextmanager
+def header_of(path: Path) -> Iterator[Image.Image]:
+    """A file that is opened, not decoded yet.
+
+    Raises:
+        InputError: it cannot be read; also what goes wrong with it inside the ``with``.
+    """
+    try:
+        with _limit:
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the memory is the limit, see open_image
+            try:
+                image = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+        with image:
+            yield image
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: not an image, or damaged") from error
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read, damaged or truncated ({error})") from error
+
+
+def image_channels(path: Path) -> int:
+    """1 where a file is gray, else 3; reads its header only.
+
+    Raises:
+        InputError: no image.
+    """
+    with header_of(path) as image:
+        return 1 if image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")) else 3
+
+
+def size_and_turn(path: Path) -> tuple[tuple[int, int], int]:
+    """Width and height as stored, and the EXIF orientation that the pixels have to be turned by, 1 to 8; 1 is none.
+
+    Pillow turns a TIFF as it is decoded, so that its pixels never have to be.
+
+    Raises:
+        InputError: no image.
+    """
+    with header_of(path) as image:
+        turn = 1 if image.format == "TIFF" else image.getexif().get(ExifTags.Base.Orientation, 1)
+        return image.size, turn if turn in range(1, 9) else 1
+
+
+def pages_of(path: Path) -> tuple[int, ...]:
+    """The numbers of the pages of a TIFF that are images of their own, where there are several; else nothing.
+
+    Smaller versions of a page and transparency masks are none. Nothing is found where pages may be channels or are of
+    several sizes: :func:`open_image` refuses such a file.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return ()
+    with suppress(InputError), header_of(path) as image:
+        pages, why = _tiff_pages(image)
+        return () if why or len(pages) < 2 else pages
+    return ()
+
+
+def _why_not_one(path: Path, image: Image.Image) -> str:
+    """Why a file is not one image; empty where it is."""
+    count = getattr(image, "n_frames", 1)
+    if image.format == "TIFF":
+        pages, why = _tiff_pages(image)
+        return why or (f"{len(pages)} pages; expected one: a case for each page, or a file" if len(pages) > 1 else "")
+    if count > 1 and image.format not in _ONE_PICTURE:
+        return f"{count} frames (an animation); expected one: save each as a file of its own"
+    return ""
+
+
+def _tiff_pages(image: Image.Image) -> tuple[tuple[int, ...], str]:
+    """The pages that are images of their own, and why they cannot be told."""
+    tags = getattr(image, "tag_v2", {})
+    about = str(tags.get(_DESCRIPTION, ""))
+    held = re.search(r"^images=(\d+)", about, re.MULTILINE) if about.startswith("ImageJ") else None
+    count = getattr(image, "n_frames", 1)
+    if held and int(held[1]) > count:
+        return (), f"an ImageJ stack of {held[1]} images behind one header; save it as an image sequence"
+    if count == 1:
+        return (0,), ""
+    channels = re.search(r"^channels=(\d+)" if held else r'\bSizeC="(\d+)"', about, re.MULTILINE)
+    pages, sizes = [], set()
+    for number in range(count):
+        image.seek(number)
+        tags = getattr(image, "tag_v2", {})
+        if not int(tags.get(_SUBFILE_TYPE, 0)) & 0b101 and tags.get(_OLD_SUBFILE_TYPE) != 2:
+            pages.append(number)
+            sizes.add(image.size)
+    image.seek(0)
+    if channels and int(channels[1]) > 1 and len(pages) > 1:
+        return (), f"{len(pages)} pages of {channels[1]} channels; save it as one color or gray image a file"
+    if len(sizes) > 1:
+        return (), f"{len(pages)} pages of several sizes; save those that are meant as files of their own"
+    return tuple(pages), ""
+
+
+def _require_memory(path: Path, size: tuple[int, int], bytes_a_pixel: int) -> None:
+    width, height = size
+    needed = guard.size_of((height, width, bytes_a_pixel * _COPIES), np.dtype(np.uint8))
+    if needed > guard.memory():
+        raise InputError(
+            f"{path}: an image of {width}x{height} pixels would take {needed / 2**30:.3g} GiB; this machine has "
+            f"{guard.memory() / 2**30:.3g}; cut it into tiles, or save a smaller copy"
+        )
+
+
+def _is_deep(path: Path, image: Image.Image) -> bool:
+    """Whether a file has more than 8 bits a channel; of color Pillow gives 8 of them without a word."""
+    if image.mode.startswith(("I", "F")):
+        return True
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24:] == b"\x10"  # the bit depth in a PNG's header
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(_BITS, 8)
+        return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
+    if image.format == "JPEG2000":
+        return _bits_of_jpeg_2000(path) > 8
+    if image.format == "PPM":
+        tiles = getattr(image, "tile", None)
+        arguments = tiles[0].args if tiles else ()
+        return isinstance(arguments, tuple) and len(arguments) == 2 and int(arguments[1]) > 255
+    return False
+
+
+def _bits_of_jpeg_2000(path: Path) -> int:
+    """The most bits of a component, by the marker SIZ of the code stream (ISO 15444-1, A.5.1)."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(b"\xff\x4f\xff\x51")
+    if at < 0 or len(head) < at + 42:
+        return 8
+    (count,) = struct.unpack_from(">H", head, at + 40)
+    sizes = head[at + 42 : at + 42 + 3 * count : 3]
+    return max(((size & 0x7F) + 1 for size in sizes), default=8)
