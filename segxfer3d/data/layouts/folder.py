@@ -7,8 +7,8 @@ the modality; of other formats it is taken to be CT, unless the values show that
 PatientID says, or the first folder below, or its name. A ``dataset.json`` that lists no cases may declare "labels" and
 "modality", as the Medical Segmentation Decathlon does.
 
-Images lie in ``images`` (``Images``, ``img``, ``imagesTr``, ...) and masks in ``masks`` (``labels``, ...), at any depth,
-matched by what else is in their paths (:mod:`~segxfer3d.data.layouts.image_files`); without such folders
+Images lie in ``images`` (``Images``, ``img``, ``imagesTr``, ...) and masks in ``masks`` (``labels``, ...), at any
+depth, matched by what else is in their paths (:mod:`~segxfer3d.data.layouts.image_files`); without such folders
 every image below the data set's folder counts. Where all images lie in subfolders, the first of them is the class, but
 not one that is called as a part is (``train``, ``val``). All images are color or all are gray, as the first one is,
 unless ``image_kind`` converts them. Each page of a TIFF is an image.
