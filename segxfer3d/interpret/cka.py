@@ -27,6 +27,7 @@ from segxfer3d.interpret.features import DEFAULT_LAYER, layer_features
 
 SMALLEST_BATCH = 4  # HSIC_1 divides by n - 3
 _COLUMNS = 1 << 16  # features that are in float64 at a time
+_CACHED = 1 << 12  # the same on a CPU, whose cache should hold them
 
 
 @dataclass(frozen=True)
@@ -126,16 +127,35 @@ class CKA:
 
         Neither estimate depends on the mean, but without it a large one would drown the differences in rounding.
         """
-        n = len(features)
-        gram = torch.zeros(n, n, dtype=torch.float64, device=features.device)
-        for columns in torch.split(features.detach().reshape(n, -1), _COLUMNS, dim=1):
-            values = columns.double()
-            values = values - values[0]  # makes constant features exactly 0, which the mean alone does not
-            values -= values.mean(dim=0)
-            gram.addmm_(values, values.T)
+        flat = features.detach().flatten(1)
+        gram = _gram_of_arrays(flat) if flat.device.type == "cpu" else _gram_of_tensors(flat)
         if not bool(gram.isfinite().all()):
             raise InputError(f"features of {name}: NaN or infinite values")
-        return gram.cpu()
+        return gram
+
+
+def _gram_of_arrays(features: Tensor) -> Tensor:
+    """On the CPU by NumPy, which sees that a product with its own transpose is symmetric and does half of the work."""
+    values = features.numpy() if features.dtype in (torch.float32, torch.float64) else features.double().numpy()
+    gram = np.zeros((len(values), len(values)))
+    for start in range(0, values.shape[1], _CACHED):
+        columns = values[:, start : start + _CACHED]
+        # makes constant features exactly 0, which the mean alone does not
+        centered = np.subtract(columns, columns[:1], dtype=np.float64)
+        centered -= centered.mean(axis=0)
+        gram += centered @ centered.T
+    return torch.from_numpy(gram)
+
+
+def _gram_of_tensors(features: Tensor) -> Tensor:
+    """The same where the features are, as of a GPU."""
+    gram = torch.zeros(len(features), len(features), dtype=torch.float64, device=features.device)
+    for columns in torch.split(features, _COLUMNS, dim=1):
+        centered = columns.double()
+        centered = centered - centered[0]
+        centered -= centered.mean(dim=0)
+        gram.addmm_(centered, centered.T)
+    return gram.cpu()
 
 
 def _hsic_biased(grams: Tensor) -> Tensor:

@@ -54,6 +54,11 @@ def test_a_notebook_segments_a_scan(models, scan):
     torch.testing.assert_close(prediction.probabilities[0], expected)
 
 
+def test_windows_overlap_as_asked_for(models):
+    for overlap in (0.0, 0.5):
+        assert load_model(models["volumes"], overlap=overlap).inferer.overlap == overlap
+
+
 def test_a_notebook_segments_a_picture(models, tmp_path):
     path = save(tmp_path / "a.png", noise((40, 64), seed=1))
     model = load_model(models["images"])

@@ -44,6 +44,34 @@ def test_windows_are_mirrored_too():
     torch.testing.assert_close(logits, volume + 3.5)
 
 
+class InWindow(nn.Module):
+    """A network that gives the place of a voxel along x in its window."""
+
+    def __init__(self):
+        super().__init__()
+        self.windows = 0
+
+    def forward(self, x):
+        self.windows += len(x)
+        return torch.zeros_like(x) + torch.arange(8.0).view(-1, 1, 1)
+
+
+def test_where_windows_overlap_the_middle_of_each_weighs_most():
+    logits = WindowInferer((8, 8, 8), overlap=0.5, amp=False)(torch.zeros(1, 1, 12, 8, 8), InWindow())
+    place = torch.arange(8.0)
+    weight = torch.exp(-((place - 3.5) ** 2) / 2)  # Gaussian, an eighth of the window as standard deviation
+    expected = place.clone()
+    expected[4:] = (weight[4:] * place[4:] + weight[:4] * place[:4]) / (weight[4:] + weight[:4])
+    torch.testing.assert_close(logits[0, 0, :8, 3, 4], expected)
+
+
+@pytest.mark.parametrize(("overlap", "windows"), [(0.0, 3), (0.25, 4), (0.5, 5), (0.75, 9)])
+def test_the_overlap_says_how_many_windows_there_are(overlap, windows):
+    network = InWindow()
+    WindowInferer((8, 8, 8), overlap=overlap, amp=False)(torch.zeros(1, 1, 24, 8, 8), network)
+    assert network.windows == windows
+
+
 def test_precision_is_float32_outside_and_bf16_inside():
     network = nn.Conv3d(1, 1, 3, padding=1)
     seen = []

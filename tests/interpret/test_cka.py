@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from segxfer3d.errors import InputError
+from segxfer3d.interpret import cka
 from segxfer3d.interpret.cka import CKA, compare
 from segxfer3d.interpret.features import layer_features
 from segxfer3d.networks import genesis_unet
@@ -92,18 +93,27 @@ def test_rotation_scale_and_shift_do_not_matter():
     assert pair((x, x)).unbiased[0, 1] == pytest.approx(1)
 
 
+def test_the_ways_to_a_gram_matrix_agree():
+    x, _ = related(12, p=9000)  # more than is taken at a time
+    x = x.float() + 100
+    centered = x.double() - x.double().mean(0)
+    for gram in (cka._gram_of_arrays, cka._gram_of_tensors):
+        torch.testing.assert_close(gram(x), centered @ centered.T, rtol=1e-10, atol=1e-7)
+    torch.testing.assert_close(cka._gram_of_arrays(x.bfloat16()), cka._gram_of_tensors(x.bfloat16()))
+
+
 def test_the_matrix_is_symmetric_with_ones():
     x, y = related(30)
-    cka = CKA(["a", "b", "c"])
-    cka.update({"c": x.flip(0), "a": x, "b": y})
-    matrix = cka.compute().unbiased
+    three = CKA(["a", "b", "c"])
+    three.update({"c": x.flip(0), "a": x, "b": y})
+    matrix = three.compute().unbiased
     assert matrix.shape == (3, 3)
     assert (matrix == matrix.T).all()
     assert matrix.diagonal() == pytest.approx(1)
     assert matrix[0, 1] == pair((x, y)).unbiased[0, 1]
-    cka.reset()
+    three.reset()
     with pytest.raises(InputError, match="no batch"):
-        cka.compute()
+        three.compute()
 
 
 def test_collapsed_features_are_not_a_number():

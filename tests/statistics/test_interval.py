@@ -14,3 +14,7 @@ def test_equals_scipy(confidence):
 def test_one_value_has_none():
     assert t_interval([3.0]) is None
     assert t_interval([3.0, 3.0]) == (3.0, 3.0)
+
+
+def test_intervals_are_of_95_percent():
+    assert t_interval([1.0, 2.0, 3.0, 4.0]) == pytest.approx((0.445739743, 4.554260257))  # 2.5 -+ 3.182446 x 0.645497
