@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 STOPPED = 130  # exit status of what Ctrl-C ended, as shells have it
 
@@ -13,6 +14,18 @@ class InputError(ValueError):
     The message stands alone: it names the culprit (the path or the knob) and says what was expected, so that
     the command line can show it without a traceback.
     """
+
+
+def installed_with(extra: str) -> str:
+    """The command that installs what an extra of this package needs, also from a clone that was never installed.
+
+    Args:
+        extra: its name in ``pyproject.toml``.
+    """
+    root = Path(__file__).parents[1]
+    if (root / "pyproject.toml").is_file():
+        return f"pip install -e '{root}[{extra}]'"
+    return f"pip install 'segxfer3d[{extra}]'"
 
 
 def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from segxfer3d.config.help import help_text
 from segxfer3d.config.options import OptionInfo, load_table
 from segxfer3d.config.short_errors import show_error
-from segxfer3d.errors import InputError, closest
+from segxfer3d.errors import InputError, closest, installed_with
 
 RUN_ARGUMENTS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
@@ -230,7 +230,7 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
         raise SystemExit(0)
     tracking = "mlflow" in (argument(argv, "tracking"), arguments.get("tracking"))
     if tracking and importlib.util.find_spec("mlflow") is None:
-        raise InputError("--tracking mlflow: mlflow is not installed; pip install 'segxfer3d[mlflow]'")
+        raise InputError(f"--tracking mlflow: mlflow is not installed; {installed_with('mlflow')}")
     for name, value in arguments.items():
         if name not in RUN_ARGUMENTS:
             check_key(name, config, known)

@@ -6,6 +6,7 @@
 * :mod:`~segxfer3d.report.pretexts`: what pretexts are called
 * :mod:`~segxfer3d.report.results`: ``Result``, the statistics of one data set at one label budget
   (:mod:`~segxfer3d.report.pairing`: what is paired; :mod:`~segxfer3d.report.curves`: how soon)
+* :mod:`~segxfer3d.report.claims`: the paper's claims and what the study answers
 * :mod:`~segxfer3d.report.published`: figures of the paper
 * :mod:`~segxfer3d.report.tables`: the tables, as CSV, Markdown and LaTeX
 * :mod:`~segxfer3d.report.figures`: the figures, as PDF, SVG and in the page

@@ -6,19 +6,17 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, installed_with
+from segxfer3d.report.table import Table
 from segxfer3d.version import __version__
 
 try:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 except ImportError as error:
-    raise InputError("a report needs jinja2: pip install 'segxfer3d[report]'") from error
-
-if TYPE_CHECKING:
-    import pandas as pd
+    raise InputError(f"a report needs jinja2: {installed_with('report')}") from error
 
 
 def render(page: dict[str, Any]) -> str:
@@ -38,7 +36,7 @@ def render(page: dict[str, Any]) -> str:
     )
 
 
-def html_table(table: pd.DataFrame) -> Markup:
+def html_table(table: Table) -> Markup:
     """A table in HTML, every cell escaped; numbers to the right."""
 
     def row(cells: Iterable[Any], tag: str) -> Markup:
@@ -46,7 +44,7 @@ def html_table(table: pd.DataFrame) -> Markup:
         return Markup("<tr>{}</tr>").format(Markup("").join(fields))
 
     head = row([str(name).strip() for name in table.columns], "th")
-    body = Markup("").join(row(cells, "td") for cells in table.itertuples(index=False))
+    body = Markup("").join(row(cells, "td") for cells in table.rows)
     return Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(head, body)
 
 

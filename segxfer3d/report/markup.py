@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+from segxfer3d.report.table import Table
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: Table) -> str:
     """A table in Markdown; names cannot break out of their cell."""
 
     def cell(value: Any) -> str:
@@ -17,15 +16,19 @@ def markdown(table: pd.DataFrame) -> str:
         return text.replace("|", "\\|").replace("<", "&lt;").strip()
 
     lines = [[cell(name) for name in table.columns], ["---"] * len(table.columns)]
-    lines += [[cell(value) for value in row] for row in table.itertuples(index=False)]
+    lines += [[cell(value) for value in row] for row in table.rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def latex(title: str, table: pd.DataFrame) -> str:
+def latex(title: str, table: Table) -> str:
     """A table in LaTeX (package booktabs), with its title as caption."""
-    escaped = table.rename(columns=lambda name: _latex(str(name).strip())).map(lambda value: _latex(str(value)))
-    body = escaped.to_latex(index=False, escape=False, column_format="l" * len(table.columns))
-    return f"\\begin{{table}}\n\\caption{{{_latex(title)}}}\n{body}\\end{{table}}\n"
+    lines = [" & ".join(_latex(str(cell).strip()) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
+    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
+    form = "l" * len(table.columns)
+    return (
+        f"\\begin{{table}}\n\\caption{{{_latex(title)}}}\n\\begin{{tabular}}{{{form}}}\n{body}\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
 
 
 _LATEX = {

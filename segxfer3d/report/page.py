@@ -11,6 +11,7 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.errors import InputError, shortened
 from segxfer3d.report.arms import SCENARIOS
+from segxfer3d.report.claims import Claim, claims
 from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
 from segxfer3d.report.html import html_table, minus, render
@@ -72,7 +73,8 @@ def write_report(
     results = results_of(collection, published, margin)
     pictures, damaged = draw_all(collection, results, beside)
     problems += damaged
-    write_tables(beside, results)
+    answers = claims(results, collection.arms)
+    write_tables(beside, results, answers)
     shown, left_out = volumes(results, problems)
     paragraph, references = methods(collection, results)
     listed = "\n".join(f"{i}. {reference}" for i, reference in enumerate(references, 1))
@@ -80,6 +82,7 @@ def write_report(
     all_problems = tuple(dict.fromkeys([*collection.problems, *problems]))
     page = {
         **_results_section(results),
+        "claims": [_claim_parts(claim) for claim in answers],
         **_run_section(collection),
         "pictures": pictures,
         "volumes": shown,
@@ -101,6 +104,18 @@ def _results_section(results: Sequence[Result]) -> dict[str, Any]:
         "caveats": caveats(results),
         "results": [_result_parts(result) for result in results],
         "scenarios": _scenarios(results),
+    }
+
+
+def _claim_parts(claim: Claim) -> dict[str, Any]:
+    """What the page shows of an answer."""
+    answer, _, why = minus(claim.sentence).partition(": ")
+    return {
+        "question": claim.question,
+        "answer": answer,
+        "why": why,
+        "kind": claim.answer.split(" ")[0],
+        "findings": [minus(finding.sentence) for finding in claim.findings],
     }
 
 

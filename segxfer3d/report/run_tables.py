@@ -7,17 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import some
 from segxfer3d.files import names_hash
 from segxfer3d.report.cells import NONE
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.run_files import PERCENT, Run
+from segxfer3d.report.table import Table
 from segxfer3d.study.states import DAMAGED, DONE
-
-try:
-    import pandas as pd
-except ImportError as error:
-    raise InputError("a report needs pandas: pip install 'segxfer3d[report]'") from error
 
 _VALUES = 6  # of a knob that differs between runs, before "and n more"
 
@@ -70,7 +66,7 @@ def _versions(run: Run) -> dict[str, Any]:
     return versions if isinstance(versions, dict) else {}
 
 
-def run_table(collection: Collection) -> pd.DataFrame:
+def run_table(collection: Collection) -> Table:
     """Every run: what it was, how it stands."""
     rows = []
     for run in collection.runs:
@@ -87,7 +83,7 @@ def run_table(collection: Collection) -> pd.DataFrame:
             "dice": f"{PERCENT * dice:.1f}" if isinstance(dice, (int, float)) else NONE,
             "loaded": _loaded(run),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return Table.of(rows)
 
 
 def _loaded(run: Run) -> str:
@@ -98,7 +94,7 @@ def _loaded(run: Run) -> str:
     return f"{len(loaded)} of {len(loaded) + len(left)} tensors"
 
 
-def knob_table(collection: Collection) -> pd.DataFrame:
+def knob_table(collection: Collection) -> Table:
     """Every knob: the value that all runs of a job share, or the values that differ."""
     rows = []
     for job in dict.fromkeys(run.job for run in collection.runs if run.job):
@@ -106,4 +102,4 @@ def knob_table(collection: Collection) -> pd.DataFrame:
         for knob in dict.fromkeys(knob for run in runs for knob in run.knobs):
             values = list(dict.fromkeys(json.dumps(run.knobs.get(knob)) for run in runs))
             rows.append({"job": job, "knob": knob, "value": some(values, _VALUES, last=" ")})
-    return pd.DataFrame(rows, columns=["job", "knob", "value"])
+    return Table.of(rows, ["job", "knob", "value"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
 from segxfer3d.report import unrounded
 from segxfer3d.report.cells import (
@@ -18,18 +17,15 @@ from segxfer3d.report.cells import (
     steps_less,
     verdict_words,
 )
+from segxfer3d.report.claims import Claim
 from segxfer3d.report.markup import latex, markdown, one_line
 from segxfer3d.report.results import LESIONS, Result
-
-try:
-    import pandas as pd
-except ImportError as error:
-    raise InputError("a report needs pandas: pip install 'segxfer3d[report]'") from error
+from segxfer3d.report.table import Table
 
 MEASURE_NAMES = {"iou": "IoU"}  # others stand in tables as they are called
 
 
-def score_table(result: Result) -> pd.DataFrame:
+def score_table(result: Result) -> Table:
     """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, published figure."""
     published = {arm.published.measure: None for arm in result.arms if arm.published}
     names = list(dict.fromkeys(name for arm in result.arms for name in arm.measures))
@@ -48,10 +44,10 @@ def score_table(result: Result) -> pd.DataFrame:
             if name != "dice":
                 row[MEASURE_NAMES.get(name, name)] = plus_minus(arm.measures[name]) if name in arm.measures else NONE
         rows.append(row | {"seeds": str(len(arm.seeds)), "cases": str(arm.cases)})
-    return pd.DataFrame(rows)
+    return Table.of(rows)
 
 
-def lesion_table(result: Result) -> pd.DataFrame:
+def lesion_table(result: Result) -> Table:
     """Lesions found and made up, of every arm whose runs measured them; in percent, but for the false positives."""
     rows = []
     for arm in result.arms:
@@ -61,10 +57,10 @@ def lesion_table(result: Result) -> pd.DataFrame:
                 for name, (title, _) in LESIONS.items()
             }
             rows.append({"arm": arm.arm.name, **cells})
-    return pd.DataFrame(rows)
+    return Table.of(rows)
 
 
-def comparison_table(result: Result) -> pd.DataFrame:
+def comparison_table(result: Result) -> Table:
     """Every comparison in words: difference of dice, its interval, that of each seed, p-value after Holm, margin,
     verdict."""
     columns = ["arm", "against", "difference", "95 % interval", "each seed", "p (Holm)", "margin", "verdict"]
@@ -74,10 +70,10 @@ def comparison_table(result: Result) -> pd.DataFrame:
          p_value(None if verdict.kind == "no verdict" else pair.p_holm), f"{result.margin:g}", verdict_words(verdict)]
         for pair, verdict in result.comparisons
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return Table(tuple(columns), tuple(map(tuple, rows)))
 
 
-def convergence_table(result: Result) -> pd.DataFrame:
+def convergence_table(result: Result) -> Table:
     """Steps to 95 % of the final dice, an arm's own and the reference's, with the difference to the reference."""
     columns = [
         "arm", "final dice", "steps to 95 % of its own", f"less {result.reference}'s",
@@ -88,16 +84,42 @@ def convergence_table(result: Result) -> pd.DataFrame:
         differences = [NONE if c.arm == result.reference else steps_less(c) for c in (to_itself, to_reference)]
         row = [to_itself.arm, f"{to_itself.final:.1f}", steps(to_itself), differences[0], steps(to_reference)]
         rows.append([*row, differences[1]])
-    return pd.DataFrame(rows, columns=columns)
+    return Table(tuple(columns), tuple(map(tuple, rows)))
 
 
-def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """``scores``, ``lesions``, ``comparisons`` and ``convergence``: .csv (all numbers), .md and .tex (as shown).
+def claim_table(claims: Sequence[Claim]) -> Table:
+    """The comparisons behind the answers to the paper's claims, in words."""
+    columns = [
+        "claim", "data", "labels", "arm", "against", "difference", "95 % interval", "p (Holm)", "margin", "answer",
+        "why",
+    ]  # fmt: skip
+    rows = []
+    for number, claim in enumerate(claims, 1):
+        margin = NONE if claim.margin is None else f"{claim.margin:g}"
+        for one in claim.findings:
+            rows.append((
+                str(number), one.data, one.labels, one.arm, one.reference, one.number, one.between,
+                p_value(one.p_holm), margin, one.answer, one.verdict,
+            ))  # fmt: skip
+    return Table(tuple(columns), tuple(rows))
+
+
+def write_tables(folder: Path, results: Sequence[Result], claims: Sequence[Claim] = ()) -> list[Path]:
+    """``claims``, ``scores``, ``lesions``, ``comparisons``, ``convergence``: .csv (all numbers), .md, .tex (as shown).
 
     Raises:
         InputError: the folder cannot be written.
     """
     written = []
+    if claims:
+        of_claims = claim_table(claims)
+        lines = [f"{number}. {claim.question} {claim.sentence}\n" for number, claim in enumerate(claims, 1)]
+        content = {
+            ".csv": Table.of(unrounded.claims(claims)).csv(),
+            ".md": "".join(lines) + (f"\n{markdown(of_claims)}" if len(of_claims) else ""),
+            ".tex": latex("Answers", of_claims),
+        }
+        written += _written(folder, "claims", content)
     for name, numbers, words in (
         ("scores", unrounded.scores, score_table),
         ("lesions", unrounded.lesions, lesion_table),
@@ -109,11 +131,15 @@ def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
         if not tables:
             continue
         content = {
-            ".csv": pd.DataFrame(numbers(results)).to_csv(index=False),
+            ".csv": Table.of(numbers(results)).csv(),
             ".md": "\n".join(f"### {one_line(title)}\n\n{markdown(table)}" for title, table in tables.items()),
             ".tex": "\n".join(latex(title, table) for title, table in tables.items()),
         }
-        for suffix, text in content.items():
-            write_text(folder / f"{name}{suffix}", text)
-            written.append(folder / f"{name}{suffix}")
+        written += _written(folder, name, content)
     return written
+
+
+def _written(folder: Path, name: str, content: Mapping[str, str]) -> list[Path]:
+    for suffix, text in content.items():
+        write_text(folder / f"{name}{suffix}", text)
+    return [folder / f"{name}{suffix}" for suffix in content]

@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from segxfer3d.report.claims import Claim
 from segxfer3d.report.results import ArmResult, Result
 from segxfer3d.statistics.verdict import Verdict
 
 Rows = list[dict[str, Any]]
+
+
+def claims(found: Sequence[Claim]) -> Rows:
+    """The comparisons behind the answers to the paper's claims; a claim without any has a row, too."""
+    rows = []
+    for number, claim in enumerate(found, 1):
+        head = {"claim": number, "question": claim.question, "answer": claim.answer, "margin": claim.margin}
+        for one in claim.findings:
+            low, high = one.interval or (None, None)
+            rows.append({
+                **head, "data": one.data, "labels": one.labels, "arm": one.arm, "reference": one.reference,
+                "unit": one.unit, "difference": one.difference, "low": low, "high": high, "p_holm": one.p_holm,
+                "says": one.answer, "why": one.verdict,
+            })  # fmt: skip
+        rows += [] if claim.findings else [{**head, "why": claim.why}]
+    return rows
 
 
 def scores(results: Sequence[Result]) -> Rows:

@@ -1,8 +1,10 @@
 """How soon an arm is nearly as good as it gets: steps to a share of the final dice, from the curve of each seed.
 
 The paper's second finding is that pretrained networks converge faster; it shows curves and gives no such number. Here
-it is the step at which a curve first comes to 95 % of its final value, on the straight line between two evaluations.
-A curve that goes up and down comes there by chance too: the noisier, the earlier, in all arms alike.
+it is the step at which a curve comes to 95 % of its last value. A curve goes up and down, so that it first *passes* the
+level by chance, earlier the noisier it is, and its last value is as noisy. So both are read from a curve that is fitted
+to it (:mod:`segxfer3d.statistics.saturation`). ``docs/results/convergence.md`` has what that brings: bias and intervals
+of simulated curves, beside first passage.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import BASELINE
+from segxfer3d.statistics.saturation import PARAMETERS, saturation
 
 Curve = Sequence[tuple[float, float]]
+FEWEST = PARAMETERS + 1  # evaluations of a curve that is fitted; of fewer, the straight lines between them are read
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Convergence:
         seed_steps: the step of each seed.
         seeds: the seeds, sorted.
         never: seeds that did not reach the level; they count with their last step.
-        final: mean over seeds of the final dice. Without it, steps to an arm's own level mislead: an arm that stays
-            poor is soon as good as it gets.
+        final: mean over seeds of the final dice, as the levels take it. Without it, steps to an arm's own level
+            mislead: an arm that stays poor is soon as good as it gets.
     """
 
     arm: str
@@ -74,8 +79,9 @@ def converge(
 ) -> list[Convergence]:
     """How soon each arm converges, at one label budget.
 
-    The final dice of a curve is its last value; one that ends at 0 or below has learned nothing and never reaches its
-    level. Intervals come from seeds alone, because curves have no cases.
+    The final dice of a curve is the value of its fit at the last step; one that ends at 0 or below has learned nothing
+    and never reaches its level. A curve that comes to its level before its first evaluation counts with that one's
+    step. Intervals come from seeds alone, because curves have no cases.
 
     Args:
         curves: for each arm and seed the (step, dice) of every evaluation, steps ascending.
@@ -89,14 +95,12 @@ def converge(
     """
     _check(curves, share, [reference] if level_of is None else [reference, level_of])
     seeds = sorted(next(iter(curves.values())))
+    read = {arm: _Reader([of_seed[seed] for seed in seeds]) for arm, of_seed in curves.items()}
     steps, never = {}, {}
-    for arm, of_seed in curves.items():
-        reached = []
-        for s in seeds:
-            final = curves[level_of or arm][s][-1][1]
-            reached.append(first_reached(of_seed[s], share * final) if final > 0 else None)
-        never[arm] = tuple(s for s, step in zip(seeds, reached, strict=True) if step is None)
-        steps[arm] = np.array([of_seed[s][-1][0] if r is None else r for s, r in zip(seeds, reached, strict=True)])
+    for arm, reader in read.items():
+        reached = reader.reached(share * read[level_of or arm].final)
+        never[arm] = tuple(s for s, step in zip(seeds, reached, strict=True) if np.isnan(step))
+        steps[arm] = np.where(np.isnan(reached), reader.ends, reached)
     return [
         Convergence(
             arm=arm,
@@ -109,10 +113,44 @@ def converge(
             seed_steps=tuple(steps[arm].tolist()),
             seeds=tuple(seeds),
             never=never[arm],
-            final=float(np.mean([of_seed[s][-1][1] for s in seeds])),
+            final=float(read[arm].final.mean()),
         )
-        for arm, of_seed in curves.items()
+        for arm in curves
     ]
+
+
+class _Reader:
+    """The curves of an arm, seed by seed: where each ends, and when it comes to a level.
+
+    Args:
+        curves: of the seeds; those with the same steps are fitted together.
+    """
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        self.curves = curves
+        self.ends = np.array([curve[-1][0] for curve in curves], dtype=np.float64)
+        self.final = np.array([curve[-1][1] for curve in curves], dtype=np.float64)
+        alike: dict[tuple[float, ...], list[int]] = {}
+        for index, curve in enumerate(curves):
+            if len(curve) >= FEWEST:
+                alike.setdefault(tuple(step for step, _ in curve), []).append(index)
+        self.fits = [
+            (rows, saturation(np.array(steps), np.array([[dice for _, dice in curves[row]] for row in rows])))
+            for steps, rows in alike.items()
+        ]
+        for rows, fit in self.fits:
+            self.final[rows] = fit.last
+
+    def reached(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Step at which each curve comes to its level; NaN where it never does, or the level is not above 0."""
+        steps = np.array([
+            np.nan if (step := first_reached(curve, level)) is None else step
+            for curve, level in zip(self.curves, levels, strict=True)
+        ])  # fmt: skip
+        for rows, fit in self.fits:
+            firsts = [self.curves[row][0][0] for row in rows]
+            steps[rows] = np.maximum(fit.reached(levels[rows]), firsts)
+        return np.where(levels > 0, steps, np.nan)
 
 
 def _check(curves: Mapping[str, Mapping[int, Curve]], share: float, named: Sequence[str]) -> None:

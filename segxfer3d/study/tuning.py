@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, installed_with
 from segxfer3d.files import Lock
 from segxfer3d.study import identity, runner
 from segxfer3d.study.attempts import Launch, bundle_command
@@ -144,7 +144,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise InputError("a search needs Optuna: pip install 'segxfer3d[tune]'") from error
+        raise InputError(f"a search needs Optuna: {installed_with('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna

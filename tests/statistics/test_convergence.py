@@ -38,7 +38,7 @@ def test_steps_of_known_curves():
     assert random.interval == pytest.approx((random.steps, random.steps))
     assert (random.difference, random.difference_interval) == (0, (0, 0))
     assert random.never == encoder.never == ()
-    assert encoder.final == pytest.approx(0.8)
+    assert encoder.final == pytest.approx(0.8, rel=1e-3)
 
 
 def test_the_faster_arm_is_found_with_its_interval():
@@ -55,9 +55,43 @@ def test_a_level_set_by_one_arm():
     made = {"random": {s: curve(0.8, 200) for s in range(5)}, "frozen-random": {s: curve(0.3, 20) for s in range(5)}}
     own, common = converge(made)[1], converge(made, level_of="random")[1]
     assert own.steps < 100
-    assert own.final == pytest.approx(0.3)
+    assert own.final == pytest.approx(0.3, rel=1e-3)
     assert common.never == (0, 1, 2, 3, 4)
     assert common.steps == 2000
+
+
+def test_the_level_is_a_share_of_the_last_value_and_not_of_what_a_curve_nears():
+    made = {arm: {s: curve(0.8, 1500) for s in range(2)} for arm in ("random", "encoder")}
+    last = 1 - np.exp(-2000 / 1500)
+    for share in (0.95, 0.5):
+        found = converge(made, share=share)[0]
+        assert found.steps == pytest.approx(-1500 * np.log(1 - share * last), rel=0.01)
+        assert found.final == pytest.approx(0.8 * last, rel=0.01)
+
+
+def test_noise_of_a_curve_makes_it_no_faster():
+    rng = np.random.default_rng(2)
+    steps = np.arange(15, 121, 15)
+    noisy, true = [], 40 * -np.log(1 - 0.95 * (1 - np.exp(-3)))
+    for _ in range(300):
+        values = 60 * (1 - np.exp(-steps / 40)) + 3 * rng.standard_normal(len(steps))
+        noisy.append(list(zip(steps.tolist(), values.tolist(), strict=True)))
+    arm = dict(enumerate(noisy))
+    found = converge({"random": arm, "encoder": arm})[0]
+    first = np.mean([first_reached(each, 0.95 * each[-1][1]) for each in noisy])
+    assert found.steps == pytest.approx(true, abs=2)
+    assert first < true - 2
+
+
+def test_few_evaluations_are_read_as_straight_lines():
+    made = {arm: {0: [(10, 0.2), (20, 0.6), (40, 0.8)]} for arm in ("random", "encoder")}
+    assert converge(made, share=0.5)[0].seed_steps == pytest.approx((15,))
+
+
+def test_a_level_below_the_first_evaluation_counts_with_its_step():
+    early = [(step, 0.8) for step in range(100, 1001, 100)]
+    made = {"random": {0: curve(0.8, 200)}, "encoder": {0: early}}
+    assert converge(made, level_of="random")[1].seed_steps == (100,)
 
 
 def test_an_arm_that_learns_nothing_never_converges():

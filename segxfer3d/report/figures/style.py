@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, installed_with
 from segxfer3d.files import replacing
 
 try:
@@ -15,7 +15,7 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 except ImportError as error:
-    raise InputError("figures need matplotlib: pip install 'segxfer3d[report]'") from error
+    raise InputError(f"figures need matplotlib: {installed_with('report')}") from error
 
 # Okabe and Ito's palette (2008), told apart with any color vision, less what vanishes on white or on dark images
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
