@@ -25,6 +25,7 @@ _MASK = re.compile(
 )
 # what dcm2niix appends to further versions of one scan (https://github.com/rordenlab/dcm2niix, FILENAMING.md)
 _TWIN = re.compile(r"_(?:Eq_\d+|Eq|Tilt_\d+|Tilt|e\d+|ph|real|imaginary|ROI\d+|MoCo|t\d+|i\d+)[a-z]?$")
+_LETTERS = set("abcdefghijklmnopqrstuvwxyz")
 _COMPANIONS = (".raw", ".zraw", ".img", ".json", ".bval", ".bvec")  # of volumes
 _SETTLES = (
     "--image_pattern with a regular expression says which are images, --label_pattern which are their labels "
@@ -156,6 +157,11 @@ def refuse_doubtful(found: FoundVolumes, *, folders_are_patients: bool) -> None:
         problems.append(_doubt(found, masks, "look like masks or derivatives, by their names"))
     known = set(places.values())
     twins = [place for place in known if (match := _TWIN.search(place)) and place[: match.start()] in known]
+    # it appends a letter to a name that is taken, and writes a .json beside each
+    letters = [place for place in known - set(twins) if place[-1:] in _LETTERS and place[:-1] in known]
+    twins += [
+        place for place in letters if all((found.root / f"{each}.json").is_file() for each in (place, place[:-1]))
+    ]
     if twins:
         problems.append(_doubt(found, sorted(twins), "are other versions of volumes beside them, as dcm2niix writes"))
     if folders_are_patients and not problems:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGTransferSyntaxes, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit, JPEGTransferSyntaxes, RLELossless
 
 from segxfer3d.data.io import cause
 from segxfer3d.data.io.dicom.frames import Frame, Pixels
@@ -124,7 +124,11 @@ def require_decoder(pixels: Pixels) -> None:
     """
     syntax = UID(pixels.syntax)
     try:
-        available = get_decoder(syntax).is_available
+        decoder = get_decoder(syntax)
+        available = decoder.is_available
+        # which GDCM and Pillow do not decode; pylibjpeg-libjpeg does, where it is installed
+        if syntax == JPEGExtended12Bit and pixels.stored > 8 and "pylibjpeg" not in decoder.available_plugins:
+            raise NotImplementedError
     except NotImplementedError:
         raise InputError(
             f"{pixels.path}: pixels of the transfer syntax {syntax.name} cannot be decoded; "
