@@ -31,7 +31,7 @@ def cli() -> None:
 
 for _command in (
     bundles.run, bundles.bundles, study.study, study.tune, data.check, plan.plan, data.data, reports.weights,
-    reports.report, reports.results, reports.compare,
+    reports.report, reports.results, reports.paper, reports.compare,
 ):  # fmt: skip
     cli.add_command(_command)
 study.study.add_command(power.study_power)

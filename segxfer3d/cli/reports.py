@@ -1,4 +1,4 @@
-"""The commands that look at what runs left: ``weights``, ``report``, ``results``, ``compare``."""
+"""The commands that look at what runs left: ``weights``, ``report``, ``results``, ``paper``, ``compare``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.arguments import FILE, FOLDER
+from segxfer3d.cli.arguments import FILE, FOLDER, NAMED
 
 
 @click.command(short_help="Say what a checkpoint holds.")
@@ -46,8 +46,21 @@ def results(folders: tuple[Path, ...], output: Path, validation: bool) -> None:
     click.echo(f"results: {output}")
 
 
+@click.command(short_help="Write the paper's tables with what studies found in each cell.")
+@click.argument("folders", type=FOLDER, nargs=-1)
+@click.option("--output", "-o", type=FILE, required=True, help="The page (Markdown), written anew.")
+def paper(folders: tuple[Path, ...], output: Path) -> None:
+    """Write the paper's tables, what the studies in FOLDERS found beside each published figure.
+
+    FOLDERS are studies or records of them; without any, the records beside the page.
+    """
+    from segxfer3d.report.paper_page import write_paper_page
+
+    click.echo(f"paper: {write_paper_page(output, folders)}")
+
+
 @click.command(short_help="Compare the features of models, by linear CKA.")
-@click.argument("checkpoints", type=FILE, nargs=-1, required=True)
+@click.argument("checkpoints", type=NAMED, nargs=-1, required=True)
 @click.option("--dataset-dir", type=FOLDER, required=True, help="Volumes or images, in any layout that is known.")
 @click.option("--output", "-o", type=FOLDER, required=True, help="Where cka.csv, cka.json and the figures go.")
 @click.option("--names", default="", help="Of the models, comma between them [what tells their folders apart].")
@@ -60,6 +73,7 @@ def results(folders: tuple[Path, ...], output: Path, validation: bool) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of patches.")
 @click.option("--device", default="cpu", show_default=True, help="Where the networks run.")
 @click.option("--skip-bad-cases", is_flag=True, help="Go on without cases that cannot be read.")
+@click.option("--untrained", is_flag=True, help="Beside them a network of random weights.")
 @click.option("--mixed-recipes", is_flag=True, help="Fine-tunings of different recipes are meant.")
 def compare(
     checkpoints: tuple[Path, ...],
@@ -75,9 +89,13 @@ def compare(
     seed: int,
     device: str,
     skip_bad_cases: bool,
+    untrained: bool,
     mixed_recipes: bool,
 ) -> None:
-    """How alike the features of models are (CHECKPOINTS: model.pt of two or more runs), as linear CKA."""
+    """How alike the features of models are, as linear CKA.
+
+    CHECKPOINTS are model.pt of two or more runs; a study's folder stands for all of its pretrainings.
+    """
     # first, so that a missing matplotlib is said before the work
     from segxfer3d.report.figures.cka import save_cka  # isort: skip
     from segxfer3d.interpret.features import DEFAULT_LAYER  # isort: skip
@@ -98,6 +116,7 @@ def compare(
         device=device,
         skip_bad_cases=skip_bad_cases,
         mixed_recipes=mixed_recipes,
+        untrained=untrained,
     )
     save_cka(output)
     click.echo(result.as_text())

@@ -38,6 +38,7 @@ from segxfer3d.study.recipes import mixture
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import load_all
 
+UNTRAINED = "untrained"
 Models = Mapping[str, Mapping[str, Any]]  # name to content of a model.pt
 
 
@@ -57,11 +58,12 @@ def compare_representations(
     device: str = "cpu",
     skip_bad_cases: bool = False,
     mixed_recipes: bool = False,
+    untrained: bool = False,
 ) -> CKAResult:
     """Linear CKA of every pair of models, written as ``cka.csv`` and ``cka.json``.
 
     Args:
-        checkpoints: ``model.pt`` of two or more runs.
+        checkpoints: ``model.pt`` of two or more runs; the folder of a study stands for those of its pretrainings.
         dataset_dir: volumes or images, in any layout that the bundles read.
         output_dir: where the files are written.
         names: one for each checkpoint; by default what tells their folders apart.
@@ -75,6 +77,7 @@ def compare_representations(
         device: where the networks run.
         skip_bad_cases: go on without cases that cannot be read.
         mixed_recipes: fine-tunings of different recipes are meant.
+        untrained: compare with a network of random weights (from ``seed``) too, built as the first model's.
 
     Returns:
         both estimates.
@@ -82,12 +85,16 @@ def compare_representations(
     Raises:
         InputError: models that cannot be compared, data that cannot be read, or files that cannot be written.
     """
-    _check_numbers(len(checkpoints), {"patches": patches, "batch_size": batch_size}, seed)
+    if any(Path(path).is_dir() for path in checkpoints) and not names:
+        checkpoints, names = _of_studies(checkpoints)
+    _check_numbers(len(checkpoints) + untrained, {"patches": patches, "batch_size": batch_size}, seed)
     where = find_device(device)
     models = _read(checkpoints, names)
     if not mixed_recipes:
         _check_recipes(models)
     networks = {name: _network(name, model, layer) for name, model in models.items()}
+    if untrained:
+        networks[UNTRAINED] = _untrained(models, networks, seed)
     prepare = _shared_preprocessing(models)
     request = Request(
         layout=dataset, dims=prepare.dims, task="images", target=target, seed=seed, skip_bad=skip_bad_cases
@@ -118,6 +125,38 @@ def compare_representations(
     }
     _write(output, result, origin)
     return result
+
+
+def _of_studies(paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
+    """Each folder of a study replaced by the models of its pretrainings, and the names of all.
+
+    Raises:
+        InputError: a folder that has none.
+    """
+    found: dict[Path, str] = {}
+    for path in map(Path, paths):
+        models = sorted(path.glob("pretrain/*/model.pt")) if path.is_dir() else [path]
+        if not models:
+            raise InputError(
+                f"{path}: holds no pretraining of a study that is done; expected such a folder or a model.pt"
+            )
+        # the folder of a pretraining is its name and its identity
+        found |= {model: model.parent.name.rpartition("-")[0] or model.parent.name for model in models}
+    several = len(set(found.values())) < len(found)
+    return list(found), short_names(list(found)) if several else list(found.values())
+
+
+def _untrained(models: Models, networks: Mapping[str, SegmentationNetwork], seed: int) -> SegmentationNetwork:
+    """A network as the first model's, before any training.
+
+    Raises:
+        InputError: a model has its name.
+    """
+    if UNTRAINED in networks:
+        raise InputError(f"names: {UNTRAINED} is the name of the network without training, expected another")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return build(next(iter(models.values()))["network"])
 
 
 def short_names(paths: Sequence[Path | str]) -> list[str]:

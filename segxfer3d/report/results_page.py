@@ -81,7 +81,7 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         lines.append(f"{len(done)} of {len(all_finetunings)} fine-tunings are done.")
     recipes = ", ".join(dict.fromkeys(recipe_in(run.knobs) for run in done))
     lines.append(f"Recipe of the fine-tunings: {recipes}.")
-    return [*lines, _hardware([run for run in collection.runs if run.state == DONE]), ""]
+    return [*lines, hardware([run for run in collection.runs if run.state == DONE]), ""]
 
 
 def _commands(collection: Collection, study: str, set_by: str, output: str) -> str:
@@ -103,7 +103,7 @@ def _parts(run: Run, data: str) -> str:
     return f"Parts of {data} (`split.json`): {counted}." if counted else ""
 
 
-def _hardware(runs: Sequence[Run]) -> str:
+def hardware(runs: Sequence[Run]) -> str:
     """On what the runs were made, and how long they took."""
     versions = [run.description.get("versions", {}) for run in runs]
     processor, threads, gpu, torch = (

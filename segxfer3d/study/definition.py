@@ -19,7 +19,8 @@ A JSON object (or YAML); all names are made of letters, digits and ``._+-``::
 file. The same in YAML is read alike.
 Knobs are the bundle's top-level ones; later ones win: ``common`` (of every training, so every bundle has to know them),
 ``data`` (may be left out), the pretraining or fine-tuning, the arm (``"knobs"`` in it), the budget, the seed. A budget
-is a number of labels, a share of them, or (neither) all; other knobs may stand beside it. An arm that loads something
+is a number of labels, a share of them, or (neither) all; other knobs may stand beside it, and ``"seeds"``, some of the
+study's, where one budget is to be repeated less often than the others. An arm that loads something
 has a ``pretrain``, or a ``checkpoint`` from elsewhere. A value ``"{x}"`` is the parameter x; a parameter without a
 default has to be given. ``published`` may hold a list of ``{"arm", "data", "budget_name", "mean", "std"}`` below
 ``"values"``, with whatever else explains it, for the report to show beside. Arms of different recipes (the option
@@ -73,11 +74,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many labels: the name is part of folders' names, the value is what statistics sort by (1.0: all labels)."""
+    """How many labels: the name is part of folders' names, the value is what statistics sort by (1.0: all labels).
+
+    ``seeds`` are its own, where it has fewer than the study; else None.
+    """
 
     name: str
     value: float
     knobs: Mapping[str, Any]
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

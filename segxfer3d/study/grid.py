@@ -38,6 +38,8 @@ def expand(study: Study) -> list[Trial]:
         wanted[data, name, again] = pretrainings.setdefault(trial.identity, trial)
     trials = list(pretrainings.values())
     for seed, data, budget, (name, arm) in product(study.seeds, study.data, study.budgets, study.arms.items()):
+        if budget.seeds is not None and seed not in budget.seeds:
+            continue
         for again in study.pretrainings_of(seed) if arm.pretrain else [None]:
             source = wanted[data, arm.pretrain, again] if arm.pretrain else None
             trials.append(_finetuning(study, data, budget, seed, name, arm, source))
@@ -111,7 +113,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "finetune": stage(study.finetune),
         "arms": {name: asdict(arm) for name, arm in study.arms.items()},
         "data": {name: {"pretrain": dict(a), "finetune": dict(b)} for name, (a, b) in study.data.items()},
-        "budgets": [asdict(budget) for budget in study.budgets],
+        "budgets": [{k: v for k, v in asdict(b).items() if (k, v) != ("seeds", None)} for b in study.budgets],
         "seeds": list(study.seeds),
         "code_version": code_version(*configs),
         "published": study.published,

@@ -77,7 +77,8 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     finetune, pretrainers = known["finetune"], [known[f"pretrain.{n}"] for n in stages]
     arms = _arms(reader, content.get("arms"), list(stages), finetune)
     data = _data(reader, content.get("data", {"data": {}}), pretrainers, finetune)
-    budgets = _budgets(reader, content.get("budgets"), finetune)
+    seeds = _seeds(reader, content.get("seeds"), "seeds")
+    budgets = _budgets(reader, content.get("budgets"), finetune, seeds)
     repeated = _seeds(reader, content["pretrain_seeds"], "pretrain_seeds") if "pretrain_seeds" in content else []
     study = Study(
         name=str(name),
@@ -90,7 +91,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
         arms=arms,
         data=data,
         budgets=budgets,
-        seeds=_seeds(reader, content.get("seeds"), "seeds"),
+        seeds=seeds,
         published=_published(reader, content.get("published"), list(arms), list(data), [b.name for b in budgets]),
         mixed_recipes=content.get(MIXED) is True,
         margin=_margin(reader, content.get("margin")),
@@ -207,9 +208,14 @@ def _data(
     return data
 
 
-def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
+def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int]) -> list[Budget]:
     budgets: list[Budget] = []
-    for index, budget in enumerate(reader.section(content, "budgets", list)):
+    for index, entry in enumerate(reader.section(content, "budgets", list)):
+        own = entry.get("seeds") if isinstance(entry, dict) else None
+        if own is not None and not (isinstance(own, list) and own and set(map(str, own)) <= set(map(str, seeds))):
+            reader.problems.append(f"budgets[{index}].seeds: expected some of the study's {list(seeds)}, got {own!r}")
+            own = None
+        budget = {name: value for name, value in entry.items() if name != "seeds"} if own is not None else entry
         knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
         count, fraction = (knobs.get(name) for name in _LABELS)
         if count is not None and fraction is not None:
@@ -220,7 +226,7 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle) -> list[Budget]:
         elif isinstance(fraction, float):
             name, value = f"f{fraction:g}", fraction
         # the one that is not given may have a default in the bundle
-        budgets.append(Budget(name, value, {**dict.fromkeys(_LABELS, None), **knobs}))
+        budgets.append(Budget(name, value, {**dict.fromkeys(_LABELS, None), **knobs}, tuple(own) if own else None))
     if len({budget.value for budget in budgets}) < len(budgets):
         reader.problems.append("budgets: two of one value (1 label and all labels count as one, too)")
     if not budgets:

@@ -21,7 +21,7 @@ A study's folder::
     pretrain      name -> {"config", "knobs"}
     finetune      {"config", "knobs"}
     data          name -> {"pretrain": knobs, "finetune": knobs}
-    budgets       list of {"name", "value", "knobs"}
+    budgets       list of {"name", "value", "knobs"}, with "seeds" where they are fewer than the study's
     seeds         list of int
     code_version  of all its bundles (segxfer3d.study.code)
     published     what was published for comparison, as the study file has it (or null)

@@ -47,6 +47,23 @@ def read(folder):
     return json.loads((folder / "cka.json").read_text(encoding="utf-8"))
 
 
+def test_the_pretrainings_of_a_study_beside_an_untrained_network(tmp_path):
+    images = write_images(tmp_path / "images", 12, size=32)
+    for seed, name in enumerate(("simclr-0123abcd", "conrec-4567cdef")):
+        write_image_model(tmp_path / "study" / "pretrain" / name / "model.pt", seed)
+    settings = {"dataset_dir": images, "patches": 12, "untrained": True, "seed": 5}
+    result = compare_representations([tmp_path / "study"], output_dir=tmp_path / "out", **settings)
+    assert list(result.names) == read(tmp_path / "out")["names"] == ["conrec", "simclr", "untrained"]
+    again = compare_representations([tmp_path / "study"], output_dir=tmp_path / "again", **settings)
+    assert (result.unbiased == again.unbiased).all()
+    lone = tmp_path / "study" / "pretrain" / "simclr-0123abcd" / "model.pt"
+    pair = compare_representations([lone], output_dir=tmp_path / "lone", names=["one"], **settings)
+    assert list(pair.names) == ["one", "untrained"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no pretraining of a study that is done"):
+        compare_representations([tmp_path / "empty"], output_dir=tmp_path / "no", **settings)
+
+
 def test_all_pairs_on_the_same_patches(models, phantoms, tmp_path):
     settings = {"dataset_dir": phantoms, "patches": 16, "batch_size": 8}
     result = compare_representations(models, output_dir=tmp_path / "out", **settings)

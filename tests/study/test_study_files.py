@@ -1,6 +1,7 @@
 """Every study file of the bundles is read, its knobs are checked, and its trials are listed."""
 
 import json
+import re
 
 import pytest
 
@@ -19,6 +20,14 @@ SIZES = {
     "lidc": (1, 5, 1, 3, 5),
     "lidc_tries": (2, 6, 1, 1, 3),
     "nodules_strong": (1, 5, 1, 3, 5),
+    "small_figure7": (6, 7, 1, 1, 3),
+    "small_table2": (6, 6, 2, 3, 5),
+    "small_table2_rates": (6, 18, 2, 1, 1),
+    "small_table3": (1, 3, 1, 1, 5),
+    "small_table5": (2, 4, 2, 1, 5),
+    "small_table5_rates": (2, 12, 2, 1, 1),
+    "small_table5_strong": (2, 4, 2, 1, 5),
+    "small_table5_wide": (2, 4, 2, 1, 2),
     "table2": (6, 6, 2, 3, 5),
     "table3": (0, 3, 1, 1, 5),
     "table4": (5, 9, 2, 1, 5),
@@ -50,7 +59,8 @@ def test_a_study_file_makes_the_grid_that_it_means(tmp_path, file):
     assert (len(study.arms), len(study.data), len(study.budgets), len(study.seeds)) == tuple(sizes)
     fine = [trial for trial in trials if trial.kind == "finetune"]
     assert len(trials) - len(fine) == pretrainings
-    assert len(fine) == sizes[0] * sizes[1] * sizes[2] * sizes[3]
+    seeds = sum(len(budget.seeds or study.seeds) for budget in study.budgets)
+    assert len(fine) == sizes[0] * sizes[1] * seeds
     assert study.name == file.stem
     assert all({"max_epochs", "steps_per_epoch"} <= set(trial.knobs) for trial in trials)
     for trial in fine:
@@ -87,7 +97,9 @@ def test_rates_were_searched_on_other_labels_in_the_same_trainings(tmp_path, nam
     assert len(tried) == len({init for init, _ in tried}) * len({lr for _, lr in tried})  # the same for every arm
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem.startswith("table")], ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if re.search(r"table\d(_wide|_strong)?$", file.stem)], ids=lambda file: file.stem
+)
 def test_published_figures_stand_beside_their_arms(tmp_path, file):
     study = read(file, tmp_path)
     values = study.published["values"]
@@ -95,6 +107,39 @@ def test_published_figures_stand_beside_their_arms(tmp_path, file):
     assert len({(v["arm"], v["data"], v["budget_name"]) for v in values}) == len(values) == expected
     scenarios = {name: arm.scenario for name, arm in study.arms.items()}
     assert set(scenarios.values()) <= {"1", "2", "3", "4"}
+
+
+@pytest.mark.parametrize("table", ["table2", "table5"])
+def test_small_studies_ask_what_the_papers_ask(tmp_path, table):
+    """The same arms, data sets, label budgets and published figures; the rates of all arms come from one search."""
+    small, whole, rates = (
+        read(BUNDLES / f"studies/{name}.json", tmp_path) for name in (f"small_{table}", table, f"small_{table}_rates")
+    )
+    for study in (whole, rates):
+        assert {(arm.init, arm.pretrain) for arm in small.arms.values()} == {
+            (arm.init, arm.pretrain) for arm in study.arms.values()
+        }
+        assert list(small.data) == list(study.data)
+    assert small.published == whole.published
+    assert [budget.name for budget in small.budgets] == [budget.name for budget in whole.budgets]
+    assert not set(small.seeds) & set(rates.seeds)
+    tried = {(arm.init, arm.pretrain, arm.knobs["lr"]) for arm in rates.arms.values()}
+    assert {(arm.init, arm.pretrain, arm.knobs["lr"]) for arm in small.arms.values()} <= tried
+    assert len(tried) == len(small.arms) * len({lr for *_, lr in tried})
+    assert {name: stage.knobs for name, stage in small.pretrain.items()} == {
+        name: stage.knobs for name, stage in rates.pretrain.items()
+    }
+
+
+def test_a_budget_may_have_fewer_seeds(tmp_path):
+    study = read(BUNDLES / "studies" / "small_table2.json", tmp_path)
+    seeds = {b: sorted({t.seed for t in expand(study) if t.budget_name == b}) for b in ("f0.05", "f0.2")}
+    assert seeds == {"f0.05": [0, 1, 2, 3, 4], "f0.2": [0, 1, 2]}
+    content = json.loads((BUNDLES / "studies" / "demo.json").read_text(encoding="utf-8"))
+    for wrong in ([], [3], 3):
+        (tmp_path / "demo.json").write_text(json.dumps({**content, "budgets": [{"label_count": 3, "seeds": wrong}]}))
+        with pytest.raises(InputError, match=r"budgets\[0\]\.seeds: expected some of the study's \[0, 1, 2\], got"):
+            read_study(tmp_path / "demo.json")
 
 
 def test_parameters_of_official_data_are_asked_for():
