@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 
 from segxfer3d.data.dataset import collate
 from segxfer3d.errors import InputError
+from segxfer3d.networks import build
 from segxfer3d.networks.forward import to_device, unwrap
-from segxfer3d.pretexts.base import Pretext
+from segxfer3d.pretexts.base import Pretext, unit_images
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
 from segxfer3d.training.probes import linear_accuracy, neighbor_accuracy
@@ -27,13 +28,16 @@ PICTURES = 8  # rows of a picture file
 _GAP = 2  # pixels between the pictures of a grid
 
 Items = Sequence[Mapping[str, Any]]
+Embed = Callable[[Mapping[str, Tensor]], Tensor]  # a batch to a vector for each image
 
 
 class PretextMonitor:
     """Every ``interval`` epochs, and after the last: ``pictures/epoch-00010.png``, and two probes in the metrics.
 
     The probes are accuracies on images whose classes are known: ``neighbor_accuracy`` and ``linear_accuracy``, see
-    :mod:`~segxfer3d.training.probes`. They and the pictures leave training's random numbers as they were.
+    :mod:`~segxfer3d.training.probes`, and beside them those of a network of the same kind that was never trained,
+    ``untrained_...``: what a pretext has to be better than. They and the pictures leave training's random numbers as
+    they were.
 
     Args:
         run: whose folder takes the pictures.
@@ -61,6 +65,7 @@ class PretextMonitor:
         self.probe = probe
         self.interval = interval
         self.device = device
+        self._untrained: dict[str, float] = {}  # the same at every look, so measured once
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before the record of its metrics."""
@@ -84,7 +89,8 @@ class PretextMonitor:
             columns = pretext.pictures(to_device(collate(items), self.device))
             self._write(f"epoch-{epoch:05d}.png", image_grid(columns))
             if self.probe is not None:
-                engine.state.metrics.update(self._accuracies(pretext, *self.probe))
+                engine.state.metrics.update(self._accuracies(pretext.embed, *self.probe))
+                engine.state.metrics.update(self._of_untrained(pretext, *self.probe))
 
     def _write(self, name: str, picture: NDArray[np.uint8]) -> None:
         content = io.BytesIO()
@@ -94,18 +100,34 @@ class PretextMonitor:
         except InputError as error:
             raise InputError(f"{error}; the last training state is kept") from error
 
-    def _accuracies(self, pretext: Pretext, fit: Items, test: Items) -> dict[str, float]:
+    def _accuracies(self, embed: Embed, fit: Items, test: Items, name: str = "") -> dict[str, float]:
         """Of both probes, fitted on one sample of images, tested on another."""
-        fitted, tested = self._embeddings(pretext, fit), self._embeddings(pretext, test)
+        fitted, tested = self._embeddings(embed, fit), self._embeddings(embed, test)
         return {
-            "neighbor_accuracy": neighbor_accuracy(*fitted, *tested),
-            "linear_accuracy": linear_accuracy(*fitted, *tested),
+            f"{name}neighbor_accuracy": neighbor_accuracy(*fitted, *tested),
+            f"{name}linear_accuracy": linear_accuracy(*fitted, *tested),
         }
 
-    def _embeddings(self, pretext: Pretext, items: Items) -> tuple[Tensor, Tensor]:
+    def _of_untrained(self, pretext: Pretext, fit: Items, test: Items) -> dict[str, float]:
+        """The probes of this kind of network with random weights, the same in every run and at every look.
+
+        They see means over positions: a pooling that a pretext trains is part of what it taught.
+        """
+        if not self._untrained:
+            torch.manual_seed(0)
+            network = build(pretext.network.definition).to(self.device).eval()
+
+            def embed(batch: Mapping[str, Tensor]) -> Tensor:
+                features: Tensor = network.encoder(unit_images(batch))[-1]
+                return features.float().flatten(2).mean(dim=2)
+
+            self._untrained = self._accuracies(embed, fit, test, "untrained_")
+        return self._untrained
+
+    def _embeddings(self, embed: Embed, items: Items) -> tuple[Tensor, Tensor]:
         rows, categories = [], []
         for batch in DataLoader(cast(Any, items), batch_size=EVALUATION_BATCH):
-            rows.append(pretext.embed(to_device(batch, self.device)).float().cpu())
+            rows.append(embed(to_device(batch, self.device)).float().cpu())
             categories.append(batch["category"])
         return torch.cat(rows), torch.cat(categories)
 

@@ -76,8 +76,9 @@ def weights_norm(state_dict: dict[str, torch.Tensor]) -> float:
 
 
 def as_named(figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures under the names of the recorded ones, which called the pooled dice ``genesis_dice`` and had no other."""
-    kept = {name: value for name, value in figures.items() if "genesis_dice" not in name}
+    """Figures under the names of the recorded ones, which called the pooled dice ``genesis_dice``, had no other
+    and probed no untrained network."""
+    kept = {k: v for k, v in figures.items() if "genesis_dice" not in k and not k.startswith("untrained_")}
     return {name.replace("pooled_dice", "genesis_dice"): value for name, value in kept.items()}
 
 

@@ -12,7 +12,8 @@ from segxfer3d.training.pictures import PICTURES, PretextMonitor, image_grid
 from tests.pretexts.stand_ins import batch, network, views
 from tests.training.stand_ins import Run
 
-SIGNS = {"neighbor_accuracy", "linear_accuracy"}
+PROBES = {"neighbor_accuracy", "linear_accuracy"}
+SIGNS = PROBES | {f"untrained_{name}" for name in PROBES}
 
 
 def images(count, seed, by_class=False):
@@ -69,8 +70,24 @@ def test_training_does_not_notice(tmp_path):
 
 def test_probes_tell_classes_that_can_be_seen(tmp_path):
     record = run(monitor(tmp_path, interval=1, by_class=True), epochs=1)
-    assert set(record[0][0]) == {"neighbor_accuracy", "linear_accuracy"}
-    assert min(record[0][0].values()) >= 0.8  # of two classes; the last digit hangs on the threads of a convolution
+    assert set(record[0][0]) == SIGNS
+    # of two classes; the last digit hangs on the threads of a convolution
+    assert min(record[0][0][name] for name in PROBES) >= 0.8
+
+
+def test_an_untrained_network_is_probed_beside(tmp_path):
+    """Whatever the pretext has learned, and however often it is looked at."""
+    looked = monitor(tmp_path, interval=1, by_class=True)
+    (first, _), *_ = run(looked, epochs=1)
+    with torch.no_grad():
+        for parameter in looked.network.parameters():
+            parameter.zero_()
+    (broken, _), *_ = run(looked, epochs=1)
+    (again, _), *_ = run(monitor(tmp_path, interval=1, by_class=True), epochs=1)
+    assert broken["neighbor_accuracy"] != first["neighbor_accuracy"]
+    for name in SIGNS - PROBES:
+        assert first[name] == broken[name] == again[name]
+    assert first["untrained_linear_accuracy"] >= 0.8  # dark and bright can be told without any training
 
 
 @pytest.mark.parametrize("how", [{"interval": 0}, {"main": False}])
