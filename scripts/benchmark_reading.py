@@ -32,11 +32,14 @@ try:
     from segxfer3d.data.case import Case, CaseSet
     from segxfer3d.data.check import check
     from segxfer3d.data.io.volumes import read_volume
+    from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
     from segxfer3d.data.preprocessing.volumes import VolumePreprocessing as Preprocessing
     cases = CaseSet(path.parent, "folder", 3, (Case("a", path),), modality="CT")
     def load():
-        check(cases, progress=False)
-        return Preprocessing.for_modality("CT").hold(cases.cases, cases, labels=False, progress=False)[0]["image"]
+        kept = KeptVolumes()
+        check(cases, progress=False, keep=kept)
+        hold = Preprocessing.for_modality("CT").hold
+        return hold(cases.cases, cases, labels=False, progress=False, kept=kept)[0]["image"]
 except ImportError:
     from segxfer3d.data.cases import Case
     from segxfer3d.data.checks import check_cases

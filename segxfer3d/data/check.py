@@ -15,8 +15,9 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.images import JPEG_ENDINGS
-from segxfer3d.data.io.volumes import grid_difference, read_volume
-from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
+from segxfer3d.data.io.volumes import grid_difference
+from segxfer3d.data.preprocessing.loaded_images import load_image
+from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.errors import InputError, some
 
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
@@ -69,7 +70,7 @@ class _Look(NamedTuple):
     lowest: float = 0.0
 
 
-Keep = Callable[[Case, LoadedImage], None]
+Keep = Callable[[Case, Any], None]  # a case and its LoadedImage or LoadedVolume
 
 
 def check(
@@ -79,6 +80,7 @@ def check(
     skip_bad: bool = False,
     progress: bool = True,
     keep: Keep | None = None,
+    spacing: tuple[float, float, float] | None = None,
 ) -> CheckReport:
     """Read every image and label once.
 
@@ -92,7 +94,10 @@ def check(
         cases: the part of it to check; all where None.
         skip_bad: go on with the good ones.
         progress: show a bar.
-        keep: is given each good image as it was read.
+        keep: is given each good case as it was read, a
+            :class:`~segxfer3d.data.preprocessing.loaded_images.LoadedImage` or
+            :class:`~segxfer3d.data.preprocessing.loaded_volumes.LoadedVolume`.
+        spacing: millimeters that volumes will be resampled to; those that would then not fit in memory are bad.
 
     Raises:
         InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left; or a
@@ -100,7 +105,7 @@ def check(
     """
     cases = case_set.cases if cases is None else cases
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = pool.map(lambda case: _look(case, case_set, keep), cases)
+        looks = pool.map(lambda case: _look(case, case_set, keep, spacing), cases)
         results = list(tqdm(looks, "checking", total=len(cases), disable=not progress, leave=False))
     report = CheckReport(tuple(case for case, result in zip(cases, results, strict=True) if isinstance(result, _Look)))
     for case, result in zip(cases, results, strict=True):
@@ -163,14 +168,17 @@ def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
         raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {some(missing, 10, ', ')}")
 
 
-def _look(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look | str:
+def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float, float, float] | None) -> _Look | str:
     """What is seen of a case, or what is wrong with it."""
     try:
-        return (
-            _look_at_image(case, case_set, keep)
-            if case_set.dims == 2
-            else _look_at_volume(case, sorted(case_set.classes))
-        )
+        if case_set.dims == 2:
+            return _look_at_image(case, case_set, keep)
+        loaded = load_volume(case)
+        require_room(case.image, loaded.image, spacing)
+        look = _look_at_volume(case, loaded, sorted(case_set.classes))
+        if keep is not None:
+            keep(case, loaded)
+        return look
     except InputError as error:
         return str(error)
 
@@ -184,14 +192,13 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes)
 
 
-def _look_at_volume(case: Case, classes: Sequence[int]) -> _Look:
-    image = read_volume(case.image, uneven=case.uneven)
+def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int]) -> _Look:
+    image, label = loaded
     if not _finite(image.array):
         raise InputError(f"{case.image}: NaN or infinite voxels")
     lowest = float(image.array.min())
-    if case.label is None:
+    if label is None:
         return _Look(image.array.shape, notes=image.notes, lowest=lowest)
-    label = read_volume(case.label)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
     if not _finite(label.array):

@@ -11,6 +11,7 @@ from monai.transforms import Randomizable
 from torch.utils.data import Dataset, default_collate
 
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 
@@ -133,12 +134,20 @@ class WholeCases(Dataset[Item]):
         cases: labeled, of ``case_set``.
         case_set: the data set.
         preprocessing: of the images.
+        kept: volumes that the check has read, which are not read again.
     """
 
-    def __init__(self, cases: Sequence[Case], case_set: CaseSet, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        case_set: CaseSet,
+        preprocessing: Preprocessing,
+        kept: KeptVolumes | None = None,
+    ) -> None:
         self.cases = tuple(cases)
         self.case_set = case_set
         self.preprocessing = preprocessing
+        self._kept = kept
         self._cache: dict[int, Item] = {}
         self._cached_values = 0
 
@@ -148,7 +157,7 @@ class WholeCases(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         if index in self._cache:
             return self._cache[index]
-        item = self.preprocessing.read(self.cases[index], self.case_set, label=True)
+        item = self.preprocessing.read(self.cases[index], self.case_set, label=True, kept=self._kept)
         self._cached_values += item["image"].numel() + item["label"].numel()
         if self._cached_values < CACHED_VALUES:
             self._cache[index] = item

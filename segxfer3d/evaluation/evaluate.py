@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Subset
 
 from segxfer3d.data.case import NOUNS, Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseTable
@@ -82,6 +83,7 @@ def empty_table(
     lesion_tolerance: float = 2.0,
     lesion_min_iou: float = 0.0,
     progress: bool = False,
+    kept: KeptVolumes | None = None,
 ) -> CaseTable:
     """A table of labeled cases, preprocessed as the model needs them, before any is measured; see :func:`evaluate`.
 
@@ -89,7 +91,7 @@ def empty_table(
         InputError: as :class:`~segxfer3d.evaluation.tables.CaseTable`; or, where ``measured`` is ``network``, a file
             that cannot be read.
     """
-    dataset: Any = WholeCases(cases, case_set, model.preprocessing)
+    dataset: Any = WholeCases(cases, case_set, model.preprocessing, kept)
     if measured == "network":
         dataset = model.preprocessing.hold(cases, case_set, labels=True, progress=progress)
     return CaseTable(

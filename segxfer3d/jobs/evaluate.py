@@ -67,6 +67,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         lesion_tolerance=lesions.lesion_tolerance,
         lesion_min_iou=lesions.lesion_min_iou,
         progress=options[groups.Run].progress and run.main,
+        kept=source.kept,
     )
 
 

@@ -160,10 +160,10 @@ def finetuning_data(
     progress = options[groups.Run].progress and run.main
 
     def hold(cases: Sequence[Case]) -> Any:
-        return source.preprocessing.hold(cases, source.case_set, labels=True, progress=progress)
+        return source.preprocessing.hold(cases, source.case_set, labels=True, progress=progress, kept=source.kept)
 
     def measured(cases: Sequence[Case]) -> Any:
-        return WholeCases(cases, source.case_set, source.preprocessing) if dims == 3 else hold(cases)
+        return WholeCases(cases, source.case_set, source.preprocessing, source.kept) if dims == 3 else hold(cases)
 
     length = training.steps_per_epoch * planned.batch_size * place.world_size
     labeled = hold(split.labeled)

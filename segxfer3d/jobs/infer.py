@@ -11,6 +11,7 @@ from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_over
@@ -42,7 +43,12 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns)
     if model.dims == 3 and files.modality == "auto":
         _refuse_other_modality(case_set.cases, model)
-    report = check(case_set, skip_bad=inference.skip_bad_cases, progress=options[groups.Run].progress)
+    report = check(
+        case_set,
+        skip_bad=inference.skip_bad_cases,
+        progress=options[groups.Run].progress,
+        spacing=model.preprocessing.spacing if isinstance(model.preprocessing, VolumePreprocessing) else None,
+    )
     run.record("data_check", report.as_dict())
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")

@@ -98,7 +98,7 @@ def _made(options: Options, place: Place, source: Source, brought: Brought) -> P
     amp = options[groups.Run].amp
     speed = None if minutes is None else voxels_per_second(place.device, amp=amp)
     plan = make_plan(
-        take_fingerprint(source.split.labeled, source.case_set),
+        take_fingerprint(source.split.labeled, source.case_set, kept=source.kept),
         memory=memory_of(place.device),
         minutes=minutes,
         voxels_per_second=speed,

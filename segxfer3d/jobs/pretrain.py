@@ -138,6 +138,7 @@ def _cubes(
             source.case_set,
             labels=False,
             progress=options[groups.Run].progress and run.main,
+            kept=source.kept,
         )
         if rule is not None:
             items = _large(options, run, items, rule, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.split import Split
 from segxfer3d.data.synthetic.images import write_images
@@ -39,6 +40,7 @@ class Source:
         split: of the cases.
         preprocessing: of every case.
         generated: whether the data were made because none were given.
+        kept: volumes as the check has read them, as many as there is room for.
     """
 
     case_set: CaseSet
@@ -46,6 +48,7 @@ class Source:
     split: Split
     preprocessing: Preprocessing
     generated: bool
+    kept: KeptVolumes = field(default_factory=lambda: KeptVolumes(0))
 
     @property
     def name(self) -> str:
@@ -94,7 +97,7 @@ def find_source(
         split_rule: who is in which part.
         labels: draw labels to train on, too; False for pretraining.
         preprocessing: of a checkpoint, where one is used; else what the options say.
-        keep: is given each image as the check reads it.
+        keep: is given each image as the check reads it; volumes are kept in any case.
 
     Raises:
         InputError: anything wrong with the data; all bad cases at once.
@@ -105,7 +108,10 @@ def find_source(
     generated = not data.dataset_dir
     root = _generated(options, run, dims) if generated else Path(data.dataset_dir)
     layout = "folder" if generated and dims == 2 else data.dataset
-    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task, keep=keep)
+    kept = KeptVolumes()
+    keep = kept if dims == 3 else keep
+    spacing = preprocessing.spacing if isinstance(preprocessing, VolumePreprocessing) else _spacing(options)
+    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task, keep=keep, spacing=spacing)
     if dims == 2 and len(report.good) < 2:
         raise InputError(f"{case_set.root}: one image only; expected at least two")
     try:
@@ -119,7 +125,7 @@ def find_source(
         preprocessing = _preprocessing(options, case_set)
         if dims == 3 and options[groups.Volumes].intensity == "auto":
             refuse_wrong_modality(case_set, report)
-    return Source(case_set, report, split, preprocessing, generated)
+    return Source(case_set, report, split, preprocessing, generated, kept)
 
 
 def find_checked(
@@ -132,6 +138,7 @@ def find_checked(
     task: str,
     record: str = "data_check",
     keep: Keep | None = None,
+    spacing: tuple[float, float, float] | None = None,
 ) -> tuple[CaseSet, CheckReport]:
     """The cases of a folder, each opened once; the run is told and records what was found.
 
@@ -162,7 +169,7 @@ def find_checked(
             raise InputError(
                 f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
             )
-    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep)
+    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep, spacing=spacing)
     run.record(record, report.as_dict())
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
@@ -208,6 +215,12 @@ def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, lab
         arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
         arguments["seed"] = seeded.seed if seeded else 0
     return rule(cases, labels=labels, **arguments)
+
+
+def _spacing(options: Options) -> tuple[float, float, float] | None:
+    """What volumes will be resampled to, where somebody set it."""
+    volumes = options.find(groups.Volumes)
+    return volumes.spacing if volumes else None
 
 
 def _generated(options: Options, run: RunFolder, dims: int) -> Path:

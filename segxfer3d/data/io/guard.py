@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import math
+import mmap
 import os
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,18 @@ def require_memory(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> No
             f"{path}: a volume of {'x'.join(str(int(n)) for n in shape)} voxels would take {size / 2**30:.4g} GiB; "
             f"this machine has {memory() / 2**30:.3g}"
         )
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any], order: Literal["C", "F"] = "C") -> NDArray[Any]:
+    """Memory for a volume, in plain pages.
+
+    NumPy asks for huge ones, which the system first has to make room for: where memory is scattered that took 0.02 to
+    0.4 s of CPU time for 200 MB, plain ones 0.08 s each time.
+    """
+    size = size_of(shape, dtype)
+    if size == 0:
+        return np.empty(shape, dtype, order)
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape, order=order)
 
 
 def memory() -> int:

@@ -127,7 +127,7 @@ def _voxels(path: Path, file: IO[bytes], header: Any) -> NDArray[Any]:
     if (held * _DEFLATE if path.suffix.lower() == ".gz" else held) < offset + size:
         raise InputError(f"{path}: cannot be read, damaged or truncated ({held} bytes for {offset + size})")
     file.seek(offset)
-    buffer = np.empty(size, np.uint8)
+    buffer = guard.empty((size,), np.dtype(np.uint8))
     view, read = buffer.data, 0
     while read < size:
         count = file.readinto(view[read:])  # type: ignore[attr-defined]

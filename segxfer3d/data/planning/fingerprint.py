@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.io.volumes import Volume
 from segxfer3d.data.planning.mirroring import class_centers, mirror_axes
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume
 from segxfer3d.errors import InputError
 
 Shape = tuple[int, int, int]
@@ -67,13 +68,16 @@ class Fingerprint:
     mirror_axes: tuple[int, ...] = (0, 1, 2)
 
 
-def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool = False) -> Fingerprint:
+def take_fingerprint(
+    cases: Sequence[Case], case_set: CaseSet, *, progress: bool = False, kept: KeptVolumes | None = None
+) -> Fingerprint:
     """Read the cases once.
 
     Args:
         cases: those whose labels train, and no others: what is measured on must not shape the plan.
         case_set: whose they are.
         progress: show a bar.
+        kept: cases that the check has read, which are not read again.
 
     Intensities inside labels are taken as :data:`_QUANTILES` evenly spaced quantiles of each case, so that nothing is
     drawn; nnU-Net draws as many voxels of each case with replacement.
@@ -89,7 +93,8 @@ def take_fingerprint(cases: Sequence[Case], case_set: CaseSet, *, progress: bool
         raise InputError(f"{lone[0].image}: no label; a plan is made from the cases whose labels train")
     values = sorted(case_set.classes)
     with ThreadPoolExecutor(_THREADS) as pool:
-        each = pool.map(lambda case: _look(case, values), cases)
+        known = KeptVolumes(0) if kept is None else kept
+        each = pool.map(lambda case: _look(case, known.get(case), values), cases)
         looks = list(tqdm(each, "measuring", total=len(cases), disable=not progress, leave=False))
     return Fingerprint(
         shapes=tuple(look.shape for look in looks),
@@ -112,9 +117,9 @@ class _Look:
     centers: NDArray[np.float64]
 
 
-def _look(case: Case, values: Sequence[int]) -> _Look:
-    assert case.label is not None
-    volume, label = read_volume(case.image, uneven=case.uneven), read_volume(case.label)
+def _look(case: Case, loaded: LoadedVolume, values: Sequence[int]) -> _Look:
+    volume, label = loaded
+    assert label is not None
     if label.array.shape != volume.array.shape:
         raise InputError(f"{case.label}: its shape is not its image's")
     orientation = nibabel.orientations.io_orientation(volume.affine)

@@ -15,6 +15,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.images import resize_with_padding
 from segxfer3d.data.preprocessing.held_images import HeldImages
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
 
@@ -57,7 +58,14 @@ class ImagePreprocessing:
             raise InputError(f"preprocessing: {error}") from error
 
     def hold(
-        self, cases: Sequence[Case], case_set: CaseSet, *, labels: bool, progress: bool, size: int | None = None
+        self,
+        cases: Sequence[Case],
+        case_set: CaseSet,
+        *,
+        labels: bool,
+        progress: bool,
+        size: int | None = None,
+        kept: KeptVolumes | None = None,
     ) -> HeldImages:
         """Images in memory as uint8, see :class:`HeldImages`.
 
@@ -67,6 +75,7 @@ class ImagePreprocessing:
             labels: hold the labels too, which all cases must have.
             progress: show a bar.
             size: pixels of a side; ``image_size`` where None.
+            kept: of volumes only.
 
         Raises:
             InputError: no cases, a size below 1, images that do not fit in memory, or a file that cannot be read.
@@ -75,7 +84,7 @@ class ImagePreprocessing:
             case_set, self.image_size if size is None else size, cases=cases, labels=labels, progress=progress
         )
 
-    def read(self, case: Case, case_set: CaseSet, *, label: bool) -> Item:
+    def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One image as the network takes it, with its label at the file's own size.
 
         Returns:

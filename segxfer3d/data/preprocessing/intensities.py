@@ -71,8 +71,7 @@ class Standardized(MapTransform):
             values = np.asarray(image)
             values = values if outside is None else values[~outside.numpy()]
             mean, sd = self._moments(values)
-            image = image.clamp(*self.clip).sub_(mean) if self.clip else image - mean
-            image.div_(max(sd, _LEAST_SD))
+            image = standardize_(image.clone(), mean=mean, sd=sd, clip=self.clip)
             result[key] = image if outside is None else image.masked_fill_(outside, 0)
         return result
 
@@ -87,5 +86,17 @@ class Standardized(MapTransform):
 def scaled_to_unit(image: Tensor, window: tuple[float, float] | None) -> Tensor:
     """An image with ``window``, or its own percentiles, as 0 and 1."""
     low, high = window or np.percentile(np.asarray(image), PERCENTILES).tolist()
-    # in place after the first step: one copy of a large volume instead of three
-    return (image - low).div_(max(high - low, 1e-6)).clamp_(0, 1)
+    # one copy of a large volume instead of three
+    return unit_(image.clone(), low, high)
+
+
+def unit_(image: Tensor, low: float, high: float) -> Tensor:
+    """In place: ``low`` becomes 0 and ``high`` 1, and what lies outside is clipped."""
+    return image.sub_(low).div_(max(high - low, 1e-6)).clamp_(0, 1)
+
+
+def standardize_(image: Tensor, *, mean: float, sd: float, clip: tuple[float, float] | None = None) -> Tensor:
+    """In place: clip, subtract the mean and divide by the SD."""
+    if clip:
+        image.clamp_(*clip)
+    return image.sub_(mean).div_(max(sd, _LEAST_SD))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from segxfer3d.data.case import Case, CaseSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 
 MEMORY_SHARE = 0.6  # of the machine's memory that cases held in memory may take
 
@@ -30,7 +33,14 @@ class Preprocessing(Protocol):
     def unit(self) -> str: ...
 
     def hold(
-        self, cases: Sequence[Case], case_set: CaseSet, *, labels: bool, progress: bool, size: int | None = None
+        self,
+        cases: Sequence[Case],
+        case_set: CaseSet,
+        *,
+        labels: bool,
+        progress: bool,
+        size: int | None = None,
+        kept: KeptVolumes | None = None,
     ) -> Sequence[Item]:
         """Cases in memory, in the form that trains: ``image`` (C, *spatial), with ``label`` (K, *spatial) on its grid.
 
@@ -40,15 +50,17 @@ class Preprocessing(Protocol):
             labels: hold the labels too, which all cases must have.
             progress: show a bar.
             size: pixels of a side of images, where it is not what the network sees.
+            kept: volumes that the check has read, which are not read again.
 
         Raises:
             InputError: cases that do not fit in memory, or a file that cannot be read.
         """
         ...
 
-    def read(self, case: Case, case_set: CaseSet, *, label: bool) -> Item:
+    def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One whole case: ``image`` (C, *spatial) float32 as the network takes it, ``case`` and ``patient`` (names),
-        and what :meth:`restore` needs; with ``label``, ``label`` (K, *spatial) on the file's own grid.
+        and what :meth:`restore` needs; with ``label``, ``label`` (K, *spatial) on the file's own grid. What is in
+        ``kept`` is not read again.
 
         Raises:
             InputError: a file that cannot be read.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, MapTransform, Orientationd, Spacingd
 from torch import Tensor
@@ -15,9 +16,20 @@ from tqdm import tqdm
 
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.io.volumes import grid_difference
 from segxfer3d.data.preprocessing.files import LoadVolumed
-from segxfer3d.data.preprocessing.intensities import INTENSITIES, UNIT, ScaleToUnitd, Standardized, scaled_to_unit
+from segxfer3d.data.preprocessing.intensities import (
+    INTENSITIES,
+    UNIT,
+    ScaleToUnitd,
+    Standardized,
+    scaled_to_unit,
+    standardize_,
+    unit_,
+)
 from segxfer3d.data.preprocessing.labels import OneHotd, ShareGridd
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume, require_room
+from segxfer3d.data.preprocessing.orientation import to_ras
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
 from segxfer3d.errors import InputError
 
@@ -132,7 +144,14 @@ class VolumePreprocessing:
         return OneHotd(key, classes)
 
     def hold(
-        self, cases: Sequence[Case], case_set: CaseSet, *, labels: bool, progress: bool, size: int | None = None
+        self,
+        cases: Sequence[Case],
+        case_set: CaseSet,
+        *,
+        labels: bool,
+        progress: bool,
+        size: int | None = None,
+        kept: KeptVolumes | None = None,
     ) -> list[Item]:
         """Volumes in memory: ``image`` (1, X, Y, Z) float32, scaled as ``intensity`` says, and, with ``labels``,
         ``label`` (K, X, Y, Z) float32 of 0 and 1 on the same grid; plain tensors.
@@ -143,19 +162,16 @@ class VolumePreprocessing:
             labels: hold the labels too, which all cases must have.
             progress: show a bar.
             size: only images have one.
+            kept: cases that the check has read, which are not read again.
 
         Raises:
             InputError: volumes that do not fit in memory, or a file that cannot be read.
         """
-        keys = ["image", "label"] if labels else ["image"]
-        transform = self.image_transform()
-        if labels:
-            transform = Compose([self.training_transform(), self.one_hot(case_set.classes)])
+        kept = KeptVolumes(0) if kept is None else kept
         items: list[Item] = []
         used, limit = 0, memory_limit()
         for case in tqdm(cases, "loading", disable=not progress, leave=False):
-            loaded = _load(transform, {key: str(getattr(case, key)) for key in keys} | {"uneven": case.uneven})
-            item = {key: loaded[key].as_tensor().contiguous() for key in keys}
+            item = self._held(case, kept.take(case, label=labels), sorted(case_set.classes) if labels else ())
             used += sum(tensor.numel() * tensor.element_size() for tensor in item.values())
             if used > limit:
                 raise InputError(
@@ -165,7 +181,26 @@ class VolumePreprocessing:
             items.append(item)
         return items
 
-    def read(self, case: Case, case_set: CaseSet, *, label: bool) -> Item:
+    def _held(self, case: Case, loaded: LoadedVolume, classes: Sequence[int]) -> Item:
+        """A case as it is held; without classes, without its label."""
+        image, label = loaded
+        keys = ["image", "label"] if classes else ["image"]
+        require_room(case.image, image, self.spacing)
+        if self.spacing is not None or self.intensity == "zscore":  # whose sums depend on the order of voxels
+            steps = [self.training_transform(), self.one_hot(classes)] if classes else [self.image_transform()]
+            item = _load(Compose(steps), case, loaded, keys)
+            return {key: item[key].as_tensor().contiguous() for key in keys}
+        held = {"image": to_ras(image.array, image.affine, self._by_voxel())[None]}
+        if self.intensity == "percentile":
+            held["image"] = scaled_to_unit(held["image"], None)
+        if classes:
+            assert label is not None
+            if difference := grid_difference(image, label):
+                raise InputError(f"{case.label}: {difference}")
+            held["label"] = torch.stack([to_ras(label.array == value, image.affine) for value in classes])
+        return held
+
+    def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One whole volume, with its label on the file's own grid.
 
         Returns:
@@ -176,13 +211,15 @@ class VolumePreprocessing:
         Raises:
             InputError: a file that cannot be read.
         """
+        loaded = (KeptVolumes(0) if kept is None else kept).take(case, label=label)
+        require_room(case.image, loaded.image, self.spacing)
         item: Item = {
-            "image": _load(_file_to_network(self), {"image": str(case.image), "uneven": case.uneven})["image"],
+            "image": _load(_file_to_network(self), case, loaded, ["image"])["image"],
             "case": case.name,
             "patient": case.patient,
         }
         if label:
-            native = _load(self.native_transform("label"), {"label": str(case.label)})
+            native = _load(self.native_transform("label"), case, loaded, ["label"])
             item["label"] = self.one_hot(case_set.classes)(native)["label"]
         return item
 
@@ -223,6 +260,15 @@ class VolumePreprocessing:
             steps.append(Spacingd(keys, pixdim=self.spacing, mode=modes, dtype=np.float32))
         return steps
 
+    def _by_voxel(self) -> Callable[[Tensor], object] | None:
+        """What :meth:`_intensity` does, in place, where it does it to each voxel whatever the others are."""
+        low, high = self.window_low, self.window_high
+        if self.intensity == "window":
+            return lambda voxels: unit_(voxels, low, high)
+        if self.mean is not None and self.sd is not None:
+            return partial(standardize_, mean=self.mean, sd=self.sd, clip=(low, high))
+        return None
+
     def _intensity(self, key: str) -> MapTransform:
         clip = (self.window_low, self.window_high)
         if self.intensity in UNIT:
@@ -238,10 +284,11 @@ def _file_to_network(preprocessing: VolumePreprocessing) -> Compose:
     return preprocessing.image_transform()
 
 
-def _load(transform: Compose, paths: Mapping[str, str]) -> Any:
-    """What a transform makes of files; MONAI wraps what a reader refuses, which comes out as it was."""
+def _load(transform: Compose, case: Case, loaded: LoadedVolume, keys: Sequence[str]) -> Any:
+    """What a transform makes of a case; MONAI wraps what a step refuses, which comes out as it was."""
+    data: dict[str, Any] = {key: str(getattr(case, key)) for key in keys}
     try:
-        return transform(paths)
+        return transform(data | {"volumes": loaded._asdict()})
     except RuntimeError as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

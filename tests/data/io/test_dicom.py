@@ -257,3 +257,15 @@ def test_a_claimed_size_beyond_memory_is_refused_before_anything_is_taken(tmp_pa
     write_slices(tmp_path, stored((9, 8, 1)), finish=finish)
     with pytest.raises(InputError, match="500000 frames of 65535x65535 pixels are claimed"):
         read_dicom(tmp_path)
+
+
+def test_slices_of_8_and_of_16_bits_in_one_series(tmp_path):
+    array = stored() % 200
+
+    def finish(dataset, k):
+        if k % 2:
+            dataset.BitsAllocated = dataset.BitsStored = 8
+            dataset.HighBit = 7
+            dataset.PixelData = np.ascontiguousarray(array[:, :, k].T).astype(np.uint8).tobytes()
+
+    np.testing.assert_array_equal(read_volume(write_slices(tmp_path, array, finish=finish)).array, array)

@@ -92,7 +92,7 @@ def _slices(path: Path, frames: tuple[Frame, ...]) -> NDArray[Any]:
     if is_compressed(frames):
         array, _ = guard.call(f"{__name__}:decode", path, size=guard.size_of(shape, dtype), frames=frames)
         return array
-    slices = np.empty(shape, dtype)
+    slices = guard.empty(shape, dtype)
     fill(slices, frames)
     return slices
 

@@ -51,9 +51,11 @@ def fill(slices: NDArray[Any], frames: Sequence[Frame]) -> None:
             installed can decode.
     """
     numbered = sorted(enumerate(frames), key=lambda item: (item[1].pixels.path, item[1].number))
+    # one for all files: fresh memory costs as much as the work in it
+    buffer = bytearray(max(_length(frame) for frame in frames))
     for pixels, group in itertools.groupby(numbered, key=lambda item: item[1].pixels):
         rows = list(group)
-        stored = _stored(pixels, [frame for _, frame in rows])
+        stored = _stored(pixels, [frame for _, frame in rows], buffer)
         for (index, frame), array in zip(rows, stored, strict=True):
             if array.shape != slices.shape[1:]:
                 raise InputError(f"{pixels.path}: pixels of shape {array.shape}, expected {slices.shape[1:]}")
@@ -73,26 +75,32 @@ def _rescale(stored: NDArray[Any], frame: Frame, out: NDArray[Any]) -> None:
         out += np.array(int(frame.intercept)).astype(out.dtype)
 
 
-def _stored(pixels: Pixels, frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
-    """The stored values of frames of one file, in the order given."""
+def _stored(pixels: Pixels, frames: Sequence[Frame], buffer: bytearray) -> Iterator[NDArray[Any]]:
+    """The stored values of frames of one file, in the order given; each is gone with the next."""
     order = ">" if pixels.syntax == "1.2.840.10008.1.2.2" else "<"
     in_place = pixels.offset >= 0 and (pixels.allocated in (16, 32) or (pixels.allocated == 8 and order == "<"))
-    arrays = _in_place(pixels, frames, order) if in_place else _decoded(pixels, frames)
+    arrays = _in_place(pixels, frames, order, buffer) if in_place else _decoded(pixels, frames)
     for array in arrays:
         yield _only_stored_bits(array, pixels) if in_place else array
 
 
-def _in_place(pixels: Pixels, frames: Sequence[Frame], order: str) -> Iterator[NDArray[Any]]:
+def _in_place(pixels: Pixels, frames: Sequence[Frame], order: str, buffer: bytearray) -> Iterator[NDArray[Any]]:
     dtype = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
     rows, columns = frames[0].shape
-    length = rows * columns * dtype.itemsize
+    length = _length(frames[0])
+    content = memoryview(buffer)[:length]
     with Path(pixels.path).open("rb") as file:
         for frame in frames:
             file.seek(pixels.offset + frame.number * length)
-            content = file.read(length)
-            if len(content) < length:
+            if file.readinto(content) < length:
                 raise InputError(f"{pixels.path}: cannot be read, damaged or truncated (pixels are missing)")
             yield np.frombuffer(content, dtype).reshape(rows, columns)
+
+
+def _length(frame: Frame) -> int:
+    """Bytes of its uncompressed pixels."""
+    rows, columns = frame.shape
+    return rows * columns * frame.pixels.allocated // 8
 
 
 def _only_stored_bits(array: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
@@ -102,8 +110,9 @@ def _only_stored_bits(array: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
     if not above and not below:
         return array
     kind = array.dtype.type
-    kept: NDArray[Any] = (array << kind(above)) >> kind(above + below)
-    return kept
+    array <<= kind(above)
+    array >>= kind(above + below)
+    return array
 
 
 def _decoded(pixels: Pixels, frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
