@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from segxfer3d.config.options import Group, option
 
-FORMATS = ("auto", "nii.gz", "nii", "nrrd", "mha")
+DICOM_SEG = "dicom-seg"
+FORMATS = ("auto", "nii.gz", "nii", "nrrd", "mha", DICOM_SEG)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segxfer3d import files
-from segxfer3d.config.masks import FORMATS
+from segxfer3d.config.masks import DICOM_SEG, FORMATS
 from segxfer3d.data.io.dicom import looks_like_dicom, scan_of
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import Row, components
+from segxfer3d.inference.dicom_seg import refuse_dicom_seg, write_dicom_seg
 from segxfer3d.inference.file_names import class_file_names, file_name
 from segxfer3d.inference.write import write_mask, write_probability
 from segxfer3d.inference.write_volumes import VolumeFormat, volume_format
@@ -61,8 +63,9 @@ def write_prediction(
         folder: where to.
         prediction: of the case.
         probabilities: write ``NAME_CLASS_probability.nii.gz`` (or ``.png``, 16 bits) of each class too.
-        mask_format: of volumes: ``nii.gz``, ``nii``, ``nrrd``, ``mha``, or ``auto``, which is ``nii.gz`` with the
-            header of an image that is a NIfTI, and ``nrrd`` where other images have a sheared grid.
+        mask_format: of volumes: ``nii.gz``, ``nii``, ``nrrd``, ``mha``, ``dicom-seg`` (of DICOM; probabilities are then
+            as ``auto``), or ``auto``, which is ``nii.gz`` with the header of an image that is a NIfTI, and ``nrrd``
+            where other images have a sheared grid.
 
     Returns:
         the mask's file.
@@ -80,9 +83,14 @@ def write_prediction(
             for channel, value in zip(prediction.probabilities.numpy(), prediction.classes, strict=True):
                 write_probability(folder / f"{name}_{named[value]}_probability.png", channel)
         return path
+    refuse_format(mask_format, dims=3, sources=[prediction.source])
     chosen = prediction_format(prediction, mask_format)
-    path = folder / f"{name}_mask{chosen.ending}"
-    chosen.write(path, prediction.mask)
+    if mask_format == DICOM_SEG and prediction.source is not None:
+        path = folder / f"{name}_mask.dcm"
+        write_dicom_seg(path, prediction.mask, prediction.classes, source=prediction.source)
+    else:
+        path = folder / f"{name}_mask{chosen.ending}"
+        chosen.write(path, prediction.mask)
     if about := _about(prediction, chosen.why):
         files.write_json(folder / f"{name}_mask.json", about)
     if probabilities:
@@ -100,20 +108,29 @@ def prediction_format(prediction: Prediction, mask_format: str = "auto") -> Volu
     refuse_format(mask_format, dims=prediction.mask.ndim)
     if prediction.affine is None:
         raise InputError(f"{prediction.name}: an image; its mask is PNG")
-    shape = prediction.mask.shape
-    return volume_format(prediction.affine, shape, source=prediction.source, mask_format=mask_format)
+    shape, source = prediction.mask.shape, prediction.source
+    if mask_format == DICOM_SEG:  # which is written from the series; the rest as any
+        return replace(volume_format(prediction.affine, shape, source=source), why="")
+    return volume_format(prediction.affine, shape, source=source, mask_format=mask_format)
 
 
-def refuse_format(mask_format: str, *, dims: int) -> None:
+def refuse_format(mask_format: str, *, dims: int, sources: Sequence[Path | None] = ()) -> None:
     """For what masks of a kind cannot be.
 
+    Args:
+        mask_format: as in :func:`write_prediction`.
+        dims: 3 for volumes, 2 for images.
+        sources: files and folders of the cases.
+
     Raises:
-        InputError: an unknown format, or a format of volumes for images.
+        InputError: an unknown format, a format of volumes for images, or one of DICOM for other volumes.
     """
     if mask_format not in FORMATS:
         raise InputError(f"mask_format {mask_format!r}: unknown; expected one of {', '.join(FORMATS)}")
     if dims == 2 and mask_format != "auto":
         raise InputError(f"mask_format {mask_format}: for volumes only; masks of images are PNG (auto)")
+    if mask_format == DICOM_SEG:
+        refuse_dicom_seg(sources)
 
 
 def _about(prediction: Prediction, why: str) -> dict[str, Any]:

@@ -36,11 +36,11 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     if run.place.world_size > 1:
         raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
     inference = options[groups.Inference]
-    refuse_format(options[Masks].mask_format, dims=model.dims)
     run.record("transfer", model.transfer.as_dict())
     files = options[VolumeFiles]
     patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
     case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns)
+    refuse_format(options[Masks].mask_format, dims=model.dims, sources=[case.image for case in case_set.cases])
     if model.dims == 3 and files.modality == "auto":
         _refuse_other_modality(case_set.cases, model)
     report = check(

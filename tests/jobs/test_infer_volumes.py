@@ -31,6 +31,15 @@ def test_infer_refuses_input(case, models, tmp_path):
     refused("infer", tmp_path, message, **knobs)
 
 
+@pytest.mark.parametrize(
+    ("mask_format", "message"),
+    [("dicom-seg", r"for DICOM only, .*p1\.nii\.gz is none"), ("tiff", r"mask_format: expected one of auto, nii\.gz")],
+)
+def test_infer_refuses_formats_before_it_starts(models, good, tmp_path, mask_format, message):
+    knobs = {"input": str(image(good)), "checkpoint": models["finetuned"], "progress": False, "device": "cpu"}
+    refused("infer", tmp_path, message, mask_format=mask_format, **knobs)
+
+
 def test_infer_needs_a_finetuned_model(models, good, tmp_path):
     knobs = {"input": str(image(good)), "progress": False, "device": "cpu"}
     refused("infer", tmp_path, r"a pretrained model, it segments nothing yet", checkpoint=models["pretrained"], **knobs)
