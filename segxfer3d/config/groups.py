@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from segxfer3d.config.image_files import ExtraImages as ExtraImages
+from segxfer3d.config.image_files import Images as Images
 from segxfer3d.config.initializations import INITIALIZATIONS
 from segxfer3d.config.options import Group, option
 
@@ -11,7 +13,6 @@ SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "cosine", "polyno
 OPTIMIZERS = ("adam", "adamw", "sgd", "nesterov", "lars")
 BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
 NORMS = ("auto", "instance", "batch")
-BORDERS = ("ignore", "foreground", "background")
 PARTS = ("test", "validation", "train", "all")
 WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
 
@@ -208,28 +209,6 @@ class Lesions(Group):
     lesion_min_iou: float = option(
         0.0, "IoU that finds a lesion; 0: any overlap does", least=0, most=1, tells_arms=False
     )
-
-
-@dataclass(frozen=True)
-class Images(Group):
-    """Which images of a data set, and what they show."""
-
-    target: str = option(
-        "", "what is segmented or told apart, where the data set has several", text="a name, or nothing",
-        tells_arms=False,
-    )  # fmt: skip
-    border: str = option("ignore", "what pixels are that annotators left open", choices=BORDERS)
-    official_split: bool = option(False, "keep to the data set's own training and validation part")
-    generated_images: int = option(300, "images made where no data is given", least=20, most=10**6)
-
-
-@dataclass(frozen=True)
-class ExtraImages(Group):
-    """What images are pretrained on beside."""
-
-    extra_dataset: str = option("", "layout of extra_dataset_dir; nothing: the one that fits", text=_LAYOUT)
-    extra_dataset_dir: str = option("", "more images for pretraining, all of them", path="folder")
-    canvas_size: int | None = option(None, "pixels of a side of stored images; none: their own", least=8, most=8192)
 
 
 @dataclass(frozen=True)

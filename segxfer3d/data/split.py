@@ -101,6 +101,7 @@ def by_patient(
     seed: int = 0,
     labels: bool = True,
     official: bool = False,
+    label_rounding: str = "published",
 ) -> Split:
     """Split so that a patient is in one part only, then draw labels from the training part.
 
@@ -123,13 +124,16 @@ def by_patient(
         seed: of that draw.
         labels: False for pretraining: nobody's labels are drawn.
         official: the data set's own training and validation part are asked for, which this rule does not know.
+        label_rounding: of images alone; patients are always rounded half up.
 
     Raises:
         InputError: fractions outside [0, 1) or that leave nothing to train on, fewer patients than parts need, labels
-            that cannot be met, or ``official``.
+            that cannot be met, ``official``, or another ``label_rounding`` than the default.
     """
     if official:
         raise InputError("official_split: patients are split by fractions, or by the folds of LUNA16; expected False")
+    if label_rounding != "published":
+        raise InputError("label_rounding: of images alone; numbers of patients are always rounded half up")
     parts = draw_parts(
         cases,
         pretrain_fraction=pretrain_fraction,
@@ -155,6 +159,7 @@ def few_of_all(
     seed: int = 0,
     labels: bool = True,
     official: bool = False,
+    label_rounding: str = "published",
 ) -> Split:
     """Train on a few of all images, evaluate on all the others: the paper's protocol for images.
 
@@ -177,6 +182,7 @@ def few_of_all(
         labels: False for pretraining: ``pretrain`` trains and ``validation`` validates, the other parts are empty.
         official: test on the data set's official validation part and draw from its official training part only; for
             pretraining, train and validate on them.
+        label_rounding: see :func:`~segxfer3d.data.split_draws.labeled_count`.
 
     Raises:
         InputError: fractions out of range, a number that cannot be met, or a part that nothing is left for.
@@ -207,6 +213,7 @@ def few_of_all(
         validation_fraction=validation_fraction,
         seed=seed,
         official=official,
+        label_rounding=label_rounding,
     )
     return Split(pretrain, parts.train, parts.train, parts.validation, test or parts.test, "case")
 

@@ -144,6 +144,7 @@ def draw_few(
     validation_fraction: float = 0.0,
     seed: int = 0,
     official: bool = False,
+    label_rounding: str = "published",
 ) -> Parts:
     """A few of all cases to train on, all others to test on; see :func:`segxfer3d.data.split.few_of_all`.
 
@@ -160,7 +161,7 @@ def draw_few(
         if label_fraction is None and label_count is None:
             raise InputError("label_fraction or label_count: expected one of them, to say how many images to train on")
     patients = patients_of(pool)
-    count = _few(len(patients), label_fraction, label_count)
+    count = _few(len(patients), label_fraction, label_count, label_rounding)
     if not official and count >= len(patients):
         raise InputError(f"{count} of {len(patients)} images to train on leave nothing to evaluate on; expected fewer")
     order = [patients[i] for i in np.random.default_rng([seed, _LABELED]).permutation(len(patients))]
@@ -190,10 +191,11 @@ def official_parts(cases: Sequence[Case]) -> tuple[Cases, Cases]:
     return parts[0], parts[1]
 
 
-def labeled_count(fraction: float, number: int) -> int:
+def labeled_count(fraction: float, number: int, rounding: str = "published") -> int:
     """How many of ``number`` images a fraction is: the paper's count where it has one, else rounded half up.
 
-    The paper's own counts (:data:`PUBLISHED_COUNTS`) hold for a data set of exactly the published number of images.
+    The paper's own counts (:data:`PUBLISHED_COUNTS`) hold for a data set of exactly the published number of images, and
+    not where ``rounding`` is ``half-up``.
 
     Example:
         >>> [labeled_count(fraction, 849) for fraction in (0.01, 0.05, 0.2)]
@@ -201,7 +203,8 @@ def labeled_count(fraction: float, number: int) -> int:
         >>> [labeled_count(0.05, number) for number in (7375, 7376, 10)]
         [368, 369, 1]
     """
-    return PUBLISHED_COUNTS.get(number, {}).get(fraction, round_half_up(fraction, number))
+    published = PUBLISHED_COUNTS.get(number, {}) if rounding == "published" else {}
+    return published.get(fraction, round_half_up(fraction, number))
 
 
 def round_half_up(fraction: float, number: int) -> int:
@@ -247,11 +250,11 @@ def _counts(fractions: Mapping[str, float], patients: int) -> dict[str, int]:
     return {part: max(1, round_half_up(share, patients)) if share > 0 else 0 for part, share in fractions.items()}
 
 
-def _few(patients: int, fraction: float | None, count: int | None) -> int:
+def _few(patients: int, fraction: float | None, count: int | None, rounding: str) -> int:
     if fraction is not None:
         if not 0 < fraction <= 1:
             raise InputError(f"label_fraction: expected a number above 0 and at most 1, got {fraction:g}")
-        count = labeled_count(fraction, patients)
+        count = labeled_count(fraction, patients, rounding)
         if count < 1:
             raise InputError(f"label_fraction {fraction:g} of {patients} images is none; expected at least one")
         return count

@@ -153,6 +153,7 @@ def find_checked(
         task=task,
         target=images.target if images and record == "data_check" else "",
         border=images.border if images else "ignore",
+        extent=images.extent if images and record == "data_check" else "all",
         patient_pattern=data.patient_pattern,
         **_files(options),
         seed=data.split_seed,
@@ -209,6 +210,8 @@ def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, lab
         "split_seed": data.split_seed,
         "official": images is not None and images.official_split,
     }
+    if images is not None:
+        arguments["label_rounding"] = images.label_rounding
     if part is not None:
         arguments["test_fraction"] = part.test_fraction
     if drawn is not None and labels:

@@ -44,6 +44,7 @@ def test_published_counts(number, fraction, count):
 def test_other_counts_are_rounded_half_up():
     assert [labeled_count(0.05, number) for number in (7374, 7376, 10, 9)] == [369, 369, 1, 0]
     assert labeled_count(0.1, 849) == 85
+    assert [labeled_count(0.05, number, "half-up") for number in (7375, 849)] == [369, 42]
 
 
 def test_the_rest_of_all_is_evaluated():

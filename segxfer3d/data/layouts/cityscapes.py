@@ -69,7 +69,9 @@ def read(root: Path, request: Request) -> CaseSet:
     if request.task == "images" and not request.target:
         require(root, ["leftImg8bit"], title=TITLE, source=SOURCE)
         paths = images_below(root / "leftImg8bit").values()
-        cases = [Case(path.stem.removesuffix(_IMAGE), path) for path in paths if path.stem.endswith(_IMAGE)]
+        cases = [
+            Case(path.stem.removesuffix(_IMAGE), path, part=_part(path)) for path in paths if path.stem.endswith(_IMAGE)
+        ]
         return CaseSet(root, "cityscapes", 2, request.only(cases), target="images")
     if not request.target:
         raise InputError(f"target: expected one class of cityscapes: {', '.join(LABELS)}")
@@ -89,6 +91,11 @@ def read(root: Path, request: Request) -> CaseSet:
         published=published,
         notes=notes,
     )
+
+
+def _part(image: Path) -> str:
+    """The official part of an image that has labels, train or val; none of others (test, train_extra)."""
+    return next((part for part in PARTS if image.parent.parent.name == part), "")
 
 
 def rule(number: int) -> LabelRule:

@@ -34,6 +34,8 @@ class Request:
             commas.
         border: what pixels are that the annotators left open (``oxford_pets``: value 3, ``voc``: 255), one of
             :data:`BORDERS`.
+        extent: ``all`` images, or for the task ``images`` without a target only those of the official training and
+            validation part (``trainval``).
         patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.
         series: which DICOM series of a folder, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
         image_pattern: which volumes of a folder are images, see there.
@@ -55,6 +57,7 @@ class Request:
     task: str = "segmentation"
     target: str = ""
     border: str = "ignore"
+    extent: str = "all"
     patient_pattern: str = ""
     series: str = ""
     image_pattern: str = ""
@@ -80,7 +83,7 @@ class Request:
                 chosen.append(replace(case, category=None))
             elif self.task == "classification" and case.category is not None:
                 chosen.append(replace(case, label=None))
-            elif self.task == "images":
+            elif self.task == "images" and (self.target or self.extent == "all" or case.part in ("train", "val")):
                 chosen.append(replace(case, label=None, category=None))
         return tuple(sorted(chosen, key=lambda case: case.name))
 

@@ -52,6 +52,8 @@ def test_one_class(cityscapes):
 def test_images(cityscapes):
     assert len(find_images("cityscapes", cityscapes, task="images").cases) == 21
     assert len(find_images("cityscapes", cityscapes, target="bus", task="images", progress=False).cases) == 2
+    labeled = find_images("cityscapes", cityscapes, task="images", extent="trainval").cases
+    assert [sum(case.part == part for case in labeled) for part in ("train", "val", "")] == [3, 17, 0]
 
 
 def test_refused(cityscapes, tmp_path):

@@ -81,6 +81,7 @@ def test_several_classes_by_what_is_shown(voc):
 def test_images(voc):
     everything = find_images("voc", voc, task="images").cases
     assert [case.part for case in everything] == 3 * ["train"] + 3 * ["val"] + [""]
+    assert find_images("voc", voc, task="images", extent="trainval").cases == everything[:6]
     assert len(find_images("voc", voc, target="cat", task="images", progress=False).cases) == 3
 
 
