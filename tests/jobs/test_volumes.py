@@ -28,6 +28,8 @@ TINY = {
     "device": "cpu",
 }  # fmt: skip
 
+WINDOWS = {"overlap": 0.0}  # half as many as by default
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:parsing config_file"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -49,7 +51,10 @@ def pretrained(phantoms, tmp_path_factory):
 @pytest.fixture(scope="module")
 def finetuned(phantoms, pretrained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finetune"
-    run("genesis_finetune", folder, dataset_dir=str(phantoms), checkpoint=str(pretrained / "model.pt"), label_count=2)
+    run(
+        "genesis_finetune", folder, dataset_dir=str(phantoms), checkpoint=str(pretrained / "model.pt"), label_count=2,
+        **WINDOWS,
+    )  # fmt: skip
     return folder
 
 
@@ -105,7 +110,7 @@ def test_finetuning_keeps_pictures_of_the_cases_that_it_measured(finetuned, phan
 
 
 def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_path):
-    knobs = {"progress": False, "device": "cpu", "dataset_dir": str(phantoms)}
+    knobs = {"progress": False, "device": "cpu", "dataset_dir": str(phantoms), **WINDOWS}
     knobs |= {"output_dir": str(tmp_path / "e"), "checkpoint": str(finetuned / "model.pt")}
     run_bundle(BUNDLES / "evaluate.json", **knobs)
     again = json.loads((tmp_path / "e" / "cases_summary.json").read_text(encoding="utf-8"))
@@ -115,7 +120,7 @@ def test_evaluation_repeats_the_figures_of_finetuning(finetuned, phantoms, tmp_p
 
 
 def test_evaluation_counts_lesions_where_asked(finetuned, phantoms, tmp_path):
-    knobs = {"dataset_dir": str(phantoms), "checkpoint": str(finetuned / "model.pt"), "progress": False}
+    knobs = {"dataset_dir": str(phantoms), "checkpoint": str(finetuned / "model.pt"), "progress": False, **WINDOWS}
     overrides = {**knobs, "lesions": True, "lesion_tolerance": 3.0, "output_dir": str(tmp_path / "run")}
     run_bundle(BUNDLES / "evaluate.json", device="cpu", **overrides)
     summary = json.loads((tmp_path / "run" / "cases_summary.json").read_text(encoding="utf-8"))

@@ -142,11 +142,13 @@ def test_a_record_in_the_wrong_place_or_without_a_file_is_refused(kept):
 
 def test_a_hash_of_weights_is_of_tensors_alone(tmp_path):
     code = (
-        "import sys, torch; w = torch.arange(6.0); "
-        "torch.save({'note': sys.argv[1], 'weights': {'a': w + float(sys.argv[3]), 'b': w[:2].clone()}}, sys.argv[2])"
+        "import sys, torch; w = torch.arange(6.0)\n"
+        "for file, note, add in zip(*[iter(sys.argv[1:])] * 3):\n"
+        "    torch.save({'note': note, 'weights': {'a': w + float(add), 'b': w[:2].clone()}}, file)"
     )
-    for name, note, add in (("a.pt", "/data/x", "0"), ("b.pt", "elsewhere, later", "0"), ("c.pt", "/data/x", "1e-7")):
-        subprocess.run([sys.executable, "-c", code, note, str(tmp_path / name), add], check=True)
+    files = [("a.pt", "/data/x", "0"), ("b.pt", "elsewhere, later", "0"), ("c.pt", "/data/x", "1e-7")]
+    words = [word for name, note, add in files for word in (str(tmp_path / name), note, add)]
+    subprocess.run([sys.executable, "-c", code, *words], check=True)
     a, b, c = (weights_hash(tmp_path / name) for name in ("a.pt", "b.pt", "c.pt"))
     assert a == b != c
     with zipfile.ZipFile(tmp_path / "d.pt", "w") as archive:
