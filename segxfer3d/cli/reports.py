@@ -26,11 +26,12 @@ def weights(file: Path) -> None:
     type=click.FloatRange(0, min_open=True),
     help="Dice points that do not matter [the study file's, or 2].",
 )
-def report(folder: Path, output: Path, margin: float | None) -> None:
+@click.option("--all-figures", is_flag=True, help="Each figure as PDF, too, and the masks of every label budget.")
+def report(folder: Path, output: Path, margin: float | None, all_figures: bool) -> None:
     """Write a page on the study in FOLDER, from the files of its runs."""
     from segxfer3d.report.page import write_report
 
-    write_report(folder, output, margin)
+    write_report(folder, output, margin, all_figures=all_figures)
     click.echo(f"report: {output}")
 
 

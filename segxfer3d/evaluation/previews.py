@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
@@ -106,6 +105,8 @@ def crop_around(mask: NDArray[Any], side: int) -> tuple[slice, ...]:
         mask: (*spatial); anything above 0 is foreground.
         side: voxels or pixels.
     """
+    from scipy import ndimage  # a while to import, and who only reads previews needs none of it
+
     pieces, count = ndimage.label(mask > 0)
     centers = [size / 2 for size in mask.shape]
     if count:

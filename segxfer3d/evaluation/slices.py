@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError
@@ -86,6 +85,8 @@ def to_ras(array: NDArray[Any], affine: NDArray[Any]) -> tuple[NDArray[Any], tup
     Returns:
         the volume, and the spacing along its new axes in millimeters.
     """
+    from nibabel.orientations import apply_orientation, io_orientation  # a while to import, and only volumes turn
+
     orientation = io_orientation(affine)
     spacing = np.empty(3)
     spacing[orientation[:, 0].astype(int)] = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)

@@ -49,16 +49,20 @@ def write_report(
     folder: Path | str,
     output: Path | str,
     margin: float | None = None,
+    *,
+    all_figures: bool = False,
 ) -> Written:
     """Report on a study's folder, or on any folder of runs.
 
-    Beside ``<name>.html`` comes a folder ``<name>_files`` with the tables (CSV, Markdown, LaTeX), the figures (PDF,
-    SVG) and ``methods.md``; the page does not need it. A report of the same files is the same, byte for byte.
+    Beside ``<name>.html`` comes a folder ``<name>_files`` with the tables (CSV, Markdown, LaTeX), the figures (SVG, and
+    JPEG of photographs) and ``methods.md``; the page does not need it. A report of the same files is the same, byte for
+    byte.
 
     Args:
         folder: of the study, or with runs in it.
         output: the page, ``*.html``.
         margin: largest difference of dice that does not matter, in percent points; None: the study file's, or 2.
+        all_figures: save each figure as PDF, too, and draw the masks of every label budget, not of the smallest alone.
 
     Raises:
         InputError: no runs there, a margin that cannot be, or the page cannot be written.
@@ -71,7 +75,7 @@ def write_report(
     files.make_folder(beside)
     published, problems = published_values(collection.study)
     results = results_of(collection, published, margin)
-    pictures, damaged = draw_all(collection, results, beside)
+    pictures, damaged = draw_all(collection, results, beside, all_figures=all_figures)
     problems += damaged
     answers = claims(results, collection.arms)
     write_tables(beside, results, answers)

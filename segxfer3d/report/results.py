@@ -61,6 +61,7 @@ class ArmResult:
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
         lesions: measures of lesions (:data:`LESIONS`), where all runs have them; all but the counts in percent.
+        trainings: mean dice of each, as ``over_patients`` where there is one.
     """
 
     arm: Arm
@@ -71,6 +72,7 @@ class ArmResult:
     published: Published | None = None
     lesions: Mapping[str, Spread] = field(default_factory=dict)
     over_patients: float | None = None
+    trainings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,7 @@ class Result:
         notes: what is missing or restricted, and why.
         margin: dice points that do not matter.
         missing: runs without cases that others have; those cases are in no comparison.
+        scores: of dice, as they were paired; None where they could not be.
     """
 
     data: str
@@ -106,10 +109,18 @@ class Result:
     notes: tuple[str, ...] = ()
     margin: float = MARGIN
     missing: tuple[str, ...] = ()
+    scores: ScoreTable | None = field(default=None, repr=False)
 
     def best(self) -> ArmResult:
         """The arm with the highest mean dice."""
         return max(self.arms, key=lambda result: result.measures["dice"][0])
+
+    def shown_pair(self) -> tuple[Comparison, Verdict] | None:
+        """The arm of the highest mean against the reference; where that is the reference, the arm that comes next."""
+        pairs = [pair for pair in self.comparisons if pair[0].reference == self.reference]
+        best = self.best().arm.name
+        chosen = [pair for pair in pairs if pair[0].arm == best] or pairs
+        return max(chosen, key=lambda pair: pair[0].difference, default=None)
 
     def against(self, arm: str, reference: str) -> tuple[Comparison, Verdict] | None:
         """The comparison of two arms, where it was made."""
@@ -212,6 +223,7 @@ def _result(
         to_reference=to_reference,
         notes=tuple(notes),
         missing=tuple(missing),
+        scores=table,
     )
     return result, table, pairs
 
@@ -237,6 +249,7 @@ def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, publi
         measures={name: spread(values) for name, values in by_run.items()},
         interval=None if summary is None else summary.interval,
         over_patients=None if summary is None else summary.mean,
+        trainings=tuple(by_run["dice"]) if summary is None else summary.seed_means,
         seeds=tuple(dict.fromkeys(run.seed for run in runs if run.seed is not None)),
         cases=min(len(run.scores["dice"]) for run in runs),
         published=published,

@@ -73,7 +73,7 @@ def _volume(preview: Preview) -> dict[str, Any]:
     height, width = take_slice(preview.label, 0, PLANE).shape
     return {
         "image": _encoded(_sprite(preview.image[0]), "JPEG", quality=_JPEG),
-        "masks": _encoded(np.stack([_sprite(mask) for mask in masks], axis=-1), "PNG", optimize=True),
+        "masks": _encoded(np.stack([_sprite(mask) for mask in masks], axis=-1), "PNG", compress_level=6),
         "slices": count,
         "columns": _columns(count),
         "width": width,

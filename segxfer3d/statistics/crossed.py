@@ -89,14 +89,18 @@ def tail(distance: float, errors: NDArray[np.float64], weights: NDArray[np.float
 
 def half_width(errors: NDArray[np.float64], weights: NDArray[np.float64], confidence: float = CONFIDENCE) -> float:
     """Of the interval around the mean; 0 where nothing varies."""
-    from scipy import optimize
-
     if not errors.any():
         return 0.0
     high = float(errors.max())
     while tail(high, errors, weights) > 1 - confidence:
         high *= 2
-    return float(optimize.brentq(lambda c: tail(c, errors, weights) - (1 - confidence), 0.0, high, rtol=1e-6))
+    low = 0.0
+    while (
+        high - low > 1e-7 * high
+    ):  # by halves: scipy.optimize takes longer to import than a report's intervals to find
+        middle = (low + high) / 2
+        low, high = (middle, high) if tail(middle, errors, weights) > 1 - confidence else (low, middle)
+    return (low + high) / 2
 
 
 def errors_of(

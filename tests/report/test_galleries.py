@@ -13,7 +13,8 @@ from segxfer3d.errors import InputError
 from segxfer3d.report.figures import style
 from segxfer3d.report.figures.cka import cka_heat_map, draw_cka, save_cka
 from segxfer3d.report.figures.galleries import Sample, dataset_gallery, mask_gallery, reconstruction_gallery
-from segxfer3d.report.figures.plots import dice_over_steps
+from segxfer3d.report.figures.means import Mean, Patients, dice_over_labels, patient_scatter
+from segxfer3d.report.figures.plots import Bar, dice_over_steps, forest
 
 
 def volume(name="case", shape=(12, 10, 6)):
@@ -119,12 +120,48 @@ def test_dice_has_a_mean_and_a_band_of_seeds():
     values = np.array([[0.0, 0.4, 0.6], [0.2, 0.6, 1.0]])
     figure = dice_over_steps({"5 patients": {"random": ([0, 10, 20], values), "mine": ([0, 10, 20], values[:1])}})
     (axis,) = figure.axes
-    assert [line.get_color() for line in axis.lines] == [style.INIT_LINES["random"][0], style.PALETTE[0]]
-    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.1, 0.5, 0.8])
+    mean, seeds, other = axis.lines
+    assert (mean.get_color(), other.get_color()) == (style.INIT_LINES["random"][0], style.PALETTE[0])
+    np.testing.assert_allclose(mean.get_ydata(), [0.1, 0.5, 0.8])
+    np.testing.assert_allclose(seeds.get_xydata(), [*zip([0, 10, 20] * 2, values.ravel(), strict=True)])
     (band,) = axis.collections
     corners = band.get_paths()[0].vertices
     assert corners[corners[:, 0] == 20][:, 1].max() == pytest.approx(0.8 + np.std([0.6, 1.0], ddof=1))
     assert any("mean of 1 to 2 seeds" in text for text in words(figure))
+
+
+def points(axis, marker):
+    """Where an axis has points of this form."""
+    return [tuple(point) for line in axis.lines if line.get_marker() == marker for point in line.get_xydata()]
+
+
+def test_differences_show_their_seeds():
+    figure = forest({"5": [Bar("a − b", 1.0, (0.5, 1.5), "#000000", (0.8, 1.2)), Bar("c − b", 2.0, None, "#000000")]})
+    (axis,) = figure.axes
+    assert points(axis, ".") == [(0.8, 0.24), (1.2, 0.24)]
+    assert points(axis, "o") == [(1.0, 0.0), (2.0, 1.0)]
+
+
+def test_dice_over_labels_has_intervals_and_trainings():
+    labels = {"2": {"random": Mean(50.0, (40.0, 60.0), (45.0, 55.0))}, "all": {"random": Mean(70.0, None, (70.0,))}}
+    figure = dice_over_labels({"nodules": labels}, "dice in percent", "labeled patients")
+    (axis,) = figure.axes
+    assert [value for _, value in points(axis, ".")] == [45.0, 55.0, 70.0]
+    assert [value for _, value in points(axis, "o")] == [50.0, 70.0]
+    (bars,) = axis.collections
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[40.0, 60.0]]
+    assert {"2", "all", "random", "nodules", "labeled patients"} <= set(words(figure))
+    with pytest.raises(InputError, match="no means"):
+        dice_over_labels({"nodules": {"2": {}}})
+
+
+def test_patients_are_drawn_against_each_other():
+    two = Patients("encoder", "random", np.array([50.0, 60.0, 30.0]), np.array([40.0, 50.0, 35.0]))
+    figure = patient_scatter({"2": two, "5": two}, "dice")
+    assert points(figure.axes[0], "o") == [(40.0, 50.0), (50.0, 60.0), (35.0, 30.0)]
+    assert {"2\n2 of 3 above", "dice, random", "dice, encoder"} <= set(words(figure))
+    with pytest.raises(InputError, match="no patients"):
+        patient_scatter({})
 
 
 def test_names_keep_their_lines():

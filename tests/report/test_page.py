@@ -98,8 +98,10 @@ def test_tables_and_figures_are_beside_it(written):
     _, report = written
     names = {path.name for path in report.files.iterdir()}
     assert report.files.name == "r&d_files"
-    for figure in ("differences", "dice_over_steps", "masks-5-labeled-patients", "cka-cka"):
-        assert {f"{figure}.pdf", f"{figure}.svg"} <= names
+    for figure in ("differences", "dice_over_labels", "patients", "dice_over_steps", "cka-cka"):
+        assert f"{figure}.svg" in names
+    assert "masks-5-labeled-patients.jpg" in names
+    assert not any(name.endswith(".pdf") for name in names)
     assert {"scores.csv", "scores.md", "scores.tex", "comparisons.csv", "methods.md"} <= names
     assert "[1]" in (report.files / "methods.md").read_text(encoding="utf-8")
 
@@ -142,6 +144,16 @@ def test_where_it_cannot_be_written_is_said(tmp_path):
 @pytest.mark.parametrize(("title", "name"), [("pets, 1 %", "pets-1-percent"), ("../../x", "x"), ("<>", "figure")])
 def test_figures_have_plain_names(title, name):
     assert file_name(title) == name
+
+
+@pytest.mark.slow
+def test_all_figures_are_drawn_where_they_are_asked_for(tmp_path):
+    write_study(tmp_path / "s", seeds=2, cases=4)
+    for more, files in ([], 0), (["--all-figures"], 6):
+        done = CliRunner().invoke(cli, ["report", str(tmp_path / "s"), "-o", str(tmp_path / f"{files}.html"), *more])
+        assert done.exit_code == 0, done.output
+        assert len(list((tmp_path / f"{files}_files").glob("*.pdf"))) == files
+        assert len(list((tmp_path / f"{files}_files").glob("masks-*.jpg"))) == (2 if files else 1)
 
 
 def test_the_command_asks_for_equivalence_with_a_margin(tmp_path):

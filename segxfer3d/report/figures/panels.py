@@ -21,7 +21,7 @@ from segxfer3d.evaluation.slices import CONVENTION, largest_slice, marks, pixel_
 from segxfer3d.report.figures.style import OVERLAYS, new_figure
 
 PANEL = 1.55  # inches, the longer side of a panel
-_TITLE = 0.22  # inches
+_TITLE, _GAP = 0.22, 0.05  # inches
 _FINE = 5  # points of an outline along the side of a pixel
 
 
@@ -105,12 +105,19 @@ def panel_grid(rows: int, columns: int, ratios: Sequence[float], titles: int, be
     """
     heights = [PANEL * min(value, 1.0) for value in ratios]
     width = columns * PANEL * max(min(1 / value, 1.0) for value in ratios)
-    figure = new_figure(width + 0.4, sum(heights) + 0.05 * rows + _TITLE * titles + below, gap=0.02)
-    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
+    if titles > 1:
+        figure = new_figure(width + 0.4, sum(heights) + 0.05 * rows + _TITLE * titles + below, gap=0.02)
+        axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
+    else:  # places are known: the layout engine takes as long as drawing does
+        figure = Figure(figsize=(width + _GAP * (columns - 1), sum(heights) + _GAP * (rows - 1)))
+        figure.subplots_adjust(0, 0, 1, 1, wspace=_GAP * columns / width, hspace=_GAP * rows / sum(heights))
+        axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
         axis.spines[:].set_visible(False)
+    for axis in axes[:, 1:].flat:
+        axis.set_axis_off()  # only the first has words beside it; axes without ticks take time, too
     return figure, axes
 
 
@@ -159,6 +166,9 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], plane: str, volumes:
     """Legend and orientation below the panels."""
     note = CONVENTION[plane] if volumes else ""
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title=note or None)
+        place: dict[str, Any] = {"loc": "outside lower center"}
+        if figure.get_layout_engine() is None:
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
+        figure.legend(handles=handles, ncols=len(handles), title=note or None, **place)
     elif note:
-        figure.supxlabel(note, fontsize=8)
+        figure.supxlabel(note, fontsize=8, y=0.01 if figure.get_layout_engine() else -0.05)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from segxfer3d.errors import InputError
-from segxfer3d.report.figures.style import lines, new_figure, styled
+from segxfer3d.report.figures.style import lines, new_plot, styled
 
 Curve = tuple[ArrayLike, ArrayLike]
 
@@ -23,8 +23,8 @@ def dice_over_steps(
 ) -> Figure:
     """Dice over training steps for each initialization (the paper's Figure 4).
 
-    The line is the mean of the seeds, the band one standard deviation (the sample's, n - 1) to both sides; one seed has
-    no band.
+    The line is the mean of the seeds, each of which is a point at each step; the band is one standard deviation (the
+    sample's, n - 1) to both sides; one seed has none.
 
     Args:
         panels: title (for example the number of labeled patients) to name of the initialization to a curve: steps (T,)
@@ -41,8 +41,8 @@ def dice_over_steps(
     looks = lines(names)
     seeds = set()
     with styled():
-        figure = new_figure(3.6 * len(panels), 3.3)
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        figure, grid = new_plot(3.6 * len(panels), 3.1, 1, len(panels), share_y=True)
+        axes = grid[0]
         handles = {}
         for axis, (title, arms) in zip(axes, panels.items(), strict=True):
             for name, (steps, values) in arms.items():
@@ -56,10 +56,11 @@ def dice_over_steps(
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes[0].set_ylabel(ylabel)
         count = str(seeds.pop()) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-        note = "1 seed" if count == "1" else f"mean of {count} seeds, band: ± 1 standard deviation"
+        note = "1 seed" if count == "1" else f"mean of {count} seeds, each a point; band: ± 1 standard deviation"
         figure.legend(
             handles=[handles[name] for name in names],
-            loc="outside lower center",
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
             ncols=min(len(names), max(2, 3 * len(panels))),
             title=note,
         )
@@ -74,6 +75,7 @@ def _mean_and_band(
     mean = values.mean(axis=0)
     (line,) = axis.plot(steps, mean, color=color, ls=dash, lw=1.8, label=name)
     if len(values) > 1:
+        axis.plot(np.tile(steps, len(values)), values.ravel(), ls="", marker=".", ms=2.5, color=color, alpha=0.6)
         deviation = values.std(axis=0, ddof=1)
         axis.fill_between(steps, mean - deviation, mean + deviation, color=color, alpha=0.15, linewidth=0)
     return line
@@ -81,16 +83,18 @@ def _mean_and_band(
 
 @dataclass(frozen=True)
 class Bar:
-    """A difference in a forest plot: its name, the interval (None: there is none) and the color of its arm."""
+    """A difference in a forest plot: its name, the interval (None: there is none), the color of its arm, and the
+    difference of each seed."""
 
     name: str
     difference: float
     interval: tuple[float, float] | None
     color: str
+    seeds: tuple[float, ...] = ()
 
 
 def forest(panels: Mapping[str, Sequence[Bar]], xlabel: str = "difference of dice") -> Figure:
-    """Differences with their intervals, one below the other, a panel for each title.
+    """Differences with their intervals, one below the other, a panel for each title; seeds are small points below.
 
     Args:
         panels: title (for example the number of labeled patients) to what is drawn, the first on top.
@@ -103,15 +107,15 @@ def forest(panels: Mapping[str, Sequence[Bar]], xlabel: str = "difference of dic
         raise InputError("no differences to draw, expected at least one in each panel")
     counts = [len(bars) for bars in panels.values()]
     with styled():
-        figure = new_figure(6.4, 0.3 * sum(counts) + 0.45 * len(panels) + 0.5)
-        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])[
-            :, 0
-        ]
+        height = 0.32 * sum(counts) + 0.5 * len(panels) + 0.5
+        figure, grid = new_plot(6.4, height, len(panels), heights=[n + 0.6 for n in counts], share_x=True)
+        axes = grid[:, 0]
         for axis, (title, bars) in zip(axes, panels.items(), strict=True):
             axis.axvline(0, color="#444444", lw=0.8)
             for y, bar in enumerate(bars):
                 if bar.interval is not None:
                     axis.plot(bar.interval, [y, y], color=bar.color, lw=2, solid_capstyle="butt")
+                axis.plot(bar.seeds, [y + 0.24] * len(bar.seeds), ".", color=bar.color, ms=4, alpha=0.7)
                 axis.plot(bar.difference, y, "o", color=bar.color, ms=5, mfc=bar.color if bar.interval else "white")
             axis.set_yticks(range(len(bars)), [bar.name for bar in bars])
             axis.set(ylim=(len(bars) - 0.4, -0.6), title=title)

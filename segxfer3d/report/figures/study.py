@@ -1,4 +1,4 @@
-"""The figures of a report: drawn once, kept as PDF and SVG beside the page, and put into it."""
+"""The figures of a report: drawn once, kept beside the page, and put into it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.previews import SHARED, Preview
+from segxfer3d.files import write_bytes
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.figures.cka import draw_cka
 from segxfer3d.report.figures.galleries import Sample, mask_gallery
+from segxfer3d.report.figures.means import Mean, Patients, dice_over_labels, patient_scatter
 from segxfer3d.report.figures.plots import Bar, dice_over_steps, forest
 from segxfer3d.report.figures.style import lines, save, styled
 from segxfer3d.report.results import Result
@@ -58,12 +59,49 @@ def draw_forest(results: Sequence[Result]) -> Figure | None:
     for result in results:
         colors = lines([arm.arm.name for arm in result.arms])
         bars = [
-            Bar(f"{pair.arm} − {pair.reference}", pair.difference, pair.interval, colors[pair.arm][0])
+            Bar(
+                f"{pair.arm} − {pair.reference}",
+                pair.difference,
+                pair.interval,
+                colors[pair.arm][0],
+                pair.seed_differences,
+            )
             for pair, _ in result.comparisons
         ]
         if bars:
             panels[result.title] = bars
     return forest(panels, "difference of dice, percent points") if panels else None
+
+
+def draw_labels(results: Sequence[Result]) -> Figure | None:
+    """Dice of every arm against the number of labels, a panel for each data set; None where nothing is done."""
+    panels: dict[str, dict[str, dict[str, Mean]]] = {}
+    for result in results:
+        share = result.budget_name[:1] == "f"
+        labels = (
+            "all" if result.budget_name == "all" else f"{100 * result.budget:g} %" if share else f"{result.budget:g}"
+        )
+        panels.setdefault(result.data or "test part", {})[labels] = {
+            arm.arm.name: Mean(
+                arm.measures["dice"][0] if arm.over_patients is None else arm.over_patients, arm.interval, arm.trainings
+            )
+            for arm in result.arms
+        }
+    of = "patients" if any(run.unit == "patient" for result in results for run in result.runs) else "images"
+    return dice_over_labels(panels, "dice in percent, test part", f"labeled {of}") if panels else None
+
+
+def draw_patients(results: Sequence[Result]) -> Figure | None:
+    """Patient by patient: the arm of the highest mean against the reference; None where arms are not paired."""
+    panels = {}
+    for result in results:
+        pair = result.shown_pair()
+        if pair is None or result.scores is None or result.compared[1] < 2:
+            continue
+        means = result.scores.patient_means().mean(1)
+        arm, reference = (result.scores.index(name) for name in (pair[0].arm, pair[0].reference))
+        panels[result.title] = Patients(pair[0].arm, pair[0].reference, means[arm], means[reference])
+    return patient_scatter(panels, "dice in percent") if panels else None
 
 
 def draw_gallery(result: Result, problems: list[Problem]) -> Figure | None:
@@ -114,26 +152,45 @@ def _sample(preview: Preview) -> Sample:
 
 
 def draw_all(
-    collection: Collection, results: Sequence[Result], folder: Path
+    collection: Collection, results: Sequence[Result], folder: Path, *, all_figures: bool = False
 ) -> tuple[dict[str, list[Picture]], list[Problem]]:
-    """Draw everything, save it below ``folder`` as PDF and SVG, and give the pictures by section of the page.
+    """Draw everything once, save it below ``folder``, and give the same pictures by section of the page.
 
-    Sections are ``forest``, ``curves``, ``gallery`` and ``cka``.
+    Sections are ``forest``, ``labels``, ``patients``, ``curves``, ``gallery`` and ``cka``. Plots are SVG, photographs
+    JPEG.
+
+    Args:
+        collection, results: what is drawn.
+        folder: beside the page.
+        all_figures: save each as PDF, too, and draw the masks of every label budget, not of the smallest alone.
     """
     problems: list[Problem] = []
-    pictures: dict[str, list[Picture]] = {"forest": [], "curves": [], "gallery": [], "cka": []}
+    pictures: dict[str, list[Picture]] = {
+        section: [] for section in ("forest", "labels", "patients", "curves", "gallery", "cka")
+    }
 
     def keep(section: str, title: str, alt: str, name: str, figure: Figure | None, photo: bool = False) -> None:
         if figure is None:
             return
-        save(figure, folder / f"{name}.pdf")
-        svg = save(figure, folder / f"{name}.svg")
-        data = _jpeg(figure) if photo else _url("image/svg+xml", svg.read_bytes())
+        if all_figures:
+            save(figure, folder / f"{name}.pdf")
+        if photo:
+            content = _jpeg(figure)
+            write_bytes(folder / f"{name}.jpg", content)
+            data = _url("image/jpeg", content)
+        else:
+            data = _url("image/svg+xml", save(figure, folder / f"{name}.svg").read_bytes())
         pictures[section].append(Picture(title, alt, data))
 
-    keep("forest", "", "Differences of dice with 95 % intervals", "differences", draw_forest(results))
-    keep("curves", "", "Dice on the validation part over training steps", "dice_over_steps", draw_curves(results))
-    for result in results:
+    for section, alt, name, figure in (
+        ("forest", "Differences of dice with 95 % intervals", "differences", draw_forest(results)),
+        ("labels", "Dice of every arm against the number of labels", "dice_over_labels", draw_labels(results)),
+        ("patients", "One arm against another, patient by patient", "patients", draw_patients(results)),
+        ("curves", "Dice on the validation part over training steps", "dice_over_steps", draw_curves(results)),
+    ):
+        keep(section, "", alt, name, figure)
+    smallest = {result.data: result.title for result in reversed(results)}
+    for result in (one for one in results if all_figures or smallest[one.data] == one.title):
         alt = f"True and predicted outlines of every arm, {result.title}"
         figure = draw_gallery(result, problems)
         keep("gallery", result.title, alt, f"masks-{file_name(result.title)}", figure, photo=True)
@@ -155,13 +212,9 @@ def _url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _jpeg(figure: Figure) -> str:
+def _jpeg(figure: Figure) -> bytes:
     """Photographs with outlines: a tenth of a PNG's size."""
-    drawn = io.BytesIO()
-    with styled():
-        figure.savefig(drawn, format="png", dpi=140)
-    drawn.seek(0)
     content = io.BytesIO()
-    with Image.open(drawn) as image:
-        image.convert("RGB").save(content, "JPEG", quality=_JPEG)
-    return _url("image/jpeg", content.getvalue())
+    with styled():
+        figure.savefig(content, format="jpg", dpi=140, pil_kwargs={"quality": _JPEG})
+    return content.getvalue()

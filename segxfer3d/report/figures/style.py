@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ INIT_LINES: dict[str, tuple[str, str]] = {
     "frozen-encoder": ("#56B4E9", "--"),
     "frozen-random": ("#CC79A7", "--"),
 }
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # arms differ by form, too
 HEAT = "cividis"  # even in lightness, and the same for all color vision
 
 RC: dict[str, Any] = {
@@ -82,6 +83,34 @@ def new_figure(width: float, height: float, gap: float = 0.04) -> Figure:
     """
     layout = ConstrainedLayoutEngine(w_pad=gap, h_pad=gap, wspace=0.01, hspace=0.01)
     return Figure(figsize=(width, height), layout=layout)
+
+
+def new_plot(
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    heights: Sequence[float] | None = None,
+    share_x: bool = False,
+    share_y: bool = False,
+) -> tuple[Figure, Any]:
+    """A figure of plots and its axes (rows, columns), set out by hand: the engine of :func:`new_figure` takes as long
+    as drawing does. What stands outside the figure is kept when it is saved.
+
+    Args:
+        width, height: inches.
+        rows, columns: of plots.
+        heights: of the rows, relative.
+        share_x, share_y: whether plots have one scale.
+    """
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=0.6 / width, right=1 - 0.1 / width, bottom=0.45 / height, top=1 - 0.3 / height,
+        wspace=0.35 / (width / columns), hspace=0.55 / (height / rows),
+    )  # fmt: skip
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y, height_ratios=heights)
+    return figure, axes
 
 
 def lines(names: Iterable[str]) -> dict[str, tuple[str, str]]:
