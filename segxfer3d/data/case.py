@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,6 +151,12 @@ class CaseSet:
     def has_categories(self) -> bool:
         """Whether every case has a category."""
         return bool(self.cases) and all(case.category is not None for case in self.cases)
+
+
+def page_names(name: str, pages: Sequence[int]) -> dict[str, int]:
+    """The names of the cases that the pages of a file are, counted from 1, to the numbers of the pages in the file."""
+    width = len(str(len(pages)))
+    return {f"{name}_page{number:0{width}}": page for number, page in enumerate(pages, 1)}
 
 
 def compiled_pattern(pattern: str) -> re.Pattern[str]:

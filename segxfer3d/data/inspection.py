@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check, refuse_without_target
-from segxfer3d.data.io.dicom import looks_like_dicom
-from segxfer3d.data.io.radiographs import is_radiograph
+from segxfer3d.data.io.radiographs import holds_radiographs
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import Request, find_cases, layouts
 from segxfer3d.data.layouts.listing import images_below, volumes_below
@@ -112,14 +111,7 @@ def _dims(root: Path, dataset: str) -> int:
     volumes = volumes_below(root)
     if images_below(root, radiographs=False):
         return 3 if volumes else 2
-    return 2 if volumes and all(map(_of_radiographs, volumes.values())) else 3
-
-
-def _of_radiographs(volume: Path) -> bool:
-    """Whether what looks like a DICOM series are single radiographs, by its first file."""
-    files = sorted(volume.iterdir()) if volume.is_dir() else []
-    first = next((path for path in files if path.is_file() and looks_like_dicom(path)), None)
-    return first is not None and is_radiograph(first)
+    return 2 if volumes and all(map(holds_radiographs, volumes.values())) else 3
 
 
 def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Sequence[Case]:

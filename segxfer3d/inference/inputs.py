@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from segxfer3d.data.case import NOUNS, Case
+from segxfer3d.data.case import NOUNS, Case, page_names
 from segxfer3d.data.io.dicom import looks_like_dicom, scan_of
 from segxfer3d.data.io.images import ENDINGS
+from segxfer3d.data.io.open_image import pages_of
+from segxfer3d.data.io.radiographs import holds_radiographs, is_radiograph
 from segxfer3d.data.io.volumes import FORMATS, volume_name
-from segxfer3d.data.layouts.listing import images_below, volumes_below
+from segxfer3d.data.layouts.image_files import passed_note
+from segxfer3d.data.layouts.listing import image_name, images_below, listed_images, volumes_below
 from segxfer3d.data.layouts.volume_files import find_volumes, refuse_doubtful
 from segxfer3d.errors import InputError, some
 
 MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
 _EXPECTED = {
-    2: f"an image ({', '.join(ENDINGS)}) or a folder of images",
+    2: f"an image ({', '.join(ENDINGS)}, a radiograph in DICOM) or a folder of images",
     3: f"a volume ({', '.join(FORMATS)}, a DICOM file or folder) or a folder of volumes",
 }
 
@@ -56,7 +59,7 @@ def find_inputs(
     if target.is_file():
         kinds = kinds_of(target)
         if dims in kinds:
-            return (Case(kinds[dims], target, uneven=uneven),)
+            return _cases(kinds[dims], target, dims, uneven)
         if not kinds:
             raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
         raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
@@ -72,7 +75,15 @@ def find_inputs(
                 f"expected {_EXPECTED[dims]}"
             )
         raise InputError(f"input {target}: no {NOUNS[dims]} in this folder")
-    return tuple(Case(name or target.name, file, uneven=uneven) for name, file in files.items())
+    return tuple(case for name, file in files.items() for case in _cases(name or target.name, file, dims, uneven))
+
+
+def _cases(name: str, file: Path, dims: int, uneven: str) -> tuple[Case, ...]:
+    """A file as a case, or as one for each page."""
+    pages = page_names(name, pages_of(file)) if dims == 2 else {}
+    return tuple(Case(page, file, patient=name, page=at) for page, at in pages.items()) or (
+        Case(name, file, uneven=uneven),
+    )
 
 
 def _images_of(target: Path, dims: int, series: str, image_pattern: str, label_pattern: str) -> dict[str, Path]:
@@ -97,7 +108,19 @@ def modality_of_inputs(cases: Iterable[Case]) -> dict[str, list[str]]:
 def passed_over(path: str | Path, *, dims: int) -> tuple[Path, ...]:
     """The files of the other kind that :func:`find_inputs` leaves out of a folder; none of a single file."""
     target = Path(path)
-    return tuple(_below(target, 5 - dims).values()) if target.is_dir() else ()
+    files = _below(target, 5 - dims).values() if target.is_dir() else ()
+    return tuple(file for file in files if dims == 3 or not holds_radiographs(file))
+
+
+def passed_images(path: str | Path) -> tuple[str, ...]:
+    """A note on the files of a folder that are no images to segment, volumes left out."""
+    target = Path(path)
+    passed = listed_images(target).passed if target.is_dir() else {}
+    return passed_note({file: why for file, why in passed.items() if not _is_volume(Path(file))})
+
+
+def _is_volume(path: Path) -> bool:
+    return bool(volume_name(path)) or (path.is_file() and looks_like_dicom(path))
 
 
 def kinds_of(path: Path) -> dict[int, str]:
@@ -108,7 +131,10 @@ def kinds_of(path: Path) -> dict[int, str]:
     if path.suffix.lower() in ENDINGS:
         kinds[2] = path.stem
     if not kinds and path.is_file() and looks_like_dicom(path):
-        kinds[3] = path.stem
+        if is_radiograph(path):
+            kinds[2] = image_name(Path(path.name))
+        else:
+            kinds[3] = path.stem
     return kinds
 
 

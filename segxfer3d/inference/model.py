@@ -22,10 +22,12 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from segxfer3d.config import groups
+from segxfer3d.config.volume_files import ImageFiles
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
+from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.mirroring import MirroredForward
@@ -53,6 +55,7 @@ class Model:
         transfer: which tensor of the checkpoint went where.
         batch_size: images of a forward pass.
         inference: how its outputs become masks.
+        image_files: how the files of images are taken.
     """
 
     network: SegmentationNetwork = field(repr=False)
@@ -65,6 +68,7 @@ class Model:
     transfer: TransferReport = field(repr=False)
     batch_size: int = 4
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+    image_files: ImageFiles = field(default_factory=ImageFiles, repr=False)
 
     @property
     def dims(self) -> int:
@@ -82,8 +86,16 @@ class Model:
         root = Path(cases[0].image).parent if cases else Path()
         channels = self.preprocessing.as_dict().get("channels", 1)
         return CaseSet(
-            root, "folder", self.dims, cases, classes=self.classes, channels=channels, official=False
-        )  # fmt: skip
+            root,
+            "folder",
+            self.dims,
+            cases,
+            classes=self.classes,
+            channels=channels,
+            official=False,
+            convert=self.image_files.image_kind != "auto",
+            exif=self.image_files.exif,
+        )
 
     def inputs(self, path: str | Path, **choice: str) -> CaseSet:
         """What there is to segment at a path; for what may be chosen (``series``, ``image_pattern``, ``label_pattern``,
@@ -141,6 +153,8 @@ class Model:
 
     def _prediction(self, case: Case, item: Item, logits: Tensor) -> Prediction:
         probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
+        turn = item.get("turn", 1)
+        probabilities = as_stored(probabilities, turn)
         affine = getattr(probabilities, "affine", None)
         plain = probabilities.as_subclass(Tensor)
         return Prediction(
@@ -151,6 +165,7 @@ class Model:
             classes=self.classes,
             notes=tuple(getattr(item["image"], "meta", {}).get("read_notes", ())),
             source=case.image,
+            turn=turn,
         )
 
 
@@ -176,6 +191,8 @@ def load_model(
     batch_size: int = 4,
     amp: bool = False,
     progress: bool = False,
+    image_kind: str = "auto",
+    exif: str = "auto",
 ) -> Model:
     """A fine-tuned model from its file, every part loaded, in evaluation mode; it mirrors, and keeps the largest
     components, as its file says.
@@ -188,6 +205,10 @@ def load_model(
         batch_size: windows, or images, of a forward pass.
         amp: compute in bf16 where autocast does.
         progress: show a bar of windows.
+        image_kind: ``auto`` refuses images of another kind (gray, color) than the model's; the model's kind converts
+            them.
+        exif: ``stored`` passes over the EXIF orientation of images; else they are turned as viewers do. Masks lie on
+            the pixels as stored either way.
 
     Raises:
         InputError: no such file, not a model of this package or a damaged one, or a pretrained one, which segments
@@ -204,6 +225,7 @@ def load_model(
         raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
     preprocessing = preprocessings.from_dict(content["preprocessing"])
     inference = InferenceSettings.from_dict(content["inference"], str(path))
+    _refuse_kind(image_kind, preprocessing)
     network = build(content["network"])
     outputs = content["network"]["arguments"].get("out_channels")
     inference.check_model(classes=list(content["classes"]), outputs=outputs, dims=preprocessing.dims, source=str(path))
@@ -234,4 +256,12 @@ def load_model(
         transfer=transfer,
         batch_size=batch_size,
         inference=inference,
+        image_files=ImageFiles(image_kind=image_kind, exif=exif),
     )
+
+
+def _refuse_kind(image_kind: str, preprocessing: Preprocessing) -> None:
+    """Refuse to convert images to a kind that the model is not for."""
+    own = {1: "gray", 3: "color"}.get(preprocessing.as_dict().get("channels", 0), "")
+    if preprocessing.dims == 2 and image_kind not in ("auto", own):
+        raise InputError(f"image_kind {image_kind}: the model is for {own} images; expected auto or {own}")

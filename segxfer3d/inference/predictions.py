@@ -34,6 +34,8 @@ class Prediction:
         affine: of a volume, (4, 4) voxel index to world millimeters, RAS+; None for an image.
         classes: label value to name, in the order of the channels.
         notes: what a user should hear of how a volume was read, such as slices that were resampled.
+        turn: EXIF orientation of an image's file, on whose pixels as they are stored the mask lies; 1 for none. The
+            mask's file has it too.
         source: the case's file or folder, whose header a mask of a volume keeps; None: from nowhere.
     """
 
@@ -44,6 +46,7 @@ class Prediction:
     classes: dict[int, str]
     notes: tuple[str, ...] = ()
     source: Path | None = None
+    turn: int = 1
 
     def components(self) -> list[Row]:
         """The connected components of the mask, see :func:`~segxfer3d.inference.components.components`."""
@@ -78,10 +81,10 @@ def write_prediction(
     if prediction.affine is None:
         refuse_format(mask_format, dims=2)
         path = folder / f"{name}_mask.png"
-        write_mask(path, prediction.mask, prediction.classes)
+        write_mask(path, prediction.mask, prediction.classes, turn=prediction.turn)
         if probabilities:
             for channel, value in zip(prediction.probabilities.numpy(), prediction.classes, strict=True):
-                write_probability(folder / f"{name}_{named[value]}_probability.png", channel)
+                write_probability(folder / f"{name}_{named[value]}_probability.png", channel, turn=prediction.turn)
         return path
     refuse_format(mask_format, dims=3, sources=[prediction.source])
     chosen = prediction_format(prediction, mask_format)

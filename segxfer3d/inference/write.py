@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from segxfer3d import files
+from segxfer3d.data.io.palettes import palette_color
 from segxfer3d.errors import InputError
 
 
-def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str]) -> None:
+def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str], *, turn: int = 1) -> None:
     """Write the label map of an image as PNG.
 
     Of one class: gray, 0 and 255, which any viewer shows. Of several: paletted, the index is the class's value, as the
@@ -28,6 +29,7 @@ def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str]
         path: of the PNG.
         mask: (rows, columns) of label values.
         classes: label value to name.
+        turn: EXIF orientation of the image, which the file gets too, so that viewers turn both alike.
 
     Raises:
         InputError: a class's value does not fit into the palette (above 255), or the file cannot be written.
@@ -39,28 +41,23 @@ def write_mask(path: Path, mask: NDArray[np.integer], classes: Mapping[int, str]
             raise InputError(f"{path}: a paletted PNG holds the class values 1 to 255, not {strange[0]}")
         image = Image.fromarray(mask.astype(np.uint8))
         image.putpalette([part for value in range(256) for part in palette_color(value)])
-    _write_png(path, image)
+    _write_png(path, image, turn)
 
 
-def write_probability(path: Path, probability: NDArray[np.floating]) -> None:
-    """Write the probabilities (rows, columns) of one class as gray PNG of 16 bits: 0 is 0, 65535 is 1.
+def write_probability(path: Path, probability: NDArray[np.floating], *, turn: int = 1) -> None:
+    """Write the probabilities (rows, columns) of one class as gray PNG of 16 bits: 0 is 0, 65535 is 1; ``turn`` as of
+    :func:`write_mask`.
 
     Raises:
         InputError: it cannot be written.
     """
-    _write_png(path, Image.fromarray(np.rint(probability * 65535.0).astype(np.uint16)))
+    _write_png(path, Image.fromarray(np.rint(probability * 65535.0).astype(np.uint16)), turn)
 
 
-def palette_color(value: int) -> tuple[int, int, int]:
-    """Red, green and blue of a class in PASCAL VOC's palette, in which neighbors differ: the bits of the class are
-    dealt out to the three, the lowest first, and count from the highest bit down."""
-    color = [0, 0, 0]
-    for bit in range(8):
-        color[bit % 3] |= (value >> bit & 1) << (7 - bit // 3)
-    return color[0], color[1], color[2]
-
-
-def _write_png(path: Path, image: Image.Image) -> None:
+def _write_png(path: Path, image: Image.Image, turn: int) -> None:
     content = io.BytesIO()
-    image.save(content, "PNG")
+    exif = Image.Exif()
+    if turn != 1:
+        exif[ExifTags.Base.Orientation] = turn
+    image.save(content, "PNG", exif=exif)
     files.write_bytes(path, content.getvalue())

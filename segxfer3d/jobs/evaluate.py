@@ -22,6 +22,7 @@ from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
 from segxfer3d.jobs.source import Source, find_source
+from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
@@ -58,7 +59,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         raise InputError(f"part {part}: no cases in it at these fractions")
     _warn_of_seen(run, model, source, cases)
     lesions = options[groups.Lesions]
-    return empty_table(
+    table = empty_table(
         model,
         cases,
         source.case_set,
@@ -69,6 +70,8 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         progress=options[groups.Run].progress and run.main,
         kept=source.kept,
     )
+    say_vanished(run, (table.dataset,), refuse=False)
+    return table
 
 
 def _warn_of_seen(run: RunFolder, model: Model, source: Source, cases: Sequence[Case]) -> None:

@@ -20,6 +20,7 @@ from segxfer3d.data.split import labels_record
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.planning import Planned, planned_axes
 from segxfer3d.jobs.source import Source
+from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
@@ -171,9 +172,11 @@ def finetuning_data(
         transform.prepare(labeled)
     if options[learning.Learning].recipe != learning.PAPER:
         refuse_unseen(labeled, source.case_set.classes)
+    validation, test = measured(split.validation) if split.validation else None, measured(split.test)
+    say_vanished(run, (labeled, validation, test))
     return FinetuningData(
         source=source,
         train=SeededDataset(labeled, transform, training.seed, length),
-        validation=measured(split.validation) if split.validation else None,
-        test=measured(split.test),
+        validation=validation,
+        test=test,
     )

@@ -8,13 +8,13 @@ from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.masks import Masks
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
-from segxfer3d.inference.inputs import modality_of_inputs, passed_over
+from segxfer3d.inference.inputs import modality_of_inputs, passed_images, passed_over
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
 from segxfer3d.jobs.source import by_note
@@ -53,6 +53,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")
         run.say(f"note: {len(others)} {NOUNS[5 - model.dims]} are passed over, which the model is not for ({names})")
+    for passed in passed_images(inference.input) if model.dims == 2 else ():
+        run.say(f"note: {passed}")
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
     for note, whose in by_note(report).items():
@@ -113,7 +115,7 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, VolumeFiles, Masks, groups.Windows),
+    options=(groups.Inference, VolumeFiles, ImageFiles, Masks, groups.Windows),
     differs={
         "amp": "$devices.has_fast_bf16(@device)",
         "batch_size": 2,
@@ -122,7 +124,7 @@ RECIPE = Recipe(
             "_target_": "segxfer3d.inference.model.load_model",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
-            "progress": "@progress",
+            "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif",
         },
         "network_def": "$@model.network",
         "inferer": "$@model.inferer",

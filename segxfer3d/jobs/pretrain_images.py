@@ -21,6 +21,7 @@ from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.source import Source, find_checked, official_parts_of
+from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run.folder import RunFolder
 
 PROBED = 500  # images at most of each side of a probe
@@ -95,6 +96,7 @@ def held_images(
     validation = None
     if source.split.validation:
         validation = hold(source.split.validation[:VALIDATED], case_set, kept)
+    say_vanished(run, (held[0], validation))
     provenance = source.provenance([*cases, *extra_cases])
     if extra is not None:
         provenance["extra_data"] = extra.layout

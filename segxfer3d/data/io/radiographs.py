@@ -35,6 +35,13 @@ def is_radiograph(path: Path) -> bool:
     return path.is_file() and looks_like_dicom(path) and not why_no_radiograph(path)
 
 
+def holds_radiographs(folder: Path) -> bool:
+    """Whether what looks like a DICOM series in a folder are single radiographs, by its first file."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    first = next((path for path in files if path.is_file() and looks_like_dicom(path)), None)
+    return first is not None and is_radiograph(first)
+
+
 def why_no_radiograph(path: Path) -> str:
     """Why a DICOM file is no single radiograph; empty where it is one."""
     status = path.stat()

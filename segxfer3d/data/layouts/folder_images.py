@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.case import Case, CaseSet, LabelRule, page_names, patient_of
 from segxfer3d.data.io.open_image import image_channels, pages_of
 from segxfer3d.data.io.radiographs import is_radiograph
 from segxfer3d.data.layouts.dataset_json import IGNORED, NAME, read_classes
@@ -92,8 +92,7 @@ def _cases(
         return
     if request.task == "segmentation" and mask is not None and len(pages_of(mask)) != len(pages):
         raise InputError(f"{path}: {len(pages)} pages, its mask {mask} {len(pages_of(mask)) or 1}")
-    for number, page in enumerate(pages, 1):
-        case = f"{name}_page{number:0{len(str(len(pages)))}}"
+    for case, page in page_names(name, pages).items():
         patient = patient_of(case, request.patient_pattern) if request.patient_pattern else patient_of(name)
         yield Case(case, path, mask, patient, category, part=part, page=page)
 

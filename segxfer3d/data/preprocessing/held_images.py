@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.images import THREADS, UInt8, resize_with_padding
+from segxfer3d.data.preprocessing.last_pixels import keep_last_pixels
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
 from segxfer3d.errors import InputError
@@ -27,11 +28,13 @@ class Row(NamedTuple):
         image: uint8 (C, H, W).
         content: int64 (4,), top, left, height and width of the picture in it.
         label: uint8 (K + 1, H, W), the classes' masks and behind them what counts; None where there are no labels.
+        needed: size of a side at which no target would vanish, where one did and was kept as a pixel; else 0.
     """
 
     image: UInt8
     content: NDArray[np.int64]
     label: UInt8 | None = None
+    needed: int = 0
 
     @property
     def bytes(self) -> int:
@@ -55,7 +58,8 @@ def make_row(loaded: LoadedImage, size: int | None, *, labels: bool) -> Row:
         valid = np.ones_like(masks[:1])
     else:
         valid = 1 - resize_with_padding(1 - loaded.label.valid, size, labels=True).array
-    return Row(array, np.array(content, np.int64), np.concatenate([masks, valid]))
+    needed = keep_last_pixels(loaded.label.label, masks, valid, content)
+    return Row(array, np.array(content, np.int64), np.concatenate([masks, valid]), needed)
 
 
 class KeptImages:
@@ -115,6 +119,8 @@ class HeldImages(Dataset[Item], Sequence[Item]):
         cases: in the order of the items.
         size: as given.
         on_demand: how many are decoded on demand.
+        vanished: name to the size that it needs, of images with a target that vanished and was kept as a pixel.
+        with_target: how many have a target.
 
     Raises:
         InputError: no cases, a size below 1, labels without a size, images of one size that do not fit in memory, or a
@@ -153,6 +159,10 @@ class HeldImages(Dataset[Item], Sequence[Item]):
 
         with ThreadPoolExecutor(THREADS) as pool:
             self._rows = list(tqdm(pool.map(load, self.cases), "loading", count, disable=not progress, leave=False))
+        held = zip(self.cases, self._rows, strict=True)
+        self.vanished = {case.name: row.needed for case, row in held if row is not None and row.needed}
+        labels_held = [row.label for row in self._rows if row is not None and row.label is not None]
+        self.with_target = sum(bool(label[:-1].any()) for label in labels_held)
         self.on_demand = sum(row is None for row in self._rows)
         categories = [case.category for case in self.cases if case.category is not None]
         self._categories = torch.tensor(categories) if len(categories) == count else None
