@@ -16,6 +16,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.images import JPEG_ENDINGS
 from segxfer3d.data.io.volumes import grid_difference
+from segxfer3d.data.plausible import kind_of, refuse_no_hu
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.errors import InputError, some
@@ -35,7 +36,8 @@ class CheckReport:
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
         read_notes: name -> what a user should hear of how a good case's files were read.
-        lowest: name -> smallest value of good volumes.
+        kinds: name -> what the values of a good volume look like where they are none of a CT, see
+            :func:`~segxfer3d.data.plausible.kind_of`.
     """
 
     good: tuple[Case, ...] = ()
@@ -45,7 +47,7 @@ class CheckReport:
     converted: dict[str, str] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     read_notes: dict[str, str] = field(default_factory=dict)
-    lowest: dict[str, float] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -67,7 +69,7 @@ class _Look(NamedTuple):
     converted: str = ""
     content: str = ""
     notes: tuple[str, ...] = ()
-    lowest: float = 0.0
+    kind: str = ""
 
 
 Keep = Callable[[Case, Any], None]  # a case and its LoadedImage or LoadedVolume
@@ -121,7 +123,8 @@ def check(
             report.contents[case.name] = result.content
         if result.notes:
             report.read_notes[case.name] = "; ".join(result.notes)
-        report.lowest[case.name] = result.lowest
+        if result.kind:
+            report.kinds[case.name] = result.kind
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
@@ -132,16 +135,13 @@ def check(
 
 
 def refuse_wrong_modality(case_set: CaseSet, report: CheckReport) -> None:
-    """Where nothing says the modality, the values have to be those of a CT, which has air or fat: below 0 HU.
+    """Where nothing says the modality, the values of most volumes have to be those of a CT.
 
     Raises:
-        InputError: no volume has a value below 0.
+        InputError: they are not, see :func:`~segxfer3d.data.plausible.kind_of`.
     """
-    if case_set.assumed and report.good and min(report.lowest.values()) >= 0:
-        raise InputError(
-            f"{case_set.root}: no CT in HU: none of {len(report.good)} volumes has a value below 0; "
-            "--modality MR (or other) scales each volume by its own percentiles, --modality CT takes them as HU"
-        )
+    if case_set.assumed:
+        refuse_no_hu(case_set.root, [case.name for case in report.good], report.kinds)
 
 
 def refuse_without_target(case_set: CaseSet, report: CheckReport) -> None:
@@ -196,9 +196,9 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int]) ->
     image, label = loaded
     if not _finite(image.array):
         raise InputError(f"{case.image}: NaN or infinite voxels")
-    lowest = float(image.array.min())
+    kind = kind_of(image.array)
     if label is None:
-        return _Look(image.array.shape, notes=image.notes, lowest=lowest)
+        return _Look(image.array.shape, notes=image.notes, kind=kind)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
     if not _finite(label.array):
@@ -211,7 +211,7 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int]) ->
         strange = np.unique(label.array[~known])
         shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
         raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}")
-    return _Look(image.array.shape, bool(background.all()), notes=image.notes, lowest=lowest)
+    return _Look(image.array.shape, bool(background.all()), notes=image.notes, kind=kind)
 
 
 def _finite(array: NDArray[Any]) -> bool:

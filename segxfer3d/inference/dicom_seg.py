@@ -5,6 +5,7 @@ It refers to the series' own slices, so it holds any grid that they have, a tilt
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,15 +95,21 @@ def write_dicom_seg(path: Path, mask: NDArray[np.integer], classes: Mapping[int,
         )
         for number, (value, name) in enumerate(classes.items(), 1)
     ]  # fmt: skip
-    dataset = hd.seg.Segmentation(
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*unlikely to represent the intended person name")  # it is the series' own
+        dataset = _segmentation(hd, images, pixels, described)
+    with files.replacing(path) as file:
+        dataset.save_as(file)
+
+
+def _segmentation(hd: Any, images: list[pydicom.Dataset], pixels: NDArray[Any], described: list[Any]) -> Any:
+    return hd.seg.Segmentation(
         source_images=images, pixel_array=pixels, segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=described, series_instance_uid=hd.UID(), series_number=_SERIES_NUMBER,
         sop_instance_uid=hd.UID(), instance_number=1, manufacturer="segxfer3d", manufacturer_model_name="segxfer3d",
         software_versions=__version__, device_serial_number="0", series_description="segmentation",
         omit_empty_frames=bool(pixels.any()),
     )  # fmt: skip
-    with files.replacing(path) as file:
-        dataset.save_as(file)
 
 
 def _with_sources(

@@ -11,6 +11,7 @@ from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
+from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
@@ -49,6 +50,11 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         progress=options[groups.Run].progress,
         spacing=model.preprocessing.spacing if isinstance(model.preprocessing, VolumePreprocessing) else None,
     )
+    if model.dims == 3 and not files.image_pattern:
+        refuse_masks(inference.input, report.good, report.kinds)
+    if model.dims == 3 and files.modality == "auto" and _takes_hu(model):
+        dicom = {name for names in modality_of_inputs(report.good).values() for name in names}
+        refuse_no_hu(inference.input, [case.name for case in report.good if case.name not in dicom], report.kinds)
     run.record("data_check", report.as_dict())
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")
@@ -62,9 +68,14 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     return tuple(report.good)
 
 
+def _takes_hu(model: Model) -> bool:
+    """Whether its intensities are a window of HU, or those of a CT's foreground."""
+    return model.preprocessing.as_dict().get("intensity") in ("window", "foreground")
+
+
 def _refuse_other_modality(cases: Sequence[Case], model: Model) -> None:
     """A model whose intensities are a window of HU takes CT only."""
-    if model.preprocessing.as_dict().get("intensity") not in ("window", "foreground"):
+    if not _takes_hu(model):
         return
     others = {modality: names for modality, names in modality_of_inputs(cases).items() if modality != "CT"}
     if others:

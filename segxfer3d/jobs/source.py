@@ -14,6 +14,7 @@ from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.plausible import no_hu, refuse_masks
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
@@ -125,6 +126,10 @@ def find_source(
         preprocessing = _preprocessing(options, case_set)
         if dims == 3 and options[groups.Volumes].intensity == "auto":
             refuse_wrong_modality(case_set, report)
+            if case_set.assumed and (others := no_hu([case.name for case in report.good], report.kinds)):
+                run.say(
+                    f"warning: taken for CT in HU, without a value below 0 or of a small range: {some(others, 5, ', ')}"
+                )
     return Source(case_set, report, split, preprocessing, generated, kept)
 
 
@@ -171,6 +176,8 @@ def find_checked(
                 f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
             )
     report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep, spacing=spacing)
+    if dims == 3 and case_set.layout == "folder" and not request.image_pattern:
+        refuse_masks(root, report.good, report.kinds)
     run.record(record, report.as_dict())
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")

@@ -16,6 +16,7 @@ CLASSES = {3: "left/right", 7: "nodule"}
 
 
 def framed(dataset, k):
+    dataset.PatientName = "P1"  # of one part, of which highdicom warns
     dataset.FrameOfReferenceUID = "1.2.3.9"
 
 

@@ -144,3 +144,18 @@ def test_empty_labels_and_small_volumes_are_fine_and_said(tmp_path, caplog):
     assert check["empty_labels"] == ["p0", "p4"]
     summary = json.loads((tmp_path / "e" / "cases_summary.json").read_text(encoding="utf-8"))
     assert (summary["cases"], summary["empty_labels"]) == (5, 2)
+
+
+def test_masks_that_no_name_gives_away_are_not_trained_on(tmp_path):
+    for name in "abcd":
+        write_nifti(tmp_path / "set" / f"{name}.nii", ct(SHAPE), AFFINE)
+        write_nifti(tmp_path / "set" / f"{name}_lesion.nii", label(), AFFINE)
+    knobs = {**TINY, "dataset_dir": str(tmp_path / "set")}
+    refused("genesis_pretrain", tmp_path, r"4 of 8 volumes hold 10 different values at most, as masks do", **knobs)
+
+
+def test_an_mr_without_a_word_of_it_is_not_taken_for_ct(tmp_path):
+    for name in "abcd":
+        write_nifti(tmp_path / "set" / f"{name}.nii", ct(SHAPE).astype(np.float32) / 400, AFFINE)  # z-scores
+    knobs = {**TINY, "dataset_dir": str(tmp_path / "set")}
+    refused("genesis_pretrain", tmp_path, r"no CT in HU: 4 of 4 volumes .*--modality MR", **knobs)

@@ -1,0 +1,74 @@
+"""What the values of volumes say where nothing else does: masks among images, and scans that are no CT in HU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segxfer3d.data.case import Case
+from segxfer3d.errors import InputError, some
+
+MASK = "mask"
+NO_HU = "no HU"
+MOST_LABELS = 10  # different values of a mask; a scan has hundreds
+LEAST_RANGE = 100.0  # HU between the least and the greatest value of a CT; z-scores have some 10
+_STEP = 17  # every so many voxels are looked at first
+
+
+def kind_of(array: NDArray[Any]) -> str:
+    """:data:`MASK` for few whole numbers from 0 on; :data:`NO_HU` for values that are none of a CT, which has air or
+    fat (below 0 HU); empty otherwise.
+
+    Args:
+        array: (X, Y, Z), finite.
+    """
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and high == round(high) and len(np.unique(array.ravel(order="K")[::_STEP])) <= MOST_LABELS:
+        values = np.unique(array)
+        if len(values) <= MOST_LABELS and np.array_equal(values, np.round(values)):
+            return MASK
+    return NO_HU if low >= 0 or high - low < LEAST_RANGE else ""
+
+
+def refuse_masks(place: object, cases: Sequence[Case], kinds: Mapping[str, str]) -> None:
+    """Masks among images.
+
+    Args:
+        place: for the message.
+        cases: that were read.
+        kinds: of them, by name, see :func:`kind_of`.
+
+    Raises:
+        InputError: some of the cases without label look like masks, and some do not.
+    """
+    images = [case.name for case in cases if case.label is None]
+    masks = [name for name in images if kinds.get(name) == MASK]
+    if masks and len(masks) < len(images):
+        raise InputError(
+            f"{place}: {len(masks)} of {len(images)} volumes hold {MOST_LABELS} different values at most, as masks do "
+            f"({some(masks, 3, ', ')}); --image_pattern with a regular expression says which are images, "
+            "--label_pattern which are their labels"
+        )
+
+
+def no_hu(names: Iterable[str], kinds: Mapping[str, str]) -> list[str]:
+    """The volumes whose values are none of a CT in HU."""
+    return [name for name in names if kinds.get(name)]
+
+
+def refuse_no_hu(place: object, names: Sequence[str], kinds: Mapping[str, str]) -> None:
+    """Volumes that nothing but an assumption calls CT.
+
+    Raises:
+        InputError: most of them have values that are none of a CT in HU.
+    """
+    others = no_hu(names, kinds)
+    if 2 * len(others) > len(names):
+        raise InputError(
+            f"{place}: no CT in HU: {len(others)} of {len(names)} volumes have no value below 0, or a range below "
+            f"{LEAST_RANGE:g} ({some(others, 3, ', ')}); --modality MR (or other) scales each volume by its own "
+            "percentiles, --modality CT takes them as HU"
+        )
