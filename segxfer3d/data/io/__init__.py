@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from segxfer3d.data.io.gdcm_first import import_gdcm
+
+import_gdcm()
+
 
 def cause(error: BaseException) -> str:
     """The last line of a library's message, where the cause stands."""

@@ -214,3 +214,16 @@ def test_damaged_pixels_are_named(tmp_path):
 
     with pytest.raises(InputError, match=r"IM002\.dcm: cannot be read, damaged or truncated"):
         read_volume(write_slices(tmp_path, stored(WIDE), finish=finish))
+
+
+@pytest.mark.parametrize("name", ["dl", "DLFCN"])
+def test_a_folder_called_like_an_old_module_of_python_is_no_obstacle(tmp_path, name):
+    (tmp_path / name).mkdir()
+    script = (
+        "import segxfer3d.data.io.volumes, sys, pydicom.pixels.decoders.gdcm as ours\n"
+        f"print(ours.HAVE_GDCM, {name!r} in sys.modules)\n"
+        f"import {name}\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True False\n", 0), done.stderr
