@@ -19,7 +19,7 @@ from monai.transforms.transform import MAX_SEED
 from numpy.typing import NDArray
 from torch import Tensor
 
-KEYS = ("image", "label")
+KEYS = ("image", "label", "valid")
 FLIP, SCALE, SHIFT = 0.5, 0.5, 0.5  # chances
 FACTOR, OFFSET = 0.1, 0.05
 # the steps that draw, each from a random state of its own: the crop, three flips, scale, shift; of these two MONAI has
@@ -88,7 +88,7 @@ class PaperPatches(Randomizable, Transform):
         """The patch (C, *size) of ``image`` (C, X, Y, Z) and of ``label`` (K, X, Y, Z), plain tensors of their own."""
         drawn = self.randomize(data["label"])
         patch: dict[Hashable, Tensor] = {}
-        for key in KEYS:
+        for key in (key for key in KEYS if key in data):
             cropped = _crop(data[key].as_subclass(Tensor), drawn.start, self.size)
             patch[key] = cropped.flip([axis + 1 for axis in drawn.flips]) if drawn.flips else cropped.clone()
         if drawn.factor is not None:

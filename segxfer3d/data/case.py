@@ -94,7 +94,8 @@ class CaseSet:
         cases: sorted by name.
         classes: label value -> name of every foreground class, in rising order, which is that of the label's channels;
             by default one: 1, the target or "foreground".
-        label_rule: what the values of an image's mask mean; a volume's label holds 0 and the values of ``classes``.
+        label_rule: what the values of an image's mask mean; a volume's label holds 0, the values of ``classes``, and
+            those that the rule ignores.
         categories: names of the classes that whole images are told apart by, by number.
         channels: 3 for color, 1 for gray; 1 for volumes.
         modality: ``CT``, ``MR`` or ``unknown``.

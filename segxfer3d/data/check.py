@@ -175,7 +175,7 @@ def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float
             return _look_at_image(case, case_set, keep)
         loaded = load_volume(case)
         require_room(case.image, loaded.image, spacing)
-        look = _look_at_volume(case, loaded, sorted(case_set.classes))
+        look = _look_at_volume(case, loaded, sorted(case_set.classes), case_set.label_rule.ignore)
         if keep is not None:
             keep(case, loaded)
         return look
@@ -192,7 +192,7 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes)
 
 
-def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int]) -> _Look:
+def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ignore: Sequence[int]) -> _Look:
     image, label = loaded
     if not _finite(image.array):
         raise InputError(f"{case.image}: NaN or infinite voxels")
@@ -203,15 +203,19 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int]) ->
         raise InputError(f"{case.label}: {difference}")
     if not _finite(label.array):
         raise InputError(f"{case.label}: NaN or infinite voxels")
-    background = label.array == 0
-    known = background.copy()
+    known = label.array == 0
+    for value in ignore:
+        known |= label.array == value
+    rest = np.count_nonzero(known)
     for value in classes:
         known |= label.array == value
     if not known.all():
         strange = np.unique(label.array[~known])
         shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
         raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}")
-    return _Look(image.array.shape, bool(background.all()), notes=image.notes, kind=kind)
+    if ignore and np.isin(label.array, ignore).all():
+        raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
+    return _Look(image.array.shape, rest == known.size, notes=image.notes, kind=kind)
 
 
 def _finite(array: NDArray[Any]) -> bool:

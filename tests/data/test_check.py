@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.layouts.request import Request
@@ -57,6 +58,16 @@ def test_good_cases(make):
     content = json.loads(json.dumps(report.as_dict()))
     assert list(content) == ["good", "bad", "empty_labels", "shapes", "converted"]
     assert (content["good"], content["shapes"]["a"]) == (["a", "b", "c", "d"], [9, 8, 7])
+
+
+def test_values_that_are_ignored(make):
+    some, none, all_of_it = blob(), np.zeros((9, 8, 7), np.uint8), np.full((9, 8, 7), 2, np.uint8)
+    some[0], none[0] = 2, 2
+    case_set = replace(volumes(make("a", label=some), make("b", label=none)), label_rule=LabelRule(ignore=(2,)))
+    report = check(case_set, progress=False)
+    assert (len(report.good), report.empty_labels) == (2, ["b"])
+    with pytest.raises(InputError, match=r"c-label\.nii\.gz: nothing in it but the value 2, which is ignored"):
+        check(replace(case_set, cases=(make("c", label=all_of_it),)), progress=False)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

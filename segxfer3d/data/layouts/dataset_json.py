@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.data.case import LabelRule
 from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
@@ -24,15 +25,17 @@ def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
     return {value: names[value] for value in sorted(names) if value != 0} or {1: "foreground"}
 
 
-def classes_of_volumes(labels: Mapping[str, Any]) -> dict[int, str]:
-    """The same without nnU-Net's "ignore", which is no class; volumes whose labels have it are refused by the check.
+def classes_of_volumes(labels: Mapping[str, Any]) -> tuple[dict[int, str], LabelRule]:
+    """The classes of volumes, and which values neither train nor count: nnU-Net's "ignore", which is no class.
 
     Raises:
         ValueError: regions, which are lists of values.
     """
     if any(isinstance(value, list) for value in labels.values()):
         raise ValueError("classes that are regions (lists of values); expected one value a class")
-    return {value: name for value, name in classes_of(labels).items() if name != IGNORED}
+    known = classes_of(labels)
+    classes = {value: name for value, name in known.items() if name != IGNORED}
+    return classes, LabelRule(tuple(classes), ignore=tuple(known.keys() - classes.keys()))
 
 
 def read_classes(root: Path) -> dict[int, str]:

@@ -47,7 +47,7 @@ def read(root: Path, request: Request) -> CaseSet:
             content |= _listed(root, content)
         training = [(_entry(item), True) for item in content["training"]]
         test = [(_entry(item), False) for item in content.get("test", [])]
-        classes = classes_of_volumes(content.get("labels", {}))
+        classes, rule = classes_of_volumes(content.get("labels", {}))
     except BAD as error:
         if not volumes_below(root):
             refuse_other_kind(root, request.dims, request.task)
@@ -71,7 +71,7 @@ def read(root: Path, request: Request) -> CaseSet:
     modality = modality_of_channels(content.get("modality", content.get("channel_names", {})))
     if modality == "unknown" and scans:
         modality = modality_of(scans.values(), root)
-    return CaseSet(root, "decathlon", 3, tuple(cases), classes, modality=modality)
+    return CaseSet(root, "decathlon", 3, tuple(cases), classes, rule, modality=modality)
 
 
 def _scan(image: Path) -> FoundVolume | None:

@@ -125,7 +125,7 @@ def _look(case: Case, loaded: LoadedVolume, values: Sequence[int]) -> _Look:
     orientation = nibabel.orientations.io_orientation(volume.affine)
     shape, spacing = _oriented(volume, orientation)
     centers = class_centers(nibabel.orientations.apply_orientation(label.array, orientation), values, spacing)
-    inside = np.sort(volume.array[label.array != 0].astype(np.float64))
+    inside = np.sort(volume.array[np.isin(label.array, values)].astype(np.float64))
     quantiles = inside[((np.arange(_QUANTILES) + 0.5) / _QUANTILES * inside.size).astype(int)] if inside.size else None
     return _Look(shape, spacing, _nonzero_share(volume.array), quantiles, centers)
 

@@ -1,15 +1,18 @@
-"""Labels on the grid of their images, and as one channel for each class."""
+"""Labels on the grid of their images, as one channel for each class, and what of them counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from torch import Tensor
 
 from segxfer3d.data.io.volumes import Volume, grid_difference
+from segxfer3d.data.preprocessing.orientation import to_ras
 from segxfer3d.errors import InputError
 
 
@@ -56,6 +59,37 @@ class OneHotd(MapTransform):
             channels = torch.cat([label.as_tensor() == value for value in self.values]).float()
             result[key] = MetaTensor(channels, meta=label.meta, applied_operations=label.applied_operations)
         return result
+
+
+def label_item(label: Tensor, classes: Iterable[int], ignore: Sequence[int]) -> dict[str, Tensor]:
+    """What a case's label becomes: ``label``, a channel for each class in rising order, and, where values are ignored,
+    ``valid``, 0 where they are.
+
+    Args:
+        label: values, (1, X, Y, Z); what is made of it is a MetaTensor where this is one.
+        classes: values of the foreground.
+        ignore: values that neither train nor count.
+    """
+    item: dict[str, Tensor] = {"label": OneHotd("label", classes)({"label": label})["label"]}
+    if ignore:
+        plain = label.as_subclass(Tensor)
+        item["valid"] = torch.stack([plain != value for value in ignore]).all(0).float()
+    return item
+
+
+def turned_label_item(label: Volume, affine: Any, classes: Iterable[int], ignore: Sequence[int]) -> dict[str, Tensor]:
+    """The same with the axes of RAS, straight from the file's values.
+
+    Args:
+        label: on its file's grid.
+        affine: of its image.
+        classes: values of the foreground.
+        ignore: values that neither train nor count.
+    """
+    item = {"label": torch.stack([to_ras(label.array == value, affine) for value in sorted(classes)])}
+    if ignore:
+        item["valid"] = to_ras(~np.isin(label.array, ignore), affine)[None]
+    return item
 
 
 def _volume(image: MetaTensor) -> Volume:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, MapTransform, Orientationd, Spacingd
 from torch import Tensor
@@ -27,7 +26,7 @@ from segxfer3d.data.preprocessing.intensities import (
     standardize_,
     unit_,
 )
-from segxfer3d.data.preprocessing.labels import OneHotd, ShareGridd
+from segxfer3d.data.preprocessing.labels import ShareGridd, label_item, turned_label_item
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume, require_room
 from segxfer3d.data.preprocessing.orientation import to_ras
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
@@ -139,10 +138,6 @@ class VolumePreprocessing:
         grid = self._grid(keys, ["bilinear", "nearest"])
         return Compose([*self._steps(keys), ShareGridd("label", "image"), *grid, self._intensity("image")])
 
-    def one_hot(self, classes: Iterable[int], key: str = "label") -> OneHotd:
-        """Label values to one channel for each foreground class, in the order of their values."""
-        return OneHotd(key, classes)
-
     def hold(
         self,
         cases: Sequence[Case],
@@ -154,7 +149,8 @@ class VolumePreprocessing:
         kept: KeptVolumes | None = None,
     ) -> list[Item]:
         """Volumes in memory: ``image`` (1, X, Y, Z) float32, scaled as ``intensity`` says, and, with ``labels``,
-        ``label`` (K, X, Y, Z) float32 of 0 and 1 on the same grid; plain tensors.
+        ``label`` (K, X, Y, Z) float32 of 0 and 1 on the same grid, and ``valid`` (1, X, Y, Z) if some voxels are to
+        be ignored; plain tensors.
 
         Args:
             cases: of ``case_set``, or a part of them.
@@ -171,7 +167,7 @@ class VolumePreprocessing:
         items: list[Item] = []
         used, limit = 0, memory_limit()
         for case in tqdm(cases, "loading", disable=not progress, leave=False):
-            item = self._held(case, kept.take(case, label=labels), sorted(case_set.classes) if labels else ())
+            item = self._held(case, kept.take(case, label=labels), case_set if labels else None)
             used += sum(tensor.numel() * tensor.element_size() for tensor in item.values())
             if used > limit:
                 raise InputError(
@@ -181,23 +177,27 @@ class VolumePreprocessing:
             items.append(item)
         return items
 
-    def _held(self, case: Case, loaded: LoadedVolume, classes: Sequence[int]) -> Item:
-        """A case as it is held; without classes, without its label."""
+    def _held(self, case: Case, loaded: LoadedVolume, labeled: CaseSet | None) -> Item:
+        """A case as it is held, with its label where it is of a labeled set."""
         image, label = loaded
-        keys = ["image", "label"] if classes else ["image"]
         require_room(case.image, image, self.spacing)
         if self.spacing is not None or self.intensity == "zscore":  # whose sums depend on the order of voxels
-            steps = [self.training_transform(), self.one_hot(classes)] if classes else [self.image_transform()]
-            item = _load(Compose(steps), case, loaded, keys)
-            return {key: item[key].as_tensor().contiguous() for key in keys}
+            steps, keys = (
+                (self.training_transform(), ["image", "label"]) if labeled else (self.image_transform(), ["image"])
+            )
+            item = _load(steps, case, loaded, keys)
+            parts = {"image": item["image"]}
+            if labeled:
+                parts |= label_item(item["label"], labeled.classes, labeled.label_rule.ignore)
+            return {key: part.as_subclass(Tensor).contiguous() for key, part in parts.items()}
         held = {"image": to_ras(image.array, image.affine, self._by_voxel())[None]}
         if self.intensity == "percentile":
             held["image"] = scaled_to_unit(held["image"], None)
-        if classes:
+        if labeled:
             assert label is not None
             if difference := grid_difference(image, label):
                 raise InputError(f"{case.label}: {difference}")
-            held["label"] = torch.stack([to_ras(label.array == value, image.affine) for value in classes])
+            held |= turned_label_item(label, image.affine, labeled.classes, labeled.label_rule.ignore)
         return held
 
     def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
@@ -206,7 +206,7 @@ class VolumePreprocessing:
         Returns:
             ``image`` (1, X, Y, Z) float32, a MetaTensor that knows how it came from its file; ``case`` and
             ``patient``; with ``label`` also ``label`` (K, X, Y, Z) float32 of 0 and 1, a MetaTensor with the file's
-            affine.
+            affine, and ``valid`` (1, X, Y, Z), 0 where the data set says to ignore, if it does.
 
         Raises:
             InputError: a file that cannot be read.
@@ -220,7 +220,7 @@ class VolumePreprocessing:
         }
         if label:
             native = _load(self.native_transform("label"), case, loaded, ["label"])
-            item["label"] = self.one_hot(case_set.classes)(native)["label"]
+            item |= label_item(native["label"], case_set.classes, case_set.label_rule.ignore)
         return item
 
     def to_unit(self, image: Tensor) -> Tensor:

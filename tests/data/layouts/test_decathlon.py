@@ -131,7 +131,7 @@ def test_second_version_of_nnunet(tmp_path):
         find_cases(root)
     (root / "labelsTr" / "b.nii.gz").touch()
     found = find_cases(root)
-    assert (found.modality, found.classes) == ("CT", {1: "nodule"})
+    assert (found.modality, found.classes, found.label_rule.ignore) == ("CT", {1: "nodule"}, (2,))
     assert [(case.name, case.label) for case in found.cases] == [
         ("a_0000", root / "labelsTr/a.nii.gz"), ("b_0000", root / "labelsTr/b.nii.gz"), ("c_0000", None),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.planning import take_fingerprint
+from segxfer3d.data.preprocessing.labels import OneHotd
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, load_volume
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -46,7 +47,7 @@ def checked(case_set, limit=None):
 )
 def test_held_without_reading_again_and_bit_for_bit_as_the_transforms_make_it(case_set, intensity, spacing):
     preprocessing = VolumePreprocessing(spacing, *intensity)
-    steps = Compose([preprocessing.training_transform(), preprocessing.one_hot(case_set.classes)])
+    steps = Compose([preprocessing.training_transform(), OneHotd("label", case_set.classes)])
     expected = [steps({"image": case.image, "label": case.label}) for case in case_set.cases]
     kept = checked(case_set)
     held = preprocessing.hold(case_set.cases, case_set, labels=True, progress=False, kept=kept)

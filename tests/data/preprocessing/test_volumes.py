@@ -7,6 +7,7 @@ from monai.transforms import Invertd
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing import from_dict, protocol
+from segxfer3d.data.preprocessing.labels import OneHotd
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
@@ -139,7 +140,7 @@ def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
 def test_one_hot(pair):
     preprocessing = VolumePreprocessing()
     label = preprocessing.training_transform()(pair)["label"]
-    channels = preprocessing.one_hot({2: "b", 1: "a"})({"label": label})["label"]
+    channels = OneHotd("label", {2: "b", 1: "a"})({"label": label})["label"]
     assert channels.shape == (2, 9, 8, 7)
     assert channels.dtype == torch.float32
     assert torch.equal(channels.as_tensor(), torch.cat([label == 1, label == 2]).as_tensor().float())
