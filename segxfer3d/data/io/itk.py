@@ -17,15 +17,15 @@ ENDINGS = (".mhd", ".mha", ".nrrd", ".nhdr")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The voxels as stored, and the affine (RAS+, millimeters).
+def read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[str, ...]]:
+    """The voxels as stored, the affine (RAS+, millimeters), and notes.
 
     Raises:
         InputError: damaged, truncated, larger than memory, or without its data files.
     """
     check = metaimage.check if path.suffix.lower() in metaimage.ENDINGS else nrrd.check
     try:
-        shape, item = check(path)
+        shape, item, unit, notes = check(path)
     except (OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
@@ -35,7 +35,9 @@ def read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     guard.require_memory(path, shape, dtype)
     size = guard.size_of(shape, dtype)
     array, about = guard.call(f"{__name__}:read_in_worker", path, size=size, file=str(path))
-    return _as_volume(array, about)
+    array, affine = _as_volume(array, about)
+    affine[:3] *= unit
+    return array, affine, notes
 
 
 def read_in_worker(allocate: guard.Allocate, file: str) -> dict[str, Any]:

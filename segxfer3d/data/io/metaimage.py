@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from segxfer3d.data.io.about import About
 from segxfer3d.errors import InputError
 
 ENDINGS = (".mhd", ".mha")
@@ -16,14 +17,11 @@ _BYTES = {
 }  # fmt: skip
 
 
-def check(path: Path) -> tuple[tuple[int, ...], int]:
+def check(path: Path) -> About:
     """Look at a header, and at its data.
 
-    Returns:
-        the volume's shape, and the bytes of a voxel.
-
     Raises:
-        InputError: data that are missing or too short.
+        InputError: data that are missing or too short, or a voxel size of 0.
         ValueError, KeyError: a damaged header.
     """
     with path.open("rb") as file:
@@ -32,6 +30,9 @@ def check(path: Path) -> tuple[tuple[int, ...], int]:
     shape = tuple(int(length) for length in header["DimSize"].split())
     if not shape or min(shape) < 1:
         raise ValueError(f"DimSize {header['DimSize']}")
+    sizes = header.get("ElementSpacing", header.get("ElementSize", "1"))
+    if not all(float(size) for size in sizes.split()):
+        raise InputError(f"{path}: no usable geometry, a voxel size of 0 ({sizes} mm)")
     channels = int(header.get("ElementNumberOfChannels", "1"))
     item = _BYTES[header["ElementType"].upper().removeprefix("MET_").removesuffix("_ARRAY")] * channels
     size = math.prod(shape) * item
@@ -50,7 +51,7 @@ def check(path: Path) -> tuple[tuple[int, ...], int]:
             raise InputError(f"{path}: its data file {name} is missing")
         skipped = max(0, int(header.get("HeaderSize", "0")))
         _refuse_short(path, data, data.stat().st_size - skipped, size=size, header=header)
-    return shape, item
+    return About(shape, item)
 
 
 def _fields(content: bytes) -> tuple[dict[str, str], int, list[str]]:

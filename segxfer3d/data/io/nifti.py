@@ -113,7 +113,13 @@ def _header(path: Path, file: IO[bytes], known: dict[int, Any]) -> Any:
             f"{path}: Analyze 7.5, which does not say where left is; convert it to NIfTI with what wrote it"
         )
     file.seek(0)
-    return known[size].from_fileobj(file)
+    header = known[size].from_fileobj(file, check=False)
+    # nibabel would make voxel sizes of 0 to 1 mm and go on
+    zero = header["pixdim"][1:4] == 0
+    header["pixdim"][1:4][zero] = 1
+    header.check_fix()
+    header["pixdim"][1:4][zero] = 0
+    return header
 
 
 def _voxels(path: Path, file: IO[bytes], header: Any) -> NDArray[Any]:

@@ -6,9 +6,14 @@ import math
 import re
 from pathlib import Path
 
-from segxfer3d.errors import InputError
+from segxfer3d.data.io.about import About
+from segxfer3d.errors import InputError, some
 
 _LONGEST = 2**20  # bytes of a header
+_UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
+_UNITS |= {"millimeter": 1.0, "millimeters": 1.0, "meter": 1000.0, "micron": 0.001, "microns": 0.001}
+_NO_UNIT = {"", "???", "none"}
+_NO_SIDES = {"", "scanner-xyz", "scanner-xyz-time", "3d-right-handed", "3d-right-handed-time"}
 _DEFLATE = 1032  # bytes that one byte of gzip can stand for, at most
 _BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
@@ -22,14 +27,12 @@ _BYTES = {
 }
 
 
-def check(path: Path) -> tuple[tuple[int, ...], int]:
+def check(path: Path) -> About:
     """Look at a header, and at its data.
 
-    Returns:
-        the volume's shape, and the bytes of a voxel.
-
     Raises:
-        InputError: data that are missing or too short.
+        InputError: data that are missing or too short, a voxel size of 0, a unit that is none of length, a space that
+            is a mirror image, or a segmentation in layers.
         ValueError, KeyError: a damaged header.
     """
     with path.open("rb") as file:
@@ -54,7 +57,39 @@ def check(path: Path) -> tuple[tuple[int, ...], int]:
     most |= dict.fromkeys(("txt", "text", "ascii"), held * item)
     if most.get(encoding, size) < size:
         raise InputError(f"{path}: cannot be read, damaged or truncated ({held} bytes of data for {size})")
-    return shape, item
+    _refuse_layers(path, head, shape)
+    return About(shape, item, *_place(path, fields))
+
+
+def _place(path: Path, fields: dict[str, str]) -> tuple[float, tuple[str, ...]]:
+    """Millimeters of the unit of length, which ITK passes over, and what a user should hear of it and of the space."""
+    directions = fields.get("space directions", "")
+    sizes = re.findall(r"\(([^)]*)\)", directions) or fields.get("spacings", "").split()
+    if any(all(float(number) == 0 for number in size.split(",")) for size in sizes):
+        raise InputError(f"{path}: no usable geometry, a voxel size of 0 ({directions or fields['spacings']})")
+    named = fields.get("space units" if directions else "units", "").replace("\u00c2\u00b5", "u").replace("\u00b5", "u")
+    units = {unit.lower() for unit in re.findall(r'"([^"]*)"', named)} - _NO_UNIT
+    if len(units) > 1 or units - _UNITS.keys():
+        raise InputError(f"{path}: its units are {named}; expected one of {', '.join(_UNITS)}")
+    factor = _UNITS[units.pop()] if units else 1.0
+    notes: tuple[str, ...] = (f"its unit is {factor:g} mm, which became millimeters",) if factor != 1 else ()
+    space = fields.get("space", "").lower()
+    if "left-handed" in space:
+        raise InputError(f"{path}: its space is {space}, a mirror image; expected left-posterior-superior or the like")
+    if space in _NO_SIDES:
+        said = f"its space is {space}" if space else "it names no space"
+        notes += (f"{said}, so that nothing says which side is left; taken as ITK does (left-posterior-superior)",)
+    return factor, notes
+
+
+def _refuse_layers(path: Path, head: str, shape: tuple[int, ...]) -> None:
+    """3D Slicer keeps segments that overlap in layers, along a first axis."""
+    names = re.findall(r"^Segment\d+_Name:=(.*)$", head, re.MULTILINE)
+    if names and len(shape) == 4 and shape[0] > 1:
+        raise InputError(
+            f"{path}: a segmentation of 3D Slicer in {shape[0]} layers, for segments overlap ({some(names, 5, ', ')}); "
+            "expected one label map: export it there (Segmentations, Export to files)"
+        )
 
 
 def _held(path: Path, fields: dict[str, str], head: str, *, begin: int) -> int:

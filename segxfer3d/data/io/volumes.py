@@ -79,7 +79,7 @@ def read_volume(path: str | os.PathLike[str], *, uneven: str = "refuse") -> Volu
     if name.endswith(nifti.MGH):
         return _checked(path, *nifti.read_mgh(path), ())
     if name.endswith(itk.ENDINGS):
-        return _checked(path, *itk.read_itk(path), ())
+        return _checked(path, *itk.read_itk(path))
     raise InputError(
         f"{path}: not a volume; expected {', '.join(FORMATS)}, a DICOM file or a folder with a DICOM series"
     )

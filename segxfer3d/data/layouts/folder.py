@@ -119,9 +119,19 @@ def _patient(name: str, found: FoundVolumes, request: Request) -> str:
 def _match(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> dict[str, Path]:
     """The label of every image, by the image's name."""
     # 3D Slicer calls the segmentation of c0.nii.gz c0.seg.nrrd
+    of_slicer = {name.removesuffix(".seg") for name in labels if name.endswith(".seg")} & set(images)
+    problems = [
+        f"{labels[name]} and {labels[f'{name}.seg']} (two labels of one image)"
+        for name in sorted(of_slicer & set(labels))
+    ]
     labels = {short if (short := name.removesuffix(".seg")) in images else name: path for name, path in labels.items()}
     label_names = {name: name if name in labels else name.removesuffix("_0000") for name in images}
-    problems = [f"{images[i]} (image without label)" for i, name in sorted(label_names.items()) if name not in labels]
+    problems += [
+        f"{images[name]} and {images[f'{name}_0000']} (two images of one label)"
+        for name in sorted(images)
+        if label_names.get(f"{name}_0000") == name
+    ]
+    problems += [f"{images[i]} (image without label)" for i, name in sorted(label_names.items()) if name not in labels]
     lone = sorted(labels.keys() - set(label_names.values()))
     problems += [f"{labels[name]} (label without image)" for name in lone]
     if problems:

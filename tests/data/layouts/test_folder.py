@@ -91,3 +91,15 @@ def test_dataset_dir_must_be_a_folder(tmp_path):
 def test_pattern_that_does_not_fit(tmp_path):
     with pytest.raises(InputError, match="finds no patient in the file name 'a'"):
         find_cases(make(tmp_path, ["a.nii"]), Request(patient_pattern=r"p\d+"))
+
+
+def test_two_files_for_one_label_and_two_images_of_one_label(tmp_path):
+    for name in ("images/a.nii.gz", "labels/a.nii.gz", "labels/a.seg.nrrd", "images/b.nii", "images/b_0000.nii"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "labels" / "b.nii").touch()
+    with pytest.raises(InputError) as error:
+        find_cases(tmp_path)
+    assert "labels/a.nii.gz and " in str(error.value)
+    assert "labels/a.seg.nrrd (two labels of one image)" in str(error.value)
+    assert "images/b_0000.nii (two images of one label)" in str(error.value)
