@@ -15,7 +15,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check, refuse_without_target
 from segxfer3d.data.io.radiographs import holds_radiographs
-from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.io.volumes import read_label, read_volume
 from segxfer3d.data.layouts import Request, find_cases, layouts
 from segxfer3d.data.layouts.listing import images_below, volumes_below
 from segxfer3d.data.preprocessing.loaded_images import load_image
@@ -177,7 +177,7 @@ def _volume_row(case: Case, classes: Sequence[int]) -> Row:
     row = (*volume.array.shape, *volume.spacing, float(low), float(high))
     if case.label is None:
         return row
-    label = read_volume(case.label).array
+    label = read_label(case.label).array
     return (*row, *(float((label == value).mean()) for value in classes))
 
 

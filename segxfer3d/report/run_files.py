@@ -14,6 +14,7 @@ from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.previews import Preview, read_previews
 from segxfer3d.files import reason
 from segxfer3d.report.scores import scores_of
+from segxfer3d.statistics.excel import plain_csv
 from segxfer3d.statistics.scores import Score
 from segxfer3d.study.restoring import AGAIN, outcome
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, RECORDED, STOPPED, WAITING
@@ -97,10 +98,12 @@ class Run:
         Raises:
             OSError: it cannot be read.
             UnicodeDecodeError: it is no text.
+            InputError: a table that a spreadsheet has spoiled, see :func:`~segxfer3d.statistics.excel.plain_csv`.
         """
         if self.packed is not None:
             return self.packed[name]
-        return (self.folder / name).read_bytes().decode("utf-8", errors)
+        text = (self.folder / name).read_bytes().decode("utf-8", errors)
+        return plain_csv(text) if name.endswith(".csv") else text
 
     @property
     def job(self) -> str:

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from segxfer3d.errors import InputError
+from segxfer3d.statistics.excel import plain_csv
 from segxfer3d.statistics.scores import Score
 
 
@@ -22,7 +23,7 @@ def read_scores(file: Path | str, arm: str, budget: float, seed: int, measure: s
         InputError: no such file, no row, a missing column, or a value that is no number.
     """
     try:
-        text = Path(file).read_bytes().decode("utf-8")
+        text = plain_csv(Path(file).read_bytes().decode("utf-8"))
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error})") from error
     return scores_of(text, arm, budget, seed, measure, file=str(file))

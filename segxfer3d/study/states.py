@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.files import held
+from segxfer3d.statistics.excel import plain_csv
 from segxfer3d.study.trials import MODEL, Trial
 
 DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = (
@@ -103,8 +104,7 @@ def _finished(folder: Path, kind: str) -> State:
                 raise ValueError("it is empty")
         elif kind != "pretrain":
             path = folder / "cases.csv"
-            with path.open(newline="") as file:
-                row = next(csv.DictReader(file), None)
+            row = next(csv.DictReader(plain_csv(path.read_text(encoding="utf-8")).splitlines()), None)
             if row is None or not {"case", "patient"} <= row.keys():
                 raise ValueError("no row with case and patient")
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:

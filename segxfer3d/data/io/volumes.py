@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.data.io import dicom, itk, nifti
+from segxfer3d.data.io.whole_numbers import rounded_if_close
 from segxfer3d.errors import InputError
 
 FORMATS = (*nifti.ENDINGS, *itk.ENDINGS, *nifti.MGH, nifti.PAIR[0])
@@ -83,6 +84,19 @@ def read_volume(path: str | os.PathLike[str], *, uneven: str = "refuse") -> Volu
     raise InputError(
         f"{path}: not a volume; expected {', '.join(FORMATS)}, a DICOM file or a folder with a DICOM series"
     )
+
+
+def read_label(path: str | os.PathLike[str]) -> Volume:
+    """As :func:`read_volume`, of a label: fractions are whole numbers where all of them lie within
+    :data:`~segxfer3d.data.io.whole_numbers.TOLERANCE` of one, as programs that resample or scale leave them; where some
+    do not, values stay as they are, for the check to name.
+
+    Raises:
+        InputError: as there.
+    """
+    volume = read_volume(path)
+    rounded = rounded_if_close(volume.array)
+    return volume if rounded is None else replace(volume, array=rounded)
 
 
 def grid_difference(image: Volume, label: Volume) -> str:

@@ -26,12 +26,27 @@ def whole_numbers(path: Path, values: NDArray[Any], what: str) -> NDArray[Any]:
     """
     if values.dtype.kind != "f":
         return values
-    rounded = np.rint(values)
-    with np.errstate(invalid="ignore"):
-        close = np.abs(values - rounded) <= TOLERANCE
+    rounded, close = _rounded(values)
     if not close.all():
         strange = np.unique(values[~close])
         shown = ", ".join(f"{value:.9g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
         raise InputError(f"{path}: {what} {shown}; expected whole numbers")
     whole: NDArray[np.int64] = rounded.astype(np.int64)
     return whole
+
+
+def rounded_if_close(values: NDArray[Any]) -> NDArray[Any] | None:
+    """Fractions rounded, in their own type, if all lie within :data:`TOLERANCE` of a whole number; None where nothing
+    changes: they do not, or are whole numbers."""
+    if values.dtype.kind != "f":
+        return None
+    rounded, close = _rounded(values)
+    return rounded if close.all() and not np.array_equal(values, rounded) else None
+
+
+def _rounded(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Rounded values, and where they lie close; not where they are not finite."""
+    with np.errstate(invalid="ignore"):
+        rounded = np.rint(values)
+        close: NDArray[np.bool_] = np.abs(values - rounded) <= TOLERANCE
+    return rounded, close

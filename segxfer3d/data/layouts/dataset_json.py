@@ -48,7 +48,10 @@ def read_classes(root: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        return classes_of(json.loads(path.read_text(encoding="utf-8"))["labels"])
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        if any(isinstance(value, list) for value in labels.values()):
+            raise ValueError("classes that are regions, lists of values")
+        return classes_of(labels)
     except BAD as error:
         raise InputError(
             f'{path}: no classes in it ({type(error).__name__}: {error}); expected "labels", as in '

@@ -55,7 +55,7 @@ def read(root: Path, request: Request) -> CaseSet:
     cases, problems = [], []
     scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:
-        image = root / entry["image"]
+        image = _first_channel(root / entry["image"])
         label = root / entry["label"] if labeled and entry.get("label") else None
         if not image.exists():
             problems.append(f"{image} (label without image)" if label and label.exists() else f"{image} (no such file)")
@@ -72,6 +72,17 @@ def read(root: Path, request: Request) -> CaseSet:
     if modality == "unknown" and scans:
         modality = modality_of(scans.values(), root)
     return CaseSet(root, "decathlon", 3, tuple(cases), classes, rule, modality=modality)
+
+
+def _first_channel(image: Path) -> Path:
+    """nnU-Net's first version lists images without the number of the channel that their files have."""
+    name = volume_name(image)
+    first, second = (image.with_name(f"{name}_000{number}{image.name[len(name) :]}") for number in (0, 1))
+    if image.exists() or not first.exists():
+        return image
+    if second.exists():
+        raise InputError(f"{first}: the first of several channels ({second.name}, ...); expected one")
+    return first
 
 
 def _scan(image: Path) -> FoundVolume | None:

@@ -12,14 +12,15 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
-from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.io.volumes import read_label, read_volume
 
 
 class LoadVolumed(MapTransform):
     """Read volumes on their own grids: (1, X, Y, Z) float32, MetaTensors that know their affine (RAS+, millimeters).
 
-    ``uneven`` beside the paths says what becomes of uneven DICOM slices of an image (``refuse`` where it is missing),
-    and ``volumes`` has those that were read before, by key.
+    The key ``label`` is read as a label: values beside whole numbers by rounding are those. ``uneven`` beside the paths
+    says what becomes of uneven DICOM slices of an image (``refuse`` where it is missing), and ``volumes`` has those
+    that were read before, by key.
     MONAI's own loader would ask all of its readers, and make a copy of each volume in another order.
     """
 
@@ -32,7 +33,9 @@ class LoadVolumed(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             path = Path(result[key])
-            volume = result.get("volumes", {}).get(key) or read_volume(path, uneven=result.get("uneven", "refuse"))
+            volume = result.get("volumes", {}).get(key) or (
+                read_label(path) if key == "label" else read_volume(path, uneven=result.get("uneven", "refuse"))
+            )
             meta = {
                 MetaKeys.AFFINE: torch.from_numpy(volume.affine),
                 MetaKeys.ORIGINAL_AFFINE: volume.affine.copy(),

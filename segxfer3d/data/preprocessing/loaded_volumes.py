@@ -12,7 +12,7 @@ import numpy as np
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io import guard
-from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.io.volumes import Volume, read_label, read_volume
 from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.errors import InputError
 
@@ -44,7 +44,7 @@ def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
         InputError: what :func:`~segxfer3d.data.io.volumes.read_volume` refuses.
     """
     image = read_volume(case.image, uneven=case.uneven)
-    return LoadedVolume(image, read_volume(case.label) if label and case.label is not None else None)
+    return LoadedVolume(image, read_label(case.label) if label and case.label is not None else None)
 
 
 class KeptVolumes:

@@ -1,0 +1,49 @@
+"""Tables of scores that a spreadsheet has saved, as the plain CSV that they were."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from segxfer3d.errors import InputError
+
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+_SHARES = ("dice", "iou")  # columns of numbers from 0 to 1
+
+
+def plain_csv(text: str) -> str:
+    """The text of a CSV file without a byte order mark, with commas between columns and points in numbers.
+
+    Excel's "CSV UTF-8" begins with that mark; where decimals have a comma, it separates columns by semicolons.
+
+    Args:
+        text: of the file, decoded.
+
+    Raises:
+        InputError: semicolons, and a dice or IoU that is not from 0 to 1: the program took points for something else.
+
+    Example:
+        >>> plain_csv("case;dice\\na;0,5\\n")
+        'case,dice\\na,0.5\\n'
+    """
+    text = text.removeprefix("\ufeff")
+    header = text.partition("\n")[0]
+    if ";" not in header or "," in header:
+        return text
+    names, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=";")
+    plain = [[cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row] for row in rows]
+    for row in plain:
+        for name, cell in zip(names, row, strict=False):
+            if name in _SHARES and not _is_share(cell):
+                raise InputError(f"{name} {cell!r} in a table with semicolons, as Excel saves it: expected 0 to 1")
+    result = io.StringIO(newline="")
+    csv.writer(result, lineterminator="\n").writerows([names, *plain])
+    return result.getvalue()
+
+
+def _is_share(cell: str) -> bool:
+    try:
+        return 0 <= float(cell) <= 1
+    except ValueError:
+        return False

@@ -1,0 +1,46 @@
+"""dataset.json of nnU-Net: names without the number of the channel, regions."""
+
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.data.check import check
+from segxfer3d.data.layouts import find_cases
+from segxfer3d.errors import InputError
+from tests.data.image_files import find_images, noise, save, square
+from tests.data.volumes import ct, write_nifti
+
+
+def dataset(root, channels=("0000",), **content):
+    for case in ("c0", "c1"):
+        for channel in channels:
+            write_nifti(root / "imagesTr" / f"{case}_{channel}.nii.gz", ct())
+        write_nifti(root / "labelsTr" / f"{case}.nii.gz", (ct() > 0).astype(np.uint8))
+    pairs = [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in ("c0", "c1")]
+    known = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "tumor"}, "training": pairs, "test": []}
+    (root / "dataset.json").write_text(json.dumps(known | content))
+    return root
+
+
+def test_the_first_version_lists_images_without_their_channel(tmp_path):
+    found = find_cases(dataset(tmp_path))
+    assert [case.image.name for case in found.cases] == ["c0_0000.nii.gz", "c1_0000.nii.gz"]
+    assert (found.modality, found.classes) == ("CT", {1: "tumor"})
+    assert check(found, progress=False).good == found.cases
+
+
+def test_several_channels_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"c0_0000\.nii\.gz: the first of several channels \(c0_0001\.nii\.gz"):
+        find_cases(dataset(tmp_path, channels=("0000", "0001")))
+
+
+def test_regions_are_refused_by_that_word(tmp_path):
+    regions = {"background": 0, "whole": [1, 2], "core": [2]}
+    with pytest.raises(InputError, match=r"dataset\.json: .*classes that are regions"):
+        find_cases(dataset(tmp_path / "volumes", labels=regions))
+    save(tmp_path / "images" / "a.png", noise())
+    save(tmp_path / "masks" / "a.png", square())
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": regions}))
+    with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(ValueError: classes that are regions"):
+        find_images("folder", tmp_path)
