@@ -35,6 +35,7 @@ _SIZES = {348: Nifti1Header, 540: Nifti2Header}
 _PAIRS = {348: Nifti1PairHeader, 540: Nifti2PairHeader}
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _SCANNER = 1  # code of a form: of the scanner
+_GOOD_RAS = 28  # where an MGH says whether it says where it lies
 _SLAB = 2**22  # voxels that are scaled at a time
 _UNREADABLE: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, OverflowError, KeyError, zlib.error, cast("type[Exception]", isal_zlib.error),
@@ -82,6 +83,10 @@ def read_mgh(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
             # what follows the voxels is some words on the scan
             content = file.read(header.get_data_offset() + guard.size_of(shape, dtype) + 2**16)
         image = nibabel.MGHImage.from_bytes(content)
+        if content[_GOOD_RAS : _GOOD_RAS + 2] == bytes(2):
+            raise InputError(
+                f"{path}: does not say how large its voxels are and where it lies; convert it with mri_convert"
+            )
         return np.asarray(image.dataobj), np.array(image.affine, np.float64)
     except _UNREADABLE as error:
         if isinstance(error, InputError):

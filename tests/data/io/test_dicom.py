@@ -3,8 +3,10 @@
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
+from pydicom.tag import Tag
 
 from segxfer3d.data.io.dicom import contents_of, read_dicom
 from segxfer3d.data.io.volumes import read_volume
@@ -269,3 +271,19 @@ def test_slices_of_8_and_of_16_bits_in_one_series(tmp_path):
             dataset.PixelData = np.ascontiguousarray(array[:, :, k].T).astype(np.uint8).tobytes()
 
     np.testing.assert_array_equal(read_volume(write_slices(tmp_path, array, finish=finish)).array, array)
+
+
+@pytest.mark.parametrize("slope", ["0", "NaN"])
+def test_a_slope_that_leaves_no_values(tmp_path, slope):
+    def edit(dataset, k):
+        dataset.RescaleSlope = "1"
+        if k == 3:
+            dataset["RescaleSlope"] = RawDataElement(
+                Tag("RescaleSlope"), "DS", 4, slope.ljust(4).encode(), 0, False, True
+            )
+
+    folder = write_slices(tmp_path, stored(), edit=edit)
+    with pytest.raises(
+        InputError, match=r"IM003\.dcm: RescaleSlope (0|nan) and RescaleIntercept 0, which leave no value"
+    ):
+        read_volume(folder)

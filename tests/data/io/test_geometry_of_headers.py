@@ -112,3 +112,17 @@ def test_layers_of_a_segmentation_of_slicer(tmp_path):
     one = {key: value for key, value in segments.items() if key.startswith("Segment0")}
     nrrd.write(str(path), (ct() > 0).astype(np.uint8)[None], header | one)
     np.testing.assert_array_equal(read_volume(path).array, ct() > 0)
+
+
+def test_an_mgh_that_does_not_say_where_it_lies(tmp_path):
+    path = tmp_path / "a.mgh"
+    nibabel.save(nibabel.MGHImage(ct(), LPS.astype(np.float32)), path)
+    volume = read_volume(path)
+    np.testing.assert_allclose(volume.affine, LPS, atol=1e-6)
+    assert volume.notes == ()
+    content = bytearray(path.read_bytes())
+    content[28:30] = bytes(2)
+    path.write_bytes(content)
+    # nibabel 5.4 would take voxels of 1 mm in an orientation of its own choice
+    with pytest.raises(InputError, match=r"a\.mgh: does not say how large its voxels are and where it lies"):
+        read_volume(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +107,8 @@ def frames_of(dataset: Dataset, pixels: Pixels, count: int) -> tuple[Frame | Non
             float(found(name, default, *values, dataset))
             for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
         )
+        if slope == 0 or not abs(slope) + abs(intercept) < math.inf:  # NaN fails too
+            raise ValueError(f"RescaleSlope {slope:g} and RescaleIntercept {intercept:g}, which leave no values")
         times = _times(dataset, group)
         frames.append(Frame(pixels, number, shape, position, orientation, spacing, slope, intercept, times))
     return tuple(frames)
