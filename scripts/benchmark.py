@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--old", type=Path, help="folder of another build, which runs beside ours where a part says so")
     parser.add_argument("--pets", type=Path, help="folder of Oxford-IIIT Pets, which images reads and holds")
     parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")
+    parser.add_argument("--note", default="", help="for the page: how it was measured, as far as that is not plain")
     options = parser.parse_args(arguments)
     unknown = set(options.parts) - set(PARTS)
     if unknown:
@@ -56,7 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {}
     for name in options.parts:
         figures = PARTS[name](options)
-        results[name] = {"width": figures.pop("width", options.width), "machine": versions(), "figures": figures}
+        results[name] = {
+            "width": figures.pop("width", options.width), "machine": versions(), "load": os.getloadavg()[2],
+            "note": options.note, "figures": figures,
+        }  # fmt: skip
         print(name)
         for key, value in figures.items():
             print(f"  {key:<40}{value:>12.4g}")
@@ -75,9 +80,10 @@ def write_page(page: Path, results: dict[str, Any]) -> None:
     for name, part in known.items():
         machine = part["machine"]
         lines += ["", f"## {name}", "", " ".join((PARTS[name].__doc__ or "").split()), ""]
-        lines += [
-            f"Width {part['width']}; {machine['processor']}, {machine['threads']} threads, torch {machine['torch']}."
-        ]
+        load = f"; load {part['load']:.1f} in the last 15 minutes" if "load" in part else ""
+        processor, threads = machine["processor"], machine["threads"]
+        lines += [f"Width {part['width']}; {processor}, {threads} threads, torch {machine['torch']}{load}."]
+        lines += ["", part["note"]] if part.get("note") else []
         lines += ["", "| figure | value |", "| --- | --- |"]
         lines += [f"| {key.replace('_', ' ')} | {value:.4g} |" for key, value in part["figures"].items()]
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -27,7 +27,9 @@ def study() -> None:
 def _resources(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--per-gpu", type=click.IntRange(1), help="Trainings at a time on a GPU [jobs / GPUs]."),
-        click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [cores / jobs]."),
+        click.option(
+            "--threads", type=click.IntRange(1), help="CPU threads of a training [OMP_NUM_THREADS, else cores / jobs]."
+        ),
         click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Trainings at a time."),
     ):
         command = option(command)
@@ -172,7 +174,7 @@ def study_keep(folder: Path, record: Path) -> None:
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
 @settings_option
 @click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [all cores].")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [OMP_NUM_THREADS, else all cores].")
 def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None, threads: int | None) -> None:
     """Search for good settings of the training that FILE names, such as the learning rate of a pretraining.
 
@@ -213,7 +215,13 @@ def resources_of(jobs: int, threads: int | None, per_gpu: int | None, share_gpus
 
     gpus = visible_gpus() if share_gpus else ()
     share = per_gpu or -(-jobs // max(1, len(gpus)))
-    return Resources(jobs, threads or max(1, (os.cpu_count() or 1) // jobs), Slots(gpus, share))
+    return Resources(jobs, threads or _own_threads() or max(1, (os.cpu_count() or 1) // jobs), Slots(gpus, share))
+
+
+def _own_threads() -> int:
+    """What ``OMP_NUM_THREADS`` says, 0 for nothing; a list is for nested loops, which torch has none of."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(said) if said.isdecimal() else 0
 
 
 def _matched(name: str, trials: list[Trial], record: Path | None) -> Match:

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from segxfer3d import cli
+from segxfer3d.cli.study import resources_of
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.networks import conrec_unet, genesis_unet, imagenet_unet
 from segxfer3d.study import runner
@@ -43,6 +44,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
     code = """
 import sys
 from segxfer3d import cli
+from segxfer3d.cli.study import resources_of
 try:
     cli.cli(["--help"])
 except SystemExit:
@@ -265,3 +267,13 @@ def test_a_real_study_of_two_trainings(tmp_path):
         run = json.loads((folder / trial.folder / "run.json").read_text(encoding="utf-8"))
         assert run["knobs"]["label_count"] == 2
         assert (folder / trial.folder / "cases.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "threads"), [("3", None, 3), ("3,2", None, 3), ("3", 5, 5), ("", None, 2), ("many", None, 2)]
+)
+def test_trainings_have_the_threads_that_the_user_or_the_environment_says(monkeypatch, said, asked, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    environment = resources_of(2, asked, None, share_gpus=False).environment()
+    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == str(threads)
