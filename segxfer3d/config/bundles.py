@@ -79,7 +79,7 @@ def compose(recipe: Recipe) -> dict[str, Any]:
     imports = [*(line for layer in layers for line in layer.imports), *recipe.imports]
     head = {
         "description": recipe.description,
-        "imports": [f"${line}" for line in dict.fromkeys([*imports, *_imports_of(recipe.options)])],
+        "imports": [f"${line}" for line in dict.fromkeys([*imports, *_imports_of(groups)])],
         "bundle_root": ".",
     }
     call = ", ".join([repr(recipe.name), *map(_spelled, groups)])
