@@ -230,20 +230,30 @@ COLUMNS = (
 )  # fmt: skip
 HEAD = """# One data set in three forms
 
+Written by `scripts/as_clinics_have_it.py`: as listed in `dataset.json`; as DICOM series with a NIfTI label beside each;
+as folders of patients with image and label. "Off" is the largest difference from the original: of a voxel's value as a
+share of its volume's range, of a number of the affine, of the dice of a test case in points. Whole numbers come back
+from DICOM as they were; multiples of a slope to float32's rounding, since DICOM writes the slope with 16 characters;
+others to half a 65535th of the range. A training makes such differences larger.
+"""
+SECTION = """
+## {title}
+
 `python scripts/as_clinics_have_it.py LIDC_VOIs Task04_Hippocampus --output W {arguments}--page PAGE`
-({machine}, {cores} cores, {versions}). As listed in `dataset.json`; as DICOM series with a NIfTI label beside each; as
-folders of patients with image and label. "Off" is the largest difference from the original: of a voxel's value as a
-share of its volume's range, of a number of the affine, of the dice of a test case in points. {training}
+
+{machine}, {cores} cores, {versions}.
+{training}
 
 """
 TRAINED = "Trained: {steps} steps of batch {batch}, width {width}, from random weights, one seed, no more than a check."
 
 
-def page(rows: Sequence[Sequence[str]], patients: int) -> str:
-    """The table in Markdown, with its command and where it ran."""
+def section(rows: Sequence[Sequence[str]], patients: int) -> str:
+    """A table in Markdown, with its command and where it ran."""
     steps = TRAINING["max_epochs"] * TRAINING["steps_per_epoch"]
     trained = TRAINED.format(steps=steps, batch=TRAINING["batch_size"], width=TRAINING["width"])
-    head = HEAD.format(
+    head = SECTION.format(
+        title=f"The first {patients} patients, trained" if patients else "All cases",
         arguments=f"--patients {patients} " if patients else "",
         machine=versions()["processor"], cores=os.cpu_count(),
         versions=", ".join(f"{name} {version}" for name, version in versions().items() if name in ("torch", "monai")),
@@ -261,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--patients", type=int, default=0, help="the first ones, and train on them; 0: all, no training"
     )
-    parser.add_argument("--page", type=Path, help="write the table here")
+    parser.add_argument("--page", type=Path, help="add the table to this page")
     options = parser.parse_args(arguments)
     rows = []
     for root in options.datasets:
@@ -273,7 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += rows_of(root.name, outcomes)
         print("\n".join(" | ".join(row) for row in rows[-len(FORMS) :]), flush=True)
     if options.page:
-        files.write_text(options.page, page(rows, options.patients))
+        before = options.page.read_text(encoding="utf-8") if options.page.is_file() else HEAD
+        files.write_text(options.page, before + section(rows, options.patients))
 
 
 if __name__ == "__main__":

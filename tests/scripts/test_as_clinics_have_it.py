@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from as_clinics_have_it import FORMS, TRAINING, compare, convert, main, page, rows_of, scale_of
+from as_clinics_have_it import FORMS, TRAINING, compare, convert, main, rows_of, scale_of, section
 
 from segxfer3d import InputError, find_cases
 from tests.data.volumes import ct, write_nifti
@@ -46,7 +46,7 @@ def test_each_form_holds_the_same(tmp_path):
     assert find_cases(folders["dicom"] / "P0" / "a" / "image").modality == "CT"
     rows = rows_of("set", outcomes)
     assert [row[3:5] for row in rows] == [["same", "same"]] * 3
-    assert "| set | dicom | 8 of 6 | same | same | 0 |" in page(rows, 0)
+    assert "| set | dicom | 8 of 6 | same | same | 0 |" in section(rows, 0)
 
 
 def test_what_differs_is_found(tmp_path):
