@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images; all where
-none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images, report;
+all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -28,6 +28,7 @@ from benchmark_images import pretext, views
 from benchmark_main import main_command
 from benchmark_old_images import old_images
 from benchmark_reading import reading
+from benchmark_report import report
 from benchmark_start import start
 from benchmark_volumes import corruption, inference, step
 
@@ -36,7 +37,7 @@ from segxfer3d.run.devices import versions
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "inference": inference, "reading": reading, "start": start, "main": main_command,
-    "demo": demo, "images": old_images,
+    "demo": demo, "images": old_images, "report": report,
 }  # fmt: skip
 
 

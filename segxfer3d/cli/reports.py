@@ -29,8 +29,11 @@ def weights(file: Path) -> None:
 @click.option("--all-figures", is_flag=True, help="Each figure as PDF, too, and the masks of every label budget.")
 def report(folder: Path, output: Path, margin: float | None, all_figures: bool) -> None:
     """Write a page on the study in FOLDER, from the files of its runs."""
+    import gc
+
     from segxfer3d.report.page import write_report
 
+    gc.disable()  # the process ends with the page: looking for cycles is a tenth of its time
     write_report(folder, output, margin, all_figures=all_figures)
     click.echo(f"report: {output}")
 

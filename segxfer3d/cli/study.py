@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segxfer3d.cli.arguments import FOLDER, NAMED
-from segxfer3d.errors import STOPPED, InputError
+from segxfer3d.errors import STOPPED, InputError, some
 
 if TYPE_CHECKING:
     from segxfer3d.study.matching import Match
@@ -256,6 +256,8 @@ def _list(trials: list[Trial], folder: Path, resources: Resources, match: Match,
             length = "unknown" if cost.seconds is None else estimate.duration(cost.seconds)
             beside = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
             click.echo(f"{alike[0].id}{beside}: {length} each ({cost.source})")
+        if beyond := estimate.beyond_data(trials, costs):
+            raise InputError(f"budgets that the data cannot give: {some(beyond)}")
         whole = estimate.total(trials, standing, costs, resources.jobs)
         if whole is not None:
             at_a_time = f"with {resources.jobs} at a time, if they do not slow each other down"

@@ -24,6 +24,13 @@ def plus_minus(value: Spread) -> str:
     return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
 
 
+def with_interval(value: Spread | None, interval: Interval | None) -> str:
+    """Mean ± standard deviation, and the interval in brackets where there is one."""
+    if value is None:
+        return NONE
+    return plus_minus(value) + (f" ({between(interval)})" if interval else "")
+
+
 def between(interval: Interval | None, sign: bool = False) -> str:
     """An interval, one decimal."""
     if interval is None:

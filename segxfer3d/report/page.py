@@ -19,7 +19,7 @@ from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result
 from segxfer3d.report.results import results as results_of
 from segxfer3d.report.run_files import Problem
-from segxfer3d.report.run_tables import facts, knob_table, run_table
+from segxfer3d.report.run_tables import facts, knob_table, run_table, settings_table
 from segxfer3d.report.tables import comparison_table, convergence_table, lesion_table, score_table, write_tables
 from segxfer3d.report.viewer import volumes
 from segxfer3d.report.words import answer, caveats, methods, other_answers
@@ -129,6 +129,7 @@ def _run_section(collection: Collection) -> dict[str, Any]:
         "collection": collection,
         "states": Counter(run.state for run in collection.runs),
         "facts": facts(collection),
+        "settings": html_table(settings_table(collection)),
         "runs": html_table(run_table(collection)),
         "knobs": html_table(knob_table(collection)),
         "failures": [run for run in collection.runs if run.state == FAILED],

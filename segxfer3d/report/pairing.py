@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from segxfer3d.errors import InputError, some
 from segxfer3d.report.run_files import Run
+from segxfer3d.statistics.describe import describe
+from segxfer3d.statistics.interval import Interval
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 
 
@@ -68,3 +73,28 @@ def _shared_cases(
             "cases of each seed."
         )
     return [score for score in scores if score.case in shared]
+
+
+def other_intervals(table: ScoreTable, runs: Sequence[Run]) -> dict[str, dict[str, Interval | None]]:
+    """Arm to measure to the 95 % interval of its mean, of all measures of cases but dice that all runs have.
+
+    Args:
+        table: of dice, as it was paired.
+        runs: with their scores.
+    """
+    of_run = {(run.arm, run.seed, run.pretrain_seed if run.arm in table.repeated else None): run for run in runs}
+    places = list(zip(table.seeds, table.pretrainings or [None] * len(table.seeds), strict=True))
+    chosen = [
+        [of_run[arm, seed, pretraining if arm in table.repeated else None] for seed, pretraining in places]
+        for arm in table.arms
+    ]
+    every = [run for of_arm in chosen for run in of_arm]
+    found: dict[str, dict[str, Interval | None]] = {arm: {} for arm in table.arms}
+    for measure in every[0].scores:
+        if measure == "dice" or any(measure not in run.scores for run in every):
+            continue
+        by_case = {id(run): {score.case: score.value for score in run.scores[measure]} for run in every}
+        values = np.array([[[by_case[id(run)][case] for case in table.cases] for run in of_arm] for of_arm in chosen])
+        for summary in describe(replace(table, values=values)):
+            found[summary.arm][measure] = summary.interval
+    return found

@@ -19,13 +19,13 @@ from segxfer3d.report.arms import Arm
 from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
-from segxfer3d.report.pairing import once, paired
+from segxfer3d.report.pairing import once, other_intervals, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.convergence import Convergence
 from segxfer3d.statistics.describe import ArmSummary, describe
-from segxfer3d.statistics.interval import Interval
+from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import ScoreTable
 from segxfer3d.statistics.verdict import Verdict, judge, with_needed
@@ -62,6 +62,8 @@ class ArmResult:
         published: the paper's figure of this task.
         lesions: measures of lesions (:data:`LESIONS`), where all runs have them; all but the counts in percent.
         trainings: mean dice of each, as ``over_patients`` where there is one.
+        intervals: of the other measures: as ``interval`` where each case has one, and over seeds (Student's) of
+            measures of lesions, which are of all cases together.
     """
 
     arm: Arm
@@ -73,6 +75,7 @@ class ArmResult:
     lesions: Mapping[str, Spread] = field(default_factory=dict)
     over_patients: float | None = None
     trainings: tuple[float, ...] = ()
+    intervals: Mapping[str, Interval | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +207,7 @@ def _result(
     missing: list[str] = []
     table = paired(ordered, notes, missing)
     summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
+    others = {} if table is None else other_intervals(table, ordered)
     pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=_loading(arms))
     drawn = curves(ordered, notes)
     to_itself, to_reference = convergence(drawn, reference, notes)
@@ -214,7 +218,10 @@ def _result(
         title=title,
         runs=tuple(ordered),
         arms=tuple(
-            _arm_result(arm, ordered, summaries.get(arm.name), published.get((arm.name, data, name))) for arm in arms
+            _arm_result(
+                arm, ordered, summaries.get(arm.name), published.get((arm.name, data, name)), others.get(arm.name, {})
+            )
+            for arm in arms
         ),
         reference=reference,
         compared=(len(table.cases), len(set(table.patients))) if table is not None else (0, 0),
@@ -233,11 +240,18 @@ def _loading(arms: Iterable[Arm]) -> frozenset[str]:
     return frozenset(arm.name for arm in arms if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init))
 
 
-def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, published: Published | None) -> ArmResult:
+def _arm_result(
+    arm: Arm,
+    runs: Sequence[Run],
+    summary: ArmSummary | None,
+    published: Published | None,
+    intervals: Mapping[str, Interval | None],
+) -> ArmResult:
     runs = [run for run in runs if run.arm == arm.name]
     by_run: dict[str, list[float]] = {
         measure: [float(np.mean([score.value for score in run.scores[measure]])) for run in runs]
         for measure in runs[0].scores
+        if all(measure in run.scores for run in runs)
     }
     extra = [n for n in runs[0].summary if n.startswith(("dice_", "iou_")) and not n.endswith("_std")]
     for name in (*POOLED, *extra):
@@ -254,6 +268,7 @@ def _arm_result(arm: Arm, runs: Sequence[Run], summary: ArmSummary | None, publi
         cases=min(len(run.scores["dice"]) for run in runs),
         published=published,
         lesions={name: spread(values) for name, values in lesions.items() if values},
+        intervals={**intervals, **{name: t_interval(values) for name, values in lesions.items() if values}},
     )
 
 

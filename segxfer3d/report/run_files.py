@@ -13,8 +13,8 @@ from typing import Any
 from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.previews import Preview, read_previews
 from segxfer3d.files import reason
-from segxfer3d.report.scores import scores_of
-from segxfer3d.statistics.excel import plain_csv
+from segxfer3d.report.scores import all_scores
+from segxfer3d.statistics.excel import plain_csv, scores_hash
 from segxfer3d.statistics.scores import Score
 from segxfer3d.study.restoring import AGAIN, outcome
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, RECORDED, STOPPED, WAITING
@@ -192,13 +192,11 @@ def read_results(run: Run) -> tuple[Run, list[Problem]]:
         if run.budget is None or run.seed is None:
             raise InputError("run.json does not tell its seed")
         cases = run.text("cases.csv")
-        scores = {
-            measure: [
-                replace(score, value=PERCENT * score.value, pretraining=run.pretrain_seed)
-                for score in scores_of(cases, run.arm, run.budget, run.seed, measure, file="cases.csv")
-            ]
-            for measure in MEASURES
-        }
+        noted, is_now = _read(run, "done.json", []).get("cases"), scores_hash(cases)
+        if noted not in (None, is_now):  # older runs do not note it
+            raise InputError(f"cases.csv was edited since the run ended (its hash is {is_now[:8]}, not {noted[:8]})")
+        like = Score(run.arm, run.budget, run.seed, "", "", 0.0, run.pretrain_seed)
+        scores = all_scores(cases, like, MEASURES, file="cases.csv", factor=PERCENT, classes=True)
         for score in (score for of_measure in scores.values() for score in of_measure):
             if not math.isfinite(score.value):
                 raise InputError(f"cases.csv: a score of case {score.case} is not finite")

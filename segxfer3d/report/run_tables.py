@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from segxfer3d.config.learning import recipe_in
 from segxfer3d.errors import some
 from segxfer3d.files import names_hash
 from segxfer3d.report.cells import NONE
@@ -64,6 +65,31 @@ def _fingerprints(different: set[str]) -> str:
 def _versions(run: Run) -> dict[str, Any]:
     versions = run.description.get("versions", {})
     return versions if isinstance(versions, dict) else {}
+
+
+SETTINGS = {
+    "recipe": "recipe", "optimizer_name": "optimizer", "lr": "learning rate", "schedule": "schedule",
+    "warmup_epochs": "warm-up epochs", "batch_size": "batch", "augmentation": "augmentation",
+}  # fmt: skip
+
+
+def settings_table(collection: Collection) -> Table:
+    """How each arm was fine-tuned: what its runs had, and what was set for it alone, as after tuning each arm."""
+    done = collection.finetunings()
+    rows = []
+    for name in dict.fromkeys(run.arm for run in done):
+        runs = [run for run in done if run.arm == name]
+        row = {"arm": name}
+        for knob, title in SETTINGS.items():
+            values = dict.fromkeys(recipe_in(r.knobs) if knob == "recipe" else r.knobs.get(knob) for r in runs)
+            row[title] = some([NONE if value is None else value for value in values], 3, ", ")
+        epochs = dict.fromkeys((run.knobs.get("max_epochs"), run.knobs.get("steps_per_epoch")) for run in runs)
+        row["epochs x steps"] = some([f"{a} x {b}" for a, b in epochs], 3, ", ")
+        alone = collection.arm(name).knobs
+        row["set for it alone"] = ", ".join(f"{knob} {value}" for knob, value in alone.items()) or NONE
+        rows.append(row)
+    empty = {title for title in SETTINGS.values() if all(row[title] == NONE for row in rows)}
+    return Table.of([{title: cell for title, cell in row.items() if title not in empty} for row in rows])
 
 
 def run_table(collection: Collection) -> Table:

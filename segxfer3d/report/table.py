@@ -35,6 +35,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __contains__(self, column: str) -> bool:
+        return column in self.columns
+
     def __getitem__(self, column: str) -> list[Any]:
         """The cells of a column."""
         place = self.columns.index(column)

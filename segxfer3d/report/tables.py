@@ -16,6 +16,7 @@ from segxfer3d.report.cells import (
     steps,
     steps_less,
     verdict_words,
+    with_interval,
 )
 from segxfer3d.report.claims import Claim
 from segxfer3d.report.markup import latex, markdown, one_line
@@ -42,7 +43,7 @@ def score_table(result: Result) -> Table:
             row[f"published {MEASURE_NAMES.get(measure, measure)}"] = figure
         for name in names:
             if name != "dice":
-                row[MEASURE_NAMES.get(name, name)] = plus_minus(arm.measures[name]) if name in arm.measures else NONE
+                row[MEASURE_NAMES.get(name, name)] = with_interval(arm.measures.get(name), arm.intervals.get(name))
         rows.append(row | {"seeds": str(len(arm.seeds)), "cases": str(arm.cases)})
     return Table.of(rows)
 
@@ -53,7 +54,7 @@ def lesion_table(result: Result) -> Table:
     for arm in result.arms:
         if arm.lesions:
             cells = {
-                title: plus_minus(arm.lesions[name]) if name in arm.lesions else NONE
+                title: with_interval(arm.lesions.get(name), arm.intervals.get(name))
                 for name, (title, _) in LESIONS.items()
             }
             rows.append({"arm": arm.arm.name, **cells})

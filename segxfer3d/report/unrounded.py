@@ -40,7 +40,8 @@ def lesions(results: Sequence[Result]) -> Rows:
         for arm in result.arms:
             row: dict[str, Any] = {**_which(result), "arm": arm.arm.name}
             for name, (mean, std) in arm.lesions.items():
-                row |= {name: mean, f"{name}_std": std}
+                low, high = arm.intervals.get(name) or (None, None)
+                row |= {name: mean, f"{name}_std": std, f"{name}_low": low, f"{name}_high": high}
             rows += [row] if arm.lesions else []
     return rows
 
@@ -103,6 +104,8 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
         row["recipe"] = arm.arm.recipe
     for name, (mean, std) in arm.measures.items():
         row |= {name: mean, f"{name}_std": std}
+        if limits := arm.intervals.get(name):
+            row |= {f"{name}_low": limits[0], f"{name}_high": limits[1]}
     if arm.published:
         row |= {"published": arm.published.mean, "published_std": arm.published.std}
         row |= {"published_measure": arm.published.measure, "published_where": arm.published.where}

@@ -25,6 +25,7 @@ from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place, has_fast_bf16, versions
+from segxfer3d.statistics.excel import scores_hash
 
 logger = logging.getLogger("segxfer3d")
 
@@ -258,9 +259,11 @@ class RunFolder:
             files.append_line(self.path / name, line)
 
     def end(self) -> None:
-        """The run is finished: write how long it took, and close."""
+        """The run is finished: write how long it took and the hash of its scores, and close."""
         if not self.finished:
-            self.write_json("done.json", {"seconds": round(time.time() - self._started, 1)})
+            cases = self.path / "cases.csv"
+            known = {"cases": scores_hash(cases.read_text(encoding="utf-8"))} if cases.is_file() else {}
+            self.write_json("done.json", {"seconds": round(time.time() - self._started, 1), **known})
         self.close()
         processes.leave_at_exit()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import BASELINE
-from segxfer3d.statistics.saturation import PARAMETERS, saturation
+from segxfer3d.statistics.saturation import PARAMETERS, Saturation, saturation
 
 Curve = Sequence[tuple[float, float]]
 FEWEST = PARAMETERS + 1  # evaluations of a curve that is fitted; of fewer, the straight lines between them are read
@@ -119,6 +120,11 @@ def converge(
     ]
 
 
+@lru_cache(maxsize=256)  # an arm is read against itself, against the reference, and for the claims
+def _fitted(steps: tuple[float, ...], values: tuple[tuple[float, ...], ...]) -> Saturation:
+    return saturation(np.array(steps), np.array(values))
+
+
 class _Reader:
     """The curves of an arm, seed by seed: where each ends, and when it comes to a level.
 
@@ -135,7 +141,7 @@ class _Reader:
             if len(curve) >= FEWEST:
                 alike.setdefault(tuple(step for step, _ in curve), []).append(index)
         self.fits = [
-            (rows, saturation(np.array(steps), np.array([[dice for _, dice in curves[row]] for row in rows])))
+            (rows, _fitted(steps, tuple(tuple(dice for _, dice in curves[row]) for row in rows)))
             for steps, rows in alike.items()
         ]
         for rows, fit in self.fits:

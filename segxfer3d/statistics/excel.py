@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import re
 
 from segxfer3d.errors import InputError
@@ -47,3 +49,21 @@ def _is_share(cell: str) -> bool:
         return 0 <= float(cell) <= 1
     except ValueError:
         return False
+
+
+def scores_hash(text: str) -> str:
+    """SHA-256 of what a ``cases.csv`` says: its cells, numbers to six digits, so that a spreadsheet that saved the same
+    table again has changed nothing.
+
+    Args:
+        text: of the file, with commas between columns.
+    """
+
+    def cell(value: str) -> str:
+        try:
+            return f"{float(value):.6g}"
+        except ValueError:
+            return value
+
+    rows = [[cell(value) for value in row] for row in csv.reader(io.StringIO(text, newline="")) if row]
+    return hashlib.sha256(json.dumps(rows).encode("utf-8")).hexdigest()

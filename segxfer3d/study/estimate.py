@@ -32,10 +32,12 @@ class Cost:
     Attributes:
         seconds: from start to end; None where it could not be found out.
         source: how it was found out, or why not.
+        patients: in the train part, which labels are drawn from; None where that is not known.
     """
 
     seconds: float | None
     source: str
+    patients: int | None = None
 
 
 def kind_of(trial: Trial) -> str:
@@ -125,13 +127,38 @@ def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_
         )
         if code != 0 or len(lines) < EPOCHS:
             return Cost(None, f"no estimate: {explain(folder / OUTPUT, code)}")
+        patients = _train_patients(folder / "split.json")
     step = mean(line["seconds"] for _, line in lines[1:]) / min(STEPS, steps)
     gaps = [after - before - line["seconds"] for (before, _), (after, line) in pairwise(lines)]
     between = max(0.0, mean(gaps))
     once = max(0.0, seconds - (lines[-1][0] - lines[0][0]) - step * min(STEPS, steps) - between)
     validations = epochs // interval if isinstance(interval, int) else epochs
     whole = once + epochs * steps * step + validations * between
-    return Cost(whole, f"{1000 * step:.0f} ms a step, {between:.1f} s a validation, {once:.0f} s for start and end")
+    return Cost(
+        whole, f"{1000 * step:.0f} ms a step, {between:.1f} s a validation, {once:.0f} s for start and end", patients
+    )
+
+
+def _train_patients(path: Path) -> int | None:
+    """Patients in the train part; of images, whose train part is what is labeled, None."""
+    split = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    members = split.get("train")
+    return len(members) if split.get("unit") == "patient" and isinstance(members, list) else None
+
+
+def beyond_data(trials: Sequence[Trial], cost: Mapping[str, Cost]) -> list[str]:
+    """What trials ask for more labels than there are, in words; one clause for each number of labels of a kind.
+
+    Args:
+        trials: of the study.
+        cost: of their kinds, as far as they were timed.
+    """
+    clauses = {}
+    for trial in trials:
+        count, there = trial.knobs.get("label_count"), getattr(cost.get(kind_of(trial)), "patients", None)
+        if trial.kind == "finetune" and isinstance(count, int) and there is not None and count > there:
+            clauses[kind_of(trial), count] = f"{trial.id}: {count} labeled patients, but the train part has {there}"
+    return list(clauses.values())
 
 
 def _watched(

@@ -1,5 +1,6 @@
 """The page: everything in one file, nothing from elsewhere, nothing from the data that could act, small, repeatable."""
 
+import csv
 import json
 import re
 from html.parser import HTMLParser
@@ -15,6 +16,8 @@ from segxfer3d.report.figures.study import file_name
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.run_files import Problem
+from segxfer3d.report.run_tables import settings_table
+from segxfer3d.statistics.excel import scores_hash
 from tests.report.made_studies import NASTY, write_ball_previews, write_json, write_run, write_study
 
 
@@ -176,6 +179,79 @@ def test_lesions_have_a_table_where_all_runs_of_an_arm_measured_them(tmp_path):
     text = report.page.read_text(encoding="utf-8")
     assert "Lesions: connected components" in text
     table = (report.files / "lesions.md").read_text(encoding="utf-8")
-    assert "| random | 75.0 ± 0.0 | 0.5 ± 0.0 | – |" in table
+    assert "| random | 75.0 ± 0.0 (75.0 to 75.0) | 0.5 ± 0.0 (0.5 to 0.5) | – |" in table
     assert "encoder" not in table
     assert "lesion_sensitivity_std" in (report.files / "lesions.csv").read_text(encoding="utf-8")
+
+
+def rewrite(path, change):
+    """The rows of a cases.csv, changed."""
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    rows = [change(row) for row in rows]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_every_measure_has_its_interval_and_one_that_a_run_lacks_has_none(tmp_path):
+    folder = tmp_path / "s"
+    write_study(folder, seeds=3, budgets=(5,), previews=False)
+    for place in folder.glob("finetune/*"):
+        lacks = place.name == "encoder-n5-s1"
+        both = {} if lacks else {"dice_core": "0.5", "iou_core": "0.25"}
+        rewrite(place / "cases.csv", lambda row, both=both: {**row, **both})
+        summary = json.loads((place / "cases_summary.json").read_text(encoding="utf-8"))
+        found = {"lesion_f1": 0.5 + 0.1 * int(place.name[-1])} if not lacks else {}
+        write_json(place / "cases_summary.json", summary | found)
+    report = write_report(folder, tmp_path / "page.html")
+    (result,) = results(collect(folder))
+    random, encoder = result.arms[0], result.arms[1]
+    assert random.intervals["iou"][0] < random.measures["iou"][0] < random.intervals["iou"][1]
+    assert random.intervals["lesion_f1"] == pytest.approx((35.16, 84.84), abs=0.01)  # 60 -+ 4.3027 x 10 / sqrt(3)
+    assert "dice_core" not in random.intervals  # another arm's run lacks it: they are not paired on it
+    assert random.measures["dice_core"] == (50.0, 0.0)
+    assert "dice_core" not in encoder.measures
+    assert encoder.lesions == {}
+    row = next(csv.DictReader((report.files / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    assert float(row["iou_low"]) == random.intervals["iou"][0]
+    assert "(35.2 to 84.8)" in (report.files / "lesions.md").read_text(encoding="utf-8")
+
+
+def test_one_patient_has_no_interval_anywhere(tmp_path):
+    write_study(tmp_path / "s", seeds=3, budgets=(5,), cases=1, previews=False)
+    report = write_report(tmp_path / "s", tmp_path / "page.html")
+    (result,) = results(collect(tmp_path / "s"))
+    assert {arm.interval for arm in result.arms} == {None}
+    assert {pair.interval for pair, _ in result.comparisons} == {None}
+    assert {verdict.kind for _, verdict in result.comparisons} == {"no verdict"}
+    assert "1 patient, at least 6 needed" in report.page.read_text(encoding="utf-8")
+
+
+def test_scores_that_were_edited_since_the_run_ended_are_left_out(tmp_path):
+    write_study(tmp_path / "s", seeds=3, budgets=(5,), previews=False)
+    for place in (tmp_path / "s").glob("finetune/*"):
+        text = (place / "cases.csv").read_text(encoding="utf-8")
+        known = scores_hash(text)
+        (place / "cases.csv").write_text("\ufeff" + text, encoding="utf-8")  # a spreadsheet saved it again
+        write_json(place / "done.json", {"seconds": 1.0, "cases": known})
+    assert collect(tmp_path / "s").problems == ()
+    rewrite(tmp_path / "s/finetune/encoder-n5-s1/cases.csv", lambda row: {**row, "dice": "0.99"})
+    (problem,) = collect(tmp_path / "s").problems
+    assert problem.where == "finetune/encoder-n5-s1"
+    assert "cases.csv was edited since the run ended (its hash is " in problem.what
+
+
+def test_the_settings_of_each_arm_are_on_the_page(tmp_path):
+    folder = tmp_path / "s"
+    write_study(folder, seeds=2, budgets=(5,), previews=False)
+    content = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    content["arms"]["encoder"]["knobs"] = {"lr": 0.001}
+    write_json(folder / "study.json", content)
+    for seed in range(2):
+        write_run(folder / f"finetune/encoder-n5-s{seed}", init="encoder", seed=seed, gain=0.08, knobs={"lr": 0.001})
+    table = settings_table(collect(folder))
+    assert table["learning rate"] == ["0.003", "0.001", "0.003"]
+    assert table["set for it alone"] == ["–", "lr 0.001", "–"]
+    assert table["epochs x steps"] == ["10 x 20"] * 3
+    assert "How each arm was fine-tuned" in write_report(folder, tmp_path / "p.html").page.read_text(encoding="utf-8")

@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -60,3 +61,19 @@ def test_a_fine_tuning_waits_for_its_pretraining(tmp_path):
 
 def test_durations_are_said_in_two_units():
     assert [estimate.duration(s) for s in (8, 95, 4000, 200000)] == ["8 s", "1 min 35 s", "1 h 6 min", "2 d 7 h"]
+
+
+def test_budgets_that_the_data_cannot_give_are_named(tmp_path):
+    _, trials = plan(tmp_path, seeds=[0], budgets=[{"label_count": 2}, {"label_count": 50}])
+    kind = estimate.kind_of(trials[-1])
+    assert estimate.beyond_data(trials, {kind: estimate.Cost(1.0, "", patients=50)}) == []
+    assert estimate.beyond_data(trials, {kind: estimate.Cost(1.0, "")}) == []
+    (clause,) = estimate.beyond_data(trials, {kind: estimate.Cost(1.0, "", patients=49)})
+    assert clause.endswith("-n50-s0: 50 labeled patients, but the train part has 49")
+
+
+@pytest.mark.parametrize(("unit", "patients"), [("patient", 3), ("case", None)])
+def test_a_timed_run_tells_how_many_patients_there_are_to_label(tmp_path, unit, patients):
+    (tmp_path / "split.json").write_text(json.dumps({"unit": unit, "train": ["a", "b", "c"]}))
+    assert estimate._train_patients(tmp_path / "split.json") == patients
+    assert estimate._train_patients(tmp_path / "none.json") is None

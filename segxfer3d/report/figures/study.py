@@ -20,7 +20,7 @@ from segxfer3d.report.figures.cka import draw_cka
 from segxfer3d.report.figures.galleries import Sample, mask_gallery
 from segxfer3d.report.figures.means import Mean, Patients, dice_over_labels, patient_scatter
 from segxfer3d.report.figures.plots import Bar, dice_over_steps, forest
-from segxfer3d.report.figures.style import lines, save, styled
+from segxfer3d.report.figures.style import extent, lines, save, styled
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Problem, Run
 
@@ -216,5 +216,5 @@ def _jpeg(figure: Figure) -> bytes:
     """Photographs with outlines: a tenth of a PNG's size."""
     content = io.BytesIO()
     with styled():
-        figure.savefig(content, format="jpg", dpi=140, pil_kwargs={"quality": _JPEG})
+        figure.savefig(content, format="jpg", dpi=140, bbox_inches=extent(figure), pil_kwargs={"quality": _JPEG})
     return content.getvalue()

@@ -56,6 +56,7 @@ RC: dict[str, Any] = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
 }
+_PAD = 0.1  # inches around what is saved
 # what would differ from day to day or machine to machine
 _METADATA: dict[str, dict[str, None]] = {
     ".png": {"Software": None},
@@ -136,5 +137,12 @@ def save(figure: Figure, path: str | Path) -> Path:
     if suffix not in _METADATA:
         raise InputError(f"{path}: expected a name that ends in {', '.join(_METADATA)}")
     with styled(), replacing(path) as file:
-        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])
+        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix], bbox_inches=extent(figure))
     return path
+
+
+def extent(figure: Figure) -> Any:
+    """What of a figure is saved: all that is in it. Where no engine lays it out it can be told without drawing it."""
+    if figure.get_layout_engine() is not None:
+        return "tight"
+    return figure.get_tightbbox().padded(_PAD)
