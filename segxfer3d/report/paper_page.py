@@ -25,6 +25,7 @@ from segxfer3d.report.published import Published, paper_tables, published_values
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.results_page import hardware
 from segxfer3d.report.table import Table
+from segxfer3d.report.words import caveats
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -124,7 +125,8 @@ def _study(collection: Collection) -> list[str]:
     differences = _differences(figures, found)
     if len(differences):
         lines += ["Differences of dice, in points, with what the published means differ by:", "", markdown(differences)]
-    return lines + [f"- {result.title}: {note}" for result in found for note in result.notes] + [""]
+    notes = [f"{result.title}: {note}" for result in found for note in result.notes]
+    return lines + [f"- {line}" for line in (*caveats(found), *notes)] + [""]
 
 
 def _as_published(number: int) -> list[str]:

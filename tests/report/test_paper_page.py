@@ -49,9 +49,22 @@ def test_cells_of_a_study_and_what_was_not_run(tmp_path):
     row = f"| {data}, 5 labels | encoder | random | {pair.difference:+.1f} | {low:+.1f} to {high:+.1f} | +10.5 |"
     assert row in section
     assert "better" not in section
+    assert "test images" not in section
     assert text.count("Not run here.") == 4  # Tables 2, 3, 4 and Figure 7
     assert cells(text, "voc_horse") == ["not run", "147"]
     assert "not run (83.3 ± 0.6)" in text.split("## Table 2")[1].split("## Table 3")[0]
+
+
+def test_test_images_that_pretrained_are_said(tmp_path):
+    write(tmp_path / "small")
+    note = "warning: this checkpoint was trained on 9 of the 9 test images"
+    for path in (tmp_path / "small" / "finetune").glob("encoder-*"):
+        write_json(path / "transfer.json", {"notes": [note, "note: nothing of importance"]})
+    text = write_paper_page(tmp_path / "paper.md", [tmp_path / "small"]).read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if "test images" in line]
+    assert line.startswith("- encoder (")
+    assert line.endswith("this checkpoint was trained on 9 of the 9 test images.")
+    assert "importance" not in text
 
 
 def test_records_beside_the_page_are_found(tmp_path):
