@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,12 @@ def test_two_recipes_of_one_name_are_refused(monkeypatch):
     monkeypatch.setattr(byol, "RECIPE", moco.RECIPE)
     with pytest.raises(InputError, match=r"two recipes are called moco_pretrain: .*\.byol and .*\.moco"):
         write_bundles.recipes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_imports_the_modules_of_its_groups(name):
+    content = json.loads((BUNDLES / f"{name}.json").read_text(encoding="utf-8"))
+    named = set(re.findall(r"(\w+)\.\w+", content["options"].partition("(")[2]))
+    imported = {line.rpartition(" ")[2] for line in content["imports"]}
+    assert named
+    assert named - imported == set()
