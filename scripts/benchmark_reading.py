@@ -52,11 +52,13 @@ except ImportError:
 def used():
     both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # of this program alone; that of getrusage may be the one that started it
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+base = peak()
 before = used()
 array = load() if kind == "load" else read_volume(path).array
 seconds, size = used() - before, array.nbytes
-more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base
+more = peak() - base
 print(json.dumps({"seconds": seconds, "volumes": more * 1024 / size, "sum": int(array.sum() if kind != "load" else 0)}))
 """
 
