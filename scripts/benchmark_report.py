@@ -21,7 +21,7 @@ ARMS = {"random": 0.0, "encoder": 0.08, "encoder+decoder": 0.075, "frozen-encode
 STUDIES = {"75": (5, (2, 5, 20), True), "1000": (20, tuple(range(2, 12)), False)}  # seeds, budgets, pictures of cases
 TRIALS_OF_STATUS = 4000
 SAMPLES, FEATURES = 64, 1 << 18
-REPEATS = 3
+REPEATS = 2
 WATCH = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
@@ -31,7 +31,10 @@ sys.exit(code not in (0, 1))
 """
 CKA = """
 import time, torch
-from segxfer3d.interpret.cka import CKA
+try:
+    from segxfer3d.analysis.cka import CKA  # as it was at 24e1449
+except ImportError:
+    from segxfer3d.interpret.cka import CKA
 torch.set_num_threads(1)
 features = torch.randn({samples}, {features}, generator=torch.Generator().manual_seed(0))
 cka = CKA(["a"])
