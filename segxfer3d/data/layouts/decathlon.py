@@ -102,8 +102,8 @@ def _patient(name: str, scan: FoundVolume | None, pattern: str) -> str:
 
 
 def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The cases of nnU-Net's second version, whose file does not list them: ``imagesTr/NAME_0000.nii.gz`` with
-    ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
+    """The cases of nnU-Net's second version, whose file does not list them, as paths below the folder:
+    ``imagesTr/NAME_0000.nii.gz`` with ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
 
     Raises:
         ValueError: several channels.
@@ -111,11 +111,13 @@ def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
     if len(content["channel_names"]) > 1:
         raise ValueError(f"{len(content['channel_names'])} channels; expected one")
     ending = content.get("file_ending", ".nii.gz")
-    images, tests = (sorted((root / folder).glob(f"*_0000{ending}")) for folder in ("imagesTr", "imagesTs"))
-    labels = {image: root / "labelsTr" / (image.name.removesuffix(f"_0000{ending}") + ending) for image in images}
+    images, tests = (
+        [path.name for path in sorted((root / folder).glob(f"*_0000{ending}"))] for folder in ("imagesTr", "imagesTs")
+    )
+    labels = {name: name.removesuffix(f"_0000{ending}") + ending for name in images}
     return {
-        "training": [{"image": str(image), "label": str(label)} for image, label in labels.items()],
-        "test": [str(image) for image in tests],
+        "training": [{"image": f"imagesTr/{image}", "label": f"labelsTr/{label}"} for image, label in labels.items()],
+        "test": [f"imagesTs/{name}" for name in tests],
     }
 
 

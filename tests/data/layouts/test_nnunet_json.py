@@ -30,6 +30,20 @@ def test_the_first_version_lists_images_without_their_channel(tmp_path):
     assert check(found, progress=False).good == found.cases
 
 
+def test_a_relative_path_to_the_second_version_finds_the_same(tmp_path, monkeypatch):
+    root = dataset(tmp_path / "set")
+    write_nifti(root / "imagesTs" / "t_0000.nii.gz", ct())
+    declared = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "tumor": 1}, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(declared))
+    monkeypatch.chdir(tmp_path)
+    for place in (root, "set", "./set/"):
+        found = find_cases(place)
+        assert [(case.name, case.label is not None) for case in found.cases] == [
+            ("c0_0000", True), ("c1_0000", True), ("t_0000", False),
+        ]  # fmt: skip
+        assert check(found, progress=False).good == found.cases
+
+
 def test_several_channels_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"c0_0000\.nii\.gz: the first of several channels \(c0_0001\.nii\.gz"):
         find_cases(dataset(tmp_path, channels=("0000", "0001")))
