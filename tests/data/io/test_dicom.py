@@ -1,5 +1,7 @@
 """DICOM volumes: each voxel's value and place, or a refusal. Files by pydicom 3.0, whose writer is not our reader."""
 
+import re
+
 import numpy as np
 import pydicom
 import pytest
@@ -287,3 +289,30 @@ def test_a_slope_that_leaves_no_values(tmp_path, slope):
         InputError, match=r"IM003\.dcm: RescaleSlope (0|nan) and RescaleIntercept 0, which leave no value"
     ):
         read_volume(folder)
+
+
+def test_a_slice_that_is_cut_off_anywhere_is_named_and_not_left_out(tmp_path):
+    # the last of a series: without it the rest is a whole volume, only shorter
+    write_slices(tmp_path, stored())
+    last = tmp_path / "IM006.dcm"
+    whole = last.read_bytes()
+    for length in range(0, len(whole), 7):
+        last.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"IM006\.dcm"):
+            read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["1.2.840.1.{}", "IM{:04d}", "{:08d}", "I{}", "scan{}.IMA"])
+def test_what_is_called_as_a_slice_is_one(tmp_path, name):
+    write_slices(tmp_path, stored(), name=name)
+    (tmp_path / name.format(6)).write_text("<html>404</html>")
+    with pytest.raises(InputError, match=re.escape(name.format(6)) + r" \(not DICOM\)"):
+        read_volume(tmp_path)
+
+
+def test_other_files_beside_slices_are_passed_over(tmp_path):
+    write_slices(tmp_path, stored(), name="IM{:04d}")
+    for name in ("VERSION", "LOCKFILE", "readme.txt", "info2"):
+        (tmp_path / name).write_text("")
+    assert read_volume(tmp_path).array.shape == (9, 8, 7)
+    assert {path.rpartition("/")[2] for path in contents_of(tmp_path).passed} == {"VERSION", "LOCKFILE", "info2"}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from segxfer3d.data.io import cause
-from segxfer3d.data.io.dicom.headers import Header, NoImageError, has_mark, looks_like_dicom, read_header
+from segxfer3d.data.io.dicom.headers import (
+    DamagedError,
+    Header,
+    NoImageError,
+    has_mark,
+    looks_like_dicom,
+    read_header,
+)
 from segxfer3d.errors import InputError, some
 
 # endings of what is certainly no DICOM file, so that it is not opened
@@ -18,6 +26,10 @@ OTHERS = (
     ".tif", ".tiff", ".bmp", ".gif", ".json", ".txt", ".csv", ".tsv", ".xml", ".md", ".pdf", ".html", ".py", ".zip",
     ".tar", ".bval", ".bvec", ".mat", ".npy", ".npz", ".pt", ".xlsx", ".docx", ".stl", ".vtk", ".log",
 )  # fmt: skip
+
+
+# how slices are called: by an ending of DICOM, a UID, or a number
+_SLICE = re.compile(r".*\.(dcm|dicom|dic|ima)|(im|img|i)?[-_.\d]*\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class Contents:
     Attributes:
         scans: the volumes, by series and part.
         passed: files that are no image of a volume -> why.
-        broken: files that look like DICOM and cannot be read -> why.
+        broken: files that look like DICOM, or beside DICOM are called as slices are, and cannot be read -> why.
     """
 
     scans: tuple[Scan, ...] = ()
@@ -92,10 +104,13 @@ def _contents(folder: str, entries: tuple[tuple[str, int, int], ...]) -> Content
     grouped: dict[tuple[str, str], list[Header]] = {}
     passed: dict[str, str] = {}
     broken: dict[str, str] = {}
-    for name, _, _ in entries:
+    no_slices: dict[str, str] = {}
+    for name, _, size in entries:
         path = Path(folder) / name
         if not looks_like_dicom(path):
             passed[str(path)] = "not DICOM"
+            if _SLICE.fullmatch(name):
+                no_slices[str(path)] = "not DICOM" if size else "empty"
             continue
         try:
             header = read_header(path)
@@ -103,11 +118,15 @@ def _contents(folder: str, entries: tuple[tuple[str, int, int], ...]) -> Content
             passed[str(path)] = str(why)
             continue
         except Exception as error:  # pydicom has many; a damaged header of any kind must not end the others
-            (broken if has_mark(path) else passed)[str(path)] = cause(error) if has_mark(path) else "not DICOM"
+            damaged = has_mark(path) or isinstance(error, DamagedError)
+            (broken if damaged else passed)[str(path)] = cause(error) if damaged else "not DICOM"
             continue
         if header.localizers:
             passed[str(path)] = f"{header.localizers} localizers in it"
         grouped.setdefault((header.series, header.part), []).append(header)
+    if grouped or broken:  # one of a row of slices that a copy has cut to nothing, or a web page in its place
+        broken |= no_slices
+        passed = {file: why for file, why in passed.items() if file not in no_slices}
     scans = [Scan(tuple(headers)) for headers in grouped.values()]
     for scan in [scan for scan in scans if _is_single(scan) and len(scans) > 1]:
         scans.remove(scan)  # a secondary capture, a localizer that does not say so: it is no volume

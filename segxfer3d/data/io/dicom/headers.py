@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 from segxfer3d.data.io.dicom.frames import Frame, frames_of, pixels_of
@@ -33,6 +33,10 @@ _PREFIXES = (b"\x08\x00", b"\x02\x00")  # of files without a preamble: the first
 
 class NoImageError(Exception):
     """A file that holds no image of a volume, and why; it is passed over."""
+
+
+class DamagedError(ValueError):
+    """A file that says that it is an image of a volume, and ends before it says where."""
 
 
 class Header(NamedTuple):
@@ -89,6 +93,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         NoImageError: it holds no image of a volume.
+        DamagedError: it ends too early.
         ValueError, OSError, and others of pydicom: it is damaged.
     """
     with path.open("rb") as file:
@@ -123,14 +128,20 @@ def read_header(path: Path) -> Header:
     )
 
 
-def _refuse_others(dataset: Dataset, modality: str) -> None:
+def _refuse_others(dataset: FileDataset, modality: str) -> None:
     """Refuse what is no scan in shades of gray."""
-    sop_class = str(found("SOPClassUID", "", dataset))
+    # a file that was cut off may end in its own class, or before it, but after what follows the mark
+    classes = [str(found("SOPClassUID", "", dataset)), str(found("MediaStorageSOPClassUID", "", dataset.file_meta))]
+    sop_class = classes[0] or classes[1]
     if sop_class in _NO_SCANS or modality in _NO_IMAGES:
         raise NoImageError(f"of modality {modality}" if modality else UID(sop_class).name)
     if not sop_class and not modality:
+        if dataset.preamble:
+            raise DamagedError("it ends after the mark of DICOM")
         raise NoImageError("not DICOM")
     if found("Rows", 0, dataset) == 0 or found("Columns", 0, dataset) == 0:
+        if any(known and scan.startswith(known) for known in classes for scan in _SCANS):
+            raise DamagedError(f"{modality or 'an image'} that ends before its pixels")
         raise NoImageError("DICOM without pixels")
     if int(found("SamplesPerPixel", 1, dataset)) != 1:
         raise NoImageError("a color image")
