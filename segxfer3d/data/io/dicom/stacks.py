@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +72,10 @@ def stack(place: Path, frames: Sequence[Frame], uneven: str = "refuse") -> Stack
     beside = np.abs(places - places[0] - along[:, None] * (places[-1] - places[0])).max(1)
     if beside.max() > LINE_TOLERANCE * min(frames[0].spacing):
         worst = int(beside.argmax())
-        raise InputError(f"{place}: DICOM slice {worst + 1} lies {beside[worst]:.3g} mm beside the line of the others")
+        raise InputError(
+            f"{place}: the DICOM slice {_named(frames[worst])} lies {beside[worst]:.3g} mm beside the line of the "
+            "others; expected one volume: put its slices into a folder of their own"
+        )
     if not problem:
         # the mean step; right for a tilted gantry too, whose slices are not above each other along the normal
         affine[:3, 2] = (places[-1] - places[0]) / (len(frames) - 1)
@@ -107,12 +109,25 @@ def _refuse_several_stacks(place: Path, frames: Sequence[Frame]) -> None:
     for frame in frames[1:]:
         same = frame.shape == first.shape and np.allclose(frame.spacing, first.spacing, rtol=1e-3)
         if not same or not np.allclose(frame.orientation, first.orientation, atol=_SAME_DIRECTION):
-            groups = Counter(
-                (frame.shape, *np.round(frame.spacing, 3).tolist(), *np.round(frame.orientation, 3).tolist())
-                for frame in frames
+            groups: dict[Any, list[Frame]] = {}
+            for each in frames:
+                grid = (each.shape, *np.round(each.spacing, 3).tolist(), *np.round(each.orientation, 3).tolist())
+                groups.setdefault(grid, []).append(each)
+            most = sorted(groups.values(), key=len, reverse=True)
+            listed = some(
+                [f"{len(of)} of {of[0].shape[0]}x{of[0].shape[1]} pixels such as {_named(of[0])}" for of in most],
+                4,
+                ", ",
             )
-            listed = some([f"{count} of {s[0]}x{s[1]} pixels" for (s, *_), count in groups.most_common()], 4, ", ")
-            raise InputError(f"{place}: DICOM slices of different sizes or orientations in one series ({listed})")
+            raise InputError(
+                f"{place}: DICOM slices of different sizes or orientations in one series ({listed}); expected one "
+                "volume: put its slices into a folder of their own"
+            )
+
+
+def _named(frame: Frame) -> str:
+    """The file of a slice, and which frame of it where it is not the first."""
+    return Path(frame.pixels.path).name + (f" (frame {frame.number + 1})" if frame.number else "")
 
 
 def _refuse_phases(place: Path, frames: Sequence[Frame], heights: NDArray[np.float64]) -> None:
@@ -126,7 +141,7 @@ def _refuse_phases(place: Path, frames: Sequence[Frame], heights: NDArray[np.flo
     if sizes.min() == sizes.max():
         what = f"{sizes[0]} DICOM volumes at the same {len(sizes)} positions"
     else:
-        what = f"two DICOM slices at one position (slices {first + 1} and {first + 2} of {len(frames)})"
+        what = f"two DICOM slices at one position ({_named(frames[first])} and {_named(frames[first + 1])})"
     names = [name for name in (*_extra(frames), *TIMES) if _tells_apart(frames, layer, name)]
     if names:
         values = some(sorted({frame.times[names[0]] for frame in frames}), 6, ", ")
