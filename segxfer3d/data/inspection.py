@@ -138,7 +138,7 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Seque
 
 
 def _volumes(case_set: CaseSet, progress: bool) -> Inspection:
-    inspection = Inspection()
+    inspection = Inspection(notes=list(case_set.notes))
     good = _checked(inspection, case_set, progress)
     patients = {case.patient for case in case_set.cases}
     inspection.lines = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from segxfer3d.data.case import NOUNS, Case, page_names
@@ -63,7 +64,7 @@ def find_inputs(
         if not kinds:
             raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
         raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
-    files = _images_of(target, dims, series, image_pattern, label_pattern)
+    files, passed = _images_of(target, dims, series, image_pattern, label_pattern)
     if not files:
         other = _below(target, 5 - dims)
         if target in other.values():  # a DICOM folder
@@ -74,7 +75,7 @@ def find_inputs(
                 f"{_model(dims, checkpoint)}; the folder {target} holds {NOUNS[5 - dims]} only ({listed}); "
                 f"expected {_EXPECTED[dims]}"
             )
-        raise InputError(f"input {target}: no {NOUNS[dims]} in this folder")
+        raise InputError(f"input {target}: no {NOUNS[dims]} in this folder{''.join(f'; {note}' for note in passed)}")
     return tuple(case for name, file in files.items() for case in _cases(name or target.name, file, dims, uneven))
 
 
@@ -86,13 +87,16 @@ def _cases(name: str, file: Path, dims: int, uneven: str) -> tuple[Case, ...]:
     )
 
 
-def _images_of(target: Path, dims: int, series: str, image_pattern: str, label_pattern: str) -> dict[str, Path]:
+def _images_of(
+    target: Path, dims: int, series: str, image_pattern: str, label_pattern: str
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Name to file, and notes on what was passed over."""
     if dims == 2:
-        return images_below(target)
+        return images_below(target), passed_files(target, dims=2)
     found = find_volumes(target, series=series, image_pattern=image_pattern, label_pattern=label_pattern)
     if not image_pattern:
         refuse_doubtful(found, folders_are_patients=False)
-    return found.paths
+    return found.paths, found.notes
 
 
 def modality_of_inputs(cases: Iterable[Case]) -> dict[str, list[str]]:
@@ -112,11 +116,26 @@ def passed_over(path: str | Path, *, dims: int) -> tuple[Path, ...]:
     return tuple(file for file in files if dims == 3 or not holds_radiographs(file))
 
 
-def passed_images(path: str | Path) -> tuple[str, ...]:
-    """A note on the files of a folder that are no images to segment, volumes left out."""
+def passed_files(path: str | Path, *, dims: int, **choice: str) -> tuple[str, ...]:
+    """A note on the files of a folder that are nothing to segment; those that :func:`passed_over` names left out.
+
+    Args:
+        path: as in :func:`find_inputs`.
+        dims: of the model's data.
+        choice: ``series``, ``image_pattern`` and ``label_pattern``, as there.
+
+    Raises:
+        InputError: as there.
+    """
     target = Path(path)
-    passed = listed_images(target).passed if target.is_dir() else {}
-    return passed_note({file: why for file, why in passed.items() if not _is_volume(Path(file))})
+    if not target.is_dir():
+        return ()
+    if dims == 2:
+        passed = listed_images(target).passed
+        return passed_note({file: why for file, why in passed.items() if not _is_volume(Path(file))})
+    found = find_volumes(target, **choice)
+    others = {file: why for file, why in found.passed.items() if Path(file).suffix.lower() not in ENDINGS}
+    return replace(found, passed=others).notes
 
 
 def _is_volume(path: Path) -> bool:

@@ -15,7 +15,7 @@ from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.components import columns_of
-from segxfer3d.inference.inputs import modality_of_inputs, passed_images, passed_over
+from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
 from segxfer3d.jobs.source import by_note
@@ -59,7 +59,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")
         run.say(f"note: {len(others)} {NOUNS[5 - model.dims]} are passed over, which the model is not for ({names})")
-    for passed in passed_images(inference.input) if model.dims == 2 else ():
+    for passed in passed_files(inference.input, dims=model.dims, series=files.series, **patterns):
         run.say(f"note: {passed}")
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")

@@ -1,12 +1,16 @@
 """What there is to segment at a path."""
 
+import re
+
 import nibabel
 import numpy as np
 import pytest
 
+from segxfer3d.data.inspection import inspect
 from segxfer3d.data.io.images import ENDINGS
+from segxfer3d.data.layouts import find_cases
 from segxfer3d.errors import InputError
-from segxfer3d.inference.inputs import find_inputs, passed_over
+from segxfer3d.inference.inputs import find_inputs, passed_files, passed_over
 from tests.data.image_files import noise, save
 
 
@@ -56,6 +60,31 @@ def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=r"notes\.txt: expected a volume \(\.nii\.gz, .*a DICOM file or folder"):
         find_inputs(tmp_path / "notes.txt", dims=3)
+
+
+def test_what_no_reader_takes_is_said(tmp_path):
+    for name in ("a.img", "b.vtk", "c.nii.bz2", "c.png"):
+        (tmp_path / name).write_bytes(bytes(300))
+    with pytest.raises(InputError, match=r"holds images only \(c\.png\)"):
+        find_inputs(tmp_path, dims=3)
+    (tmp_path / "c.png").unlink()
+    said = (
+        "3 files are no volumes and are passed over (1 .img without its .hdr, 1 .vtk, 1 not DICOM), for example a.img"
+    )
+    with pytest.raises(InputError, match=re.escape(f"no volumes in this folder; {said}")):
+        find_inputs(tmp_path, dims=3)
+    with pytest.raises(InputError, match=re.escape(said)):
+        find_cases(tmp_path)
+    volume(tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.json").write_text("{}")
+    assert passed_files(tmp_path, dims=3) == (said,)
+    assert said in inspect(tmp_path, progress=False).text()
+
+
+def test_both_files_of_a_pair_are_one_volume(tmp_path):
+    nibabel.save(nibabel.Nifti1Pair(np.zeros((4, 4, 4), np.uint8), np.eye(4)), tmp_path / "scan.hdr")
+    assert names(find_inputs(tmp_path, dims=3)) == {"scan": tmp_path / "scan.hdr"}
+    assert passed_files(tmp_path, dims=3) == ()
 
 
 def test_the_other_kind(tmp_path):

@@ -47,16 +47,19 @@ def test_infer_needs_a_finetuned_model(models, good, tmp_path):
     refused("infer", tmp_path, r"input \(none\): no such", checkpoint=models["finetuned"], device="cpu")
 
 
-def test_infer_takes_any_orientation_and_dicom(models, tmp_path):
+def test_infer_takes_any_orientation_and_dicom(models, tmp_path, caplog):
     source = tmp_path / "in"
     turned = np.array([[0, 0, -2.0, 7], [-1.5, 0, 0, 3], [0, 1.0, 0, 1], [0, 0, 0, 1]])
     write_nifti(source / "turned.nii.gz", ct(SHAPE), turned)
     write_dicom(source / "series", ct(SHAPE))
     small = write_nifti(source / "small.nii", ct((9, 8, 5)), AFFINE)
-    run_bundle(
-        BUNDLES / "infer.json", input=str(source), checkpoint=models["finetuned"], output_dir=str(tmp_path / "out"),
-        progress=False, device="cpu",
-    )  # fmt: skip
+    (source / "notes.txt").write_text("words")
+    with caplog.at_level("INFO", "segxfer3d"):
+        run_bundle(
+            BUNDLES / "infer.json", input=str(source), checkpoint=models["finetuned"],
+            output_dir=str(tmp_path / "out"), progress=False, device="cpu",
+        )  # fmt: skip
+    assert "1 files are no volumes and are passed over (1 .txt), for example notes.txt" in caplog.text
     mask = nibabel.load(tmp_path / "out" / "turned_mask.nii.gz")
     assert mask.shape == SHAPE
     assert np.allclose(mask.affine, turned)

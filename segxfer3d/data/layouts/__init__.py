@@ -87,7 +87,8 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     if not case_set.cases:
         refuse_other_kind(root, request.dims, request.task)
         if request.dims == 3:
-            raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r})")
+            passed = "".join(f"; {note}" for note in case_set.notes)
+            raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r}){passed}")
         target = f" of {case_set.target}" if case_set.target else ""
         raise InputError(f"dataset_dir {root}: no images for {request.task}{target} in it")
     if twice := [name for name, count in Counter(case.name for case in case_set.cases).items() if count > 1]:

@@ -26,7 +26,7 @@ _MASK = re.compile(
 # what dcm2niix appends to further versions of one scan (https://github.com/rordenlab/dcm2niix, FILENAMING.md)
 _TWIN = re.compile(r"_(?:Eq_\d+|Eq|Tilt_\d+|Tilt|e\d+|ph|real|imaginary|ROI\d+|MoCo|t\d+|i\d+)[a-z]?$")
 _LETTERS = set("abcdefghijklmnopqrstuvwxyz")
-_COMPANIONS = (".raw", ".zraw", ".img", ".json", ".bval", ".bvec")  # of volumes
+_COMPANIONS = (".raw", ".zraw", ".json", ".bval", ".bvec")  # of volumes
 _SETTLES = (
     "--image_pattern with a regular expression says which are images, --label_pattern which are their labels "
     "(searched in such paths)"
@@ -252,8 +252,12 @@ def _passed(here: Path, names: list[str], contents: Contents) -> dict[str, str]:
     passed = {}
     for name in names:
         path = here / name
+        voxels = path.suffix.lower() == ".img" and str(path) not in used
+        if voxels and path.stem in stems:
+            continue
         if str(path) in contents.passed:
-            passed[str(path)] = contents.passed[str(path)]
+            why = contents.passed[str(path)]
+            passed[str(path)] = ".img without its .hdr" if voxels and why == "not DICOM" else why
         elif not volume_name(path) and str(path) not in used and not (stems and path.suffix.lower() in _COMPANIONS):
             passed[str(path)] = path.suffix.lower() or "without ending"
     return passed
