@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
+
+from segxfer3d.config.volume_files import MODALITIES, UNEVEN, VolumeFiles
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, which may be a folder's name here too
+
+# messages say which option settles something as bundles spell it, --image_pattern; here that is --image-pattern
+AS_IN_BUNDLES = {"token_normalize_func": lambda name: name.replace("_", "-") if name.islower() else name}
+
+_HELP = {
+    "series": "Which DICOM series of a folder: its UID, number, description or a part of that.",
+    "image_pattern": "Regular expression: which volumes are images, searched in the path without the ending.",
+    "label_pattern": "Regular expression: which volumes are the labels of others, searched in the same.",
+    "modality": "What volumes are; auto: what DICOM or dataset.json says, else CT.",
+    "uneven_slices": "DICOM slices that are missing or unevenly spaced: refuse them, or resample to even ones.",
+}
+_CHOICES = {"modality": MODALITIES, "uneven_slices": UNEVEN}
+
+
+def volume_files(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of bundles that say which files of a folder are the volumes that are meant; it gets
+    them by keyword, as :class:`~segxfer3d.data.layouts.Request` does."""
+    for field in reversed(fields(VolumeFiles)):
+        known: dict[str, Any] = {}
+        if field.name in _CHOICES:
+            known = {"type": click.Choice(_CHOICES[field.name]), "show_default": True}
+        name = "--" + field.name.replace("_", "-")
+        command = click.option(name, field.name, default=field.default, help=_HELP[field.name], **known)(command)
+    return command

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.arguments import FOLDER
+from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, volume_files
 
 
-@click.command(short_help="Look a data set over before anything trains on it.")
+@click.command(short_help="Look a data set over before anything trains on it.", context_settings=AS_IN_BUNDLES)
 @click.argument("data", type=FOLDER)
 @click.option("--dataset", default="", help="Its layout, such as decathlon or voc; nothing: the one that fits.")
 @click.option("--target", default="", help="What is segmented, where a data set of images has several.")
@@ -26,7 +26,10 @@ from segxfer3d.cli.arguments import FOLDER
     "--exif", type=click.Choice(["auto", "shown", "stored"]), default="auto", show_default=True,
     help="Whether EXIF orientations turn images with masks.",
 )  # fmt: skip
-def check(data: Path, dataset: str, target: str, patient_pattern: str, image_kind: str, exif: str) -> None:
+@volume_files
+def check(
+    data: Path, dataset: str, target: str, patient_pattern: str, image_kind: str, exif: str, **files: str
+) -> None:
     """Look over a data set: cases, patients, spacing, intensities, foreground, problems.
 
     Exit status 1 where a case cannot be used.
@@ -41,6 +44,7 @@ def check(data: Path, dataset: str, target: str, patient_pattern: str, image_kin
         image_kind=image_kind,
         exif=exif,
         progress=sys.stderr.isatty(),
+        **files,
     )
     click.echo(inspection.text())
     if inspection.problems:

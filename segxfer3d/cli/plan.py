@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from segxfer3d.cli.arguments import FILE, FOLDER
+from segxfer3d.cli.arguments import AS_IN_BUNDLES, FILE, FOLDER, volume_files
 
 _ABOVE_0 = click.FloatRange(0, min_open=True)
 
 
-@click.command(short_help="Say what a training on a data set should look like.")
+@click.command(short_help="Say what a training on a data set should look like.", context_settings=AS_IN_BUNDLES)
 @click.argument("data", type=FOLDER)
 @click.option("--minutes", type=_ABOVE_0, help="Of training; nothing: as long as it takes.")
 @click.option("--memory", type=_ABOVE_0, metavar="GIB", help="For training [a share of the device's].")
@@ -22,6 +23,7 @@ _ABOVE_0 = click.FloatRange(0, min_open=True)
 @click.option("--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split by patient.")
 @click.option("--dataset", default="", help="Layout of the data; nothing: the one that fits.")
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+@volume_files
 @click.option("--json", "output", type=FILE, help="Write the plan to a file, too.")
 def plan(
     data: Path,
@@ -34,6 +36,7 @@ def plan(
     dataset: str,
     patient_pattern: str,
     output: Path | None,
+    **files: Any,
 ) -> None:
     """Plan a training on volumes: spacing, intensities, patch, batch, network.
 
@@ -51,7 +54,8 @@ def plan(
 
     progress = sys.stderr.isatty()
     try:
-        case_set = find_cases(data, Request(layout=dataset, patient_pattern=patient_pattern, progress=progress))
+        request = Request(layout=dataset, patient_pattern=patient_pattern, progress=progress, **files)
+        case_set = find_cases(data, request)
     except OtherKindError as error:
         raise InputError(f"{error.content}; a plan is for volumes, images are resized to --image_size") from error
     if not case_set.labeled:

@@ -160,8 +160,8 @@ def page_names(name: str, pages: Sequence[int]) -> dict[str, int]:
     return {f"{name}_page{number:0{width}}": page for number, page in enumerate(pages, 1)}
 
 
-def compiled_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression that finds a patient.
+def compiled_pattern(pattern: str, option: str = "patient_pattern") -> re.Pattern[str]:
+    """The regular expression of an option, by default the one that finds a patient.
 
     Raises:
         InputError: it is none.
@@ -169,7 +169,7 @@ def compiled_pattern(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise InputError(f"patient_pattern {pattern!r}: not a regular expression ({error})") from error
+        raise InputError(f"{option} {pattern!r}: not a regular expression ({error})") from error
 
 
 def patient_of(name: str, pattern: str = "") -> str:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import check, refuse_without_target
+from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.io.radiographs import holds_radiographs
 from segxfer3d.data.io.volumes import read_label, read_volume
-from segxfer3d.data.layouts import Request, find_cases, layouts
+from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts
 from segxfer3d.data.layouts.listing import images_below, volumes_below
+from segxfer3d.data.plausible import refuse_masks
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.errors import InputError, some
 
@@ -63,6 +64,7 @@ def inspect(
     image_kind: str = "auto",
     exif: str = "auto",
     progress: bool = True,
+    **files: Any,
 ) -> Inspection:
     """Look over a folder of volumes or of images.
 
@@ -74,6 +76,8 @@ def inspect(
         image_kind: what images are taken as, see :class:`~segxfer3d.data.layouts.Request`.
         exif: whether EXIF orientations turn images with masks, see there.
         progress: show bars.
+        files: of volumes: ``series``, ``image_pattern``, ``label_pattern``, ``modality`` and ``uneven_slices``, see
+            there.
 
     Raises:
         InputError: no data set, or one whose files do not belong together.
@@ -88,9 +92,10 @@ def inspect(
         image_kind=image_kind,
         exif=exif,
         progress=progress,
+        **files,
     )
     if request.dims == 3:
-        volumes = _volumes(find_cases(root, request), progress)
+        volumes = _volumes(find_cases(root, request), progress, patterned=bool(request.image_pattern))
         if not dataset and (images := images_below(root, radiographs=False)):
             volumes.notes.append(f"{len(images)} images are in the folder too; --dataset looks at them")
         return volumes
@@ -114,8 +119,16 @@ def _dims(root: Path, dataset: str) -> int:
     return 2 if volumes and all(map(holds_radiographs, volumes.values())) else 3
 
 
-def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Sequence[Case]:
-    """The cases that can be used; what is wrong with others, and what is worth knowing, goes into the inspection."""
+def _checked(inspection: Inspection, case_set: CaseSet, progress: bool, *, patterned: bool = False) -> Sequence[Case]:
+    """The cases that can be used; what is wrong with others, or with all of them, and what is worth knowing, goes into
+    the inspection.
+
+    Args:
+        inspection: to be filled.
+        case_set: to look over.
+        progress: show a bar.
+        patterned: a pattern says which volumes are images.
+    """
     try:
         report = check(case_set, skip_bad=True, progress=progress)
     except InputError as error:
@@ -123,8 +136,11 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Seque
         return ()
     inspection.problems = list(report.bad.values())
     try:
+        if case_set.dims == 3 and case_set.layout == FOLDER and not patterned:
+            refuse_masks(case_set.root, report.good, report.kinds)
         refuse_without_target(case_set, report)
-    except InputError as error:
+        refuse_wrong_modality(case_set, report)
+    except InputError as error:  # a training stops there
         inspection.problems.append(str(error))
     if empty := report.empty_labels:
         labels = "labels" if case_set.dims == 3 else "masks"
@@ -137,9 +153,9 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool) -> Seque
     return report.good
 
 
-def _volumes(case_set: CaseSet, progress: bool) -> Inspection:
+def _volumes(case_set: CaseSet, progress: bool, *, patterned: bool) -> Inspection:
     inspection = Inspection(notes=list(case_set.notes))
-    good = _checked(inspection, case_set, progress)
+    good = _checked(inspection, case_set, progress, patterned=patterned)
     patients = {case.patient for case in case_set.cases}
     inspection.lines = [
         f"{case_set.root}: volumes, layout {case_set.layout}, modality {case_set.modality}",
@@ -172,7 +188,7 @@ def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[s
 
 def _volume_row(case: Case, classes: Sequence[int]) -> Row:
     """Shape, spacing, low and high intensity, and the share of each class where there is a label."""
-    volume = read_volume(case.image)
+    volume = read_volume(case.image, uneven=case.uneven)
     low, high = np.percentile(volume.array, [_LOW, _HIGH])
     row = (*volume.array.shape, *volume.spacing, float(low), float(high))
     if case.label is None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segxfer3d.data.case import compiled_pattern
 from segxfer3d.data.io.dicom import Contents, Scan, chosen, contents_of
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.errors import InputError, some
@@ -93,14 +94,16 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", lab
         label_pattern: the same for files that are labels and no images.
 
     Raises:
-        InputError: several series in a folder, one series in several folders, DICOM beside volumes of other formats, no
-            series that is the chosen one, no label where they have a pattern, two volumes or two labels of one name.
+        InputError: a pattern that is none, several series in a folder, one series in several folders, DICOM beside
+            volumes of other formats, no series that is the chosen one, no label where they have a pattern, two volumes
+            or two labels of one name.
     """
     found = FoundVolumes(folder)
     problems: list[str] = []
     scans: dict[tuple[str, str], list[str]] = {}
     others: list[str] = []
-    wanted = re.compile(image_pattern)
+    wanted = compiled_pattern(image_pattern, "image_pattern")
+    compiled_pattern(label_pattern, "label_pattern")
     for place, subfolders, files in os.walk(folder, followlinks=False):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         here = Path(place)
