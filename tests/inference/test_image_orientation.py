@@ -60,6 +60,23 @@ def test_a_mask_overlays_its_image(model, tmp_path, orientation):
         assert overlap(np.asarray(probability) > 32767) > 0.8
 
 
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_mask_overlays_its_tiff(model, tmp_path, orientation, compression):
+    """Which Pillow turns, and ITK does not."""
+    path = save(
+        tmp_path / "a.tif",
+        np.where(BRIGHT[..., None], 230, 20).astype(np.uint8).repeat(3, -1),
+        tiffinfo={274: orientation},
+        compression=compression,
+    )
+    written = write_prediction(tmp_path, model.predict(path))
+    with Image.open(written) as mask, Image.open(path) as image:
+        assert overlap(np.asarray(mask) > 0) > 0.8
+        bright, shown = np.asarray(image.convert("L")) > 127, np.asarray(ImageOps.exif_transpose(mask)) > 0
+        assert (shown & bright).sum() > 0.8 * bright.sum()
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_a_mask_trains_where_it_lay(model, tmp_path, orientation):
     path = photo(tmp_path / "a.jpg", orientation)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -21,6 +21,18 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.er
 _COPIES = 4  # of its pixels that reading an image may take
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS, _DESCRIPTION = 254, 255, 258, 270  # tags of TIFF
 _ONE_PICTURE = ("MPO",)  # a photo with smaller pictures behind it, as cameras write; viewers show the first
+_PNG_TEXT = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that may hold EXIF
+# what undoes the turn of an EXIF orientation
+_UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+_SWAPPING = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 _limit = threading.Lock()  # Pillow's limit on pixels is one for the whole program
 
@@ -29,7 +41,7 @@ class Opened(NamedTuple):
     """An image as Pillow decodes it.
 
     Attributes:
-        image: decoded.
+        image: decoded, its pixels as they are stored; its EXIF says how viewers turn it.
         format: of the file, in Pillow's words.
         deep: whether the file has more than 8 bits a channel, which Pillow may have cut.
     """
@@ -61,8 +73,9 @@ def open_image(path: Path, page: int | None = None) -> Opened:
         bytes_a_pixel = len(image.getbands()) * (4 if image.mode[0] in "IF" else 1)
         _require_memory(path, image.size, bytes_a_pixel)
         deep = _is_deep(path, image)
+        turn = _orientation_of_tiff(image)  # before Pillow turns it and forgets by what
         image.load()
-        return Opened(image, image.format or "", deep)
+        return Opened(_as_stored(image, turn), image.format or "", deep)
 
 
 @contextmanager
@@ -73,13 +86,9 @@ def header_of(path: Path) -> Iterator[Image.Image]:
         InputError: it cannot be read; also what goes wrong with it inside the ``with``.
     """
     try:
-        with _limit:
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the memory is the limit, see open_image
-            try:
-                image = Image.open(path)
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
-        with image:
+        # of a path Pillow maps a plain TIFF into memory, and takes its rows for columns where the EXIF turns it; of a
+        # file it does not
+        with path.open("rb") as file, _opened(file) as image:
             yield image
     except InputError:
         raise
@@ -87,6 +96,15 @@ def header_of(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: not an image, or damaged") from error
     except _UNREADABLE as error:
         raise InputError(f"{path}: cannot be read, damaged or truncated ({error})") from error
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    with _limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the memory is the limit, see open_image
+        try:
+            return Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def image_channels(path: Path) -> int:
@@ -99,17 +117,61 @@ def image_channels(path: Path) -> int:
         return 1 if image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")) else 3
 
 
-def size_and_turn(path: Path) -> tuple[tuple[int, int], int]:
+def size_and_turn(path: Path, page: int | None = None) -> tuple[tuple[int, int], int]:
     """Width and height as stored, and the EXIF orientation that the pixels have to be turned by, 1 to 8; 1 is none.
 
-    Pillow turns a TIFF as it is decoded, so that its pixels never have to be.
+    Args:
+        path: of the file.
+        page: number of the page, from 0; None: the only one.
 
     Raises:
-        InputError: no image.
+        InputError: no image, or one larger than memory.
     """
     with header_of(path) as image:
-        turn = 1 if image.format == "TIFF" else image.getexif().get(ExifTags.Base.Orientation, 1)
+        if page:
+            image.seek(page)
+        if image.format == "TIFF":
+            turn = _orientation_of_tiff(image)
+            return (image.size[::-1] if turn in _SWAPPING else image.size), turn  # Pillow says the size when turned
+        if image.format == "PNG":
+            if _ends_with_text(path):
+                _require_memory(path, image.size, len(image.getbands()))  # for Pillow decodes it to come there
+                image.load()
+            turn = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        else:
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
         return image.size, turn if turn in range(1, 9) else 1
+
+
+def _orientation_of_tiff(image: Image.Image) -> int:
+    """Of the page that is open; 1 of any other format, too."""
+    turn = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation, 1) if image.format == "TIFF" else 1
+    return turn if turn in _UNDO else 1
+
+
+def _as_stored(image: Image.Image, turn: int) -> Image.Image:
+    """A TIFF that Pillow turned by its orientation, turned back."""
+    if turn == 1:
+        return image
+    stored = image.transpose(_UNDO[turn])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    stored.info["exif"] = exif.tobytes()
+    return stored
+
+
+def _ends_with_text(path: Path) -> bool:
+    """Whether a PNG has chunks that may hold EXIF behind its pixels; none where it is damaged."""
+    seen = False
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if seen and kind in _PNG_TEXT:
+                return True
+            seen = seen or kind == b"IDAT"
+            file.seek(length + 4, 1)
+    return False
 
 
 def pages_of(path: Path) -> tuple[int, ...]:

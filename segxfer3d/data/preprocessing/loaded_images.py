@@ -98,10 +98,10 @@ def _turns(case: Case, case_set: CaseSet) -> _Turns:
     """By what image and mask are turned."""
     if case_set.official or is_radiograph(case.image):
         return _Turns()
-    size, turn = size_and_turn(case.image)
+    size, turn = size_and_turn(case.image, case.page)
     if case.label is None or case_set.exif == "stored":
         return _Turns(turn) if case_set.exif != "stored" else _Turns()
-    mask_size, mask_turn = size_and_turn(case.label)
+    mask_size, mask_turn = size_and_turn(case.label, case.page)
     if turn == mask_turn or case_set.exif == "shown":
         return _Turns(turn, mask_turn)
     shown = _turned(size, turn) == _turned(mask_size, mask_turn)
