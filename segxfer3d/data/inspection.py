@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_moda
 from segxfer3d.data.io.radiographs import holds_radiographs
 from segxfer3d.data.io.volumes import read_label, read_volume
 from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts
-from segxfer3d.data.layouts.listing import images_below, volumes_below
+from segxfer3d.data.layouts.listing import OtherKindError, images_below, volumes_below
 from segxfer3d.data.plausible import refuse_masks
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.errors import InputError, some
@@ -95,10 +96,12 @@ def inspect(
         **files,
     )
     if request.dims == 3:
-        volumes = _volumes(find_cases(root, request), progress, patterned=bool(request.image_pattern))
-        if not dataset and (images := images_below(root, radiographs=False)):
-            volumes.notes.append(f"{len(images)} images are in the folder too; --dataset looks at them")
-        return volumes
+        with suppress(OtherKindError):  # DICOM that is neither a volume nor a radiograph, beside images
+            volumes = _volumes(find_cases(root, request), progress, patterned=bool(request.image_pattern))
+            if not dataset and (images := images_below(root, radiographs=False)):
+                volumes.notes.append(f"{len(images)} images are in the folder too; --dataset looks at them")
+            return volumes
+        request = replace(request, dims=2)
     try:
         case_set = find_cases(root, request)
     except InputError as error:
@@ -113,10 +116,9 @@ def _dims(root: Path, dataset: str) -> int:
     known = layouts()[dataset].DIMS if dataset in layouts() else (2, 3)
     if len(known) == 1:
         return known[0]
-    volumes = volumes_below(root)
-    if images_below(root, radiographs=False):
-        return 3 if volumes else 2
-    return 2 if volumes and all(map(holds_radiographs, volumes.values())) else 3
+    found = volumes_below(root)
+    volumes = [path for path in found.values() if not holds_radiographs(path)]  # whose masks may be PNG beside them
+    return 2 if not volumes and (found or images_below(root, radiographs=False)) else 3
 
 
 def _checked(inspection: Inspection, case_set: CaseSet, progress: bool, *, patterned: bool = False) -> Sequence[Case]:

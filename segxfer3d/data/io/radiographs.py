@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
@@ -26,7 +26,7 @@ DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
 MODALITIES = ("CR", "DX", "MG", "RG", "IO", "PX")
 NO_WINDOW = "no window in it: shown from its smallest value to its largest"
 
-_TAGS = ["Modality", "NumberOfFrames", "SamplesPerPixel", "SeriesDescription", "Rows", "Columns"]
+_TAGS = ["PatientID", "Modality", "NumberOfFrames", "SamplesPerPixel", "SeriesDescription", "Rows", "Columns"]
 _HUGE = 1e12  # beyond any value of a pixel
 
 
@@ -44,19 +44,37 @@ def holds_radiographs(folder: Path) -> bool:
 
 def why_no_radiograph(path: Path) -> str:
     """Why a DICOM file is no single radiograph; empty where it is one."""
+    return _header(path).why_not
+
+
+def patient_in(path: Path) -> str:
+    """The PatientID of a radiograph; empty where there is none."""
+    return _header(path).patient
+
+
+class _Header(NamedTuple):
+    why_not: str
+    patient: str = ""
+
+
+def _header(path: Path) -> _Header:
     status = path.stat()
-    return _why_not(str(path), status.st_mtime_ns, status.st_size)
+    return _read_header(str(path), status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1 << 16)
-def _why_not(path: str, _changed: int, _size: int) -> str:
+def _read_header(path: str, _changed: int, _size: int) -> _Header:
     try:
         dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=_TAGS)
-        modality, rows = str(dataset.get("Modality", "")), int(dataset.get("Rows", None) or 0)
-        frames, samples = (int(dataset.get(name, None) or 1) for name in ("NumberOfFrames", "SamplesPerPixel"))
-        about = str(dataset.get("SeriesDescription", ""))
+        return _Header(_why_not(dataset), str(dataset.get("PatientID", None) or "").strip())
     except Exception:  # pydicom has many; a damaged file must not end the others
-        return "not DICOM or damaged"
+        return _Header("not DICOM or damaged")
+
+
+def _why_not(dataset: Dataset) -> str:
+    modality, rows = str(dataset.get("Modality", "")), int(dataset.get("Rows", None) or 0)
+    frames, samples = (int(dataset.get(name, None) or 1) for name in ("NumberOfFrames", "SamplesPerPixel"))
+    about = str(dataset.get("SeriesDescription", ""))
     if modality not in MODALITIES:
         return f"DICOM of modality {modality}" if modality else "DICOM without a modality"
     if not rows:
@@ -110,6 +128,11 @@ def _stored(path: Path, frame: Frame) -> NDArray[Any]:
 def _shown(stored: NDArray[Any], dataset: Dataset) -> tuple[NDArray[np.uint8], str]:
     """Stored values brought to 0 to 255 by what the file says, before MONOCHROME1 is turned over."""
     values = apply_modality_lut(stored, dataset)
+    with np.errstate(over="ignore"):  # a sigmoid of what lies far beyond its window
+        return _windowed(values, stored, dataset)
+
+
+def _windowed(values: NDArray[Any], stored: NDArray[Any], dataset: Dataset) -> tuple[NDArray[np.uint8], str]:
     if dataset.get("VOILUTSequence"):
         high = 2.0 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
         return _scaled(apply_voi_lut(values, dataset), 0.0, high), ""

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, page_names, patient_of
+from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.open_image import image_channels, pages_of
-from segxfer3d.data.io.radiographs import is_radiograph
+from segxfer3d.data.io.radiographs import is_radiograph, patient_in
 from segxfer3d.data.layouts.dataset_json import IGNORED, NAME, read_classes
 from segxfer3d.data.layouts.files_below import is_of_system
-from segxfer3d.data.layouts.image_files import PARTS, ImageFiles, find_images
+from segxfer3d.data.layouts.image_files import PARTS, ImageFiles, find_images, passed_note
 from segxfer3d.data.layouts.listing import refuse_other_kind
 from segxfer3d.data.layouts.request import Request, one_of, refuse_lone_masks
 from segxfer3d.errors import InputError, some
@@ -29,11 +30,13 @@ def read_images(root: Path, request: Request) -> CaseSet:
     """
     found = find_images(root)
     if not found.images:
-        refuse_other_kind(root, request.dims, request.task)
+        seen = "".join(f"; {note}" for note in passed_note(found.passed))
         if found.masks:
             folder = next(iter(found.masks.values())).parent
-            raise InputError(f"{folder}: masks without images; expected the folder images beside it")
-        seen = f"; {found.notes[0]}" if found.notes else ""
+            raise InputError(f"{folder}: masks without images; expected the folder images beside it{seen}")
+        dicom = {path: why for path, why in found.passed.items() if why.startswith("DICOM")}
+        about = "".join(f"; {note}" for note in passed_note(dicom))
+        refuse_other_kind(root, request.dims, request.task, about)
         raise InputError(f"dataset_dir {root}: no images in it{seen}")
     if request.task == "segmentation":
         _match(root, found)
@@ -77,9 +80,12 @@ def _match(root: Path, found: ImageFiles) -> None:
         for name, path in sorted(found.images.items())
         if name not in found.masks and path.parent.name.lower() != _UNLABELED
     ]
+    folder = next(iter(found.masks.values())).parent.name
+    hint = "" if found.sorted_in else f"; the folder of the images is expected to be called images, beside {folder}"
+    hint += "".join(f"; {note}" for note in passed_note(found.passed))
     if lone:
-        raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
-    refuse_lone_masks(root, found.images, found.masks)
+        raise InputError(f"{root}: images and masks do not match by name: {some(lone)}{hint}")
+    refuse_lone_masks(root, found.images, found.masks, hint)
 
 
 def _cases(
@@ -88,13 +94,21 @@ def _cases(
     """The image of a file, or a case for each of its pages."""
     path, mask = found.images[name], found.masks.get(name)
     if not pages:
-        yield Case(name, path, mask, patient_of(name, request.patient_pattern), category, part=part)
+        yield Case(name, path, mask, _patient(name, path, request.patient_pattern), category, part=part)
         return
     if request.task == "segmentation" and mask is not None and len(pages_of(mask)) != len(pages):
         raise InputError(f"{path}: {len(pages)} pages, its mask {mask} {len(pages_of(mask)) or 1}")
     for case, page in page_names(name, pages).items():
         patient = patient_of(case, request.patient_pattern) if request.patient_pattern else patient_of(name)
         yield Case(case, path, mask, patient, category, part=part, page=page)
+
+
+def _patient(name: str, path: Path, pattern: str) -> str:
+    """The pattern says it; else a known naming, a radiograph's PatientID, or the name."""
+    patient = patient_of(name, pattern)
+    if pattern or patient != name or path.suffix.lower() in ENDINGS or not is_radiograph(path):
+        return patient
+    return patient_in(path) or name
 
 
 def _parts(found: ImageFiles) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:

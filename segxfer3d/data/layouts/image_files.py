@@ -40,6 +40,7 @@ class ImageFiles:
         folders: name to the folders of an image, without the one that says what lies in it.
         passed: files that are neither -> why.
         among: masks that lie among the images.
+        sorted_in: whether there are folders called ``images``.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class ImageFiles:
     folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     passed: dict[str, str] = field(default_factory=dict)
     among: list[Path] = field(default_factory=list)
+    sorted_in: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,9 +77,9 @@ def find_images(root: Path) -> ImageFiles:
         InputError: two images, or two masks, of one name.
     """
     listed = listed_images(root)
-    found = ImageFiles(root, passed=dict(listed.passed))
     places = {path: _place(path.relative_to(root).parent.parts) for path in listed.files}
     sorted_in = any(kind == "images" for kind, _ in places.values())
+    found = ImageFiles(root, passed=dict(listed.passed), sorted_in=sorted_in)
     masks: dict[str, Path] = {}
     for path, (kind, folders) in places.items():
         name = image_name(PurePath(*folders, path.name))

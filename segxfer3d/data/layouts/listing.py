@@ -120,19 +120,20 @@ class OtherKindError(InputError):
         self.content = content
 
 
-def refuse_other_kind(root: Path, dims: int, task: str) -> None:
+def refuse_other_kind(root: Path, dims: int, task: str, seen: str = "") -> None:
     """Say so where a folder holds images and volumes are wanted, or the other way round.
 
     Args:
         root: a folder in which nothing that is wanted was found.
         dims: 3 where volumes are wanted, 2 where images are.
         task: what for, as in :class:`~segxfer3d.data.layouts.request.Request`.
+        seen: what else was found, behind the message.
 
     Raises:
         OtherKindError: it holds the other kind; the bundle that takes it is named.
     """
     if volumes_below(root) if dims == 2 else images_below(root):
-        raise OtherKindError(f"dataset_dir {root}: holds {NOUNS[5 - dims]}", what_takes_it(dims, task))
+        raise OtherKindError(f"dataset_dir {root}: holds {NOUNS[5 - dims]}", what_takes_it(dims, task) + seen)
 
 
 def what_takes_it(dims: int, task: str) -> str:

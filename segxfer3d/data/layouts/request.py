@@ -145,14 +145,14 @@ def require(root: Path, places: Iterable[str], *, title: str, source: str) -> No
         raise InputError(f"{root}: not the layout of {title}: no {', no '.join(missing)}; unpack {source} there")
 
 
-def refuse_lone_masks(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> None:
+def refuse_lone_masks(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], hint: str = "") -> None:
     """Masks must have their images.
 
     Raises:
-        InputError: some have none.
+        InputError: some have none; the hint stands at the end.
     """
     if lone := [f"{masks[name]} (mask without image)" for name in sorted(masks.keys() - images.keys())]:
-        raise InputError(f"{root}: images and masks do not match by name: {some(lone)}")
+        raise InputError(f"{root}: images and masks do not match by name: {some(lone)}{hint}")
 
 
 def refuse_missing(root: Path, listed: Iterable[str], images: Mapping[str, Path], request: Request) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from segxfer3d.data.check import check
+from segxfer3d.data.inspection import inspect
 from segxfer3d.data.io.images import read_image
 from segxfer3d.data.io.radiographs import NO_WINDOW, is_radiograph, read_radiograph
 from segxfer3d.data.layouts import Request, find_cases
@@ -115,3 +116,60 @@ def test_damaged_ones_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"a\.dcm: cannot be read, damaged or truncated"):
         read_radiograph(path)
+
+
+def radiographs_with_masks(root, count=6):
+    for number in range(count):
+        path = radiograph(root / "images" / f"{number}.dcm", WindowCenter=100, WindowWidth=101)
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = f"P{number // 2}"
+        dataset.save_as(path)
+        save_image(root / "masks" / f"{number}.png", square((12, 16), 255))
+    return root
+
+
+def test_patients_are_those_of_the_files(tmp_path):
+    """Two views of a patient never lie in two parts."""
+    radiographs_with_masks(tmp_path)
+    cases = find_images("folder", tmp_path).cases
+    assert [case.patient for case in cases] == ["P0", "P0", "P1", "P1", "P2", "P2"]
+    by_name = find_images("folder", tmp_path, patient_pattern="[0-9]").cases
+    assert [case.patient for case in by_name] == list("012345")
+
+
+def test_check_takes_them_for_images_beside_masks(tmp_path):
+    found = inspect(radiographs_with_masks(tmp_path), progress=False)
+    assert found.lines[0].endswith("images, layout folder, gray")
+    assert found.lines[1] == "cases: 6 of 3 patients or scenes, 6 with a mask of foreground"
+    assert not found.problems
+
+
+def test_a_sigmoid_is_no_warning(tmp_path):
+    path = radiograph(tmp_path / "a.dcm", WindowCenter=100, WindowWidth=100, VOILUTFunction="SIGMOID")
+    shown, _ = read_radiograph(path)
+    # DICOM PS3.3 C.11.2.1.3.1
+    expected = 255 / (1 + np.exp(-4 * (PIXELS.T.astype(float) - 100) / 100))
+    assert np.abs(shown - expected).max() <= 1
+
+
+@pytest.mark.parametrize("modality", ["XC", "US"])
+def test_dicom_of_other_kinds_is_named(tmp_path, modality):
+    radiographs_with_masks(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.Modality = modality
+        dataset.save_as(path)
+    seen = rf"6 files are passed over.*\(6 DICOM of modality {modality}\), for example 0\.dcm"
+    with pytest.raises(InputError, match=f"masks without images; .*{seen}"):
+        inspect(tmp_path, progress=False)
+    with pytest.raises(InputError, match=seen):
+        find_images("folder", tmp_path / "images", task="images")
+
+
+def test_a_damaged_one_is_named_where_its_mask_is_alone(tmp_path):
+    radiographs_with_masks(tmp_path)
+    path = tmp_path / "images" / "3.dcm"
+    path.write_bytes(path.read_bytes()[:300])
+    why = r"3\.png \(mask without image\); 1 files are passed over.*, for example 3\.dcm"
+    with pytest.raises(InputError, match=why):
+        find_images("folder", tmp_path)

@@ -138,3 +138,22 @@ def test_refused(tmp_path):
     fill(tmp_path / "images", ["a"], ending="jpg")
     with pytest.raises(InputError, match="two images are called a"):
         find_images("folder", tmp_path)
+
+
+def test_a_message_names_the_folder_that_is_expected(tmp_path):
+    fill(tmp_path / "photos", ["a"])
+    fill(tmp_path / "masks", ["a"], value=255)
+    with pytest.raises(InputError, match=r"expected to be called images, beside masks"):
+        find_images("folder", tmp_path)
+
+
+def test_a_message_counts_what_was_passed_over(tmp_path):
+    fill(tmp_path / "masks", ["a", "b"], value=255)
+    fill(tmp_path / "images", ["a"])
+    (tmp_path / "images" / "b.heic").write_bytes(b"0")
+    seen = r"1 files are passed over.*\(1 \.heic\), for example b\.heic"
+    with pytest.raises(InputError, match=r"b\.png \(mask without image\); " + seen):
+        find_images("folder", tmp_path)
+    (tmp_path / "images" / "a.png").unlink()
+    with pytest.raises(InputError, match="masks without images; .*; " + seen):
+        find_images("folder", tmp_path)
