@@ -43,7 +43,13 @@ def plan_intensity(fingerprint: Fingerprint, values: Mapping[str, Any], reasons:
         inside = fingerprint.foreground
         if inside is None:
             raise InputError("intensity foreground: the labels of the training cases are empty")
-        return Intensity(rule, inside.low, inside.high, inside.mean, inside.sd)
+        if inside.low < inside.high and inside.sd > 0:
+            return Intensity(rule, inside.low, inside.high, inside.mean, inside.sd)
+        same = f"all voxels inside the training labels are {inside.low:g}"
+        if by_hand:
+            raise InputError(f"intensity foreground: {same}, which is no range; expected another intensity")
+        reasons["intensity"] = f"CT, but {same}: the window of {WINDOW[0]:g} to {WINDOW[1]:g} HU"
+        return Intensity("window", *WINDOW)
     nonzero = rule == "zscore" and fingerprint.nonzero_share < _MOSTLY_EMPTY
     why = "no CT, so each volume less its mean, over its SD"
     if nonzero:

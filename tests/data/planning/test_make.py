@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from segxfer3d.data.planning import Fingerprint, Intensity, Plan, make_plan
+from segxfer3d.data.planning.fingerprint import Foreground
 from segxfer3d.data.planning.timing import ENOUGH_STEPS, FEWEST_STEPS, wanted_steps
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -220,3 +221,15 @@ def test_a_plan_goes_through_json():
 def test_plans_of_one_fingerprint_are_equal():
     assert make_plan(HIPPOCAMPUS, memory=8) == make_plan(replace(HIPPOCAMPUS), memory=8)
     assert isinstance(HIPPOCAMPUS, Fingerprint)
+
+
+def test_a_foreground_of_one_value_scales_nothing():
+    # a phantom, or a label of nothing but air
+    flat = replace(fingerprint(), foreground=Foreground(100.0, 100.0, 100.0, 0.0))
+    plan = make_plan(flat, memory=8)
+    assert plan.intensity == Intensity("window", -1000, 1000)
+    assert plan.reasons["intensity"] == (
+        "CT, but all voxels inside the training labels are 100: the window of -1000 to 1000 HU"
+    )
+    with pytest.raises(InputError, match="intensity foreground: all voxels inside the training labels are 100, which"):
+        make_plan(flat, memory=8, fixed={"intensity": "foreground"})
