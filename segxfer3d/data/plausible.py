@@ -59,16 +59,26 @@ def no_hu(names: Iterable[str], kinds: Mapping[str, str]) -> list[str]:
     return [name for name in names if kinds.get(name)]
 
 
-def refuse_no_hu(place: object, names: Sequence[str], kinds: Mapping[str, str]) -> None:
+def refuse_no_hu(place: object, names: Sequence[str], kinds: Mapping[str, str], *, model: str = "") -> None:
     """Volumes that nothing but an assumption calls CT.
+
+    Args:
+        place: for the message.
+        names: of the volumes.
+        kinds: of them, see :func:`kind_of`.
+        model: the checkpoint of one that takes HU, where they are its input; its scale is fixed.
 
     Raises:
         InputError: most of them have values that are none of a CT in HU.
     """
     others = no_hu(names, kinds)
+    way = (
+        f"checkpoint {model} is a model of CT in HU; --modality CT takes them as they are"
+        if model
+        else "--modality MR (or other) scales each volume by its own percentiles, --modality CT takes them as HU"
+    )
     if 2 * len(others) > len(names):
         raise InputError(
             f"{place}: no CT in HU: {len(others)} of {len(names)} volumes have no value below 0, or a range below "
-            f"{LEAST_RANGE:g} ({some(others, 3, ', ')}); --modality MR (or other) scales each volume by its own "
-            "percentiles, --modality CT takes them as HU"
+            f"{LEAST_RANGE:g} ({some(others, 3, ', ')}); {way}"
         )

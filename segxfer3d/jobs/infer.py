@@ -54,7 +54,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         refuse_masks(inference.input, report.good, report.kinds)
     if model.dims == 3 and files.modality == "auto" and _takes_hu(model):
         dicom = {name for names in modality_of_inputs(report.good).values() for name in names}
-        refuse_no_hu(inference.input, [case.name for case in report.good if case.name not in dicom], report.kinds)
+        silent = [case.name for case in report.good if case.name not in dicom]
+        refuse_no_hu(inference.input, silent, report.kinds, model=str(model.path))
     run.record("data_check", report.as_dict())
     if others := passed_over(inference.input, dims=model.dims):
         names = some([path.name for path in others], 3, ", ")

@@ -54,3 +54,8 @@ def test_most_volumes_have_to_be_in_hu():
             refuse_no_hu("set", list("abc"), kinds)
     refuse_no_hu("set", list("abc"), {"a": NO_HU})
     refuse_no_hu("set", [], {})
+
+
+def test_the_scale_of_a_model_is_fixed():
+    with pytest.raises(InputError, match=r"m\.pt is a model of CT in HU; --modality CT takes them as they are$"):
+        refuse_no_hu("set", ["a"], {"a": NO_HU}, model="m.pt")
