@@ -13,6 +13,7 @@ from segxfer3d.errors import InputError
 NAME = "dataset.json"
 IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
 MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
+ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -48,7 +49,7 @@ def read_classes(root: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        labels = json.loads(path.read_text(encoding=ENCODING))["labels"]
         if any(isinstance(value, list) for value in labels.values()):
             raise ValueError("classes that are regions, lists of values")
         return classes_of(labels)
@@ -66,7 +67,7 @@ def lists_cases(root: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding=ENCODING))
     except (OSError, ValueError):
         return True
     return (
@@ -84,7 +85,7 @@ def read_modality(root: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        declared = json.loads(path.read_text(encoding="utf-8")).get("modality", "")
+        declared = json.loads(path.read_text(encoding=ENCODING)).get("modality", "")
     except BAD as error:
         raise InputError(f"{path}: no modality in it ({type(error).__name__}: {error})") from error
     return modality_of_channels(declared) if declared else ""

@@ -16,7 +16,14 @@ from typing import Any
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.dicom import scan_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import BAD, NAME, classes_of_volumes, lists_cases, modality_of_channels
+from segxfer3d.data.layouts.dataset_json import (
+    BAD,
+    ENCODING,
+    NAME,
+    classes_of_volumes,
+    lists_cases,
+    modality_of_channels,
+)
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.data.layouts.volume_files import FoundVolume, modality_of
@@ -42,7 +49,7 @@ def read(root: Path, request: Request) -> CaseSet:
     require(root, [NAME], title=TITLE, source=SOURCE)
     path = root / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding=ENCODING))
         if "training" not in content and content.get("channel_names"):
             content |= _listed(root, content)
         training = [(_entry(item), True) for item in content["training"]]

@@ -52,6 +52,48 @@ def is_of_system(folder: str) -> bool:
     return folder.startswith(".") or folder.lower() in _SYSTEM
 
 
+class Folders(NamedTuple):
+    """The folders at and below a folder.
+
+    Attributes:
+        files: folder to the names of its files that are not hidden, sorted.
+        passed: links and files that are passed over -> why.
+    """
+
+    files: dict[Path, list[str]]
+    passed: dict[str, str]
+
+
+def folders_below(folder: Path) -> Folders:
+    """Every folder but hidden ones and those of the system; links to folders are followed.
+
+    A folder that can be reached in several ways counts once, by its own path where it lies below ``folder``. Files that
+    are links count as files.
+    """
+    found, passed = Folders({}, {}), {}
+    seen: set[str] = set()
+    starts = [folder]
+    while starts:  # links after everything that is really there
+        start = starts.pop(0)
+        if os.path.realpath(start) in seen:
+            passed[str(start)] = LINKED_TWICE
+            continue
+        for place, names, files in os.walk(start):
+            here = Path(place)
+            real = os.path.realpath(here)
+            if real in seen:
+                names.clear()
+                continue
+            seen.add(real)
+            starts += [here / name for name in sorted(names) if (here / name).is_symlink() and name[:1] != "."]
+            for name in sorted(name for name in names if is_of_system(name) and name[:1] != "."):
+                inside = [str(Path(at) / file) for at, _, inner in os.walk(here / name) for file in inner]
+                passed |= dict.fromkeys(inside, f"in {name}")
+            names[:] = sorted(name for name in names if not is_of_system(name) and not (here / name).is_symlink())
+            found.files[here] = sorted(name for name in files if name[:1] != ".")
+    return found._replace(passed=passed)
+
+
 class _Walk:
     def __init__(self) -> None:
         self.files: list[Path] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.radiographs import DICOM_ENDINGS, why_no_radiograph
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.dataset_json import NAME
-from segxfer3d.data.layouts.files_below import files_below
+from segxfer3d.data.layouts.files_below import files_below, folders_below
 from segxfer3d.errors import InputError
 
 # what takes the other kind of data: dimensions -> whether labels train -> bundle
@@ -33,10 +32,8 @@ def volumes_below(folder: Path) -> dict[str, Path]:
         InputError: two volumes of one name, such as ``a.nii.gz`` beside ``a.mhd``.
     """
     paths: dict[str, Path] = {}
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        here = Path(place)
-        candidates = [here / name for name in sorted(files) if not name.startswith(".")]
+    for here, names in folders_below(folder).files.items():
+        candidates = [here / name for name in names]
         volumes = [path for path in candidates if volume_name(path)]
         if not volumes and any(_is_dicom(path) for path in candidates):
             volumes = [here]

@@ -6,7 +6,6 @@ guessed: what was found is said, and which option settles it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from segxfer3d.data.case import compiled_pattern
 from segxfer3d.data.io.dicom import Contents, Scan, chosen, contents_of
 from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.errors import InputError, some
 
 _MASK = re.compile(
@@ -83,7 +83,8 @@ class FoundVolumes:
 
 
 def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", label_pattern: str = "") -> FoundVolumes:
-    """Find volumes at any depth: files of a known format, and folders with a DICOM series. Hidden ones are passed over.
+    """Find volumes at any depth: files of a known format, and folders with a DICOM series. Hidden ones are passed over,
+    links are followed, see :func:`~segxfer3d.data.layouts.files_below.folders_below`.
 
     Args:
         folder: to look in.
@@ -104,10 +105,9 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", lab
     others: list[str] = []
     wanted = compiled_pattern(image_pattern, "image_pattern")
     compiled_pattern(label_pattern, "label_pattern")
-    for place, subfolders, files in os.walk(folder, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        here = Path(place)
-        names = sorted(name for name in files if not name.startswith("."))
+    below = folders_below(folder)
+    found.passed |= below.passed
+    for here, names in below.files.items():
         volumes = [name for name in names if volume_name(here / name)]
         if label_pattern:
             volumes = [name for name in volumes if not _is_label(found, here / name, label_pattern, problems)]

@@ -175,3 +175,40 @@ def test_a_file_of_dicom_as_input(tmp_path):
     (case,) = find_inputs(tmp_path / "IM2", dims=3)
     assert case.name == "IM2"
     assert read_volume(case.image).array.shape == (9, 8, 7)
+
+
+def test_links_to_folders_are_followed_and_nothing_counts_twice(tmp_path):
+    store = make(tmp_path / "store", ["p1/a.nii", "p2/a.nii", "p3/a.nii"])
+    write_slices(tmp_path / "scans" / "x", stored())
+    root = make(tmp_path / "set", ["own/a.nii", "#recycle/b.nii", "@eaDir/c.nii"])
+    for name in ("p1", "p2"):
+        (root / name).symlink_to(store / name)
+    (root / "again").symlink_to(root / "own")
+    (root / "loop").symlink_to(root)
+    (root / "dicom").symlink_to(tmp_path / "scans")
+    found = find_cases(root)
+    assert [case.name for case in found.cases] == ["dicom_x", "own_a", "p1_a", "p2_a"]
+    assert sorted(case.name for case in find_inputs(root, dims=3)) == ["dicom_x", "own_a", "p1_a", "p2_a"]
+    (note,) = found.notes
+    assert "4 files are no volumes" in note
+    assert "(2 reached by a link too, 1 in #recycle, 1 in @eaDir)" in note
+
+
+def test_a_folder_of_links(tmp_path):
+    make(tmp_path / "store", ["i/a.nii", "i/b.nii", "l/a.nii", "l/b.nii"])
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "images").symlink_to(tmp_path / "store" / "i")
+    (tmp_path / "set" / "labels").symlink_to(tmp_path / "store" / "l")
+    found = find_cases(tmp_path / "set")
+    assert [(case.name, case.label is not None) for case in found.cases] == [("a", True), ("b", True)]
+
+
+def test_a_dataset_json_of_windows(tmp_path):
+    root = make(tmp_path, ["images/a.nii", "labels/a.nii"])
+    content = '{"labels": {"0": "background", "1": "liver"}, "modality": {"0": "MR"}}'
+    (root / "dataset.json").write_text(content, encoding="utf-8-sig")
+    found = find_cases(root)
+    assert (found.layout, found.classes, found.modality) == ("folder", {1: "liver"}, "MR")
+    listed = content[:-1] + ', "training": [{"image": "images/a.nii", "label": "labels/a.nii"}]}'
+    (root / "dataset.json").write_text(listed, encoding="utf-8-sig")
+    assert find_cases(root).layout == "decathlon"
