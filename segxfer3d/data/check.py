@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
-from segxfer3d.data.io.images import JPEG_ENDINGS
+from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.volumes import grid_difference
 from segxfer3d.data.plausible import kind_of, refuse_no_hu
 from segxfer3d.data.preprocessing.loaded_images import load_image
@@ -153,10 +153,11 @@ def refuse_without_target(case_set: CaseSet, report: CheckReport) -> None:
     labeled = [case for case in report.good if case.label is not None]
     if not labeled or len(report.empty_labels) < len(labeled):
         return
-    jpegs = sum(case.label is not None and case.label.suffix.lower() in JPEG_ENDINGS for case in labeled)
+    blurred = [case.label.suffix for case in labeled if case.label and case.label.suffix.lower() in BLURRED_ENDINGS]
     why = ""
-    if jpegs:
-        why = f"; {jpegs} are JPEGs, in which 0 and 1 cannot be told apart: save masks as PNG, or as 0 and 255"
+    if blurred:
+        kinds = "JPEGs" if {ending.lower() for ending in blurred} <= {*JPEG_ENDINGS} else f"{blurred[0]} files"
+        why = f"; {len(blurred)} are {kinds}, in which 0 and 1 cannot be told apart: save masks as PNG, or as 0 and 255"
     names = ", ".join(case_set.classes.values())
     raise InputError(f"{case_set.root}: not one of {len(labeled)} labels has a target ({names}){why}")
 

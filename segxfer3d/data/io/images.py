@@ -19,6 +19,7 @@ ENDINGS = (
 )  # fmt: skip
 
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
+BLURRED_ENDINGS = (*JPEG_ENDINGS, ".webp", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc")  # which may be compressed lossily
 
 _MODES = {1: "L", 3: "RGB"}
 MODE_WORDS = {
@@ -87,7 +88,7 @@ def read_image(
     """
     if path.suffix.lower() not in ENDINGS and is_radiograph(path):
         return _read_radiograph(path, channels, convert=convert)
-    image, _, deep = open_image(path, 0 if official and page is None else page)
+    image, _, deep, _ = open_image(path, 0 if official and page is None else page)
     if deep:
         raise InputError(
             f"{path}: more than 8 bits a channel ({image.mode}); expected {_EXPECTED[channels]}: scale all images to 8 "
@@ -96,6 +97,11 @@ def read_image(
     mode = image.mode
     if mode != _MODES[channels]:
         image = _converted(path, image, channels, official=official, convert=convert)
+    elif not official and "transparency" in image.info and _is_transparent(image.convert("RGBA")):
+        raise InputError(
+            f"{path}: {MODE_WORDS[mode]} ({mode}) with transparent pixels; expected {_EXPECTED[channels]}: save it on "
+            "a background"
+        )
     if turn and not official:
         image = ImageOps.exif_transpose(image)
     array = np.asarray(image)
@@ -112,11 +118,16 @@ def _converted(path: Path, image: Image.Image, channels: int, *, official: bool,
         raise InputError(f"{kind}; expected {_EXPECTED[channels]}{way}")
     if "transparency" in image.info or mode in ("LA", "PA"):
         image = image.convert("RGBA")
-    if not official and image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+    if not official and image.mode == "RGBA" and _is_transparent(image):
         raise InputError(f"{kind} with transparent pixels; expected {_EXPECTED[channels]}: save it on a background")
     image = image.convert(_MODES[channels])
     image.info["exif"] = exif.tobytes()  # which a conversion may lose
     return image
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether an RGBA image has a pixel that is not opaque."""
+    return image.getchannel("A").getextrema() != (255, 255)
 
 
 def _read_radiograph(path: Path, channels: int, *, convert: bool) -> ReadImage:

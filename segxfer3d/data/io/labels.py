@@ -17,6 +17,7 @@ from segxfer3d.data.io.palettes import Values, palette_values
 from segxfer3d.data.io.whole_numbers import whole_numbers
 from segxfer3d.errors import InputError
 
+_BLUR = 8  # by which a lossy compression of color lets gray differ between channels
 SHAPE_TOLERANCE = 0.02  # by which the aspect ratio of a mask that is resized may differ from its image's
 
 
@@ -58,15 +59,15 @@ def read_label(
     Raises:
         InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
     """
-    mask, kind, deep = open_image(path, 0 if official and page is None else page)
-    lossy = kind in ("JPEG", "MPO")
+    mask, kind, deep, lossy = open_image(path, 0 if official and page is None else page)
+    lossy = lossy and not deep
     if turn and not official:
         mask = ImageOps.exif_transpose(mask)
     _check_size(path, mask, rule, size)
     shape = (size[1], size[0])
     if deep and mask.mode[0] not in "IF":
         raise InputError(f"{path}: a color mask of more than 8 bits a channel; expected one number a pixel")
-    if mask.mode == "RGB" and not _is_gray(mask):
+    if mask.mode == "RGB" and not _is_gray(mask, blur=_BLUR if lossy and kind != "JPEG" else 0):
         if rule.color is None:
             raise InputError(f"{path}: a color mask (RGB); expected one number a pixel: a gray or paletted file")
         mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
@@ -80,7 +81,8 @@ def read_label(
         raise InputError(f"{path}: {words} ({mask.mode}) as a mask; expected a gray or paletted file")
     if lossy:
         if rule.threshold is None:
-            raise InputError(f"{path}: a JPEG as a mask, which blurs its values; expected a PNG")
+            what = "JPEG" if kind in ("JPEG", "MPO") else f"{kind} of lossy compression"
+            raise InputError(f"{path}: a {what} as a mask, which blurs its values; expected a PNG")
         mask = mask.convert("L")
         # smooth before the threshold, so that enlarged outlines have no stairs
         mask = mask.resize(shape, Image.Resampling.BILINEAR) if mask.size != shape else mask
@@ -121,9 +123,13 @@ def values_in(mask: NDArray[Any]) -> set[int]:
     return set(np.unique(mask).astype(int).tolist())
 
 
-def _is_gray(image: Image.Image) -> bool:
-    red, green, blue = image.split()
-    return red.tobytes() == green.tobytes() == blue.tobytes()
+def _is_gray(image: Image.Image, *, blur: int = 0) -> bool:
+    """Whether the channels are the same, but for what a lossy compression makes of it."""
+    if not blur:
+        red, green, blue = image.split()
+        return red.tobytes() == green.tobytes() == blue.tobytes()
+    values = np.asarray(image)
+    return int((values.max(-1) - values.min(-1)).max()) <= blur
 
 
 def _check_size(path: Path, mask: Image.Image, rule: LabelRule, size: tuple[int, int]) -> None:

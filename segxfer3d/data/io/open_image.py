@@ -44,11 +44,13 @@ class Opened(NamedTuple):
         image: decoded, its pixels as they are stored; its EXIF says how viewers turn it.
         format: of the file, in Pillow's words.
         deep: whether the file has more than 8 bits a channel, which Pillow may have cut.
+        lossy: whether the file is compressed in a way that blurs values.
     """
 
     image: Image.Image
     format: str
     deep: bool
+    lossy: bool = False
 
 
 def open_image(path: Path, page: int | None = None) -> Opened:
@@ -75,7 +77,7 @@ def open_image(path: Path, page: int | None = None) -> Opened:
         deep = _is_deep(path, image)
         turn = _orientation_of_tiff(image)  # before Pillow turns it and forgets by what
         image.load()
-        return Opened(_as_stored(image, turn), image.format or "", deep)
+        return Opened(_as_stored(image, turn), image.format or "", deep, _is_lossy(path, image))
 
 
 @contextmanager
@@ -254,10 +256,30 @@ def _is_deep(path: Path, image: Image.Image) -> bool:
     return False
 
 
+def _is_lossy(path: Path, image: Image.Image) -> bool:
+    """Whether values are blurred: JPEG, also in a TIFF, WebP and JPEG 2000 but for their lossless forms."""
+    if image.format == "TIFF":
+        return image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
+    if image.format == "WEBP":
+        head = _head(path)  # the image is a chunk "VP8 " or, lossless, "VP8L"; of an extended file not the first
+        return head[12:16] == b"VP8 " or (head[12:16] == b"VP8X" and b"VP8 " in head)
+    if image.format == "JPEG2000":
+        head = _head(path)
+        at = head.find(
+            b"\xff\x52", max(0, head.find(b"\xff\x4f\xff\x51"))
+        )  # the marker COD (ISO 15444-1, A.6.1), whose transformation 0 is the irreversible
+        return at >= 0 and len(head) > at + 13 and head[at + 13] == 0
+    return image.format in ("JPEG", "MPO")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1 << 16)
+
+
 def _bits_of_jpeg_2000(path: Path) -> int:
     """The most bits of a component, by the marker SIZ of the code stream (ISO 15444-1, A.5.1)."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
+    head = _head(path)
     at = head.find(b"\xff\x4f\xff\x51")
     if at < 0 or len(head) < at + 42:
         return 8

@@ -9,6 +9,7 @@ from segxfer3d.data.case import LabelRule
 from segxfer3d.data.io.images import read_image, resize_with_padding
 from segxfer3d.data.io.labels import read_label, read_values
 from segxfer3d.data.io.open_image import image_channels
+from segxfer3d.data.layouts.folder_images import RULE
 from segxfer3d.errors import InputError
 from tests.data.image_files import noise, save, save_paletted, square
 
@@ -242,3 +243,38 @@ def test_images_are_averaged_and_masks_are_not():
     assert set(np.unique(mask)) <= {0, 7}
     pixels = noise((9, 9)).transpose(2, 0, 1)
     np.testing.assert_array_equal(resize_with_padding(pixels, 9).array, pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.webp", {"quality": 50}), ("a.jp2", {"irreversible": True, "quality_layers": [8]}),
+     ("a.tif", {"compression": "jpeg", "quality": 50}), ("a.jpg", {"quality": 50})],
+)  # fmt: skip
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masks_of_lossy_compression_have_a_threshold(tmp_path, name, options, channels):
+    """Of 0 and 255 the compression leaves other values; of 0 and 1 it may leave none."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[8:24, 16:40] = 255
+    path = save(tmp_path / name, mask if channels == 1 else np.dstack([mask] * 3), **options)
+    label = read_label(path, RULE, mask.shape).label[0]
+    assert (label != (mask > 0)).mean() < 0.01
+    with pytest.raises(InputError, match=rf"{name}: a .* as a mask, which blurs its values; expected a PNG"):
+        read_label(path, LabelRule(foreground=(1,)), mask.shape)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_color_is_refused_where_it_is_used(tmp_path, channels):
+    """The chunk tRNS of a PNG: one color or gray value that is not to be seen."""
+    array = noise(channels=channels) | 1
+    key = (8, 8, 8) if channels == 3 else 8
+    opaque = save(tmp_path / "opaque.png", array, transparency=key)
+    assert read_image(opaque, channels).array.shape == (channels, 12, 16)
+    array[2, 3] = 8
+    path = save(tmp_path / "a.png", array, transparency=key)
+    with pytest.raises(
+        InputError, match=r"a\.png: a (color|gray) image \(.*\) with transparent pixels; .*: save it on"
+    ):
+        read_image(path, channels)
+    np.testing.assert_array_equal(
+        read_image(path, channels, official=True).array, np.atleast_3d(array).transpose(2, 0, 1)
+    )

@@ -124,3 +124,24 @@ def test_other_kinds_are_converted_where_that_is_asked_for(tmp_path):
         read_image(save(tmp_path / "d.png", opaque), 3, convert=True)
     with pytest.raises(InputError, match=r"a\.png: a gray image \(L\); .*; --image_kind color converts it"):
         read_image(tmp_path / "a.png", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "lossy"),
+    [
+        ("a.jpg", {}, True),
+        ("a.webp", {"quality": 50}, True),
+        ("a.webp", {"quality": 50, "exif": b"Exif\0\0"}, True),
+        ("a.webp", {"lossless": True}, False),
+        ("a.jp2", {"irreversible": True}, True),
+        ("a.jp2", {}, False),
+        ("a.tif", {"compression": "jpeg"}, True),
+        ("a.tif", {"compression": "tiff_lzw"}, False),
+        ("a.png", {}, False),
+    ],
+)
+def test_lossy_compression_is_seen(tmp_path, name, options, lossy):
+    path = save(tmp_path / name, noise((64, 64)), **options)
+    assert open_image(path).lossy is lossy
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), noise((64, 64))) is not lossy
