@@ -13,7 +13,7 @@ from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.open_image import pages_of
 from segxfer3d.data.io.radiographs import holds_radiographs, is_radiograph
 from segxfer3d.data.io.volumes import FORMATS, volume_name
-from segxfer3d.data.layouts.image_files import passed_note
+from segxfer3d.data.layouts.image_files import masks_below, passed_note
 from segxfer3d.data.layouts.listing import image_name, images_below, listed_images, volumes_below
 from segxfer3d.data.layouts.volume_files import find_volumes, refuse_doubtful
 from segxfer3d.errors import InputError, some
@@ -92,7 +92,9 @@ def _images_of(
 ) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Name to file, and notes on what was passed over."""
     if dims == 2:
-        return images_below(target), passed_files(target, dims=2)
+        found_images = images_below(target)
+        masks = masks_below(target, found_images)
+        return {name: file for name, file in found_images.items() if name not in masks}, passed_files(target, dims=2)
     found = find_volumes(target, series=series, image_pattern=image_pattern, label_pattern=label_pattern)
     if not image_pattern:
         refuse_doubtful(found, folders_are_patients=False)
@@ -131,7 +133,8 @@ def passed_files(path: str | Path, *, dims: int, **choice: str) -> tuple[str, ..
     if not target.is_dir():
         return ()
     if dims == 2:
-        passed = listed_images(target).passed
+        masks = masks_below(target, images_below(target))
+        passed = listed_images(target).passed | {str(file): "masks by their names" for file in masks.values()}
         return passed_note({file: why for file, why in passed.items() if not _is_volume(Path(file))})
     found = find_volumes(target, **choice)
     others = {file: why for file, why in found.passed.items() if Path(file).suffix.lower() not in ENDINGS}

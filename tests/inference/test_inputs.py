@@ -109,3 +109,14 @@ def test_two_images_of_one_name(tmp_path):
     picture(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"two images are called a: .*a\.jpg and .*a\.png"):
         find_inputs(tmp_path, dims=2)
+
+
+def test_masks_are_no_images_to_segment(tmp_path):
+    """Such as those that an earlier inference left beside its images."""
+    first, second = picture(tmp_path / "images" / "a.png"), picture(tmp_path / "images" / "b_mask.png")
+    beside, inside = picture(tmp_path / "images" / "a_mask.png"), picture(tmp_path / "Masks" / "a.png")
+    assert names(find_inputs(tmp_path, dims=2)) == {"images_a": first, "images_b_mask": second}
+    (note,) = passed_files(tmp_path, dims=2)
+    assert note.startswith("2 files are passed over, which are no images to use (2 masks by their names), for example")
+    assert names(find_inputs(beside, dims=2)) == {"a_mask": beside}
+    assert names(find_inputs(inside.parent, dims=2)) == {"a": inside}

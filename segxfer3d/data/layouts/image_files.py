@@ -26,6 +26,8 @@ PARTS = {
     "train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
     "dev": "val", "test": "", "testing": "", "tst": "",
 }  # fmt: skip
+# formats and sizes, which say nothing of what lies in a folder; numbers do, as in images_001
+_ASIDE = re.compile(r"png|jpe?g|tiff?|bmp|gif|\d+x\d+|\d+px")
 _SUFFIX = re.compile(r"[-_ ](?:masks?|labels?|seg|segmentation|gt|ground-?truth|annotation)$", re.IGNORECASE)
 
 
@@ -100,11 +102,31 @@ def find_images(root: Path) -> ImageFiles:
     return found
 
 
+def masks_below(root: Path, images: Mapping[str, Path]) -> dict[str, Path]:
+    """Which of the images below a folder are masks by their names: in a folder called so, or with a word such as
+    ``_mask`` behind the name of an image beside them.
+
+    Args:
+        root: the folder.
+        images: name to file, as of :func:`~segxfer3d.data.layouts.listing.images_below`.
+    """
+    found = {n: path for n, path in images.items() if _place(path.relative_to(root).parent.parts)[0] == "masks"}
+    rest = {name: path for name, path in images.items() if name not in found}
+    return found | {n: path for n, path in rest.items() if (short := short_name(n)) != n and short in rest}
+
+
+def short_name(name: str) -> str:
+    """A name without a word such as ``_mask`` behind it."""
+    return _SUFFIX.sub("", name)
+
+
 def _place(folders: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """What lies in folders by their names (``images``, ``masks`` or nothing), and the folders without that word."""
     for kind, words in (("masks", _MASKS), ("images", _IMAGES)):
         for number, folder in enumerate(folders):
             tokens = [token for token in re.split(r"[^a-z0-9]+", folder.lower()) if token]
+            if any(token in words for token in tokens):
+                tokens = [token for token in tokens if not _ASIDE.fullmatch(token)]
             rest = [token for token in tokens if token not in words]
             joined = "".join(tokens)
             if joined in words:
@@ -122,7 +144,7 @@ def _among(images: Mapping[str, Path]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, path in images.items():
-        short = _SUFFIX.sub("", name)
+        short = short_name(name)
         if short == name or short not in images:
             continue
         if short in found:
@@ -134,7 +156,7 @@ def _among(images: Mapping[str, Path]) -> dict[str, str]:
 def _of_image(mask: str, images: Mapping[str, Path]) -> str:
     """The name of the image that a mask is of: its own, that without a word behind it, or that with nnU-Net's
     ``_0000`` for the first channel."""
-    short = _SUFFIX.sub("", mask)
+    short = short_name(mask)
     return next((name for name in (mask, short, f"{mask}_0000") if name in images), mask)
 
 
