@@ -16,7 +16,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.volumes import grid_difference
-from segxfer3d.data.plausible import kind_of, refuse_no_hu
+from segxfer3d.data.plausible import MASK, is_mask_image, kind_of, refuse_no_hu
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.errors import InputError, some
@@ -37,7 +37,7 @@ class CheckReport:
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
         read_notes: name -> what a user should hear of how a good case's files were read.
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
-            :func:`~segxfer3d.data.plausible.kind_of`.
+            :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
     """
 
     good: tuple[Case, ...] = ()
@@ -190,7 +190,8 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
         keep(case, loaded)
     empty = loaded.label is not None and not loaded.label.label.any()
     shape = loaded.image.shape[1:]
-    return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes)
+    kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
+    return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes, kind=kind)
 
 
 def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ignore: Sequence[int]) -> _Look:

@@ -18,8 +18,9 @@ from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_moda
 from segxfer3d.data.io.radiographs import holds_radiographs
 from segxfer3d.data.io.volumes import read_label, read_volume
 from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts
+from segxfer3d.data.layouts.image_files import short_name
 from segxfer3d.data.layouts.listing import OtherKindError, images_below, volumes_below
-from segxfer3d.data.plausible import refuse_masks
+from segxfer3d.data.plausible import refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.errors import InputError, some
 
@@ -140,6 +141,8 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool, *, patte
     try:
         if case_set.dims == 3 and case_set.layout == FOLDER and not patterned:
             refuse_masks(case_set.root, report.good, report.kinds)
+        if case_set.dims == 2 and case_set.layout == FOLDER:
+            inspection.notes += refuse_mask_images(case_set.root, report.good, report.kinds, short_name)
         refuse_without_target(case_set, report)
         refuse_wrong_modality(case_set, report)
     except InputError as error:  # a training stops there

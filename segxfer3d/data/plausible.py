@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,45 @@ def refuse_masks(place: object, cases: Sequence[Case], kinds: Mapping[str, str])
             f"({some(masks, 3, ', ')}); --image_pattern with a regular expression says which are images, "
             "--label_pattern which are their labels"
         )
+
+
+def is_mask_image(image: NDArray[np.uint8]) -> bool:
+    """Whether an image (C, H, W) has few gray values, as masks do, and more than one."""
+    first = image[0]
+    if len(np.unique(first.ravel()[::_STEP])) > MOST_LABELS or any((first != other).any() for other in image[1:]):
+        return False
+    return bool(1 < np.count_nonzero(np.bincount(first.ravel(), minlength=256)) <= MOST_LABELS)
+
+
+def refuse_mask_images(
+    place: object, cases: Sequence[Case], kinds: Mapping[str, str], twin: Callable[[str], str]
+) -> tuple[str, ...]:
+    """Masks among images of which nothing says that they are: of few values, and called as other images are.
+
+    Args:
+        place: for the message.
+        cases: that were read.
+        kinds: of them, by name, see :func:`is_mask_image`.
+        twin: what of a file's name a mask shares with its image.
+
+    Returns:
+        a note on those that are called as no other image is, where there are some.
+
+    Raises:
+        InputError: there are some.
+    """
+    images = [case for case in cases if case.label is None]
+    masks = [case for case in images if kinds.get(case.name) == MASK]
+    if not masks or len(masks) == len(images):
+        return ()
+    known = {twin(case.image.stem) for case in images if kinds.get(case.name) != MASK}
+    what = f"{len(masks)} of {len(images)} images hold {MOST_LABELS} different values at most, as masks do"
+    if paired := [case.image for case in masks if twin(case.image.stem) in known]:
+        raise InputError(
+            f"{place}: {what}, and others have their names ({some(map(str, paired), 3, ', ')}); expected images in a "
+            "folder called images, masks in one called masks"
+        )
+    return (f"{what}: {some([case.name for case in masks], 3, ', ')}",)
 
 
 def no_hu(names: Iterable[str], kinds: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,8 @@ from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, find_cases
-from segxfer3d.data.plausible import no_hu, refuse_masks
+from segxfer3d.data.layouts.image_files import short_name
+from segxfer3d.data.plausible import no_hu, refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
@@ -178,6 +179,9 @@ def find_checked(
     report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep, spacing=spacing)
     if dims == 3 and case_set.layout == "folder" and not request.image_pattern:
         refuse_masks(root, report.good, report.kinds)
+    if dims == 2 and case_set.layout == "folder":
+        for note in refuse_mask_images(root, report.good, report.kinds, short_name):
+            run.say(f"note: {note}")
     run.record(record, report.as_dict())
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from segxfer3d.data.check import check
+from segxfer3d.data.inspection import inspect
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.layouts.files_below import files_below
-from segxfer3d.data.layouts.image_files import find_images
+from segxfer3d.data.layouts.image_files import find_images, short_name
+from segxfer3d.data.plausible import refuse_mask_images
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.errors import InputError
 from tests.data.image_files import find_images as find
@@ -29,7 +31,8 @@ def names_of(found):
 @pytest.mark.parametrize(
     ("images", "masks"),
     [("Images", "Masks"), ("img", "mask"), ("IMG", "Ground Truth"), ("JPEGImages", "annotations"),
-     ("train_images", "train_masks"), ("imagesTr", "labelsTr"), ("image", "ground-truth")],
+     ("train_images", "train_masks"), ("imagesTr", "labelsTr"), ("image", "ground-truth"),
+     ("Images_png", "Masks_png"), ("images-512x512", "masks_256px")],
 )  # fmt: skip
 def test_folders_are_known_by_their_words(tmp_path, images, masks):
     fill(tmp_path / images, ["a", "b"])
@@ -40,6 +43,13 @@ def test_folders_are_known_by_their_words(tmp_path, images, masks):
         assert {Path(case.image).parent.name for case in found.cases} == {images}
         assert found.notes == ()
     assert load_image(found.cases[0], found).label.label.sum() == 20
+
+
+def test_numbers_behind_a_word_are_no_sizes(tmp_path):
+    """Parts of one data set: images_001 and images_002."""
+    fill(tmp_path / "images_001", ["a"])
+    fill(tmp_path / "images_002", ["a"])
+    assert names_of(find("", tmp_path, task="images")) == ["images_001_a", "images_002_a"]
 
 
 def test_pairs_at_any_depth_and_masks_with_a_word_behind_the_name(tmp_path):
@@ -214,3 +224,33 @@ def test_images_are_found_once(tmp_path):
     fill(tmp_path / "a_b", ["c"])
     with pytest.raises(InputError, match="two images are called a_b_c"):
         find_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "word"),
+    [("Task1_Input", "Task1_GroundTruth", "_segmentation"), ("x", "y", ""), ("input", "target", "")],
+)
+def test_masks_in_folders_of_other_names_never_pretrain(tmp_path, images, masks, word):
+    """Known by their few values and by the names that they share; a note where only the values say it."""
+    for index in range(4):
+        save(tmp_path / images / f"{index}.png", noise(channels=1, seed=index))
+        save(tmp_path / masks / f"{index}{word}.png", square(value=255))
+    found = find("", tmp_path, task="images")
+    report = check(found, progress=False)
+    why = rf"4 of 8 images hold 10 different values at most.*{masks}/0{word}\.png.*, masks in one called masks"
+    with pytest.raises(InputError, match=why):
+        refuse_mask_images(tmp_path, report.good, report.kinds, short_name)
+    assert len(inspect(tmp_path, progress=False).problems) == 1
+    for path in (tmp_path / masks).iterdir():
+        path.rename(path.with_name(f"manual{path.name}"))
+    inspection = inspect(tmp_path, progress=False)
+    assert not inspection.problems
+    assert inspection.notes[0].startswith("4 of 8 images hold 10 different values at most, as masks do: ")
+
+
+def test_an_empty_picture_is_no_mask(tmp_path):
+    fill(tmp_path / "x", ["a", "b"])
+    for value in (0, 255):
+        save(tmp_path / "y" / f"{'ab'[value > 0]}.png", np.full((12, 16, 3), value, np.uint8))
+    report = check(find("", tmp_path, task="images"), progress=False)
+    assert refuse_mask_images(tmp_path, report.good, report.kinds, short_name) == ()
