@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
     {"errors", "version"},
-    {"files", "config", "statistics", "augment", "losses"},
+    {"files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
     {"pretexts", "inference"},
@@ -16,7 +16,7 @@ FLOORS = [
     {"jobs", "report"},
     {"cli", "__init__"},
 ]
-TORCH_FREE = ["errors", "files", "config", "statistics", "study", "report"]
+TORCH_FREE = ["errors", "files", "spreadsheets", "config", "statistics", "study", "report"]
 
 
 def floor_of(room):

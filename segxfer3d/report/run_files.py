@@ -14,7 +14,7 @@ from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.previews import Preview, read_previews
 from segxfer3d.files import reason
 from segxfer3d.report.scores import all_scores
-from segxfer3d.statistics.excel import plain_csv, scores_hash
+from segxfer3d.spreadsheets import plain_csv, scores_hash
 from segxfer3d.statistics.scores import Score
 from segxfer3d.study.restoring import AGAIN, outcome
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, RECORDED, STOPPED, WAITING
@@ -98,7 +98,7 @@ class Run:
         Raises:
             OSError: it cannot be read.
             UnicodeDecodeError: it is no text.
-            InputError: a table that a spreadsheet has spoiled, see :func:`~segxfer3d.statistics.excel.plain_csv`.
+            InputError: a table that a spreadsheet has spoiled, see :func:`~segxfer3d.spreadsheets.plain_csv`.
         """
         if self.packed is not None:
             return self.packed[name]

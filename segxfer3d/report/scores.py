@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segxfer3d.errors import InputError
-from segxfer3d.statistics.excel import plain_csv
+from segxfer3d.spreadsheets import plain_csv
 from segxfer3d.statistics.scores import Score
 
 

@@ -25,7 +25,7 @@ from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place, has_fast_bf16, versions
-from segxfer3d.statistics.excel import scores_hash
+from segxfer3d.spreadsheets import scores_hash
 
 logger = logging.getLogger("segxfer3d")
 

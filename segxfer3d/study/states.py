@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.files import held
-from segxfer3d.statistics.excel import plain_csv
+from segxfer3d.spreadsheets import plain_csv
 from segxfer3d.study.trials import MODEL, Trial
 
 DONE, RUNNING, STOPPED, FAILED, DAMAGED, BLOCKED, WAITING = (

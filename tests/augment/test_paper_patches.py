@@ -19,19 +19,21 @@ from monai.transforms import (
 
 from segxfer3d.augment.paper_patches import KEYS, PaperPatches
 
+PLAIN = ("image", "label")
 
-def monai_patches(size, share):
+
+def monai_patches(size, share, keys=PLAIN):
     """The slow, obvious way."""
-    crop = RandCropByPosNegLabeld(KEYS, "label", size, pos=share, neg=1 - share, num_samples=1, allow_smaller=True)
+    crop = RandCropByPosNegLabeld(keys, "label", size, pos=share, neg=1 - share, num_samples=1, allow_smaller=True)
     return Compose(
         [
-            SpatialPadd(KEYS, size),
+            SpatialPadd(keys, size),
             crop,
-            lambda patches: {key: value.as_tensor() for key, value in patches[0].items() if key in KEYS},
-            *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)),
+            lambda patches: {key: value.as_tensor() for key, value in patches[0].items() if key in keys},
+            *(RandFlipd(keys, prob=0.5, spatial_axis=axis) for axis in range(3)),
             RandScaleIntensityd("image", factors=0.1, prob=0.5),
             RandShiftIntensityd("image", offsets=0.05, prob=0.5),
-            SelectItemsd(KEYS),
+            SelectItemsd(keys),
         ],
         map_items=False,
     )
@@ -66,10 +68,21 @@ def test_patches_are_monais(shape, size, classes, share):
         slow.set_random_state(seed=seed)
         for _ in range(2):  # streams go on alike
             made, expected = fast(data), slow(data)
-            for key in KEYS:
+            for key in PLAIN:
                 assert type(made[key]) is torch.Tensor
                 assert made[key].is_contiguous()
                 assert torch.equal(made[key], expected[key].as_tensor())
+
+
+def test_what_is_not_valid_is_cut_and_flipped_along():
+    data = item((9, 18, 5), 1)
+    data["valid"] = 1.0 - data["label"]  # what is a label is ignored: the two stay opposites
+    fast, slow = PaperPatches((16, 9, 8), 0.5), monai_patches((16, 9, 8), 0.5, KEYS)
+    for seed in range(8):
+        made, expected = (patches.set_random_state(seed=seed)(data) for patches in (fast, slow))
+        assert all(torch.equal(made[key], expected[key].as_tensor()) for key in KEYS)
+        assert not (made["valid"] * made["label"]).any()
+        assert not made["valid"][made["image"] == 0].any()  # the padding is not valid
 
 
 @pytest.mark.filterwarnings("ignore:Num foregrounds")
@@ -85,14 +98,14 @@ def test_a_label_that_is_empty_or_full(value):
 
 def test_items_stay_and_metadata_is_left_behind():
     data = {key: MetaTensor(value) if key in KEYS else value for key, value in item((12, 12, 8), 1).items()}
-    before = {key: data[key].clone() for key in KEYS}
+    before = {key: data[key].clone() for key in PLAIN}
     patches = PaperPatches((8, 8, 8), 0.5)
     for seed in range(8):
         made = patches.set_random_state(seed=seed)(data)
         assert all(type(value) is torch.Tensor for value in made.values())
         made["image"].zero_()
         made["label"].zero_()
-    assert all(torch.equal(data[key], before[key]) for key in KEYS)
+    assert all(torch.equal(data[key], before[key]) for key in PLAIN)
 
 
 def test_labels_are_counted_once_and_forgotten_with_their_items():

@@ -17,7 +17,7 @@ from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.run_files import Problem
 from segxfer3d.report.run_tables import settings_table
-from segxfer3d.statistics.excel import scores_hash
+from segxfer3d.spreadsheets import scores_hash
 from tests.report.made_studies import NASTY, write_ball_previews, write_json, write_run, write_study
 
 

@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from segxfer3d import cli
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, installed_with
 from segxfer3d.study import search_results, tuning
 from segxfer3d.study.runner import Resources
 from segxfer3d.study.search_file import read_search
@@ -176,7 +177,7 @@ def test_bad_files(changes, message, tmp_path):
 
 def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r"pip install 'segxfer3d\[tune\]'"):
+    with pytest.raises(InputError, match=re.escape(installed_with("tune"))):
         search(tmp_path / "run", plan(tmp_path))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.scores import read_scores
-from segxfer3d.statistics.excel import plain_csv
+from segxfer3d.spreadsheets import plain_csv
 
 PLAIN = "case,patient,dice,iou\r\nc,1 a,0.875,0.75\r\nb,b,1e-05,0\r\n"
 
