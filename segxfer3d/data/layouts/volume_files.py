@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segxfer3d.data.case import compiled_pattern
-from segxfer3d.data.io.dicom import Contents, Scan, chosen, contents_of
+from segxfer3d.data.io.dicom import Contents, Scan, chosen, contents_of, which_says
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.errors import InputError, some
@@ -239,10 +239,7 @@ def _series(here: Path, contents: Contents, series: str, problems: list[str], ot
         scans = kept
     if len(scans) > 1:
         listed = some([scan.text() for scan in scans], 5, ", ")
-        problems.append(
-            f"{here}: {len(scans)} DICOM series in one folder: {listed}; "
-            "--series with a UID, a number or a description says which"
-        )
+        problems.append(f"{here}: {len(scans)} DICOM series in one folder: {listed}; {which_says(scans)}")
         return None
     return scans[0] if scans else None
 

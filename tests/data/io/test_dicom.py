@@ -12,6 +12,7 @@ from pydicom.tag import Tag
 
 from segxfer3d.data.io.dicom import contents_of, read_dicom
 from segxfer3d.data.io.volumes import read_volume
+from segxfer3d.data.layouts import find_cases
 from segxfer3d.errors import InputError
 from tests.data.dicom_files import (
     AXIAL,
@@ -136,10 +137,11 @@ def test_several_stacks_are_found(tmp_path):
         if k > 4:
             dataset.ImageOrientationPatient = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
 
-    with pytest.raises(
-        InputError,
-        match=r"of different sizes .* \(5 of 8x9 pixels such as IM000\.dcm, 2 of 8x9 .* IM005\.dcm\)",
-    ):
+    named = (
+        r"5 of 8x9 pixels of 0.5x0.75 mm, rows along 1\0\0 and columns along 0\1\0, such as IM000.dcm, "
+        r"2 of 8x9 pixels of 0.5x0.75 mm, rows along 0\1\0 and columns along 0\0\-1, such as IM005.dcm"
+    )
+    with pytest.raises(InputError, match=re.escape(f"of different sizes or orientations in one series ({named})")):
         read_volume(write_slices(tmp_path, stored(), edit=turned))
 
 
@@ -319,3 +321,22 @@ def test_other_files_beside_slices_are_passed_over(tmp_path):
         (tmp_path / name).write_text("")
     assert read_volume(tmp_path).array.shape == (9, 8, 7)
     assert {path.rpartition("/")[2] for path in contents_of(tmp_path).passed} == {"VERSION", "LOCKFILE", "info2"}
+
+
+def test_a_position_far_away_makes_no_slices_without_end(tmp_path):
+    folder = write_slices(tmp_path, stored(), heights=[0, 1, 2, 3, 4, 5, 3e8])
+    with pytest.raises(
+        InputError, match=r"300000001x8x9 voxels would take \S+ GiB; .*; a DICOM slice is missing \(7\.5e\+08"
+    ):
+        read_volume(folder, uneven="resample")
+
+
+def test_files_of_one_series_that_no_uid_tells_apart(tmp_path):
+    for name in ("a.dcm", "b.dcm"):
+        write_enhanced(tmp_path / name, stored())
+    told = r"2 DICOM series in one folder.*file a\.dcm.*file b\.dcm.*; some have one UID, so that no --series"
+    with pytest.raises(InputError, match=told):
+        read_volume(tmp_path)
+    with pytest.raises(InputError, match=told):
+        find_cases(tmp_path)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.dcm").array, stored().astype(int) - 10)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.data.io import guard
-from segxfer3d.data.io.dicom.folder import Contents, Scan, chosen, contents_of, only_scan
+from segxfer3d.data.io.dicom.folder import Contents, Scan, chosen, contents_of, only_scan, which_says
 from segxfer3d.data.io.dicom.frames import Frame, Pixels
 from segxfer3d.data.io.dicom.headers import has_mark, looks_like_dicom
 from segxfer3d.data.io.dicom.pixels import fill, is_compressed, require_decoder, value_type
@@ -30,6 +30,7 @@ __all__ = [
     "looks_like_dicom",
     "read_dicom",
     "scan_of",
+    "which_says",
 ]
 
 

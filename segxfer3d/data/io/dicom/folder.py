@@ -68,6 +68,8 @@ class Scan:
         about = [f"number {header.number}"] * bool(header.number) + [repr(header.description)] * bool(
             header.description
         )
+        if header.part and header.frames:
+            about.append(f"file {self.path.name}")
         return f"{header.series} ({', '.join([*about, header.modality, f'{self.slices} slices'])})"
 
 
@@ -156,6 +158,14 @@ def chosen(scans: Iterable[Scan], series: str) -> list[Scan]:
     return []
 
 
+def which_says(scans: Iterable[Scan]) -> str:
+    """What settles which of several scans is meant."""
+    scans = list(scans)
+    if len({scan.first.series for scan in scans}) < len(scans):  # such as a file for each phase
+        return "some have one UID, so that no --series tells them apart: put the one that is meant into its own folder"
+    return "--series with a UID, a number or a description says which"
+
+
 def only_scan(folder: Path, scans: Iterable[Scan]) -> Scan:
     """The one scan of a folder.
 
@@ -168,7 +178,6 @@ def only_scan(folder: Path, scans: Iterable[Scan]) -> Scan:
     if len(scans) > 1:
         listed = some([scan.text() for scan in scans], 10, ", ")
         raise InputError(
-            f"{folder}: {len(scans)} DICOM series in one folder, expected one: {listed}; "
-            "--series with a UID, a number or a description says which"
+            f"{folder}: {len(scans)} DICOM series in one folder, expected one: {listed}; {which_says(scans)}"
         )
     return scans[0]

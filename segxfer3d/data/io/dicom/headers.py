@@ -137,7 +137,7 @@ def _refuse_others(dataset: FileDataset, modality: str) -> None:
         raise NoImageError(f"of modality {modality}" if modality else UID(sop_class).name)
     if not sop_class and not modality:
         if dataset.preamble:
-            raise DamagedError("it ends after the mark of DICOM")
+            raise DamagedError("it ends, or does not say what it is, after the mark of DICOM")
         raise NoImageError("not DICOM")
     if found("Rows", 0, dataset) == 0 or found("Columns", 0, dataset) == 0:
         if any(known and scan.startswith(known) for known in classes for scan in _SCANS):

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segxfer3d.data.io import guard
 from segxfer3d.data.io.dicom.frames import Frame
+from segxfer3d.data.io.dicom.pixels import value_type
 from segxfer3d.data.io.dicom.values import TIMES
 from segxfer3d.errors import InputError, some
 
@@ -84,6 +86,10 @@ def stack(place: Path, frames: Sequence[Frame], uneven: str = "refuse") -> Stack
         raise InputError(f"{place}: {problem}; --uneven_slices resample takes it, with voxels made between slices")
     usual = float(np.median(np.diff(heights)))
     count = round((heights[-1] - heights[0]) / usual) + 1
+    try:
+        guard.require_memory(place, (count, *frames[0].shape), value_type(frames))
+    except InputError as error:  # a position that is none, far away from the others
+        raise InputError(f"{error}; {problem}") from None
     affine[:3, 2] = (places[-1] - places[0]) / (count - 1)
     even = np.interp(np.linspace(0, 1, count), along, np.arange(len(frames)))
     distance = float(np.linalg.norm(affine[:3, 2]))
@@ -114,15 +120,18 @@ def _refuse_several_stacks(place: Path, frames: Sequence[Frame]) -> None:
                 grid = (each.shape, *np.round(each.spacing, 3).tolist(), *np.round(each.orientation, 3).tolist())
                 groups.setdefault(grid, []).append(each)
             most = sorted(groups.values(), key=len, reverse=True)
-            listed = some(
-                [f"{len(of)} of {of[0].shape[0]}x{of[0].shape[1]} pixels such as {_named(of[0])}" for of in most],
-                4,
-                ", ",
-            )
+            listed = some([f"{len(group)} {_grid(group[0])} such as {_named(group[0])}" for group in most], 4, ", ")
             raise InputError(
                 f"{place}: DICOM slices of different sizes or orientations in one series ({listed}); expected one "
                 "volume: put its slices into a folder of their own"
             )
+
+
+def _grid(frame: Frame) -> str:
+    """What the slices of a volume have in common, in words."""
+    rows, columns = ("\\".join(f"{number:.3g}" for number in part) for part in np.split(np.array(frame.orientation), 2))
+    size = f"{frame.shape[0]}x{frame.shape[1]} pixels of {frame.spacing[0]:.4g}x{frame.spacing[1]:.4g} mm"
+    return f"of {size}, rows along {rows} and columns along {columns},"
 
 
 def _named(frame: Frame) -> str:
