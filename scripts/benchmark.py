@@ -83,7 +83,8 @@ def write_page(page: Path, results: dict[str, Any]) -> None:
         lines += ["", f"## {name}", "", " ".join((PARTS[name].__doc__ or "").split()), ""]
         load = f"; load {part['load']:.1f} in the last 15 minutes" if "load" in part else ""
         processor, threads = machine["processor"], machine["threads"]
-        lines += [f"Width {part['width']}; {processor}, {threads} threads, torch {machine['torch']}{load}."]
+        width = f"Width {part['width']}; " if part["width"] else ""
+        lines += [f"{width}{processor}, {threads} threads, torch {machine['torch']}{load}."]
         lines += ["", part["note"]] if part.get("note") else []
         lines += ["", "| figure | value |", "| --- | --- |"]
         lines += [f"| {key.replace('_', ' ')} | {value:.4g} |" for key, value in part["figures"].items()]
