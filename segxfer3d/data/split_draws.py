@@ -161,9 +161,10 @@ def draw_few(
         if label_fraction is None and label_count is None:
             raise InputError("label_fraction or label_count: expected one of them, to say how many images to train on")
     patients = patients_of(pool)
-    count = _few(len(patients), label_fraction, label_count, label_rounding)
+    noun = "images" if len(patients) == len(pool) else "patients"
+    count = _few(len(patients), label_fraction, label_count, label_rounding, noun)
     if not official and count >= len(patients):
-        raise InputError(f"{count} of {len(patients)} images to train on leave nothing to evaluate on; expected fewer")
+        raise InputError(f"{count} of {len(patients)} {noun} to train on leave nothing to evaluate on; expected fewer")
     order = [patients[i] for i in np.random.default_rng([seed, _LABELED]).permutation(len(patients))]
     held = max(1, round_half_up(validation_fraction, count)) if validation_fraction else 0
     if held >= count:
@@ -250,16 +251,16 @@ def _counts(fractions: Mapping[str, float], patients: int) -> dict[str, int]:
     return {part: max(1, round_half_up(share, patients)) if share > 0 else 0 for part, share in fractions.items()}
 
 
-def _few(patients: int, fraction: float | None, count: int | None, rounding: str) -> int:
+def _few(patients: int, fraction: float | None, count: int | None, rounding: str, noun: str) -> int:
     if fraction is not None:
         if not 0 < fraction <= 1:
             raise InputError(f"label_fraction: expected a number above 0 and at most 1, got {fraction:g}")
         count = labeled_count(fraction, patients, rounding)
         if count < 1:
-            raise InputError(f"label_fraction {fraction:g} of {patients} images is none; expected at least one")
+            raise InputError(f"label_fraction {fraction:g} of {patients} {noun} is none; expected at least one")
         return count
     if count is not None and not 1 <= count <= patients:
-        raise InputError(f"label_count: expected 1 to {patients} (the images), got {count}")
+        raise InputError(f"label_count: expected 1 to {patients} (the {noun}), got {count}")
     return patients if count is None else count
 
 

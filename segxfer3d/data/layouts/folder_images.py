@@ -67,7 +67,7 @@ def read_images(root: Path, request: Request) -> CaseSet:
         channels=_channels(chosen),
         target=request.target or ",".join(classes.values()) or "foreground",
         official=False,
-        notes=found.notes + _notes(pages, parts if request.task == "classification" else {}),
+        notes=found.notes + _notes(pages, parts if request.task == "classification" else {}) + _of_patients(cases),
     )
 
 
@@ -106,9 +106,11 @@ def _cases(
 def _patient(name: str, path: Path, pattern: str) -> str:
     """The pattern says it; else a known naming, a radiograph's PatientID, or the name."""
     patient = patient_of(name, pattern)
-    if pattern or patient != name or path.suffix.lower() in ENDINGS or not is_radiograph(path):
-        return patient
-    return patient_in(path) or name
+    return patient if pattern or patient != name else _patient_id(path) or name
+
+
+def _patient_id(path: Path) -> str:
+    return patient_in(path) if path.suffix.lower() not in ENDINGS and is_radiograph(path) else ""
 
 
 def _parts(found: ImageFiles) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -147,6 +149,17 @@ def _notes(pages: Mapping[str, Sequence[int]], parts: Mapping[str, str]) -> tupl
     if parts:
         notes += ("folders called as parts (train, val) are no classes; --official_split True keeps to them",)
     return notes
+
+
+def _of_patients(cases: Sequence[Case]) -> tuple[str, ...]:
+    """A note where radiographs share a PatientID, as those that were made anonymous may."""
+    ids = [case.patient for case in cases if case.patient == _patient_id(case.image)]
+    if len(ids) == len(set(ids)):
+        return ()
+    return (
+        f"{len(ids)} radiographs are of {len(set(ids))} patients, by their PatientID; --patient_pattern '.+' takes "
+        "each as one of its own",
+    )
 
 
 def _channels(cases: Sequence[Case]) -> int:

@@ -11,6 +11,7 @@ from segxfer3d.data.inspection import inspect
 from segxfer3d.data.io.images import read_image
 from segxfer3d.data.io.radiographs import NO_WINDOW, is_radiograph, read_radiograph
 from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
 from tests.data.dicom_files import blank, save, stored, with_pixels, write_slices
 from tests.data.image_files import find_images, square
@@ -131,8 +132,13 @@ def radiographs_with_masks(root, count=6):
 def test_patients_are_those_of_the_files(tmp_path):
     """Two views of a patient never lie in two parts."""
     radiographs_with_masks(tmp_path)
-    cases = find_images("folder", tmp_path).cases
-    assert [case.patient for case in cases] == ["P0", "P0", "P1", "P1", "P2", "P2"]
+    found = find_images("folder", tmp_path)
+    assert [case.patient for case in found.cases] == ["P0", "P0", "P1", "P1", "P2", "P2"]
+    assert found.notes == (
+        "6 radiographs are of 3 patients, by their PatientID; --patient_pattern '.+' takes each as one of its own",
+    )
+    with pytest.raises(InputError, match=r"label_count: expected 1 to 3 \(the patients\), got 4"):
+        few_of_all(found.cases, label_count=4)
     by_name = find_images("folder", tmp_path, patient_pattern="[0-9]").cases
     assert [case.patient for case in by_name] == list("012345")
 
