@@ -19,7 +19,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.inference.components import Row, components
 from segxfer3d.inference.dicom_seg import refuse_dicom_seg, write_dicom_seg
 from segxfer3d.inference.file_names import class_file_names, file_name
-from segxfer3d.inference.write import write_mask, write_probability
+from segxfer3d.inference.write import image_ending, write_mask, write_probability
 from segxfer3d.inference.write_volumes import VolumeFormat, volume_format
 
 
@@ -57,8 +57,8 @@ def write_prediction(
     folder: str | Path, prediction: Prediction, *, probabilities: bool = False, mask_format: str = "auto"
 ) -> Path:
     """Write the mask of a case in the geometry of its file: ``NAME_mask.nii.gz`` of a volume, ``NAME_mask.png`` of an
-    image; beside it ``NAME_mask.json`` where there is something to say: which DICOM series it is of, slices that were
-    resampled, why it is no NIfTI.
+    image (``.tif`` of a TIFF with an orientation); beside it ``NAME_mask.json`` where there is something to say: which
+    DICOM series it is of, slices that were resampled, why it is no NIfTI.
 
     What no file may be called in a name becomes ``_``, see :func:`~segxfer3d.inference.file_names.file_name`.
 
@@ -80,11 +80,12 @@ def write_prediction(
     named = class_file_names(prediction.classes.items())
     if prediction.affine is None:
         refuse_format(mask_format, dims=2)
-        path = folder / f"{name}_mask.png"
+        ending = image_ending(prediction.source, prediction.turn)
+        path = folder / f"{name}_mask{ending}"
         write_mask(path, prediction.mask, prediction.classes, turn=prediction.turn)
         if probabilities:
             for channel, value in zip(prediction.probabilities.numpy(), prediction.classes, strict=True):
-                write_probability(folder / f"{name}_{named[value]}_probability.png", channel, turn=prediction.turn)
+                write_probability(folder / f"{name}_{named[value]}_probability{ending}", channel, turn=prediction.turn)
         return path
     refuse_format(mask_format, dims=3, sources=[prediction.source])
     chosen = prediction_format(prediction, mask_format)
