@@ -19,6 +19,7 @@ from segxfer3d.errors import InputError
 KEPT_SHARE = 0.1  # of the machine's memory that kept volumes may take, and
 KEPT_BYTES = 4 * 2**30
 _VOXEL = 4  # bytes of float32
+_MANY = 8  # voxels along an axis, more than one can stand for
 
 
 class LoadedVolume(NamedTuple):
@@ -91,7 +92,7 @@ class KeptVolumes:
 
 
 def require_room(path: Path, volume: Volume, spacing: tuple[float, float, float] | None) -> None:
-    """Make sure that a volume fits in memory once it is resampled.
+    """Make sure that a volume fits in memory once it is resampled, and that something is left of it.
 
     Args:
         path: of the volume, for the message.
@@ -99,16 +100,23 @@ def require_room(path: Path, volume: Volume, spacing: tuple[float, float, float]
         spacing: millimeters along x, y and z (RAS+) that it will be resampled to; None for none.
 
     Raises:
-        InputError: it would not.
+        InputError: it would not; or a single voxel would be left, as where a file has meters and says
+            millimeters.
     """
     if spacing is None:
         return
     axes = np.argsort(nibabel.orientations.io_orientation(volume.affine)[:, 0])
     shape = [round(volume.array.shape[axis] * volume.spacing[axis] / s) for axis, s in zip(axes, spacing, strict=True)]
     size = math.prod(max(1, side) for side in shape) * _VOXEL
+    before, after = ("x".join(map(str, sides)) for sides in (volume.array.shape, (max(1, side) for side in shape)))
+    becomes = f"would become {after} at the spacing {' '.join(f'{s:g}' for s in spacing)} (mm)"
     if size > memory_limit():
-        before, after = ("x".join(map(str, sides)) for sides in (volume.array.shape, shape))
         raise InputError(
-            f"{path}: {before} voxels would become {after} at the spacing {' '.join(f'{s:g}' for s in spacing)} (mm), "
-            f"{size / 2**30:.4g} GiB; this machine has {guard.memory() / 2**30:.3g}"
+            f"{path}: {before} voxels {becomes}, {size / 2**30:.4g} GiB; this machine has {guard.memory() / 2**30:.3g}"
+        )
+    if max(shape) < 2 and max(volume.array.shape) >= _MANY:
+        sides = "x".join(f"{side:.4g}" for side in volume.spacing)
+        raise InputError(
+            f"{path}: {before} voxels of {sides} mm {becomes}, which leaves nothing; expected voxel sizes in "
+            "millimeters, and a smaller --spacing where it is set"
         )

@@ -10,6 +10,7 @@ from monai.transforms import Compose
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.layouts import find_cases
 from segxfer3d.data.planning import take_fingerprint
 from segxfer3d.data.preprocessing.labels import OneHotd
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, load_volume
@@ -99,3 +100,13 @@ def test_a_spacing_that_makes_more_than_the_memory_is_refused_for_all_cases_at_o
         with pytest.raises(InputError, match=r"b.nii.gz: .* GiB; this machine has "):
             read()
     assert check(case_set, progress=False, spacing=(1.0, 1.0, 1.0)).bad == {}
+
+
+@pytest.mark.parametrize(("scale", "spacing"), [(1e-3, (1.0, 1.0, 1.0)), (1.0, (1000.0, 1000.0, 1000.0))])
+def test_a_volume_of_which_one_voxel_would_be_left_is_refused(tmp_path, scale, spacing):
+    # meters that a file calls millimeters, or an absurd spacing
+    write_nifti(tmp_path / "a.nii.gz", ct(), np.diag([0.8 * scale, 1.5 * scale, 2.5 * scale, 1.0]))
+    case_set = find_cases(tmp_path)
+    with pytest.raises(InputError, match=r"a\.nii\.gz: 9x8x7 voxels of \S+ mm would become 1x1x1 at the spacing"):
+        check(case_set, progress=False, spacing=spacing)
+    assert check(case_set, progress=False, spacing=(10.0 * scale,) * 3).good  # one voxel along one axis is a voxel
