@@ -122,6 +122,8 @@ def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
         [path.name for path in sorted((root / folder).glob(f"*_0000{ending}"))] for folder in ("imagesTr", "imagesTs")
     )
     labels = {name: name.removesuffix(f"_0000{ending}") + ending for name in images}
+    lone = {path.name for path in (root / "labelsTr").glob(f"[!.]*{ending}")} - set(labels.values())
+    labels |= {name.removesuffix(ending) + f"_0000{ending}": name for name in sorted(lone)}  # named as missing
     return {
         "training": [{"image": f"imagesTr/{image}", "label": f"labelsTr/{label}"} for image, label in labels.items()],
         "test": [f"imagesTs/{name}" for name in tests],

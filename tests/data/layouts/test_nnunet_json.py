@@ -58,3 +58,12 @@ def test_regions_are_refused_by_that_word(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": regions}))
     with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(ValueError: classes that are regions"):
         find_images("folder", tmp_path)
+
+
+def test_labels_without_image_are_named(tmp_path):
+    root = dataset(tmp_path)
+    declared = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "tumor": 1}, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(declared))
+    (root / "imagesTr" / "c1_0000.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"imagesTr/c1_0000\.nii\.gz \(label without image\)$"):
+        find_cases(root)
