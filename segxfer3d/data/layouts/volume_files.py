@@ -107,8 +107,10 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", lab
     compiled_pattern(label_pattern, "label_pattern")
     below = folders_below(folder)
     found.passed |= below.passed
+    tried = ""  # a path that the patterns are searched in, to show
     for here, names in below.files.items():
         volumes = [name for name in names if volume_name(here / name)]
+        tried = tried or next((_place(folder, here / name) for name in volumes), "")
         if label_pattern:
             volumes = [name for name in volumes if not _is_label(found, here / name, label_pattern, problems)]
         volumes = [name for name in volumes if wanted.search(_place(folder, here / name))]
@@ -138,7 +140,8 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", lab
     if series and others and not scans and not problems:
         problems.append(f"{folder}: no DICOM series is --series {series!r}; there are {some(others, 10, ', ')}")
     if label_pattern and not found.labels:
-        problems.append(f"{folder}: no volume is a label by --label_pattern {label_pattern!r}")
+        where = f", which is searched in paths without endings, such as {tried}" if tried else ""
+        problems.append(f"{folder}: no volume is a label by --label_pattern {label_pattern}{where}")
     if problems:
         raise InputError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if len(problems) > 10 else ""))
     return found

@@ -73,7 +73,7 @@ def test_labels_find_their_images(tmp_path, files, patterns, expected):
             r"seg1\.nii and .*seg2\.nii \(two labels of one image\)",
         ),
         (["p1/ct.nii", "p1/seg.nii", "p1/seg.mha"], {"label_pattern": "/seg$"}, r"two labels are called p1/seg: "),
-        (["p1/ct.nii", "p2/ct.nii"], {"label_pattern": "/seg$"}, r"no volume is a label by --label_pattern '/seg\$'"),
+        (["p1/ct.nii", "p2/ct.nii"], {"label_pattern": "/seg$"}, r"by --label_pattern .seg., .* such as p1/ct"),
         (
             ["p1/a.nii", "p1/b.nii", "p1/seg.nii"], {"label_pattern": "/seg$"},
             r"2 volumes in the folder p1, .*--image_pattern",
