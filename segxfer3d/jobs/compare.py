@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,15 @@ from torch import Tensor
 from segxfer3d import files
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.data import preprocessing as preprocessings
-from segxfer3d.data.case import NOUNS, CaseSet
-from segxfer3d.data.check import check
+from segxfer3d.data.case import NOUNS
 from segxfer3d.data.layouts import OtherKindError, Request, find_cases
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
-from segxfer3d.interpret.patches import choose_cases, volume_patches
+from segxfer3d.jobs.compare_samples import images_of, patches_of
 from segxfer3d.networks import SegmentationNetwork, build, refuse_size
-from segxfer3d.pretexts.base import unit_images
 from segxfer3d.run.devices import find_device
 from segxfer3d.study.recipes import mixture
 from segxfer3d.weights import checkpoint
@@ -106,10 +103,10 @@ def compare_representations(
     if isinstance(prepare, ImagePreprocessing):
         if patch_size:
             raise InputError("patch_size: models of images see whole images; expected none")
-        samples, cases = _images(prepare, case_set, patches, seed, skip_bad_cases)
+        samples, cases = images_of(prepare, case_set, patches, seed, skip_bad_cases)
     else:
         size = _patch_size(patch_size, models, networks)
-        samples, cases = _patches(prepare, case_set, size, patches, seed, skip_bad_cases)
+        samples, cases = patches_of(prepare, case_set, size, patches, seed, skip_bad_cases)
     output = Path(output_dir)
     files.make_folder(output)
     result = compare(networks, _even_batches(samples, batch_size), layer, where)
@@ -243,29 +240,6 @@ def _patch_size(
     for network in networks.values():
         refuse_size(network, size)
     return size[0], size[1], size[2]
-
-
-def _patches(
-    prepare: VolumePreprocessing, case_set: CaseSet, size: tuple[int, int, int], count: int, seed: int, skip_bad: bool
-) -> tuple[Tensor, list[str]]:
-    """The patches of volumes that all networks see, and the names of the cases that they come from."""
-    unlabeled = [replace(case, label=None) for case in case_set.cases]
-    good = check(case_set, choose_cases(unlabeled, count, seed), skip_bad=skip_bad).good
-    return volume_patches(good, prepare, size, count, seed), [case.name for case in good]
-
-
-def _images(
-    prepare: ImagePreprocessing, case_set: CaseSet, count: int, seed: int, skip_bad: bool
-) -> tuple[Tensor, list[str]]:
-    """The same for networks of images: at most so many whole images, in random order."""
-    if case_set.channels != prepare.channels:
-        raise InputError(f"dataset_dir: images of {case_set.channels} channels, the models take {prepare.channels}")
-    order = torch.randperm(len(case_set.cases), generator=torch.Generator().manual_seed(seed))
-    good = check(case_set, [case_set.cases[i] for i in order[:count]], skip_bad=skip_bad).good
-    if len(good) < SMALLEST_BATCH:
-        raise InputError(f"dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
-    items = prepare.hold(good, case_set, labels=False, progress=True)
-    return torch.stack([unit_images(items[i]) for i in range(len(items))]), [case.name for case in good]
 
 
 def _even_batches(samples: Tensor, batch_size: int) -> tuple[Tensor, ...]:
