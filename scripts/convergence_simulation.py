@@ -7,13 +7,9 @@ seeds, the second 25 % faster.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
+from simulations import command
 
 from segxfer3d.statistics.convergence import converge, first_reached
 from segxfer3d.statistics.interval import t_interval
@@ -178,21 +175,7 @@ curves.
 
 def main() -> None:
     """Simulate, and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=STUDIES, help="of each setting")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--page", action="store_true", help="write the page alone")
-    options = parser.parse_args()
-    if not options.page:
-        settings = all_settings()
-        with ProcessPoolExecutor(options.jobs) as pool:
-            found = list(pool.map(simulate, settings, [options.studies] * len(settings)))
-        records = [
-            {"setting": asdict(setting), "studies": options.studies, "found": each}
-            for setting, each in zip(settings, found, strict=True)
-        ]
-        OUTPUT.write_text("[\n" + ",\n".join(json.dumps(record) for record in records) + "\n]\n", encoding="utf-8")
-    OUTPUT.with_suffix(".md").write_text(page(json.loads(OUTPUT.read_text(encoding="utf-8"))), encoding="utf-8")
+    command(__doc__, OUTPUT, studies=STUDIES, settings=all_settings(), simulate=simulate, page=page)
 
 
 if __name__ == "__main__":

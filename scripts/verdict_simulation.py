@@ -7,19 +7,16 @@ ten arms that are all as good as the eleventh, ``random``, so every "better" or 
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simulations import command
 
 from segxfer3d.report.results import FAR, MARGIN
 from segxfer3d.statistics.compare import Comparison, compare, corrected
@@ -162,21 +159,7 @@ has, it is seen, and there is no verdict.
 
 def main() -> None:
     """Simulate, and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=STUDIES, help="of each setting")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--page", action="store_true", help="write the page alone")
-    options = parser.parse_args()
-    if not options.page:
-        settings = all_settings()
-        with ProcessPoolExecutor(options.jobs) as pool:
-            found = list(pool.map(simulate, settings, [options.studies] * len(settings)))
-        records = [
-            {"setting": asdict(setting), "studies": options.studies, "found": each}
-            for setting, each in zip(settings, found, strict=True)
-        ]
-        OUTPUT.write_text("[\n" + ",\n".join(json.dumps(record) for record in records) + "\n]\n", encoding="utf-8")
-    OUTPUT.with_suffix(".md").write_text(page(json.loads(OUTPUT.read_text(encoding="utf-8"))), encoding="utf-8")
+    command(__doc__, OUTPUT, studies=STUDIES, settings=all_settings(), simulate=simulate, page=page)
 
 
 if __name__ == "__main__":
