@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, volume_files
+from segxfer3d.config.image_files import EXIF, IMAGE_KINDS
 
 
 @click.command(short_help="Look a data set over before anything trains on it.", context_settings=AS_IN_BUNDLES)
@@ -17,13 +18,13 @@ from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, volume_files
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
 @click.option(
     "--image-kind",
-    type=click.Choice(["auto", "gray", "color"]),
+    type=click.Choice(IMAGE_KINDS),
     default="auto",
     show_default=True,
     help="What images are; auto: as the first one; gray, color: others are converted.",
 )
 @click.option(
-    "--exif", type=click.Choice(["auto", "shown", "stored"]), default="auto", show_default=True,
+    "--exif", type=click.Choice(EXIF), default="auto", show_default=True,
     help="Whether EXIF orientations turn images with masks.",
 )  # fmt: skip
 @volume_files

@@ -1,4 +1,4 @@
-"""Options of jobs that read images: which, what they show, and what pretrains beside."""
+"""Options of jobs that read images: which, what they show, how their files are taken, and what pretrains beside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from segxfer3d.config.options import Group, option
 BORDERS = ("ignore", "foreground", "background")
 EXTENTS = ("all", "trainval")
 ROUNDINGS = ("published", "half-up")
+IMAGE_KINDS = ("auto", "gray", "color")
+EXIF = ("auto", "shown", "stored")
 
 _LAYOUT = "the name of a layout, or nothing"
 
@@ -41,3 +43,17 @@ class ExtraImages(Group):
     extra_dataset: str = option("", "layout of extra_dataset_dir; nothing: the one that fits", text=_LAYOUT)
     extra_dataset_dir: str = option("", "more images for pretraining, all of them", path="folder")
     canvas_size: int | None = option(None, "pixels of a side of stored images; none: their own", least=8, most=8192)
+
+
+@dataclass(frozen=True)
+class ImageFiles(Group):
+    """How the files of images are taken."""
+
+    image_kind: str = option(
+        "auto", "what images are; auto: as the first one, others are refused; gray, color: others are converted",
+        choices=IMAGE_KINDS,
+    )  # fmt: skip
+    exif: str = option(
+        "auto", "whether EXIF orientations turn images with masks; auto: where sizes or the mask's own EXIF tell; "
+        "shown: as viewers do; stored: never", choices=EXIF,
+    )  # fmt: skip

@@ -1,5 +1,4 @@
-"""The options that say which files of a folder are the volumes that are meant, and how they, or images, are to be
-taken."""
+"""The options that say which files of a folder are the volumes that are meant, and how they are to be taken."""
 
 from __future__ import annotations
 
@@ -9,8 +8,6 @@ from segxfer3d.config.options import Group, option
 
 MODALITIES = ("auto", "CT", "MR", "other")
 UNEVEN = ("refuse", "resample")
-IMAGE_KINDS = ("auto", "gray", "color")
-EXIF = ("auto", "shown", "stored")
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,4 @@ class VolumeFiles(Group):
     uneven_slices: str = option(
         "refuse", "DICOM slices that are missing or unevenly spaced: refuse them, or resample to even ones",
         choices=UNEVEN,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ImageFiles(Group):
-    """How the files of images are taken."""
-
-    image_kind: str = option(
-        "auto", "what images are; auto: as the first one, others are refused; gray, color: others are converted",
-        choices=IMAGE_KINDS,
-    )  # fmt: skip
-    exif: str = option(
-        "auto", "whether EXIF orientations turn images with masks; auto: where sizes or the mask's own EXIF tell; "
-        "shown: as viewers do; stored: never", choices=EXIF,
     )  # fmt: skip

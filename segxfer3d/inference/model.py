@@ -22,7 +22,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from segxfer3d.config import groups
-from segxfer3d.config.volume_files import ImageFiles
+from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing

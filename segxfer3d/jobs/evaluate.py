@@ -8,8 +8,9 @@ from monai.engines import SupervisedEvaluator
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all

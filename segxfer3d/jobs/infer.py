@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.masks import Masks
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.data.plausible import refuse_masks, refuse_no_hu

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 from segxfer3d.config import groups
+from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import ImageFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.layouts import Request, find_cases

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import groups, learning
+from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
-from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, find_cases

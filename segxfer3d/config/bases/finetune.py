@@ -22,7 +22,8 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
-from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.volume_files import VolumeFiles
 
 EVALUATOR = {
     "_target_": "SupervisedEvaluator",

@@ -23,7 +23,8 @@ from segxfer3d.config.bases.common import (
     VALIDATION,
     Layer,
 )
-from segxfer3d.config.volume_files import ImageFiles, VolumeFiles
+from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.volume_files import VolumeFiles
 
 MONITOR = {
     "_target_": f"{TRAINING}.pictures.PretextMonitor",
