@@ -30,6 +30,9 @@ class Case:
         box: top, left, height and width of the patch of an image's files that is meant; None for all of it.
         page: number of the page of an image's files, from 0; None for files that are one image.
         uneven: ``resample`` where DICOM slices that are missing or unevenly spaced are taken, else ``refuse``.
+        further: of a volume whose channels lie in a file each: the files of the channels after the first, in order, on
+            the grid of ``image``; empty where it has one channel, or all of them in one file.
+        picked: numbers, from 0, of the channels of a volume's files that are meant, in this order; empty for all.
     """
 
     name: str
@@ -42,10 +45,17 @@ class Case:
     box: tuple[int, int, int, int] | None = None
     page: int | None = None
     uneven: str = "refuse"
+    further: tuple[Path, ...] = ()
+    picked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.patient:
             object.__setattr__(self, "patient", self.name)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files or folders of all channels of the image, in their order; the label is none of them."""
+        return (self.image, *self.further)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,8 @@ class CaseSet:
         label_rule: what the values of an image's mask mean; a volume's label holds 0, the values of ``classes``, and
             those that the rule ignores.
         categories: names of the classes that whole images are told apart by, by number.
-        channels: 3 for color, 1 for gray; 1 for volumes.
+        channels: 3 for color, 1 for gray; of volumes their number, by default that of ``channel_names``, or 1.
+        channel_names: of volumes, the names of their channels in order, where they are known.
         modality: ``CT``, ``MR`` or ``unknown``.
         assumed: whether nothing says the modality, so that it was taken to be CT.
         target: what the labels of images show, or the classes that are told apart.
@@ -118,6 +129,7 @@ class CaseSet:
     label_rule: LabelRule = field(default_factory=LabelRule)
     categories: tuple[str, ...] = ()
     channels: int = 0
+    channel_names: tuple[str, ...] = ()
     modality: str = "unknown"
     assumed: bool = False
     target: str = ""
@@ -131,7 +143,7 @@ class CaseSet:
         if not self.classes:
             object.__setattr__(self, "classes", {1: self.target or "foreground"})
         if not self.channels:
-            object.__setattr__(self, "channels", 3 if self.dims == 2 else 1)
+            object.__setattr__(self, "channels", 3 if self.dims == 2 else len(self.channel_names) or 1)
 
     @property
     def name(self) -> str:

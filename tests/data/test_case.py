@@ -26,6 +26,14 @@ def test_what_a_case_set_says_by_default(tmp_path):
     assert CaseSet(tmp_path, "voc", 2, ()).labeled == ()
 
 
+def test_channels_of_volumes(tmp_path):
+    case = Case("a", Path("a_0000.nii"), further=(Path("a_0001.nii"), Path("a_0002.nii")))
+    assert case.files == (Path("a_0000.nii"), Path("a_0001.nii"), Path("a_0002.nii"))
+    assert Case("b", Path("b.nii"), Path("l.nii")).files == (Path("b.nii"),)
+    assert CaseSet(tmp_path, "folder", 3, (), channel_names=("T1", "FLAIR")).channels == 2
+    assert CaseSet(tmp_path, "folder", 3, (), channels=4).channels == 4
+
+
 @pytest.mark.parametrize(
     ("name", "pattern", "patient"),
     [
