@@ -49,8 +49,8 @@ def page(studies: Mapping[str, Sequence[tuple[Result, Sequence[Row]]]]) -> str:
     for name, parts in studies.items():
         family = parts[0][1][0][0].family
         lines += ["", f"## {name}", "", f"The new rule corrects over all {family} comparisons of the study."]
-        for result, rows in parts:
-            lines += ["", f"### {result.title}", "", *_table(rows)]
+        for result, of_budget in parts:
+            lines += ["", f"### {result.title}", "", *_table(of_budget)]
     return "\n".join(lines) + "\n"
 
 
