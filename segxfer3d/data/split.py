@@ -110,8 +110,9 @@ def by_patient(
     are for pretraining. Where nobody has a label everything is for pretraining but the validation part, which is left
     out for a single patient.
 
-    Where every case has a fold the published rule of LUNA16 holds instead: folds 0-4 train, 5-6 validate, 7-9 test. A
-    patient in several folds counts to the first of them.
+    Where every labeled case has a fold the published rule of LUNA16 holds instead: folds 0-4 train, 5-6 validate, 7-9
+    test. A patient in several folds counts to the first of them. Where the data set has a validation part of its own
+    (``Case.part``), that validates, and the other parts are drawn from the rest.
 
     Args:
         cases: of one data set.

@@ -52,8 +52,10 @@ def draw_parts(
         raise InputError(f"{_asked(fractions)}: expected less than 1 in all, so that something is left to train on")
     target = labeled_or_all(cases)
     patients = patients_of(target)
-    if target and all(case.fold is not None for case in cases):
+    if target and all(case.fold is not None for case in target):
         return _parts_by_fold(cases, target)
+    if any(case.part == "val" for case in target):
+        return _parts_around(cases, target, fractions, seed)
     if not any(case.label for case in target):
         fractions |= {"test": 0.0, "pretrain": 0.0}
         if len(patients) == 1:
@@ -242,9 +244,29 @@ def _parts_by_fold(cases: Sequence[Case], target: Sequence[Case]) -> Parts:
             folds = LUNA16_FOLDS[part]
             raise InputError(
                 f"no cases in the folds {folds[0]}-{folds[-1]}, which are the {part} part; "
-                f"the cases have the folds {', '.join(map(str, sorted(set(first.values()))))}"
+                f"the cases have the folds {', '.join(map(str, sorted(set(first.values()))))}; --fold 0 tests the "
+                "first of them and trains on the others"
             )
-    return Parts(cases_of(chosen["train"], cases), **parts)
+    without_labels = {case.patient for case in cases} - {case.patient for case in target}
+    return Parts(cases_of(chosen["train"] | without_labels, cases), **parts)
+
+
+def _parts_around(cases: Sequence[Case], target: Sequence[Case], fractions: Mapping[str, float], seed: int) -> Parts:
+    """The validation part is the data set's own; the test part and what only pretrains are drawn from the others."""
+    train, validation = official_parts(target)
+    patients = patients_of(train)
+    counts = _counts({part: share for part, share in fractions.items() if part != "validation"}, len(patients))
+    if sum(counts.values()) >= len(patients):
+        raise InputError(
+            f"{len(patients)} patients beside the data set's own validation part are fewer than the split needs: "
+            f"at least {sum(counts.values()) + 1} for train and {_asked(dict(fractions, validation=0))}"
+        )
+    order = [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
+    test, rest = set(order[: counts["test"]]), order[counts["test"] :]
+    apart, learned = set(rest[: counts["pretrain"]]), set(rest[counts["pretrain"] :])
+    without_labels = {case.patient for case in cases} - {case.patient for case in target}
+    pretrain = cases_of((apart or learned) | without_labels, cases)
+    return Parts(pretrain, cases_of(learned, train), validation, cases_of(test, train))
 
 
 def _counts(fractions: Mapping[str, float], patients: int) -> dict[str, int]:

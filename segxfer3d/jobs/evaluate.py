@@ -10,6 +10,7 @@ from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
+from segxfer3d.config.own_split import NOT_SAID, OwnSplit
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import OtherKindError
@@ -121,7 +122,7 @@ RECIPE = Recipe(
     base="apply",
     dims=0,
     options=(
-        groups.Data, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
+        groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
         groups.Windows, groups.Lesions, VolumeFiles, ImageFiles,
     ),
     imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
@@ -129,7 +130,7 @@ RECIPE = Recipe(
         "amp": False,
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": "$0.15 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
-        "test_fraction": "$0.25 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
+        "test_fraction": f"${NOT_SAID}0.25 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
         "model": {
             "_target_": "segxfer3d.inference.model.load_model",
             "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",

@@ -27,6 +27,7 @@ from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
+from segxfer3d.jobs.own_split import split_said
 from segxfer3d.run.folder import RunFolder
 
 # segxfer3d.data.split.by_patient or few_of_all
@@ -108,22 +109,29 @@ def find_source(
     data = options[groups.Data]
     if data.dataset and not data.dataset_dir:
         raise InputError(f"dataset_dir: where is the data set {data.dataset}? Expected its folder")
+    said = split_said(options, labels=task == "segmentation")
     generated = not data.dataset_dir
     root = _generated(options, run, dims) if generated else Path(data.dataset_dir)
     layout = "folder" if generated and dims == 2 else data.dataset
     kept = KeptVolumes()
     keep = kept if dims == 3 else keep
     spacing = preprocessing.spacing if isinstance(preprocessing, VolumePreprocessing) else _spacing(options)
-    case_set, report = find_checked(options, run, root, dims=dims, layout=layout, task=task, keep=keep, spacing=spacing)
+    look = said.look if said else None
+    case_set, report = find_checked(
+        options, run, root, dims=dims, layout=layout, task=task, keep=keep, spacing=spacing, look=look
+    )
     if dims == 2 and len(report.good) < 2:
         raise InputError(f"{case_set.root}: one image only; expected at least two")
     try:
-        split = split_cases(options, report.good, split_rule, labels=labels)
+        if said is None:
+            split = split_cases(options, report.good, split_rule, labels=labels)
+        else:
+            split = said.split(options, report.good, dims=dims, labels=labels, run=run)
     except InputError as error:
         if not case_set.target:
             raise
         raise InputError(f"{case_set.layout}, {case_set.target}: {error}") from error
-    run.record("split", split.as_dict())
+    run.record("split", split.as_dict() | (said.record if said else {}))
     if preprocessing is None:
         preprocessing = _preprocessing(options, case_set)
         if dims == 3 and options[groups.Volumes].intensity == "auto":
@@ -146,8 +154,11 @@ def find_checked(
     record: str = "data_check",
     keep: Keep | None = None,
     spacing: tuple[float, float, float] | None = None,
+    look: Callable[[CaseSet], None] | None = None,
 ) -> tuple[CaseSet, CheckReport]:
     """The cases of a folder, each opened once; the run is told and records what was found.
+
+    ``look`` is shown the cases before one is opened.
 
     Raises:
         InputError: anything wrong with them; all bad cases at once.
@@ -170,6 +181,8 @@ def find_checked(
     case_set = find_cases(root, request)
     for note in case_set.notes:
         run.say(f"note: {note}")
+    if look is not None:
+        look(case_set)
     cases: Sequence[Case] = case_set.cases
     if task == "segmentation" and dims == 3:
         cases = case_set.labeled

@@ -6,13 +6,14 @@ from segxfer3d.config import groups, learning
 from segxfer3d.config.bases.common import COMMON, IMPORTS, SPLIT, START, Layer
 from segxfer3d.config.bases.finetune import FINETUNE, FINETUNE_IMAGES, FINETUNE_VOLUMES
 from segxfer3d.config.bases.pretrain import PRETRAIN, PRETRAIN_IMAGES, PRETRAIN_VOLUMES
+from segxfer3d.config.own_split import OwnSplit
 
 __all__ = ["BASES", "COMMON", "DIMENSIONS", "Layer"]
 
 BASES: dict[str, Layer] = {
-    "pretrain": Layer((groups.Data, groups.Training), PRETRAIN, (*IMPORTS, *SPLIT)),
+    "pretrain": Layer((groups.Data, OwnSplit, groups.Training), PRETRAIN, (*IMPORTS, *SPLIT)),
     "finetune": Layer(
-        (groups.Data, groups.TestPart, groups.Labels, groups.Start, groups.Training, learning.Learning),
+        (groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Start, groups.Training, learning.Learning),
         FINETUNE,
         (
             *IMPORTS,

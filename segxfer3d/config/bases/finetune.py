@@ -23,6 +23,7 @@ from segxfer3d.config.bases.common import (
     Layer,
 )
 from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.own_split import NOT_SAID
 from segxfer3d.config.volume_files import VolumeFiles
 
 EVALUATOR = {
@@ -169,6 +170,7 @@ FINETUNE_VOLUMES = Layer(
     ),
     {
         **_of_recipe(3),
+        "test_fraction": f"${NOT_SAID}0.25",
         "network": f"${BROUGHT_3D} or {recipes.expressions(3)['network'].lstrip('$')}",
         "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "planned": BY_PATIENT,

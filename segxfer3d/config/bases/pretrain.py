@@ -24,6 +24,7 @@ from segxfer3d.config.bases.common import (
     Layer,
 )
 from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.own_split import NOT_SAID
 from segxfer3d.config.volume_files import VolumeFiles
 
 MONITOR = {
@@ -77,6 +78,7 @@ PRETRAIN_VOLUMES = Layer(
     {
         **PHANTOM_SIZES,
         "plan": "none",
+        "test_fraction": f"${NOT_SAID}0.25",
         "network": "$plans.network_of(@plan) or 'genesis_unet'",
         "planned": {"_target_": "segxfer3d.jobs.pretraining_sizes.pretraining_sizes", "options": "@options"},
         "data": {**BY_PATIENT, "size": "$@planned.patch_size", "planned": "@planned"},

@@ -1,9 +1,9 @@
 """The layout of the Medical Segmentation Decathlon: a ``dataset.json`` that lists images and labels.
 
 Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
-"fold". Entries of "test" have no labels. Paths are relative to the folder. An image may be a folder with a DICOM
-series, which says patient and modality where the entry does not. The second version of nnU-Net's ``dataset.json``, with
-"channel_names" and without a list, is read too.
+"fold". Entries of "validation" are a validation part of the data set's own; entries of "test" have no labels. Paths are
+relative to the folder. An image may be a folder with a DICOM series, which says patient and modality where the entry
+does not. The second version of nnU-Net's ``dataset.json``, with "channel_names" and without a list, is read too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from segxfer3d.data.layouts.dataset_json import (
     modality_of_channels,
 )
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
+from segxfer3d.data.layouts.official import as_entries, check_official, with_parts
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.data.layouts.volume_files import FoundVolume, modality_of
 from segxfer3d.errors import InputError, some
@@ -52,7 +53,10 @@ def read(root: Path, request: Request) -> CaseSet:
         content = json.loads(path.read_text(encoding=ENCODING))
         if "training" not in content and content.get("channel_names"):
             content |= _listed(root, content)
-        training = [(_entry(item), True) for item in content["training"]]
+        training = with_parts(
+            [(_entry(item), True) for item in content["training"]],
+            [_entry(item) for item in as_entries(content, "validation")],
+        )
         test = [(_entry(item), False) for item in content.get("test", [])]
         classes, rule = classes_of_volumes(content.get("labels", {}))
     except BAD as error:
@@ -72,13 +76,14 @@ def read(root: Path, request: Request) -> CaseSet:
         if (scan := _scan(image)) is not None:
             scans[name] = scan
         patient = str(entry.get("patient", "")) or _patient(name, scans.get(name), request.patient_pattern)
-        cases.append(Case(name, image, label, patient, fold=entry.get("fold")))
+        cases.append(Case(name, image, label, patient, fold=entry.get("fold"), part=entry.get("part", "")))
     if problems:
         raise InputError(f"{path}: lists what is not there: {some(problems)}")
+    notes = check_official(path, cases)
     modality = modality_of_channels(content.get("modality", content.get("channel_names", {})))
     if modality == "unknown" and scans:
         modality = modality_of(scans.values(), root)
-    return CaseSet(root, "decathlon", 3, tuple(cases), classes, rule, modality=modality)
+    return CaseSet(root, "decathlon", 3, tuple(cases), classes, rule, modality=modality, notes=notes)
 
 
 def _first_channel(image: Path) -> Path:

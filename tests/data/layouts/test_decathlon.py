@@ -32,7 +32,8 @@ def test_official_layout(tmp_path):
 
 
 def test_patients_come_from_the_entry_the_pattern_or_the_lidc_name(tmp_path):
-    root = make(tmp_path, [pair("x_1", patient=7, fold=3), pair("LIDC-IDRI-0003_R_1"), pair("LIDC-IDRI-0003_R_2")])
+    lidc = [pair("LIDC-IDRI-0003_R_1", fold=0), pair("LIDC-IDRI-0003_R_2", fold=0)]
+    root = make(tmp_path, [pair("x_1", patient=7, fold=3), *lidc])
     assert [case.patient for case in find_cases(root).cases] == ["LIDC-IDRI-0003", "LIDC-IDRI-0003", "7"]
     request = Request(patient_pattern=r"^(.*?)_")
     assert [case.patient for case in find_cases(root, request).cases] == [
@@ -40,7 +41,7 @@ def test_patients_come_from_the_entry_the_pattern_or_the_lidc_name(tmp_path):
         "LIDC-IDRI-0003",
         "7",
     ]
-    assert [case.fold for case in find_cases(root).cases] == [None, None, 3]
+    assert [case.fold for case in find_cases(root).cases] == [0, 0, 3]
     with pytest.raises(InputError, match="finds no patient in the file name 'LIDC-IDRI-0003_R_1'"):
         find_cases(root, Request(patient_pattern=r"x_\d"))
 

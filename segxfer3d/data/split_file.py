@@ -1,0 +1,192 @@
+"""A file that says who is in which part: JSON or CSV, one split or folds.
+
+JSON is one of::
+
+    {"train": [...], "validation": [...], "test": [...]}         one split; a run's own split.json is one
+    {"folds": [[...], [...], ...]}                               folds: each is tested once, all others train
+    [{"train": [...], "val": [...]}, ...]                        folds, as nnU-Net's splits_final.json has them
+
+of names of cases or of patients. Where an entry of the last form has no "test", its "val" is what the fold tests, as in
+nnU-Net's cross-validation. CSV has a column ``case`` or ``patient``, and a column ``part`` or ``fold``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.errors import InputError, some
+from segxfer3d.spreadsheets import plain_csv
+
+Names = tuple[str, ...]
+# a part, by all that files call it
+PARTS = {
+    "train": "train", "training": "train", "validation": "validation", "val": "validation", "valid": "validation",
+    "test": "test", "testing": "test", "pretrain": "pretrain", "pretraining": "pretrain",
+}  # fmt: skip
+_BESIDE = ("unit", "fold", "folds")  # of a run's own split.json
+_EXPECTED = (
+    'expected {"train": [...], "validation": [...], "test": [...]}, {"folds": [[...], ...]}, or a list of '
+    '{"train": [...], "val": [...]}, of names of cases or patients'
+)
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """What a file says, nothing of it compared with any data yet.
+
+    Attributes:
+        path: of the file.
+        splits: part to names; one for each fold, or one alone.
+        folded: whether it has folds.
+        unit: ``patient`` or ``case`` where the file says what it names, else empty.
+    """
+
+    path: Path
+    splits: tuple[Mapping[str, Names], ...]
+    folded: bool
+    unit: str = ""
+
+    def of_fold(self, fold: int | None, folds: int | None = None) -> Mapping[str, Names]:
+        """The split that is meant.
+
+        Args:
+            fold: which, counted from 0; None for a file with one split.
+            folds: how many there should be, where that was said.
+
+        Raises:
+            InputError: a fold that the file does not have, or none where it has some.
+        """
+        number = len(self.splits)
+        if not self.folded:
+            if fold is not None:
+                raise InputError(f"fold {fold}: split_file {self.path} has one split and no folds; expected no fold")
+            return self.splits[0]
+        if folds is not None and folds != number:
+            raise InputError(f"folds {folds}: split_file {self.path} has {number}; expected {number}, or none")
+        if fold is None:
+            raise InputError(
+                f"fold: which of the {number} folds of split_file {self.path}? Expected 0 to {number - 1}; "
+                "segxfer3d cross runs all"
+            )
+        if fold >= number:
+            raise InputError(f"fold: expected 0 to {number - 1} (split_file {self.path}), got {fold}")
+        return self.splits[fold]
+
+
+def read_split_file(path: str | Path) -> SplitFile:
+    """Read a split.
+
+    Args:
+        path: of JSON, or of CSV (called ``.csv``, separated by commas or semicolons).
+
+    Raises:
+        InputError: no such file, or it is neither form.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"split_file {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"split_file {path}: no text in UTF-8") from error
+    if path.suffix.lower() == ".csv":
+        return _of_table(path, plain_csv(text))
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"split_file {path}: no JSON ({error}); tables are called .csv") from error
+    return _of_json(path, content)
+
+
+def _of_json(path: Path, content: Any) -> SplitFile:
+    if isinstance(content, list):
+        splits = tuple(_as_tested(_parts(path, entry, f"fold {number}: ")) for number, entry in enumerate(content))
+        if len(splits) < 2:
+            raise InputError(f"split_file {path}: {len(splits)} folds; expected at least two, or one object")
+        return SplitFile(path, splits, folded=True)
+    if isinstance(content, dict) and isinstance(content.get("folds"), (list, dict)):
+        if strange := [key for key in content if key not in ("folds", "unit")]:
+            raise InputError(f"split_file {path}: {some(strange, 5, ', ')} beside folds; expected folds alone")
+        lists = content["folds"]
+        named = list(lists.values()) if isinstance(lists, dict) else lists
+        folds = [_names(path, names, f"fold {number}: ") for number, names in enumerate(named)]
+        return SplitFile(path, _one_against_others(path, folds), folded=True, unit=_unit(path, content))
+    if isinstance(content, dict):
+        parts = _parts(path, {key: value for key, value in content.items() if key not in _BESIDE}, "")
+        return SplitFile(path, (parts,), folded=False, unit=_unit(path, content))
+    raise InputError(f"split_file {path}: {_EXPECTED}")
+
+
+def _unit(path: Path, content: Mapping[str, Any]) -> str:
+    unit = content.get("unit", "")
+    if unit not in ("", "patient", "case"):
+        raise InputError(f"split_file {path}: unit {unit!r}; expected patient or case")
+    return str(unit)
+
+
+def _parts(path: Path, entry: Any, where: str) -> dict[str, Names]:
+    if not isinstance(entry, dict) or not entry:
+        raise InputError(f"split_file {path}: {where}{_EXPECTED}")
+    parts: dict[str, Names] = {}
+    for key, value in entry.items():
+        part = PARTS.get(str(key).lower())
+        if part is None:
+            raise InputError(f"split_file {path}: {where}no part is called {key!r}; expected train, validation, test")
+        if part in parts:
+            raise InputError(f"split_file {path}: {where}two lists for the {part} part; expected one")
+        parts[part] = _names(path, value, f"{where}{key}: ")
+    if not parts.get("train"):
+        raise InputError(f"split_file {path}: {where}nobody in the train part; expected at least one name")
+    return parts
+
+
+def _names(path: Path, value: Any, where: str) -> Names:
+    if not isinstance(value, list) or any(isinstance(n, bool) or not isinstance(n, (str, int)) for n in value):
+        raise InputError(f"split_file {path}: {where}expected a list of names")
+    return tuple(str(name).strip() for name in value)
+
+
+def _as_tested(parts: dict[str, Names]) -> dict[str, Names]:
+    """A fold that trains and validates is tested on what validates, as nnU-Net has it."""
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    return parts
+
+
+def _one_against_others(path: Path, folds: Sequence[Names]) -> tuple[dict[str, Names], ...]:
+    if len(folds) < 2 or not all(folds):
+        raise InputError(f"split_file {path}: expected two folds or more, each with somebody in it")
+    return tuple(
+        {"train": tuple(n for j, names in enumerate(folds) if j != i for n in names), "test": tested}
+        for i, tested in enumerate(folds)
+    )
+
+
+def _of_table(path: Path, text: str) -> SplitFile:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    header = [name.strip().lower() for name in reader.fieldnames or ()]
+    whose, what = ([n for n in header if n in pair] for pair in (("case", "patient"), ("part", "fold")))
+    if len(whose) != 1 or len(what) != 1 or len(set(header)) < len(header):
+        raise InputError(
+            f"split_file {path}: the columns {', '.join(header) or 'none'}; expected case or patient, and part or fold"
+        )
+    reader.fieldnames = header
+    rows = [(str(row[whose[0]] or "").strip(), str(row[what[0]] or "").strip()) for row in reader]
+    if bad := [f"line {line}" for line, row in enumerate(rows, 2) if not all(row)]:
+        raise InputError(f"split_file {path}: {some(bad, 10, ', ')}: a name or its {what[0]} is missing")
+    if what[0] == "part":
+        parts: dict[str, list[str]] = {}
+        for name, part in rows:
+            parts.setdefault(part, []).append(name)
+        return SplitFile(path, (_parts(path, parts, ""),), folded=False, unit=whose[0])
+    if strange := sorted({fold for _, fold in rows if not fold.isdecimal()}):
+        raise InputError(f"split_file {path}: fold {some(strange, 5, ', ')}; expected whole numbers")
+    numbers = sorted({int(fold) for _, fold in rows})
+    folds = [tuple(name for name, fold in rows if int(fold) == number) for number in numbers]
+    return SplitFile(path, _one_against_others(path, folds), folded=True, unit=whose[0])

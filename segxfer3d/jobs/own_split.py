@@ -1,0 +1,122 @@
+"""The split of a job where a split file or a fold says it: read before the data, checked before any volume is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options
+from segxfer3d.config.own_split import OwnSplit
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.folds import by_fold, by_names, fold_count
+from segxfer3d.data.named_parts import name_cases
+from segxfer3d.data.split import Split
+from segxfer3d.data.split_file import SplitFile, read_split_file
+from segxfer3d.errors import InputError
+from segxfer3d.run.folder import RunFolder
+
+VALIDATES = "val"  # the official part of a case that validates
+
+
+class SplitSaid:
+    """What the options ``split_file``, ``fold`` and ``folds`` say.
+
+    Attributes:
+        record: what ``split.json`` says beside the parts: which fold, and of how many.
+    """
+
+    def __init__(self, own: OwnSplit, file: SplitFile | None, *, labels: bool) -> None:
+        self.own = own
+        self.file = file
+        self.labels = labels
+        self.record: dict[str, int] = {}
+        self._named: Mapping[str, set[str]] = {}
+
+    def look(self, case_set: CaseSet) -> None:
+        """Compare with the cases that there are, before one is read.
+
+        Raises:
+            InputError: names that do not fit, all at once; a fold that is not there; or a validation part of the data
+                set's own beside folds.
+        """
+        fold = self.own.fold
+        if self.file is not None:
+            named = name_cases(self.file, case_set.cases, labels=self.labels)
+            chosen = self.file.of_fold(fold, self.own.folds)
+            self._named = named[fold or 0]
+            number = len(self.file.splits)
+            assert len(chosen) == len(self._named)
+        else:
+            if any(case.part == VALIDATES for case in case_set.cases) and case_set.dims == 3:
+                raise InputError(
+                    f"folds: {case_set.root} has a validation part of its own; expected a split_file that has folds, "
+                    "or no folds"
+                )
+            number = fold_count(case_set.cases, self.own.folds)
+            if fold is not None and fold >= number:
+                raise InputError(f"fold: expected 0 to {number - 1} (of {number} folds), got {fold}")
+        self.record = {} if fold is None else {"fold": fold, "folds": number}
+
+    def split(self, options: Options, cases: Sequence[Case], *, dims: int, labels: bool, run: RunFolder) -> Split:
+        """The parts of the cases that can be used; who is where is said.
+
+        Raises:
+            InputError: as :func:`~segxfer3d.data.folds.by_fold` and :func:`~segxfer3d.data.folds.by_names`.
+        """
+        data, drawn = options[groups.Data], options.find(groups.Labels)
+        seeded = options.find(groups.Training) or options.find(groups.Evaluation)
+        arguments: dict[str, Any] = {
+            "validation_fraction": data.validation_fraction,
+            "split_seed": data.split_seed,
+            "labels": labels,
+            "unit": "patient" if dims == 3 else "case",
+        }
+        if drawn is not None and labels:
+            arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
+            arguments["seed"] = seeded.seed if seeded else 0
+        if self.file is not None:
+            split = by_names(cases, self._named, **arguments)
+        else:
+            assert self.own.fold is not None
+            split = by_fold(
+                cases, fold=self.own.fold, folds=self.own.folds, pretrain_fraction=data.pretrain_fraction, **arguments
+            )
+        source = f"split_file {self.file.path}" if self.file else "folds"
+        which = f", fold {self.record['fold']} of {self.record['folds']}" if self.record else ""
+        used = {case.name for part in (split.pretrain, split.train, split.validation, split.test) for case in part}
+        rest = sum(case.name not in used for case in cases)
+        run.say(
+            f"{source}{which}: {len(split.train)} cases train, {len(split.validation)} validate, {len(split.test)} are "
+            f"tested{f', {rest} are in no part' if rest else ''}"
+        )
+        return split
+
+
+def split_said(options: Options, *, labels: bool) -> SplitSaid | None:
+    """What the options say; None where fractions, or the data set, say who is in which part.
+
+    Args:
+        options: of the job.
+        labels: whether who trains and is tested needs a label.
+
+    Raises:
+        InputError: a file that cannot be read, a fold that it does not have, or options that contradict each other.
+    """
+    own = options.find(OwnSplit)
+    if own is None or (not own.split_file and own.fold is None):
+        return None
+    said = "split_file" if own.split_file else "fold"
+    part, images, data = options.find(groups.TestPart), options.find(groups.Images), options[groups.Data]
+    if part is not None and part.test_fraction:
+        raise InputError(f"test_fraction and {said}: expected one of them, both say what is tested")
+    if images is not None and images.official_split:
+        raise InputError(f"official_split and {said}: expected one of them, both say who is in which part")
+    if own.split_file and data.pretrain_fraction:
+        raise InputError(
+            'pretrain_fraction and split_file: expected one of them; a part "pretrain" of the file says it'
+        )
+    file = read_split_file(own.split_file) if own.split_file else None
+    if file is not None:
+        file.of_fold(own.fold, own.folds)
+    return SplitSaid(own, file, labels=labels)
