@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,19 +33,28 @@ def files_below(folder: Path) -> Below:
     A folder or a file that can be reached in several ways counts once, by its own path where it lies below ``folder``,
     so that no image is there twice.
     """
-    walk = _Walk()
-    walk.enter(folder, os.path.realpath(folder))
-    while walk.links:  # after everything that is really there
-        link = walk.links.pop(0)
+    below = folders_below(folder)
+    passed = dict(below.passed)
+    for hidden in below.hidden:
+        passed |= dict.fromkeys(map(str, _inside(hidden) if hidden.is_dir() else [hidden]), "hidden")
+    files: list[Path] = []
+    seen: set[str] = set()  # real paths
+    links = set(below.links)
+    for here, names in below.files.items():
+        place = os.path.realpath(here)
+        there = [name for name in names if here / name not in links]
+        files += [here / name for name in there]
+        seen |= {os.path.join(place, name) for name in there}  # noqa: PTH118
+    for link in below.links:  # after everything that is really there
         place = os.path.realpath(link)
-        if place in walk.seen:
-            walk.passed[str(link)] = LINKED_TWICE
-        elif Path(place).is_dir():
-            walk.enter(link, place)
+        if not link.exists():
+            passed[str(link)] = "a link to nothing"
+        elif place in seen:
+            passed[str(link)] = LINKED_TWICE
         else:
-            walk.seen.add(place)
-            walk.files.append(link)
-    return Below(tuple(sorted(walk.files, key=lambda path: (path.parent, path.name))), walk.passed)
+            seen.add(place)
+            files.append(link)
+    return Below(tuple(sorted(files, key=lambda path: (path.parent, path.name))), passed)
 
 
 def is_of_system(folder: str) -> bool:
@@ -57,11 +67,15 @@ class Folders(NamedTuple):
 
     Attributes:
         files: folder to the names of its files that are not hidden, sorted.
-        passed: links and files that are passed over -> why.
+        passed: links to folders, and files, that are passed over -> why.
+        links: of the files, those that are links.
+        hidden: files and folders that are hidden and no links, which are not looked into.
     """
 
     files: dict[Path, list[str]]
     passed: dict[str, str]
+    links: list[Path]
+    hidden: list[Path]
 
 
 def folders_below(folder: Path) -> Folders:
@@ -70,63 +84,52 @@ def folders_below(folder: Path) -> Folders:
     A folder that can be reached in several ways counts once, by its own path where it lies below ``folder``. Files that
     are links count as files.
     """
-    found, passed = Folders({}, {}), {}
-    seen: set[str] = set()
+    found = Folders({}, {}, [], [])
+    seen: set[str] = set()  # real paths
     starts = [folder]
     while starts:  # links after everything that is really there
         start = starts.pop(0)
-        if os.path.realpath(start) in seen:
-            passed[str(start)] = LINKED_TWICE
-            continue
-        for place, names, files in os.walk(start):
-            here = Path(place)
-            real = os.path.realpath(here)
-            if real in seen:
-                names.clear()
-                continue
-            seen.add(real)
-            starts += [here / name for name in sorted(names) if (here / name).is_symlink() and name[:1] != "."]
-            for name in sorted(name for name in names if is_of_system(name) and name[:1] != "."):
-                inside = [str(Path(at) / file) for at, _, inner in os.walk(here / name) for file in inner]
-                passed |= dict.fromkeys(inside, f"in {name}")
-            names[:] = sorted(name for name in names if not is_of_system(name) and not (here / name).is_symlink())
-            found.files[here] = sorted(name for name in files if name[:1] != ".")
-    return found._replace(passed=passed)
-
-
-class _Walk:
-    def __init__(self) -> None:
-        self.files: list[Path] = []
-        self.passed: dict[str, str] = {}
-        self.links: list[Path] = []
-        self.seen: set[str] = set()  # real paths of folders, and of files that a link led to
-
-    def enter(self, folder: Path, place: str) -> None:
-        self.seen.add(place)
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            path = folder / entry.name
-            if entry.is_symlink():
-                if not entry.name.startswith("."):
-                    self._link(path)
-            elif entry.is_dir():
-                if is_of_system(entry.name):
-                    self._pass_over(path)
-                else:
-                    self.enter(path, os.path.join(place, entry.name))  # noqa: PTH118
-            elif entry.name.startswith("."):
-                self.passed[str(path)] = "hidden"
-            else:
-                self.files.append(path)
-                self.seen.add(os.path.join(place, entry.name))  # noqa: PTH118
-
-    def _link(self, path: Path) -> None:
-        if path.exists():
-            self.links.append(path)
+        place = os.path.realpath(start)
+        if place in seen:
+            found.passed[str(start)] = LINKED_TWICE
         else:
-            self.passed[str(path)] = "a link to nothing"
+            starts += _enter(found, start, place, seen)
+    return found
 
-    def _pass_over(self, folder: Path) -> None:
-        """Count the files of a folder that is passed over."""
-        why = "hidden" if folder.name.startswith(".") else f"in {folder.name}"
-        for place, _, names in os.walk(folder):
-            self.passed |= {str(Path(place) / name): why for name in names}
+
+def _enter(found: Folders, here: Path, place: str, seen: set[str]) -> list[Path]:
+    """Go through a folder, but not through what has been seen.
+
+    Returns:
+        the links to folders in it, at any depth.
+    """
+    if place in seen:
+        return []
+    seen.add(place)
+    names, folders, links = found.files.setdefault(here, []), [], []
+    try:
+        entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+    except OSError:
+        found.passed[str(here)] = "cannot be opened"
+        return []
+    for entry in entries:
+        path, link = here / entry.name, entry.is_symlink()
+        if entry.name.startswith("."):
+            found.hidden.extend([] if link else [path])
+        elif not entry.is_dir():
+            names.append(entry.name)
+            found.links.extend([path] if link else [])
+        elif link:
+            links.append(path)
+        elif is_of_system(entry.name):
+            found.passed.update(dict.fromkeys(map(str, _inside(path)), f"in {entry.name}"))
+        else:
+            folders.append(entry.name)
+    for name in folders:
+        links += _enter(found, here / name, os.path.join(place, name), seen)  # noqa: PTH118
+    return links
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Every file at any depth of a folder that is passed over."""
+    return (Path(place) / name for place, _, names in os.walk(folder) for name in names)

@@ -113,6 +113,16 @@ def test_links_are_followed_and_nothing_counts_twice(tmp_path):
     assert note.startswith("4 files are passed over, which are no images to use (3 reached by a link too, 1 a link to")
 
 
+def test_links_to_a_folder_and_to_one_in_it_lead_to_each_image_once(tmp_path):
+    fill(tmp_path / "elsewhere" / "inner", ["1"], ending=".jpg")
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "a").symlink_to(tmp_path / "elsewhere" / "inner")
+    (root / "b").symlink_to(tmp_path / "elsewhere")
+    (root / "0.jpg").symlink_to(tmp_path / "elsewhere" / "inner" / "1.jpg")
+    assert [path.relative_to(root).as_posix() for path in files_below(root).files] == ["a/1.jpg"]
+
+
 def test_what_systems_leave_is_passed_over_and_counted(tmp_path):
     fill(tmp_path, ["1", "2"], ending=".jpg")
     fill(tmp_path / "@eaDir" / "1.jpg", ["SYNOPHOTO_THUMB_M", "SYNOPHOTO_THUMB_S"], ending=".jpg")
