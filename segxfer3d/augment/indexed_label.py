@@ -63,8 +63,14 @@ class IndexedLabel:
         present = np.flatnonzero(totals)
         if not len(present):
             return None
-        k = present[int(which * len(present))]
-        number = int(where * totals[k])
+        return self.voxel_of(int(present[int(which * len(present))]), where)
+
+    def voxel_of(self, k: int, where: float) -> tuple[int, int, int] | None:
+        """A voxel of channel ``k``, drawn evenly by ``where`` in [0, 1); None where it has none."""
+        total = self.counts[k, -1]
+        if not total:
+            return None
+        number = int(where * total)
         row = int(np.searchsorted(self.counts[k], number, side="right"))
         before = int(self.counts[k, row - 1]) if row else 0
         x, y = divmod(row, self.index.shape[1])

@@ -69,7 +69,10 @@ class TrainingPatches(Randomizable, Transform):
         label = self._index(item)
         uniforms = Uniforms(self.R, PLACE)
         on_foreground, which, where = uniforms.happens(self.foreground_share), uniforms.take(), uniforms.take()
-        voxel = label.random_voxel(which, where, classes=len(item["label"])) if on_foreground else None
+        classes = len(item["label"])
+        voxel = label.random_voxel(which, where, classes=classes) if on_foreground else None
+        if voxel is None and "valid" in item:  # a patch of which nothing counts would teach nothing
+            voxel = label.voxel_of(classes, where)
         start = np.empty(3, dtype=np.int64)
         for axis, (side, length) in enumerate(zip(self._size, label.index.shape, strict=True)):
             spare, share = length - side, uniforms.take()
@@ -132,7 +135,8 @@ def training_patches(
     """One random patch of a labeled case, anew at each call, centered on foreground or anywhere, and changed at random.
 
     A patch on foreground has a voxel in its middle that is drawn evenly from a class that is drawn evenly from those
-    that the case shows (as nnU-Net draws it), as far as the volume's border allows; other patches lie anywhere inside.
+    that the case shows (as nnU-Net draws it), as far as the volume's border allows; other patches lie anywhere inside,
+    or, where some voxels do not count, around one that does (as nnU-Net's do).
     A volume that is smaller than the patch lies in its middle, surrounded by 0. Image and label are taken from the
     volume at once, by one resampling at most, in a compiled loop that lets other threads run; of items that lie on
     another device than the CPU, there, by whole tensors.

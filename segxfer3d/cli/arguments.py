@@ -28,6 +28,11 @@ _HELP = {
 _CHOICES = {"modality": MODALITIES, "uneven_slices": UNEVEN}
 
 
+label_map = click.option(
+    "--label-map", default="", help="Values of label files that stand for others, such as 255:1 or 64:1,128:2."
+)
+
+
 def volume_files(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of bundles that say which files of a folder are the volumes that are meant; it gets
     them by keyword, as :class:`~segxfer3d.data.layouts.Request` does."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, volume_files
+from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, label_map, volume_files
 from segxfer3d.config.image_files import EXIF, IMAGE_KINDS
 
 
@@ -27,6 +27,7 @@ from segxfer3d.config.image_files import EXIF, IMAGE_KINDS
     "--exif", type=click.Choice(EXIF), default="auto", show_default=True,
     help="Whether EXIF orientations turn images with masks.",
 )  # fmt: skip
+@label_map
 @volume_files
 def check(
     data: Path, dataset: str, target: str, patient_pattern: str, image_kind: str, exif: str, **files: str

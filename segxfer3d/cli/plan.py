@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from segxfer3d.cli.arguments import AS_IN_BUNDLES, FILE, FOLDER, volume_files
+from segxfer3d.cli.arguments import AS_IN_BUNDLES, FILE, FOLDER, label_map, volume_files
 
 _ABOVE_0 = click.FloatRange(0, min_open=True)
 
@@ -23,6 +23,7 @@ _ABOVE_0 = click.FloatRange(0, min_open=True)
 @click.option("--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split by patient.")
 @click.option("--dataset", default="", help="Layout of the data; nothing: the one that fits.")
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+@label_map
 @volume_files
 @click.option("--json", "output", type=FILE, help="Write the plan to a file, too.")
 def plan(

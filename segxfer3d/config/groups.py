@@ -51,6 +51,9 @@ class Data(Group):
     patient_pattern: str = option(
         "", "finds the patient in a file name (its first group); empty: see docs", pattern=True
     )
+    label_map: str = option(
+        "", "values of label files that stand for others, such as 255:1 or 64:1,128:2", text="pairs of whole numbers"
+    )
     skip_bad_cases: bool = option(False, _SKIP_BAD)
     split_seed: int = option(0, "seed of the split by patient; the same for every arm of a study", least=0, most=_SEEDS)
     pretrain_fraction: float = option(

@@ -10,6 +10,7 @@ from pathlib import Path
 from segxfer3d.errors import InputError
 
 NOUNS = {2: "images", 3: "volumes"}
+ValuePairs = tuple[tuple[int, int], ...]  # value in a label file, value that it stands for
 
 _LIDC_PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
@@ -32,6 +33,7 @@ class Case:
         uneven: ``resample`` where DICOM slices that are missing or unevenly spaced are taken, else ``refuse``.
         further: of a volume whose channels lie in a file each: the files of the channels after the first, in order, on
             the grid of ``image``; empty where it has one channel, or all of them in one file.
+        label_map: values of the label file that stand for others: (value in the file, value that it means).
         picked: numbers, from 0, of the channels of a volume's files that are meant, in this order; empty for all.
     """
 
@@ -47,6 +49,7 @@ class Case:
     uneven: str = "refuse"
     further: tuple[Path, ...] = ()
     picked: tuple[int, ...] = ()
+    label_map: ValuePairs = ()
 
     def __post_init__(self) -> None:
         if not self.patient:

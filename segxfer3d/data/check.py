@@ -15,6 +15,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
+from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
 from segxfer3d.data.plausible import MASK, is_mask_image, kind_of, refuse_no_hu
 from segxfer3d.data.preprocessing.loaded_images import load_image
@@ -188,6 +189,9 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     loaded = load_image(case, case_set)
     if keep is not None:
         keep(case, loaded)
+    if loaded.label is not None and not loaded.label.valid.any():
+        values = some(map(str, case_set.label_rule.ignore), 3, ", ")
+        raise InputError(f"{case.label}: nothing in it but the value {values}, which is ignored")
     empty = loaded.label is not None and not loaded.label.label.any()
     shape = loaded.image.shape[1:]
     kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
@@ -214,10 +218,14 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
     if not known.all():
         strange = np.unique(label.array[~known])
         shown = ", ".join(f"{value:g}" for value in strange[:5].tolist()) + (", ..." if len(strange) > 5 else "")
-        raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}")
+        means = ""
+        if len(strange) == len(classes) == 1 and np.count_nonzero(known) == rest and float(strange[0]).is_integer():
+            means = f"; --label_map {strange[0]:g}:{classes[0]} where {strange[0]:g} is that class"
+        raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}{means}")
     if ignore and np.isin(label.array, ignore).all():
         raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
-    return _Look(image.array.shape, rest == known.size, notes=image.notes, kind=kind)
+    notes = (*image.notes, *(note for note in label.notes if note == TURNED))
+    return _Look(image.array.shape, rest == known.size, notes=notes, kind=kind)
 
 
 def _finite(array: NDArray[Any]) -> bool:

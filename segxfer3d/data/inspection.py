@@ -16,12 +16,12 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.io.radiographs import holds_radiographs
-from segxfer3d.data.io.volumes import read_label, read_volume
 from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts
 from segxfer3d.data.layouts.image_files import short_name
 from segxfer3d.data.layouts.listing import OtherKindError, images_below, volumes_below
 from segxfer3d.data.plausible import refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing.loaded_images import load_image
+from segxfer3d.data.preprocessing.loaded_volumes import load_volume
 from segxfer3d.errors import InputError, some
 
 _THREADS = 2
@@ -78,8 +78,8 @@ def inspect(
         image_kind: what images are taken as, see :class:`~segxfer3d.data.layouts.Request`.
         exif: whether EXIF orientations turn images with masks, see there.
         progress: show bars.
-        files: of volumes: ``series``, ``image_pattern``, ``label_pattern``, ``modality`` and ``uneven_slices``, see
-            there.
+        files: ``label_map``, and of volumes ``series``, ``image_pattern``, ``label_pattern``, ``modality`` and
+            ``uneven_slices``, see there.
 
     Raises:
         InputError: no data set, or one whose files do not belong together.
@@ -193,13 +193,12 @@ def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[s
 
 def _volume_row(case: Case, classes: Sequence[int]) -> Row:
     """Shape, spacing, low and high intensity, and the share of each class where there is a label."""
-    volume = read_volume(case.image, uneven=case.uneven)
+    volume, label = load_volume(case)
     low, high = np.percentile(volume.array, [_LOW, _HIGH])
     row = (*volume.array.shape, *volume.spacing, float(low), float(high))
-    if case.label is None:
+    if label is None:
         return row
-    label = read_label(case.label).array
-    return (*row, *(float((label == value).mean()) for value in classes))
+    return (*row, *(float((label.array == value).mean()) for value in classes))
 
 
 def _images(case_set: CaseSet, progress: bool) -> Inspection:

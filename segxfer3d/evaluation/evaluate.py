@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from segxfer3d.data.case import NOUNS, Case, CaseSet
+from segxfer3d.data.class_names import refuse_other_order
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
@@ -106,16 +107,22 @@ def empty_table(
     )
 
 
-def check_fit(model: Model, case_set: CaseSet) -> None:
+def check_fit(model: Model, case_set: CaseSet) -> str:
     """Refuse a data set that the model cannot be measured on.
 
+    Returns:
+        what a user should hear of other names of classes; empty where they are the model's.
+
     Raises:
-        InputError: volumes for a model of images or the other way round, other label values, or other channels.
+        InputError: volumes for a model of images or the other way round, other label values, classes that the model
+            knows by other values, or other channels.
     """
     if model.dims != case_set.dims:
         raise InputError(
             f"checkpoint {model.path}: {MODELS[model.dims]}; dataset_dir {case_set.root} holds {NOUNS[case_set.dims]}"
         )
+    place = f"dataset_dir {case_set.root}"
+    note = refuse_other_order(case_set.classes, model.classes, place=place, checkpoint=model.path)
     if case_set.classes.keys() != model.classes.keys():
         raise InputError(
             f"dataset_dir {case_set.root}: label values {list(case_set.classes)}, the model knows {list(model.classes)}"
@@ -126,6 +133,7 @@ def check_fit(model: Model, case_set: CaseSet) -> None:
             f"dataset_dir {case_set.root}: images of {case_set.channels} channels; checkpoint {model.path} was trained "
             f"on {channels}"
         )
+    return note
 
 
 def case_evaluator(

@@ -54,7 +54,8 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         )
     except OtherKindError as error:
         raise InputError(f"checkpoint {model.path}: {MODELS[model.dims]}; {error.content}") from error
-    check_fit(model, source.case_set)
+    if note := check_fit(model, source.case_set):
+        run.say(f"note: {note}")
     part = options[groups.Evaluation].part
     cases = source.report.good if part == "all" else getattr(source.split, part)
     if not cases:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
@@ -12,6 +14,8 @@ from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
+from segxfer3d.data.class_names import refuse_other_order
+from segxfer3d.data.layouts.dataset_json import NAME, read_classes
 from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
@@ -43,6 +47,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
     case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns)
     refuse_format(options[Masks].mask_format, dims=model.dims, sources=[case.image for case in case_set.cases])
+    for note in _other_classes(Path(inference.input), model):
+        run.say(f"note: {note}")
     if model.dims == 3 and files.modality == "auto":
         _refuse_other_modality(case_set.cases, model)
     report = check(
@@ -68,6 +74,22 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     for note, whose in by_note(report).items():
         run.say(f"note: {some(whose, 3, ', ')}: {note}")
     return tuple(report.good)
+
+
+def _other_classes(target: Path, model: Model) -> list[str]:
+    """What a ``dataset.json`` beside the inputs calls the classes, where it is not what the model calls them.
+
+    Raises:
+        InputError: they have another order.
+    """
+    for folder in (target, target.parent):
+        with suppress(InputError):  # one that says nothing of classes
+            if classes := read_classes(folder):
+                break
+    else:
+        return []
+    note = refuse_other_order(classes, model.classes, place=f"{folder / NAME}", checkpoint=model.path)
+    return [f"{folder / NAME}: {note}"] if note else []
 
 
 def _takes_hu(model: Model) -> bool:

@@ -173,6 +173,7 @@ def find_checked(
         border=images.border if images else "ignore",
         extent=images.extent if images and record == "data_check" else "all",
         patient_pattern=data.patient_pattern,
+        label_map=data.label_map,
         **_files(options),
         seed=data.split_seed,
         skip_bad=data.skip_bad_cases,

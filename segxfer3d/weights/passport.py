@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from segxfer3d.config.initializations import loaded_parts
+from segxfer3d.data.class_names import refuse_other_order
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
@@ -32,6 +33,7 @@ class Target(Protocol):
         test_contents: what the images of the test part show, as hashes of their decoded values.
         unit: what ``test_patients`` are, in words, such as ``patients``.
         preprocessing: of every case.
+        classes: label value to name.
     """
 
     @property
@@ -48,6 +50,9 @@ class Target(Protocol):
 
     @property
     def preprocessing(self) -> Preprocessing: ...
+
+    @property
+    def classes(self) -> Mapping[int, str]: ...
 
 
 def leak(provenance: Mapping[str, Any], target: Target) -> str:
@@ -103,7 +108,7 @@ def read_weights(
     model = checkpoint.read_model(path)
     _refuse_another_network(path, model["network"], network.definition, options)
     _refuse_untrained(path, model["provenance"], init)
-    notes = []
+    notes = _check_classes(path, model["classes"], target, init)
     if warning := leak(model["provenance"], target):
         notes.append(f"warning: {warning}")
     if model["preprocessing"] != target.preprocessing.as_dict():
@@ -123,6 +128,16 @@ def _refuse_another_network(
         if their_value != our_value:
             hint = f"; --{name} {their_value}" if name in options else ""
             raise InputError(f"checkpoint {path}: its network has {name} {their_value}, this one {our_value}{hint}")
+
+
+def _check_classes(path: str, classes: Mapping[int, str], target: Target, init: str) -> list[str]:
+    """A head that is loaded has an output for each class, in the order of their values."""
+    if "head" not in loaded_parts(init) or len(classes) != len(target.classes):
+        return []
+    place = f"dataset {target.name}"
+    theirs = dict(zip(sorted(target.classes), (classes[value] for value in sorted(classes)), strict=True))
+    note = refuse_other_order(target.classes, theirs, place=place, checkpoint=path)
+    return [f"note: {note}"] if note else []
 
 
 def _refuse_untrained(path: str, provenance: Mapping[str, Any], init: str) -> None:

@@ -95,3 +95,10 @@ def test_boxes_cut_image_and_mask(make, tmp_path):
     np.testing.assert_array_equal(loaded.label.valid[0], square()[2:6, 3:8])
     with pytest.raises(InputError, match=r"16x12 pixels are too few for the patch of 5x4 at 12, 2"):
         load_image(replace(case, box=(2, 12, 4, 5)), images)
+
+
+def test_a_mask_of_nothing_that_counts_is_named(make, tmp_path):
+    good, empty = make("a", square()), make("b", square() * 0 + 255)
+    images = image_set(tmp_path, good, empty, label_rule=LabelRule(ignore=(255,)))
+    with pytest.raises(InputError, match=r"1 of 2 images cannot be used.*\n.*b.*: nothing in it but the value 255"):
+        check(images, progress=False)

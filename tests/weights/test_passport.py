@@ -27,15 +27,16 @@ class Target:
     test_contents: set = field(default_factory=lambda: {"1a", "2b", "3c", "4d"})
     unit: str = "patients"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    classes: dict = field(default_factory=lambda: {1: "liver", 2: "tumor"})
 
 
 NETWORK = genesis_unet(width=2)
 
 
-def write(folder, network=NETWORK, spacing=1.0, **provenance):
+def write(folder, network=NETWORK, spacing=1.0, classes=None, **provenance):
     path = folder / "model.pt"
     preprocessing = Preprocessing(spacing).as_dict()
-    checkpoint.write_model(path, network.state_dict(), network.definition, preprocessing, {}, provenance)
+    checkpoint.write_model(path, network.state_dict(), network.definition, preprocessing, classes or {}, provenance)
     return str(path)
 
 
@@ -75,6 +76,21 @@ def test_parts_that_were_not_trained_are_refused(tmp_path):
     assert read_weights(path, NETWORK, Target(), init="encoder")
     with pytest.raises(InputError, match=r"\(SimCLR\) did not train the decoder; expected --init encoder"):
         read_weights(path, NETWORK, Target(), init="encoder+decoder")
+
+
+@pytest.mark.parametrize("values", [(1, 2), (4, 7)])
+def test_a_head_of_the_same_classes_in_another_order_is_refused(tmp_path, values):
+    path = write(tmp_path, classes=dict(zip(values, ("Tumor", "liver"), strict=True)))
+    assert read_weights(path, NETWORK, Target(), init="encoder+decoder")[1] == []
+    message = r"dataset lungs: classes in another order than checkpoint .*liver is 1, the model's is 2; .*1:2,2:1"
+    with pytest.raises(InputError, match=message):
+        read_weights(path, NETWORK, Target(), init="whole")
+
+
+def test_a_head_of_other_classes_is_noted(tmp_path):
+    assert read_weights(write(tmp_path, classes={1: "liver", 2: "tumor"}), NETWORK, Target(), init="whole")[1] == []
+    _, notes = read_weights(write(tmp_path, classes={1: "liver", 2: "cyst"}), NETWORK, Target(), init="whole")
+    assert notes == ["note: classes have other names than the model's: 2 tumor (the model's: cyst)"]
 
 
 def test_a_checkpoint_from_elsewhere(tmp_path):

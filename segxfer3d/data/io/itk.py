@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ ENDINGS = (".mhd", ".mha", ".nrrd", ".nhdr")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[str, ...]]:
+def read_itk(path: Path, *, layers: bool = False) -> tuple[NDArray[Any], NDArray[np.float64], tuple[str, ...]]:
     """The voxels as stored, the affine (RAS+, millimeters), and notes.
+
+    Args:
+        path: of the file.
+        layers: read a segmentation of 3D Slicer in layers, which come last: (X, Y, Z, layers).
 
     Raises:
         InputError: damaged, truncated, larger than memory, or without its data files.
     """
-    check = metaimage.check if path.suffix.lower() in metaimage.ENDINGS else nrrd.check
+    check = metaimage.check if path.suffix.lower() in metaimage.ENDINGS else partial(nrrd.check, layers=layers)
     try:
         shape, item, unit, notes = check(path)
     except (OSError, ValueError, KeyError, IndexError, OverflowError) as error:

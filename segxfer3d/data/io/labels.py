@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from segxfer3d.data.case import LabelRule
+from segxfer3d.data.case import LabelRule, ValuePairs
 from segxfer3d.data.io.images import MODE_WORDS, UInt8
 from segxfer3d.data.io.open_image import open_image
 from segxfer3d.data.io.palettes import Values, palette_values
 from segxfer3d.data.io.whole_numbers import whole_numbers
+from segxfer3d.data.label_map import mapped
 from segxfer3d.errors import InputError
 
 _BLUR = 8  # by which a lossy compression of color lets gray differ between channels
@@ -43,6 +44,7 @@ def read_label(
     official: bool = False,
     turn: bool = True,
     page: int | None = None,
+    label_map: ValuePairs = (),
 ) -> ReadLabel:
     """Read the mask of an image.
 
@@ -55,6 +57,7 @@ def read_label(
             palette are values, whatever a viewer shows (:mod:`segxfer3d.data.io.palettes`).
         turn: an EXIF orientation turns it.
         page: number of the page, from 0; None: the only one.
+        label_map: values that stand for others.
 
     Raises:
         InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
@@ -89,14 +92,14 @@ def read_label(
         label = np.asarray(mask) > rule.threshold
         return _read(label[None], np.ones_like(label[None]))
     mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
-    values, note = _values(path, mask, rule, official)
-    return _by_value(path, values, rule)._replace(note=note)
+    values, note = _values(path, mask, rule, [value for value, _ in label_map] if not official else None)
+    return _by_value(path, mapped(values, label_map), rule)._replace(note=note)
 
 
-def _values(path: Path, mask: Image.Image, rule: LabelRule, official: bool) -> Values:
-    """Whole numbers (H, W)."""
-    if mask.mode == "P" and not official:
-        known = {*rule.foreground, *(rule.background or ()), *rule.ignore}
+def _values(path: Path, mask: Image.Image, rule: LabelRule, more: Collection[int] | None) -> Values:
+    """Whole numbers (H, W); ``more`` are values beside the rule's that a palette may mean, None takes its indices."""
+    if mask.mode == "P" and more is not None:
+        known = {*rule.foreground, *(rule.background or ()), *rule.ignore, *more}
         return palette_values(path, mask, known, anything=rule.background is None)
     values = np.asarray(mask)
     if values.dtype == bool:
@@ -150,7 +153,10 @@ def _by_value(path: Path, values: NDArray[Any], rule: LabelRule) -> ReadLabel:
         known = {*rule.foreground, *rule.background, *rule.ignore}
         if strange := sorted(present - known):
             shown = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
-            raise InputError(f"{path}: mask values {shown}; expected {', '.join(map(str, sorted(known)))}")
+            means = ""
+            if len(strange) == 1 and not rule.several and not present & set(rule.foreground):
+                means = f"; --label_map {strange[0]}:{rule.foreground[0]} where {strange[0]} is the target"
+            raise InputError(f"{path}: mask values {shown}; expected {', '.join(map(str, sorted(known)))}{means}")
     if rule.either and len(targets := sorted(present & set(rule.foreground))) > 1:
         raise InputError(
             f"{path}: mask values {' and '.join(map(str, targets))}; expected one foreground value in a mask"

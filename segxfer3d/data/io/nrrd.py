@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from segxfer3d.data.io.about import About
 from segxfer3d.errors import InputError, some
@@ -27,13 +28,27 @@ _BYTES = {
 }
 
 
-def check(path: Path) -> About:
-    """Look at a header, and at its data.
+class Header(NamedTuple):
+    """The header of a file.
+
+    Attributes:
+        text: all of it.
+        fields: field to value.
+        shape: the sizes of all axes.
+        begin: the byte after it.
+    """
+
+    text: str
+    fields: dict[str, str]
+    shape: tuple[int, ...]
+    begin: int
+
+
+def read_header(path: Path) -> Header:
+    """Read what is said before the data.
 
     Raises:
-        InputError: data that are missing or too short, a voxel size of 0, a unit that is none of length, a space that
-            is a mirror image, or a segmentation in layers.
-        ValueError, KeyError: a damaged header.
+        OSError, ValueError, KeyError: it cannot be read, or is damaged.
     """
     with path.open("rb") as file:
         content = file.read(_LONGEST)
@@ -49,15 +64,32 @@ def check(path: Path) -> About:
     shape = tuple(int(length) for length in fields["sizes"].split())
     if not shape or min(shape) < 1:
         raise ValueError(f"sizes {fields['sizes']}")
+    return Header(head, fields, shape, end.end() if end else len(content))
+
+
+def check(path: Path, *, layers: bool = False) -> About:
+    """Look at a header, and at its data.
+
+    Args:
+        path: of the file.
+        layers: take a segmentation in layers, too.
+
+    Raises:
+        InputError: data that are missing or too short, a voxel size of 0, a unit that is none of length, a space that
+            is a mirror image, or a segmentation in layers.
+        ValueError, KeyError: a damaged header.
+    """
+    head, fields, shape, begin = read_header(path)
     item = _BYTES[fields["type"].lower()]
-    held = _held(path, fields, head, begin=end.end() if end else len(content))
+    held = _held(path, fields, head, begin=begin)
     encoding = fields["encoding"].lower()
     size = math.prod(shape) * item
     most = {"raw": held, "gzip": held * _DEFLATE, "gz": held * _DEFLATE, "hex": held // 2}
     most |= dict.fromkeys(("txt", "text", "ascii"), held * item)
     if most.get(encoding, size) < size:
         raise InputError(f"{path}: cannot be read, damaged or truncated ({held} bytes of data for {size})")
-    _refuse_layers(path, head, shape)
+    if not layers:
+        _refuse_layers(path, head, shape)
     return About(shape, item, *_place(path, fields))
 
 
@@ -83,7 +115,8 @@ def _place(path: Path, fields: dict[str, str]) -> tuple[float, tuple[str, ...]]:
 
 
 def _refuse_layers(path: Path, head: str, shape: tuple[int, ...]) -> None:
-    """3D Slicer keeps segments that overlap in layers, along a first axis."""
+    """3D Slicer keeps segments that overlap in layers, along a first axis: no image, and a label only where they do
+    not overlap, see :mod:`~segxfer3d.data.io.segments`."""
     names = re.findall(r"^Segment\d+_Name:=(.*)$", head, re.MULTILINE)
     if names and len(shape) == 4 and shape[0] > 1:
         raise InputError(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.data.io import dicom, itk, nifti
+from segxfer3d.data.io.segments import has_layers, read_layers
 from segxfer3d.data.io.whole_numbers import rounded_if_close
 from segxfer3d.errors import InputError
 
@@ -89,12 +90,14 @@ def read_volume(path: str | os.PathLike[str], *, uneven: str = "refuse") -> Volu
 def read_label(path: str | os.PathLike[str]) -> Volume:
     """As :func:`read_volume`, of a label: fractions are whole numbers where all of them lie within
     :data:`~segxfer3d.data.io.whole_numbers.TOLERANCE` of one, as programs that resample or scale leave them; where some
-    do not, values stay as they are, for the check to name.
+    do not, values stay as they are, for the check to name. A segmentation of 3D Slicer in layers is one label map if
+    its segments do not overlap, see :mod:`~segxfer3d.data.io.segments`.
 
     Raises:
         InputError: as there.
     """
-    volume = read_volume(path)
+    path = Path(path)
+    volume = _checked(path, *read_layers(path)) if has_layers(path) else read_volume(path)
     rounded = rounded_if_close(volume.array)
     return volume if rounded is None else replace(volume, array=rounded)
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from segxfer3d.data.case import NOUNS, CaseSet, compiled_pattern
+from segxfer3d.data.class_names import refuse_one_name
+from segxfer3d.data.label_map import value_pairs, with_label_map
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
@@ -75,13 +77,18 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     request = request or Request()
     one_of("task", request.task, TASKS)
     one_of("border", request.border, BORDERS)
+    pairs = value_pairs(request.label_map)
     compiled_pattern(request.patient_pattern)  # some layouts know the patients and never use it
     named = request.layout and _named(request)
     root = Path(dataset_dir).expanduser()
     if not root.is_dir():
         raise InputError(f"dataset_dir {root}: {'not a folder' if root.exists() else 'no such folder'}")
     name = named or _fitting(root, request)
+    if pairs and request.dims == 2 and name != FOLDER:
+        raise InputError(f"label_map {request.label_map}: dataset {name} says what its masks mean; expected none")
     case_set = layouts()[name].read(root, request)
+    case_set = with_label_map(case_set, pairs)
+    refuse_one_name(case_set.classes, f"dataset_dir {root}")
     if request.dims == 2 and request.task != "classification":
         case_set = replace(case_set, categories=())
     if not case_set.cases:

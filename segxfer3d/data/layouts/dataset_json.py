@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,40 @@ ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Window
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
 
+class _Entries(dict[str, Any]):
+    """An object of a JSON file that knows which of its keys are there twice, of which Python keeps the last."""
+
+    twice: tuple[str, ...] = ()
+
+
+def _entries(pairs: list[tuple[str, Any]]) -> _Entries:
+    entries = _Entries(pairs)
+    entries.twice = tuple(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    return entries
+
+
+def load(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    return json.loads(path.read_text(encoding=ENCODING), object_pairs_hook=_entries)
+
+
 def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
-    """Value to name of the foreground classes, in rising order; Decathlon has {"1": "name"}, nnU-Net {"name": 1}."""
+    """Value to name of the foreground classes, in rising order; Decathlon has {"1": "name"}, nnU-Net {"name": 1}.
+
+    Raises:
+        ValueError: a name or a value is there twice.
+    """
+    if twice := getattr(labels, "twice", ()):
+        raise ValueError(f"two classes are called {twice[0]}")
     if labels and all(isinstance(value, int) for value in labels.values()):
-        names = {value: str(name) for name, value in labels.items()}
+        names: dict[int, str] = {}
+        for name, value in labels.items():
+            if names.setdefault(value, str(name)) != name:
+                raise ValueError(f"two classes, {names[value]} and {name}, have the value {value}")
     else:
         names = {int(value): str(name) for value, name in labels.items()}
     return {value: names[value] for value in sorted(names) if value != 0} or {1: "foreground"}
@@ -49,7 +80,7 @@ def read_classes(root: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        labels = json.loads(path.read_text(encoding=ENCODING))["labels"]
+        labels = load(path)["labels"]
         if any(isinstance(value, list) for value in labels.values()):
             raise ValueError("classes that are regions, lists of values")
         return classes_of(labels)

@@ -8,7 +8,6 @@ does not. The second version of nnU-Net's ``dataset.json``, with "channel_names"
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from segxfer3d.data.io.dicom import scan_of
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.dataset_json import (
     BAD,
-    ENCODING,
     NAME,
     classes_of_volumes,
     lists_cases,
+    load,
     modality_of_channels,
 )
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
@@ -50,7 +49,7 @@ def read(root: Path, request: Request) -> CaseSet:
     require(root, [NAME], title=TITLE, source=SOURCE)
     path = root / NAME
     try:
-        content = json.loads(path.read_text(encoding=ENCODING))
+        content = load(path)
         if "training" not in content and content.get("channel_names"):
             content |= _listed(root, content)
         training = with_parts(

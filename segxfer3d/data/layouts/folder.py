@@ -29,6 +29,7 @@ from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
+from segxfer3d.data.layouts.segment_names import by_segments
 from segxfer3d.data.layouts.volume_files import FoundVolumes, find_volumes, modality_of, refuse_doubtful
 from segxfer3d.errors import InputError, some
 
@@ -94,7 +95,7 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
     modality = modality_of(found.volumes.values(), root) or declared
     known = read_classes(root)
     classes = {value: name for value, name in known.items() if name != IGNORED}
-    return CaseSet(
+    case_set = CaseSet(
         root,
         "folder",
         3,
@@ -105,6 +106,7 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
         assumed=not modality,
         notes=found.notes,
     )
+    return by_segments(case_set, declared=bool(classes))
 
 
 def _patient(name: str, found: FoundVolumes, request: Request) -> str:

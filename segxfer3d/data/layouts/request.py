@@ -41,6 +41,7 @@ class Request:
         image_pattern: which volumes of a folder are images, see there.
         label_pattern: which volumes are the labels of others, see
             :func:`~segxfer3d.data.layouts.label_files.labels_of`.
+        label_map: values of label files that stand for others, see :func:`~segxfer3d.data.label_map.value_pairs`.
         modality: of volumes: ``auto`` (what the files say, else CT), ``CT``, ``MR`` or ``other``.
         image_kind: of images: ``auto`` (as the first one; others are refused), ``gray`` or ``color`` (others are
             converted).
@@ -62,6 +63,7 @@ class Request:
     series: str = ""
     image_pattern: str = ""
     label_pattern: str = ""
+    label_map: str = ""
     modality: str = "auto"
     uneven_slices: str = "refuse"
     image_kind: str = "auto"

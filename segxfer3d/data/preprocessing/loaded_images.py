@@ -78,6 +78,7 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
             official=case_set.official,
             turn=turns.mask != 1,
             page=case.page,
+            label_map=case.label_map,
         )
         notes.append(read.note)
     if case.box is not None:

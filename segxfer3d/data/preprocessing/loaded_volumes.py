@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ import numpy as np
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io import guard
+from segxfer3d.data.io.turned_labels import on_grid_of
 from segxfer3d.data.io.volumes import Volume, read_label, read_volume
+from segxfer3d.data.label_map import mapped
 from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.errors import InputError
 
@@ -35,7 +38,8 @@ class LoadedVolume(NamedTuple):
 
 
 def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
-    """Read the files of a case.
+    """Read the files of a case; its label on its image's grid, see :mod:`~segxfer3d.data.io.turned_labels`, and with
+    the values that ``label_map`` says.
 
     Args:
         case: a volume.
@@ -45,7 +49,10 @@ def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
         InputError: what :func:`~segxfer3d.data.io.volumes.read_volume` refuses.
     """
     image = read_volume(case.image, uneven=case.uneven)
-    return LoadedVolume(image, read_label(case.label) if label and case.label is not None else None)
+    if not label or case.label is None:
+        return LoadedVolume(image, None)
+    read = read_label(case.label)
+    return LoadedVolume(image, on_grid_of(replace(read, array=mapped(read.array, case.label_map)), image))
 
 
 class KeptVolumes:

@@ -66,3 +66,14 @@ def test_plans_do_not_look_at_it(case_set):
     assert inside.mean == pytest.approx(
         np.sort(shown)[((np.arange(1000) + 0.5) / 1000 * shown.size).astype(int)].mean()
     )
+
+
+def test_every_patch_shows_what_counts(tmp_path):
+    label = np.full((40, 40, 40), 3, np.uint8)
+    label[3:6, 30:34, 20:22] = 0
+    case = Case("a", write_nifti(tmp_path / "i.nii.gz", ct(label.shape)), write_nifti(tmp_path / "l.nii.gz", label))
+    found = CaseSet(tmp_path, "x", 3, (case,), {1: "a", 2: "b"}, LabelRule((1, 2), ignore=(3,)), modality="CT")
+    (item,) = VolumePreprocessing().hold(found.cases, found, labels=True, progress=False)
+    for share in (0.0, 1.0):  # no class to center on in either case
+        patches = training_patches((6, 6, 6), foreground_share=share).set_random_state(seed=0)
+        assert all(patches(item)["valid"].any() for _ in range(20))

@@ -1,0 +1,55 @@
+"""Classes by the names that segmentations of 3D Slicer give their segments, whatever value a file has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from segxfer3d.data.case import Case, CaseSet, LabelRule
+from segxfer3d.data.io.segments import Segment, segments_of
+
+
+def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
+    """A data set whose ``.seg.nrrd`` labels are read by the names of their segments.
+
+    Where the data set declares classes, a segment of such a name has the class's value. Where it does not and all
+    labels name their segments, these are the classes: by their values if every file has the same for each, else counted
+    from 1 in the order in which they come. Other labels stay as they are.
+
+    Args:
+        case_set: volumes.
+        declared: whether the classes of the set are those of its ``dataset.json``.
+
+    Raises:
+        InputError: a damaged header, or two segments of one name in a file.
+    """
+    labeled = [case for case in case_set.cases if case.label is not None]
+    named = {case.name: segments for case in labeled if case.label and (segments := segments_of(case.label))}
+    if not named or not (declared or len(named) == len(labeled)):
+        return case_set
+    if not declared:
+        classes = _classes_of(list(named.values()))
+        case_set = replace(case_set, classes=classes, label_rule=LabelRule(tuple(classes)))
+    values = {name.casefold(): value for value, name in case_set.classes.items()}
+    cases = (_with_names(case, named.get(case.name, ()), values) for case in case_set.cases)
+    return replace(case_set, cases=tuple(cases))
+
+
+def _classes_of(files: Sequence[Sequence[Segment]]) -> dict[int, str]:
+    """Value to name."""
+    pairs = dict.fromkeys((segment.name, segment.value) for segments in files for segment in segments)
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    values = {value for _, value in pairs}
+    if len(pairs) == len(names) == len(values) and 0 not in values:
+        return dict(sorted((value, name) for name, value in pairs))
+    return dict(enumerate(names, 1))
+
+
+def _with_names(case: Case, segments: Sequence[Segment], values: Mapping[str, int]) -> Case:
+    """A case with the value of every segment that is called as a class is."""
+    known = [
+        (segment.value, values[segment.name.casefold()]) for segment in segments if segment.name.casefold() in values
+    ]
+    if all(value == target for value, target in known):
+        return case
+    return replace(case, label_map=tuple(known))

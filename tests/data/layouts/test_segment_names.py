@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.data.check import check
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.preprocessing.loaded_volumes import load_volume
+from segxfer3d.errors import InputError
+from tests.data.io.test_segments import ALL, LEFT, RIGHT, write_segments
+from tests.data.volumes import ct, write_itk, write_nifti
+
+
+@pytest.fixture
+def scans(tmp_path):
+    def make(**labels):
+        for name, (layers, segments) in labels.items():
+            write_itk(tmp_path / "images" / f"{name}.nrrd", ct())
+            write_segments(tmp_path / "labels" / f"{name}.seg.nrrd", layers, segments)
+        return tmp_path
+
+    return make
+
+
+def values(found):
+    return {case.name: load_volume(case).label.array for case in found.cases}
+
+
+def test_segments_are_classes_by_their_values_where_all_files_agree(scans):
+    found = find_cases(scans(a=([LEFT * 3], [("tumor", 0, 3)]), b=([RIGHT * 2], [("liver", 0, 2)])))
+    assert found.classes == {2: "liver", 3: "tumor"}
+    assert check(found, progress=False).good == found.cases
+    assert {name: set(np.unique(label)) for name, label in values(found).items()} == {"a": {0, 3}, "b": {0, 2}}
+
+
+def test_segments_are_classes_by_name_where_values_differ(scans):
+    root = scans(
+        a=([LEFT + RIGHT * 2], [("tumor", 0, 1), ("liver", 0, 2)]),
+        b=([LEFT, RIGHT], [("liver", 0, 1), ("tumor", 1, 1)]),
+    )
+    found = find_cases(root)
+    assert found.classes == {1: "tumor", 2: "liver"}
+    assert check(found, progress=False).good == found.cases
+    labels = values(found)
+    np.testing.assert_array_equal(labels["a"], LEFT + RIGHT * 2)
+    np.testing.assert_array_equal(labels["b"], LEFT * 2 + RIGHT)
+    merged = find_cases(root, Request(label_map="2:1"))
+    assert merged.classes == {1: "tumor"}
+    np.testing.assert_array_equal(values(merged)["b"], LEFT + RIGHT)
+
+
+def test_a_dataset_json_says_which_value_a_name_has(scans):
+    root = scans(a=([LEFT + RIGHT * 2], [("tumor", 0, 1), ("Liver", 0, 2)]))
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "liver": 1, "tumor": 2}}))
+    np.testing.assert_array_equal(values(find_cases(root))["a"], LEFT * 2 + RIGHT)
+
+
+def test_overlapping_segments_are_a_bad_case(scans):
+    root = scans(a=([LEFT, ALL], [("core", 0, 1), ("whole", 1, 1)]), b=([LEFT], [("core", 0, 1)]))
+    with pytest.raises(InputError, match=r"1 of 2 cases .*\n.*a\.seg\.nrrd: the segments core and whole overlap"):
+        check(find_cases(root), progress=False)
+
+
+def test_other_labels_among_them_go_by_value(scans):
+    root = scans(a=([LEFT], [("tumor", 0, 1)]))
+    write_nifti(root / "images" / "b.nii.gz", ct())
+    write_nifti(root / "labels" / "b.nii.gz", RIGHT)
+    assert find_cases(root).classes == {1: "foreground"}
