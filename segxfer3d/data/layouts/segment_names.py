@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.io.segments import Segment, segments_of
+from segxfer3d.errors import InputError
 
 
 def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
@@ -19,13 +21,10 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
     Args:
         case_set: volumes.
         declared: whether the classes of the set are those of its ``dataset.json``.
-
-    Raises:
-        InputError: a damaged header, or two segments of one name in a file.
     """
-    labeled = [case for case in case_set.cases if case.label is not None]
-    named = {case.name: segments for case in labeled if case.label and (segments := segments_of(case.label))}
-    if not named or not (declared or len(named) == len(labeled)):
+    seen = {case.name: _seen(case.label) for case in case_set.cases if case.label is not None}
+    named = {name: segments for name, segments in seen.items() if segments}
+    if not named or not (declared or all(segments != () for segments in seen.values())):
         return case_set
     if not declared:
         classes = _classes_of(list(named.values()))
@@ -33,6 +32,14 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
     values = {name.casefold(): value for value, name in case_set.classes.items()}
     cases = (_with_names(case, named.get(case.name, ()), values) for case in case_set.cases)
     return replace(case_set, cases=tuple(cases))
+
+
+def _seen(label: Path) -> tuple[Segment, ...] | None:
+    """The segments of a file; None where it is damaged, which the check says of all such files at once."""
+    try:
+        return segments_of(label)
+    except InputError:
+        return None
 
 
 def _classes_of(files: Sequence[Sequence[Segment]]) -> dict[int, str]:

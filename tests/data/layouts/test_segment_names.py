@@ -61,6 +61,15 @@ def test_overlapping_segments_are_a_bad_case(scans):
         check(find_cases(root), progress=False)
 
 
+def test_a_damaged_file_is_a_bad_case_beside_the_others(scans):
+    root = scans(a=([LEFT * 3], [("tumor", 0, 3)]), b=([LEFT * 3], [("tumor", 0, 3)]))
+    (root / "labels" / "b.seg.nrrd").write_bytes(b"NRRD0004\n")
+    found = find_cases(root)
+    assert found.classes == {3: "tumor"}
+    with pytest.raises(InputError, match=r"1 of 2 cases .*\n.*b\.seg\.nrrd: cannot be read"):
+        check(found, progress=False)
+
+
 def test_other_labels_among_them_go_by_value(scans):
     root = scans(a=([LEFT], [("tumor", 0, 1)]))
     write_nifti(root / "images" / "b.nii.gz", ct())
