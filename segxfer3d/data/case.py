@@ -33,6 +33,7 @@ class Case:
         uneven: ``resample`` where DICOM slices that are missing or unevenly spaced are taken, else ``refuse``.
         further: of a volume whose channels lie in a file each: the files of the channels after the first, in order, on
             the grid of ``image``; empty where it has one channel, or all of them in one file.
+        masks: of a label that has a file for each class: value and file of each; ``label`` is then their folder.
         label_map: values of the label file that stand for others: (value in the file, value that it means).
         picked: numbers, from 0, of the channels of a volume's files that are meant, in this order; empty for all.
     """
@@ -49,6 +50,7 @@ class Case:
     uneven: str = "refuse"
     further: tuple[Path, ...] = ()
     picked: tuple[int, ...] = ()
+    masks: tuple[tuple[int, Path], ...] = ()
     label_map: ValuePairs = ()
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.io.radiographs import holds_radiographs
-from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts
+from segxfer3d.data.layouts import FOLDER, Request, find_cases, layouts, titled
 from segxfer3d.data.layouts.image_files import short_name
 from segxfer3d.data.layouts.listing import OtherKindError, images_below, volumes_below
 from segxfer3d.data.plausible import refuse_mask_images, refuse_masks
@@ -163,7 +163,7 @@ def _volumes(case_set: CaseSet, progress: bool, *, patterned: bool) -> Inspectio
     good = _checked(inspection, case_set, progress, patterned=patterned)
     patients = {case.patient for case in case_set.cases}
     inspection.lines = [
-        f"{case_set.root}: volumes, layout {case_set.layout}, modality {case_set.modality}",
+        f"{case_set.root}: volumes, layout {titled(case_set)}, modality {case_set.modality}",
         f"cases: {len(case_set.cases)} of {len(patients)} patients, {len(case_set.labeled)} labeled",
     ]
     if len(patients) == len(case_set.cases) > 1:
@@ -206,7 +206,7 @@ def _images(case_set: CaseSet, progress: bool) -> Inspection:
     good = _checked(inspection, case_set, progress)
     patients = {case.patient for case in case_set.cases}
     inspection.lines = [
-        f"{case_set.root}: images, layout {case_set.layout}, {'color' if case_set.channels == 3 else 'gray'}",
+        f"{case_set.root}: images, layout {titled(case_set)}, {'color' if case_set.channels == 3 else 'gray'}",
         f"cases: {len(case_set.cases)} of {len(patients)} patients or scenes, {len(case_set.labeled)} with a mask"
         + (f" of {case_set.target}" if case_set.target else ""),
     ]

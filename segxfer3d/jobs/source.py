@@ -14,7 +14,7 @@ from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
-from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts import Request, about, find_cases
 from segxfer3d.data.layouts.image_files import short_name
 from segxfer3d.data.plausible import no_hu, refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing import Preprocessing
@@ -180,6 +180,7 @@ def find_checked(
         progress=progress,
     )
     case_set = find_cases(root, request)
+    run.say(f"data: {about(case_set)}")
     for note in case_set.notes:
         run.say(f"note: {note}")
     if look is not None:

@@ -2,7 +2,9 @@
 
 A layout is a module of this folder with ``TITLE`` (what the data set is called), ``SOURCE`` (what has to be unpacked,
 and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
-layout) and ``read(root, request)``, which gives the cases. A new file is found by itself.
+layout) and ``read(root, request)``, which gives the cases. A new file is found by itself. Where a layout knows images
+and labels by nothing but their names, it has ``BY_NAMES = True``, and is not asked where ``image_pattern`` or
+``label_pattern`` are given.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, wh
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
 
-__all__ = ["Layout", "OtherKindError", "Request", "find_cases", "layouts"]
+__all__ = ["Layout", "OtherKindError", "Request", "about", "find_cases", "layouts", "titled"]
 
 KINDS = {"gray": 1, "color": 3}
 FOLDER = "folder"  # fits everything, so it is asked last
@@ -111,6 +113,22 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     return replace(case_set, cases=tuple(cases), exif=request.exif)
 
 
+def about(case_set: CaseSet) -> str:
+    """Where a data set lies, its layout and how many cases it has, in words."""
+    patients = len({case.patient for case in case_set.cases})
+    whose = "patients" if case_set.dims == 3 else "patients or scenes"
+    return (
+        f"{case_set.root}: layout {titled(case_set)}, {len(case_set.cases)} {NOUNS[case_set.dims]} of {patients} "
+        f"{whose}, {len(case_set.labeled)} labeled"
+    )
+
+
+def titled(case_set: CaseSet) -> str:
+    """The layout of a data set, with what it is called."""
+    layout = layouts().get(case_set.layout)
+    return f"{case_set.layout} ({layout.TITLE})" if layout else case_set.layout
+
+
 def _named(request: Request) -> str:
     """The layout that the request names, if it is one of its kind of data."""
     name = request.layout
@@ -122,7 +140,11 @@ def _named(request: Request) -> str:
 
 def _fitting(root: Path, request: Request) -> str:
     """The one layout that fits a folder."""
-    fitting = [name for name, layout in layouts().items() if name != FOLDER and layout.fits(root)]
+    by_pattern = request.dims == 3 and (request.image_pattern or request.label_pattern)
+    asked = {name: layout for name, layout in layouts().items() if name != FOLDER}
+    if by_pattern:  # which say more than the names of files
+        asked = {name: layout for name, layout in asked.items() if not getattr(layout, "BY_NAMES", False)}
+    fitting = [name for name, layout in asked.items() if layout.fits(root)]
     wanted = [name for name in fitting if request.dims in layouts()[name].DIMS]
     if len(wanted) > 1:
         raise InputError(f"dataset_dir {root}: has the layouts of {' and of '.join(wanted)}; say which with --dataset")

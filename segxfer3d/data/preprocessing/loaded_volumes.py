@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +12,8 @@ import numpy as np
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io import guard
-from segxfer3d.data.io.turned_labels import on_grid_of
-from segxfer3d.data.io.volumes import Volume, read_label, read_volume
-from segxfer3d.data.label_map import mapped
+from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.preprocessing.loaded_labels import load_label
 from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.errors import InputError
 
@@ -51,8 +49,7 @@ def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
     image = read_volume(case.image, uneven=case.uneven)
     if not label or case.label is None:
         return LoadedVolume(image, None)
-    read = read_label(case.label)
-    return LoadedVolume(image, on_grid_of(replace(read, array=mapped(read.array, case.label_map)), image))
+    return LoadedVolume(image, load_label(case, image))
 
 
 class KeptVolumes:

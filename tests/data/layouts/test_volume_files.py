@@ -94,8 +94,8 @@ def test_a_series_in_two_folders(tmp_path):
     ("files", "message", "pattern", "kept"),
     [
         (
-            ["s1/ct.nii.gz", "s1/segmentations/liver.nii.gz", "s2/ct.nii.gz", "s2/segmentations/liver.nii.gz"],
-            r"2 of 4 volumes look like masks or derivatives, by their names \(s1/segmentations/liver, ",
+            ["s1/ct.nii.gz", "s1/rois/liver.nii.gz", "s2/ct.nii.gz", "s2/rois/liver.nii.gz"],
+            r"2 of 4 volumes look like masks or derivatives, by their names \(s1/rois/liver, ",
             "/ct$",
             ["s1_ct", "s2_ct"],
         ),

@@ -1,0 +1,90 @@
+"""The layout of BraTS: a folder a scan, with four MR images and a label whose names begin as the folder's.
+
+Since 2023 ``BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz``, ``-t1c``, ``-t2w``, ``-t2f`` and ``-seg``, where the
+last number is that of the scan of a patient (https://www.synapse.org/brats); until 2021
+``BraTS2021_00000/BraTS2021_00000_t1.nii.gz``, ``_t1ce``, ``_t2``, ``_flair`` and ``_seg``. Labels are 1 for the
+necrotic core, 2 for edema, and 3 (until 2021: 4) for enhancing tumor. A ``dataset.json`` beside the folders may name
+others.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, refuse, volumes_in
+from segxfer3d.data.layouts.request import Request, require
+from segxfer3d.errors import InputError
+
+TITLE = "BraTS"
+SOURCE = "the training data of a year of https://www.synapse.org/brats"
+DIMS = (3,)
+BY_NAMES = True
+
+LABEL = "seg"
+NAMES = {
+    "-": {"t1n": "T1", "t1c": "T1 contrast", "t2w": "T2", "t2f": "FLAIR"},
+    "_": {"t1": "T1", "t1ce": "T1 contrast", "t2": "T2", "flair": "FLAIR"},
+}
+CLASSES = {
+    "-": {1: "necrotic core", 2: "edema", 3: "enhancing tumor"},
+    "_": {1: "necrotic core", 2: "edema", 4: "enhancing tumor"},
+}
+_TIMED = re.compile(r"(BraTS-[A-Za-z0-9]+-\d+)-\d+")  # a patient, and the number of the scan
+
+
+def fits(root: Path) -> bool:
+    """Whether there is a folder with an image that is called as the folder and a known contrast."""
+    return has_case(root, lambda folder: bool(_style(folder)))
+
+
+def _style(folder: Path) -> str:
+    """What stands before a contrast in the names of a folder's files; empty where no file is called so."""
+    found = {name.lower() for name in volumes_in(folder)}
+    return next(
+        (mark for mark, names in NAMES.items() if any(f"{folder.name}{mark}{name}".lower() in found for name in names)),
+        "",
+    )
+
+
+def read(root: Path, request: Request) -> CaseSet:
+    """All scans with their four channels, labeled where there is a label.
+
+    Raises:
+        InputError: no scan, names of both kinds, a channel that is missing (all of them), or ``patient_pattern`` does
+            not fit.
+    """
+    folders = case_folders(root, lambda folder: bool(_style(folder)))
+    if not folders:
+        require(root, ["BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz"], title=TITLE, source=SOURCE)
+    styles = sorted({_style(folder) for folder in folders})
+    if len(styles) > 1:
+        raise InputError(f"{root}: scans that are called as since 2023 and as before; expected one kind")
+    (mark,) = styles
+    cases, problems = [], []
+    for folder in folders:
+        files = {name.lower(): path for name, path in volumes_in(folder).items()}
+        stem = f"{folder.name}{mark}".lower()
+        channels = [files[f"{stem}{name}"] for name in NAMES[mark] if f"{stem}{name}" in files]
+        lacking = [name for name in NAMES[mark] if f"{stem}{name}" not in files]
+        problems += [f"{folder / folder.name}{mark}{name} (no such channel)" for name in lacking]
+        name = name_of(folder, folders, root)
+        patient = patient_of(name, request.patient_pattern)
+        if not request.patient_pattern and (timed := _TIMED.fullmatch(folder.name)):
+            patient = timed.group(1)
+        case = Case(name, channels[0], files.get(f"{stem}{LABEL}"), patient, further=tuple(channels[1:]))
+        cases.append(case)
+    refuse(root, problems)
+    classes = read_classes(root) or CLASSES[mark]
+    return CaseSet(
+        root,
+        "brats",
+        3,
+        tuple(cases),
+        classes,
+        LabelRule(tuple(classes)),
+        channel_names=tuple(NAMES[mark].values()),
+        modality="MR",
+    )

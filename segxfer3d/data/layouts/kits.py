@@ -1,0 +1,53 @@
+"""The layout of KiTS (2019, 2021 and 2023): ``case_00000/imaging.nii.gz`` with ``segmentation.nii.gz`` beside it.
+
+Labels are 1 for kidney, 2 for tumor and, since 2021, 3 for cyst (https://github.com/neheller/kits19, .../kits23). In
+2021 the label by a majority is ``aggregated_MAJ_seg.nii.gz``; since then there is a folder of single annotations beside
+it, by which the data sets are told apart. A case is a patient.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volume_called
+from segxfer3d.data.layouts.request import Request, require
+
+TITLE = "KiTS"
+SOURCE = "the folder of cases of https://github.com/neheller/kits19 or https://github.com/neheller/kits23"
+DIMS = (3,)
+BY_NAMES = True
+
+IMAGE = "imaging"
+LABELS = ("segmentation", "aggregated_MAJ_seg")
+KIDNEY = {1: "kidney", 2: "tumor"}
+CYSTS = {3: "cyst"}  # since 2021, which has folders of instances or segmentations
+
+
+def fits(root: Path) -> bool:
+    """Whether there is a folder of a case."""
+    return has_case(root, _is_case)
+
+
+def _is_case(folder: Path) -> bool:
+    return folder.name.startswith("case_") and volume_called(folder, IMAGE) is not None
+
+
+def read(root: Path, request: Request) -> CaseSet:
+    """All cases, labeled where there is a segmentation.
+
+    Raises:
+        InputError: no case, or ``patient_pattern`` does not fit.
+    """
+    folders = case_folders(root, _is_case)
+    if not folders:
+        require(root, ["case_00000/imaging.nii.gz"], title=TITLE, source=SOURCE)
+    cases = []
+    for folder in folders:
+        name, image = name_of(folder, folders, root), volume_called(folder, IMAGE)
+        if image is not None:
+            cases.append(Case(name, image, volume_called(folder, *LABELS), patient_of(name, request.patient_pattern)))
+    later = any((folder / inner).is_dir() for folder in folders for inner in ("instances", "segmentations"))
+    classes = read_classes(root) or (KIDNEY | CYSTS if later else KIDNEY)
+    return CaseSet(root, "kits", 3, tuple(cases), classes, LabelRule(tuple(classes)), modality="CT")

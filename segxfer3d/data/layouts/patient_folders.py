@@ -1,0 +1,92 @@
+"""Folders of patients: where each case has a folder of its own, with an image and labels of known names in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from segxfer3d.data.case import Case
+from segxfer3d.data.io.volumes import FORMATS, volume_name
+from segxfer3d.data.layouts.files_below import is_of_system
+from segxfer3d.errors import InputError, some
+
+DEPTH = 2  # folders between the data set's and a patient's, which archives make
+
+
+def case_folders(root: Path, is_case: Callable[[Path], bool]) -> list[Path]:
+    """The folders of cases below a folder, sorted; none is looked for in another.
+
+    Args:
+        root: the data set's folder.
+        is_case: whether a folder is that of a case.
+    """
+    return sorted(_cases_in(root, is_case, DEPTH))
+
+
+def _cases_in(folder: Path, is_case: Callable[[Path], bool], depth: int) -> Iterator[Path]:
+    for inner in sorted(path for path in _entries(folder) if path.is_dir() and not is_of_system(path.name)):
+        if is_case(inner):
+            yield inner
+        elif depth > 1:
+            yield from _cases_in(inner, is_case, depth - 1)
+
+
+def has_case(root: Path, is_case: Callable[[Path], bool]) -> bool:
+    """Whether there is one."""
+    return any(True for _ in _cases_in(root, is_case, DEPTH))
+
+
+def volume_called(folder: Path, *names: str) -> Path | None:
+    """The volume file of one of these names, without its ending, in a folder; the first name that is there."""
+    there = {path.name for path in _entries(folder)}
+    wanted = (f"{name}{ending}" for name in names for ending in FORMATS)
+    return next((folder / name for name in wanted if name in there), None)
+
+
+def volumes_in(folder: Path) -> dict[str, Path]:
+    """Name without ending to file, of the volumes in a folder, sorted."""
+    files = sorted(path for path in _entries(folder) if not path.name.startswith("."))
+    return {name: path for path in files if (name := volume_name(path)) and path.is_file()}
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it cannot be opened."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def refuse(place: object, problems: Sequence[str]) -> None:
+    """What is wrong with a data set's files, all at once.
+
+    Raises:
+        InputError: there is something.
+    """
+    if problems:
+        raise InputError(f"{place}: images and labels do not match: {some(problems)}")
+
+
+def name_of(folder: Path, folders: Sequence[Path], root: Path) -> str:
+    """What a case is called: as its folder, or by the path to it where several folders have one name."""
+    twice = sum(other.name == folder.name for other in folders) > 1
+    return "_".join(folder.relative_to(root).parts) if twice else folder.name
+
+
+def with_masks(
+    name: str, image: Path, masks: dict[str, Path], classes: dict[int, str], *, folder: Path, patient: str
+) -> tuple[Case, list[str]]:
+    """A case whose label has a file for each class, and the classes of which there is none.
+
+    Args:
+        name: of the case.
+        image: its image.
+        masks: name of the class to file; those of no class are passed over.
+        classes: value to name.
+        folder: of the masks.
+        patient: of the case.
+    """
+    known = {key.casefold(): path for key, path in masks.items()}
+    chosen = tuple((value, known[key.casefold()]) for value, key in classes.items() if key.casefold() in known)
+    lacking = [key for key in classes.values() if key.casefold() not in known]
+    return Case(name, image, folder if masks else None, patient, masks=chosen), lacking

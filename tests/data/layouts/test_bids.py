@@ -1,0 +1,117 @@
+"""Trees made after the specification of BIDS (v1.8.0: raw data, derivatives with dseg and mask)."""
+
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.data.check import check
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.preprocessing.loaded_volumes import load_volume
+from segxfer3d.errors import InputError
+from tests.data.io.test_segments import LEFT, RIGHT
+from tests.data.volumes import ct, write_nifti
+
+
+def image(root, place):
+    return write_nifti(root / f"{place}.nii.gz", ct())
+
+
+def label(root, place, array=LEFT):
+    return write_nifti(root / "derivatives" / f"{place}.nii.gz", array)
+
+
+def cases(root, **request):
+    return {
+        case.name: (case.patient, case.label and case.label.relative_to(root).as_posix())
+        for case in find_cases(root, Request(**request)).cases
+    }
+
+
+def test_segmentations_with_a_table(tmp_path):
+    for subject in ("01", "02"):
+        image(tmp_path, f"sub-{subject}/anat/sub-{subject}_T1w")
+    (tmp_path / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.8.0"}))
+    label(tmp_path, "manual/sub-01/anat/sub-01_space-orig_dseg", LEFT + RIGHT * 4)
+    label(tmp_path, "manual/sub-01/anat/sub-01_space-MNI152NLin2009cAsym_dseg", LEFT)
+    (tmp_path / "derivatives" / "manual" / "dseg.tsv").write_text("index\tname\n0\tbackground\n1\tgray\n4\twhite\n")
+    found = find_cases(tmp_path)
+    assert (found.layout, found.modality, found.classes) == ("bids", "MR", {1: "gray", 4: "white"})
+    assert cases(tmp_path) == {
+        "sub-01": ("sub-01", "derivatives/manual/sub-01/anat/sub-01_space-orig_dseg.nii.gz"),
+        "sub-02": ("sub-02", None),
+    }
+    assert check(found, progress=False).good == found.cases
+    assert found.notes[0].startswith("1 labels of BIDS are passed over, for example sub-01_space-MNI152")
+
+
+def test_sessions_are_cases_of_one_patient(tmp_path):
+    for session in ("pre", "post"):
+        image(tmp_path, f"sub-01/ses-{session}/anat/sub-01_ses-{session}_FLAIR")
+        image(tmp_path, f"sub-01/ses-{session}/func/sub-01_ses-{session}_task-rest_bold")
+        label(tmp_path, f"lesions/sub-01/ses-{session}/anat/sub-01_ses-{session}_desc-lesion_mask")
+    assert find_cases(tmp_path).classes == {1: "lesion"}
+    assert cases(tmp_path) == {
+        f"sub-01_ses-{session}": (
+            "sub-01", f"derivatives/lesions/sub-01/ses-{session}/anat/sub-01_ses-{session}_desc-lesion_mask.nii.gz",
+        )
+        for session in ("post", "pre")
+    }  # fmt: skip
+
+
+def test_a_mask_for_each_class(tmp_path):
+    image(tmp_path, "sub-01/anat/sub-01_T2w")
+    label(tmp_path, "hand/sub-01/anat/sub-01_label-R_mask", RIGHT)
+    label(tmp_path, "hand/sub-01/anat/sub-01_label-L_mask", LEFT)
+    found = find_cases(tmp_path)
+    assert found.classes == {1: "L", 2: "R"}
+    np.testing.assert_array_equal(load_volume(found.cases[0]).label.array, LEFT + RIGHT * 2)
+
+
+def test_several_kinds_of_images_need_a_pattern(tmp_path):
+    for kind in ("T1w", "FLAIR"):
+        image(tmp_path, f"sub-01/anat/sub-01_{kind}")
+    with pytest.raises(InputError, match=r"images of several kinds \(FLAIR, T1w\); --image_pattern .*'_FLAIR\$'"):
+        find_cases(tmp_path)
+    (case,) = find_cases(tmp_path, Request(image_pattern="_T1w$")).cases
+    assert case.image.name == "sub-01_T1w.nii.gz"
+
+
+def test_several_labels_need_a_pattern(tmp_path):
+    image(tmp_path, "sub-01/anat/sub-01_T1w")
+    for pipeline in ("fmriprep", "manual"):
+        label(tmp_path, f"{pipeline}/sub-01/anat/sub-01_dseg")
+    label(tmp_path, "fmriprep/sub-01/anat/sub-01_desc-brain_mask")
+    with pytest.raises(InputError, match=r"fmriprep/sub-01/.* and .*\(several labels of one image\); --label_pattern"):
+        find_cases(tmp_path)
+    expected = "derivatives/manual/sub-01/anat/sub-01_dseg.nii.gz"
+    assert cases(tmp_path, label_pattern="/manual/") == {"sub-01": ("sub-01", expected)}
+    expected = "derivatives/fmriprep/sub-01/anat/sub-01_desc-brain_mask.nii.gz"
+    assert cases(tmp_path, label_pattern="_desc-brain_mask$") == {"sub-01": ("sub-01", expected)}
+
+
+def test_runs_have_labels_of_their_own(tmp_path):
+    for run in ("1", "2"):
+        image(tmp_path, f"sub-01/anat/sub-01_run-{run}_T1w")
+        label(tmp_path, f"hand/sub-01/anat/sub-01_run-{run}_dseg")
+    assert [place.rpartition("/")[2] for _, place in cases(tmp_path).values()] == [
+        "sub-01_run-1_dseg.nii.gz", "sub-01_run-2_dseg.nii.gz",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["index\tlabel\n1\ta\n", "index\tname\nx\ta\n"])
+def test_a_table_without_classes(tmp_path, table):
+    image(tmp_path, "sub-01/anat/sub-01_T1w")
+    path = label(tmp_path, "hand/sub-01/anat/sub-01_dseg")
+    path.with_name("sub-01_dseg.tsv").write_text(table)
+    with pytest.raises(InputError, match=r'sub-01_dseg\.tsv: no classes in it .*expected columns "index" and "name"'):
+        find_cases(tmp_path)
+
+
+def test_tables_that_contradict(tmp_path):
+    for subject, name in (("01", "gray"), ("02", "white")):
+        image(tmp_path, f"sub-{subject}/anat/sub-{subject}_T1w")
+        path = label(tmp_path, f"hand/sub-{subject}/anat/sub-{subject}_dseg")
+        path.with_name(f"sub-{subject}_dseg.tsv").write_text(f"index\tname\n1\t{name}\n")
+    with pytest.raises(InputError, match=r"sub-02_dseg\.tsv: 1 is white, elsewhere gray"):
+        find_cases(tmp_path)

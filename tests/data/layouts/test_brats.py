@@ -1,0 +1,61 @@
+"""Trees as BraTS has them since 2023, and until 2021."""
+
+import json
+
+import numpy as np
+import pytest
+
+from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.errors import InputError
+from tests.data.volumes import write_nifti
+
+NEW = ("-t1n", "-t1c", "-t2w", "-t2f")
+OLD = ("_t1", "_t1ce", "_t2", "_flair")
+
+
+def scan(root, name, endings=NEW, label=True):
+    for ending in (*endings, *([f"{endings[0][0]}seg"] if label else [])):
+        write_nifti(root / name / f"{name}{ending}.nii.gz", np.zeros((4, 4, 4), np.uint8))
+
+
+def test_four_channels_in_their_order_and_scans_of_one_patient(tmp_path):
+    root = tmp_path / "ASNR-MICCAI-BraTS2023-GLI-Challenge-TrainingData"
+    for name in ("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00008-000"):
+        scan(root, name, label=name != "BraTS-GLI-00008-000")
+    for place in (tmp_path, root):
+        found = find_cases(place)
+        assert (found.layout, found.modality, found.channels) == ("brats", "MR", 4)
+        assert found.channel_names == ("T1", "T1 contrast", "T2", "FLAIR")
+        assert found.classes == {1: "necrotic core", 2: "edema", 3: "enhancing tumor"}
+    assert [(case.name, case.patient, case.label is not None) for case in found.cases] == [
+        ("BraTS-GLI-00005-000", "BraTS-GLI-00005", True),
+        ("BraTS-GLI-00005-001", "BraTS-GLI-00005", True),
+        ("BraTS-GLI-00008-000", "BraTS-GLI-00008", False),
+    ]
+    assert [path.name[19:] for path in found.cases[0].files] == [f"{ending}.nii.gz" for ending in NEW]
+    assert find_cases(tmp_path, Request(patient_pattern=".*")).cases[0].patient == "BraTS-GLI-00005-000"
+
+
+def test_until_2021(tmp_path):
+    scan(tmp_path, "BraTS2021_00030", OLD)
+    found = find_cases(tmp_path)
+    assert found.classes == {1: "necrotic core", 2: "edema", 4: "enhancing tumor"}
+    assert [path.name for path in found.cases[0].files] == [f"BraTS2021_00030{ending}.nii.gz" for ending in OLD]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"core": 1, "edema": 2, "enhancing": 3}}))
+    assert find_cases(tmp_path).classes == {1: "core", 2: "edema", 3: "enhancing"}
+
+
+def test_missing_channels_are_named_all_at_once(tmp_path):
+    for number in range(3):
+        scan(tmp_path, f"BraTS-GLI-0000{number}-000")
+    (tmp_path / "BraTS-GLI-00001-000" / "BraTS-GLI-00001-000-t2f.nii.gz").unlink()
+    (tmp_path / "BraTS-GLI-00002-000" / "BraTS-GLI-00002-000-t1n.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"00001-000-t2f \(no such channel\); .*00002-000-t1n \(no such channel\)$"):
+        find_cases(tmp_path)
+
+
+def test_both_kinds_of_names(tmp_path):
+    scan(tmp_path, "BraTS-GLI-00000-000")
+    scan(tmp_path, "BraTS2021_00030", OLD)
+    with pytest.raises(InputError, match="called as since 2023 and as before"):
+        find_cases(tmp_path)
