@@ -124,9 +124,9 @@ def about(case_set: CaseSet) -> str:
 
 
 def titled(case_set: CaseSet) -> str:
-    """The layout of a data set, with what it is called."""
+    """The layout of a data set, with what it is called where it has a name."""
     layout = layouts().get(case_set.layout)
-    return f"{case_set.layout} ({layout.TITLE})" if layout else case_set.layout
+    return f"{case_set.layout} ({layout.TITLE})" if layout and case_set.layout != FOLDER else case_set.layout
 
 
 def _named(request: Request) -> str:
