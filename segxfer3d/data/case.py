@@ -11,6 +11,7 @@ from segxfer3d.errors import InputError
 
 NOUNS = {2: "images", 3: "volumes"}
 ValuePairs = tuple[tuple[int, int], ...]  # value in a label file, value that it stands for
+Regions = tuple[tuple[int, tuple[int, ...]], ...]  # value of a class, the label values that it is made of
 
 _LIDC_PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
@@ -124,6 +125,9 @@ class CaseSet:
         exif: whether EXIF orientations turn images with masks: ``auto``, ``shown`` or ``stored``, see
             :func:`~segxfer3d.data.preprocessing.loaded_images.load_image`.
         notes: what a user should hear, such as a count that is not the published one.
+        regions: of volumes whose classes overlap (nnU-Net's regions): value of each class, and the label values that it
+            is made of, in the order in which they are written into a label map, the last on top; empty where a class is
+            one label value.
     """
 
     root: Path
@@ -143,6 +147,7 @@ class CaseSet:
     convert: bool = False
     exif: str = "auto"
     notes: tuple[str, ...] = ()
+    regions: Regions = ()
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -154,6 +159,17 @@ class CaseSet:
     def name(self) -> str:
         """What checkpoints call the data set: a published one by its layout, any other by its folder."""
         return self.layout if self.dims == 2 and self.layout != "folder" else self.root.resolve().name
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The label values of each class, in the order of the channels."""
+        known = dict(self.regions)
+        return tuple(known.get(value, (value,)) for value in sorted(self.classes))
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The label values of all classes, in rising order."""
+        return tuple(sorted({value for part in self.parts for value in part}))
 
     @property
     def labeled(self) -> tuple[Case, ...]:

@@ -177,7 +177,7 @@ def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float
             return _look_at_image(case, case_set, keep)
         loaded = load_volume(case)
         require_room(case.image, loaded.image, spacing)
-        look = _look_at_volume(case, loaded, sorted(case_set.classes), case_set.label_rule.ignore)
+        look = _look_at_volume(case, loaded, case_set.values, case_set.label_rule.ignore)
         if keep is not None:
             keep(case, loaded)
         return look

@@ -170,7 +170,7 @@ def _volumes(case_set: CaseSet, progress: bool, *, patterned: bool) -> Inspectio
         inspection.notes.append("every case counts as a patient of its own; --patient-pattern says otherwise")
     if not good:
         return inspection
-    rows = _over(good, lambda case: _volume_row(case, sorted(case_set.classes)), progress)
+    rows = _over(good, lambda case: _volume_row(case, case_set.parts), progress)
     table = np.array([row[:8] for row in rows])
     inspection.lines += [
         f"voxels: {_axes(table[:, 0:3], '{:.0f}')}",
@@ -191,14 +191,14 @@ def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[s
     return inspection
 
 
-def _volume_row(case: Case, classes: Sequence[int]) -> Row:
+def _volume_row(case: Case, parts: Sequence[Sequence[int]]) -> Row:
     """Shape, spacing, low and high intensity, and the share of each class where there is a label."""
     volume, label = load_volume(case)
     low, high = np.percentile(volume.array, [_LOW, _HIGH])
     row = (*volume.array.shape, *volume.spacing, float(low), float(high))
     if label is None:
         return row
-    return (*row, *(float((label.array == value).mean()) for value in classes))
+    return (*row, *(float(np.isin(label.array, part).mean()) for part in parts))
 
 
 def _images(case_set: CaseSet, progress: bool) -> Inspection:

@@ -62,10 +62,10 @@ def with_label_map(case_set: CaseSet, pairs: ValuePairs) -> CaseSet:
     if not pairs:
         return case_set
     rule, said = case_set.label_rule, dict(pairs)
-    classes = _renamed(case_set.classes, said)
+    classes = case_set.classes if case_set.regions else _renamed(case_set.classes, said)
     ignore = tuple(dict.fromkeys(said.get(value, value) for value in rule.ignore))
     ignore = tuple(value for value in ignore if value and value not in classes)
-    known = {0, *classes, *ignore}
+    known = {0, *(case_set.values if case_set.regions else classes), *ignore}
     if case_set.dims == 2:
         known |= {*rule.foreground, *(rule.background or ())}
     if strange := [f"{value}:{target}" for value, target in pairs if target not in known]:

@@ -127,6 +127,11 @@ def check_fit(model: Model, case_set: CaseSet) -> str:
         raise InputError(
             f"dataset_dir {case_set.root}: label values {list(case_set.classes)}, the model knows {list(model.classes)}"
         )
+    if model.inference.regions != case_set.regions:
+        known = [dict(regions) for regions in (case_set.regions, model.inference.regions)]
+        raise InputError(
+            f"dataset_dir {case_set.root}: {_told(known[0])}, checkpoint {model.path} was trained on {_told(known[1])}"
+        )
     channels = model.preprocessing.as_dict().get("channels", case_set.channels)
     if channels != case_set.channels:
         raise InputError(
@@ -134,6 +139,12 @@ def check_fit(model: Model, case_set: CaseSet) -> str:
             f"on {channels}"
         )
     return note
+
+
+def _told(regions: Mapping[int, tuple[int, ...]]) -> str:
+    """Regions in words."""
+    listed = ", ".join(f"{value}: {list(part)}" for value, part in regions.items())
+    return f"regions ({listed})" if regions else "no regions"
 
 
 def case_evaluator(

@@ -61,6 +61,7 @@ def case_row(
     voxel_mm3: float,
     class_names: Sequence[str] = (),
     index: torch.Tensor | None = None,
+    numbers: Sequence[Sequence[int]] = (),
 ) -> Row:
     """One line of the table of cases, in plain Python numbers.
 
@@ -68,10 +69,11 @@ def case_row(
         case: name of the case.
         patient: whose case it is.
         probabilities: (K, *spatial) in [0, 1]; turned into masks by `class_index`.
-        label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most.
+        label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most, but of regions.
         voxel_mm3: volume of a voxel of this grid.
         class_names: K different names, in the order of the channels; needed for K > 1 only.
         index: the class of each voxel (*spatial), where it is not that of `class_index`.
+        numbers: what in the index is of each class, where that is not its own number alone (classes that overlap).
 
     Returns:
         case, patient, dice, iou (means over the classes), for K > 1 also dice_<name> and iou_<name> of each
@@ -95,7 +97,10 @@ def case_row(
     except InputError as error:
         raise InputError(f"case {case}: {error}") from error
     masks = label.as_subclass(torch.Tensor) > 0.5
-    overlaps = [_overlap(index == k + 1, masks[k]) for k in range(classes)]
+    parts = [index == k + 1 for k in range(classes)]
+    if numbers:
+        parts = [torch.isin(index, torch.tensor(list(part), device=index.device)) for part in numbers]
+    overlaps = [_overlap(part, masks[k]) for k, part in enumerate(parts)]
     scores = [(_dice(*overlap), _iou(*overlap)) for overlap in overlaps]
     row: Row = {"case": case, "patient": patient}
     row["dice"] = sum(score[0] for score in scores) / classes
@@ -103,9 +108,11 @@ def case_row(
     if classes > 1:
         for name, score in zip(class_names, scores, strict=True):
             row[f"dice_{name}"], row[f"iou_{name}"] = score
-    labeled = sum(overlap[2] for overlap in overlaps)
+    labeled, predicted = (sum(overlap[which] for overlap in overlaps) for which in (2, 1))
+    if numbers:
+        labeled, predicted = int(masks.any(0).sum()), int((index > 0).sum())
     row["label_mm3"] = labeled * float(voxel_mm3)
-    row["prediction_mm3"] = sum(overlap[1] for overlap in overlaps) * float(voxel_mm3)
+    row["prediction_mm3"] = predicted * float(voxel_mm3)
     row["empty_label"] = int(labeled == 0)
     return row
 

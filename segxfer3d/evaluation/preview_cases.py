@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from monai.engines import SupervisedEvaluator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
+from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
 from segxfer3d.evaluation.tables import CaseTable, Measured
@@ -57,30 +58,41 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
     name = table.dataset.cases[index].name
     measured = table.kept.get(name)
     if measured is not None and on_file and table.preprocessing is not None:
-        return _on_file(item, measured, table.preprocessing)
+        return _on_file(item, measured, table)
     images, target = evaluator.prepare_batch(batch, evaluator.state.device)
     if measured is None:
         logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
         if on_file and table.preprocessing is not None:
-            return _on_file(item, table.measured_item(item, logits), table.preprocessing)
+            return _on_file(item, table.measured_item(item, logits), table)
         measured = table.measured_index(index, logits, target[0])
     return Preview(
         case=name,
         roles=(),
         dice=0.0,
         image=in_window(images[0].float().cpu().numpy(), None),
-        label=class_index(measured.label).numpy(),
+        label=_truth(measured, table),
         prediction=measured.classes.numpy(),
         spacing=(1.0, 1.0),
     )
 
 
-def _on_file(item: Item, measured: Measured, preprocessing: Preprocessing) -> Preview:
+def _truth(measured: Measured, table: CaseTable) -> NDArray[np.uint8]:
+    """The class of each voxel by the label; of regions the one on top, as in a prediction."""
+    regions = table.inference.regions
+    label: Tensor = measured.label
+    index = table.inference.shown(label, list(table.classes)) if regions else class_index(label)
+    found: NDArray[np.uint8] = index.numpy()
+    return found
+
+
+def _on_file(item: Item, measured: Measured, table: CaseTable) -> Preview:
     """A case on its file's grid; the image is what the network saw, brought back."""
+    preprocessing = table.preprocessing
+    assert preprocessing is not None
     unit = preprocessing.to_unit(item["image"].as_subclass(Tensor))
     image = preprocessing.restore(unit, item).as_subclass(Tensor)
     shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
-    truth, predicted = class_index(measured.label).numpy(), measured.classes.numpy()
+    truth, predicted = _truth(measured, table), measured.classes.numpy()
     if preprocessing.dims == 2:
         return Preview(item["case"], (), 0.0, shown, truth, predicted, (1.0, 1.0))
     affine = np.asarray(item["label"].affine)

@@ -209,13 +209,19 @@ class CaseTable:
             self.on_case(case, measured)
         self._keep(case, measured)
         probabilities, classes, label = measured
-        row = case_row(case, patient, probabilities, label, voxel, list(self.classes.values()), classes)
+        names = list(self.classes.values())
+        numbers = self._numbers if self.inference.regions else ()
+        row = case_row(case, patient, probabilities, label, voxel, names, classes, numbers)
         if self.unit != "mm3":
             for name in ("label", "prediction"):
                 row[f"{name}_{self.unit}"] = row.pop(f"{name}_mm3")
         self.rows.append(row)
         self._soft.append({"case": case, "sums": soft_sums(probabilities, label)})
         self._iou.update((probabilities, label))
+
+    @property
+    def _numbers(self) -> tuple[tuple[int, ...], ...]:
+        return self.inference.numbers(list(self.classes))
 
     def _keep(self, case: str, measured: Measured) -> None:
         values = sum(tensor.numel() for kept in (*self.kept.values(), measured) for tensor in kept)
@@ -225,7 +231,7 @@ class CaseTable:
     def _add_lesions(self, item: Item, index: Tensor, affine: np.ndarray) -> None:
         spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
         for k, name in enumerate(self.classes.values()):
-            masks = (index == k + 1).numpy(), (item["label"].as_subclass(Tensor)[k] > 0.5).numpy()
+            masks = np.isin(index.numpy(), self._numbers[k]), (item["label"].as_subclass(Tensor)[k] > 0.5).numpy()
             row, lesions = measure_lesions(item["case"], item["patient"], *masks, spacing, self.tolerance, self.min_iou)
             self.lesion_cases.append({"class": name, **row})
             self.lesion_rows += [{"class": name, **lesion} for lesion in lesions]

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from segxfer3d.errors import InputError
 from segxfer3d.losses.activation import foreground_probabilities
 
-__all__ = ["MASK_THRESHOLD", "check_range", "class_index", "index_to_values", "probabilities_on_file", "to_label_map"]
+__all__ = [
+    "MASK_THRESHOLD",
+    "check_range",
+    "class_index",
+    "index_to_values",
+    "painted_index",
+    "probabilities_on_file",
+    "to_label_map",
+]
 
 MASK_THRESHOLD = 0.5
 
@@ -68,6 +76,30 @@ def class_index(probabilities: torch.Tensor, activation: str = "sigmoid") -> tor
     for k in range(1, len(channels)):
         index.masked_fill_((channels[k] > highest) & (channels[k] >= MASK_THRESHOLD), k + 1)
         highest = torch.maximum(highest, channels[k])
+    return index
+
+
+def painted_index(probabilities: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
+    """The class of each voxel where classes overlap: 0 is background, k + 1 is channel k.
+
+    Each channel is written where it is at least 0.5, one after the other, so that a later one lies on top; as nnU-Net
+    makes label maps of its regions.
+
+    Args:
+        probabilities: (K, *spatial) in [0, 1].
+        order: numbers of the channels, from 0.
+
+    Returns:
+        (*spatial) uint8.
+
+    Raises:
+        InputError: values that are no probabilities.
+    """
+    channels = probabilities.as_subclass(torch.Tensor)
+    check_range(channels, "probabilities")
+    index = torch.zeros(channels.shape[1:], dtype=torch.uint8, device=channels.device)
+    for k in order:
+        index.masked_fill_(channels[k] >= MASK_THRESHOLD, k + 1)
     return index
 
 

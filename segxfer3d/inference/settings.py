@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segxfer3d.data.case import Regions
 from segxfer3d.errors import InputError
 from segxfer3d.inference.components import largest_component
-from segxfer3d.inference.labels import class_index
+from segxfer3d.inference.labels import class_index, painted_index
 from segxfer3d.inference.mirroring import check_axes
 from segxfer3d.losses.activation import ACTIVATIONS, check_activation
 
@@ -25,6 +26,7 @@ class InferenceSettings:
         activation: ``sigmoid`` or ``softmax``, see :mod:`~segxfer3d.losses.activation`.
         mirror_axes: spatial axes along which images are turned around too, see
             :class:`~segxfer3d.inference.mirroring.MirroredForward`.
+        regions: of classes that overlap, see :attr:`~segxfer3d.data.case.CaseSet.regions`.
         largest_component: values of the classes of which only the largest connected component is kept; what else was
             said to be of the class becomes background.
 
@@ -35,17 +37,22 @@ class InferenceSettings:
     activation: str = "sigmoid"
     mirror_axes: tuple[int, ...] = ()
     largest_component: tuple[int, ...] = ()
+    regions: Regions = ()
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
         check_axes(self.mirror_axes)
+        if self.regions and (self.activation != "sigmoid" or self.largest_component):
+            raise InputError("regions: they overlap; expected activation sigmoid, and no largest_component")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
+        regions = {"regions": [[value, list(part)] for value, part in self.regions]} if self.regions else {}
         return {
             "activation": self.activation,
             "mirror_axes": list(self.mirror_axes),
             "largest_component": list(self.largest_component),
+            **regions,
         }
 
     @staticmethod
@@ -61,14 +68,17 @@ class InferenceSettings:
         """
         default = InferenceSettings().as_dict()
         values = {**default, **values}
+        regions = _regions_of(values.pop("regions", []))
         lists = (values["mirror_axes"], values["largest_component"])
         whole = all(isinstance(value, (list, tuple)) and all(type(item) is int for item in value) for value in lists)
-        if values.keys() != default.keys() or not whole or values["activation"] not in ACTIVATIONS:
+        known = values.keys() == default.keys() and regions is not None
+        if not known or not whole or values["activation"] not in ACTIVATIONS:
             raise InputError(
                 f"checkpoint {source or 'given'}: its entry inference is {values}; expected activation "
                 f"({' or '.join(ACTIVATIONS)}), mirror_axes and largest_component (lists of whole numbers)"
             )
-        return InferenceSettings(values["activation"], *map(tuple, lists))
+        mirrored, largest = map(tuple, lists)
+        return InferenceSettings(values["activation"], mirrored, largest, regions or ())
 
     def check_model(self, *, classes: Sequence[int], outputs: int | None, dims: int, source: str = "") -> None:
         """Refuse what does not fit a model.
@@ -92,11 +102,32 @@ class InferenceSettings:
             )
         if strange := [value for value in self.largest_component if value not in classes]:
             raise InputError(f"{what}: largest_component names the class {strange[0]}; it knows {list(classes)}")
+        if self.regions and {value for value, _ in self.regions} != set(classes):
+            raise InputError(f"{what}: regions of the classes {[v for v, _ in self.regions]}; it knows {list(classes)}")
         check_axes(self.mirror_axes, dims)
+
+    def numbers(self, classes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """What in a class index (see :meth:`class_index`) is of each class: its own number, or those of all regions
+        that lie in it.
+
+        Args:
+            classes: label values, in the order of the channels.
+        """
+        parts = dict(self.regions)
+        return tuple(
+            tuple(number for number, value in enumerate(classes, 1) if value in parts.get(of, (of,))) for of in classes
+        )
+
+    def shown(self, probabilities: Tensor, classes: Sequence[int]) -> Tensor:
+        """As :meth:`class_index`, with all components."""
+        if not self.regions:
+            return class_index(probabilities, self.activation)
+        return painted_index(probabilities, [list(classes).index(value) for value, _ in self.regions])
 
     def class_index(self, probabilities: Tensor, classes: Sequence[int]) -> Tensor:
         """The class of each voxel, 0 is background, k + 1 is channel k; see
-        :func:`~segxfer3d.inference.labels.class_index`, then the largest components.
+        :func:`~segxfer3d.inference.labels.class_index`, then the largest components; of regions
+        :func:`~segxfer3d.inference.labels.painted_index`.
 
         Args:
             probabilities: (K, *spatial) in [0, 1].
@@ -108,11 +139,20 @@ class InferenceSettings:
         Raises:
             InputError: as :func:`~segxfer3d.inference.labels.class_index`.
         """
-        index = class_index(probabilities, self.activation)
+        index = self.shown(probabilities, classes)
         for number, value in enumerate(classes, 1):
             if value in self.largest_component:
                 index = keep_largest(index, number)
         return index
+
+
+def _regions_of(values: Any) -> Regions | None:
+    """Regions from plain values; None where they are none."""
+    try:
+        regions = tuple((int(value), tuple(map(int, part))) for value, part in values)
+    except (TypeError, ValueError):
+        return None
+    return regions if all(part for _, part in regions) else None
 
 
 def keep_largest(index: Tensor, number: int) -> Tensor:

@@ -64,6 +64,8 @@ class Ending:
         return settings
 
     def _components(self) -> tuple[int, ...]:
+        if self.planned.inference.regions:
+            return ()  # whose components lie in each other
         if self.keep != "auto":
             return tuple(self.test.classes) if self.keep == "always" else ()
         choice = choose_components(

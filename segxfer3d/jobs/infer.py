@@ -15,7 +15,7 @@ from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.data.class_names import refuse_other_order
-from segxfer3d.data.layouts.dataset_json import NAME, read_classes
+from segxfer3d.data.layouts.dataset_json import NAME, read_declared
 from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
@@ -84,11 +84,11 @@ def _other_classes(target: Path, model: Model) -> list[str]:
     """
     for folder in (target, target.parent):
         with suppress(InputError):  # one that says nothing of classes
-            if classes := read_classes(folder):
+            if declared := read_declared(folder):
                 break
     else:
         return []
-    note = refuse_other_order(classes, model.classes, place=f"{folder / NAME}", checkpoint=model.path)
+    note = refuse_other_order(declared.classes, model.classes, place=f"{folder / NAME}", checkpoint=model.path)
     return [f"{folder / NAME}: {note}"] if note else []
 
 

@@ -53,7 +53,7 @@ class Planned:
     @property
     def inference(self) -> InferenceSettings:
         """How outputs become masks while the network trains."""
-        return InferenceSettings(self.activation)
+        return InferenceSettings(self.activation, regions=self.source.case_set.regions)
 
 
 def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int, split_rule: SplitRule) -> Planned:
@@ -73,7 +73,7 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     if dims == 2:
         refuse_sizes(options)
     source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
-    activation = _activation(options, len(source.case_set.classes))
+    activation = _activation(options, len(source.case_set.classes), overlap=bool(source.case_set.regions))
     if dims == 2:
         size = options[groups.ImageNetwork].image_size
         shape, axes = shape_of(options, find_brought(options, source)), _mirror_axes(options, dims, None)
@@ -142,15 +142,19 @@ def _batch(options: Options) -> int:
     return options[groups.Training].batch_size or 4
 
 
-def _activation(options: Options, classes: int) -> str:
-    """What the option says; ``auto`` is softmax over several classes.
+def _activation(options: Options, classes: int, *, overlap: bool) -> str:
+    """What the option says; ``auto`` is softmax over several classes that do not overlap.
 
     Raises:
-        InputError: softmax of one class.
+        InputError: softmax of one class, or of regions; or the largest component of regions.
     """
-    activation = options[learning.Learning].activation
+    activation, keep = options[learning.Learning].activation, options[learning.Learning].largest_component
+    if overlap and activation == "softmax":
+        raise InputError("activation softmax: the classes are regions, which overlap; expected --activation sigmoid")
+    if overlap and keep == "always":
+        raise InputError("largest_component always: the classes are regions, which overlap; expected never or auto")
     if activation == "auto":
-        return "softmax" if classes > 1 else "sigmoid"
+        return "softmax" if classes > 1 and not overlap else "sigmoid"
     if activation == "softmax" and classes == 1:
         raise InputError("activation softmax: expected two classes or more beside the background; --activation sigmoid")
     return activation

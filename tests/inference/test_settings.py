@@ -69,3 +69,30 @@ def test_only_the_chosen_classes_keep_one_component():
     assert both.tolist() == [[1, 1, 0, 0, 2, 2], [0] * 6]
     assert both.dtype == torch.uint8
     assert torch.equal(keep_largest(index, 3), index)  # a class that is nowhere
+
+
+REGIONS = ((1, (1, 2, 3)), (3, (2, 3)), (2, (2,)))  # written in this order
+
+
+def test_regions_are_plain_values_and_back():
+    settings = InferenceSettings(regions=REGIONS)
+    assert settings.as_dict()["regions"] == [[1, [1, 2, 3]], [3, [2, 3]], [2, [2]]]
+    assert InferenceSettings.from_dict(settings.as_dict()) == settings
+    settings.check_model(classes=[1, 2, 3], outputs=3, dims=3)
+    with pytest.raises(InputError, match=r"regions of the classes \[1, 3, 2\]; it knows \[1, 2\]"):
+        settings.check_model(classes=[1, 2], outputs=2, dims=3)
+    for values in ([[1, []]], [[1, "x"]], [1], {"a": 1}):
+        with pytest.raises(InputError, match="its entry inference is"):
+            InferenceSettings.from_dict({"regions": values})
+    for wrong in ({"activation": "softmax"}, {"largest_component": (1,)}):
+        with pytest.raises(InputError, match="regions: they overlap"):
+            InferenceSettings(regions=REGIONS, **wrong)
+
+
+def test_regions_are_written_one_over_the_other():
+    settings, classes = InferenceSettings(regions=REGIONS), [1, 2, 3]
+    # of five voxels: nothing, the first, all, the first and the last, the second alone
+    probabilities = torch.tensor([[0.4, 0.5, 0.9, 0.9, 0.0], [0.1, 0.1, 0.6, 0.4, 0.7], [0.1, 0.1, 0.9, 0.8, 0.0]])
+    assert settings.class_index(probabilities[:, None], classes).tolist() == [[0, 1, 2, 3, 2]]
+    assert settings.numbers(classes) == ((1, 2, 3), (2,), (2, 3))
+    assert InferenceSettings().numbers([4, 7]) == ((1,), (2,))

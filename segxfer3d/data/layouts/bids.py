@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, compiled_pattern, patient_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.dataset_json import Declared, read_declared, refuse_regions
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse, with_masks
 from segxfer3d.data.layouts.request import Request, require
@@ -88,7 +88,11 @@ def read(root: Path, request: Request) -> CaseSet:
     if problems:
         raise InputError(f"{root}: {some(problems, 5)}; --label_pattern says which, as in 'derivatives/manual/'")
     chosen = [label for each in labels.values() for label in each]
-    classes = read_classes(root) or _classes(root, chosen)
+    declared = read_declared(root)
+    if any(label.suffix == "mask" for label in chosen):
+        refuse_regions(root, declared)
+    named = {} if declared else _classes(root, chosen)
+    classes, rule, regions = declared or Declared(named, LabelRule(tuple(named)))
     cases, problems = [], []
     for image in images:
         case, lacking = _case(image, labels[image.path], classes, request)
@@ -99,7 +103,7 @@ def read(root: Path, request: Request) -> CaseSet:
     passed = [label for label in found if label.path not in used]
     notes = (f"{len(passed)} labels of BIDS are passed over, for example {passed[0].path.name}",) if passed else ()
     modality = _modality(images)
-    return CaseSet(root, "bids", 3, tuple(cases), classes, LabelRule(tuple(classes)), modality=modality, notes=notes)
+    return CaseSet(root, "bids", 3, tuple(cases), classes, rule, modality=modality, notes=notes, regions=regions)
 
 
 def _images(root: Path, request: Request) -> list[Named]:

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.dataset_json import Declared, read_declared
 from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, refuse, volumes_in
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError
@@ -77,14 +77,15 @@ def read(root: Path, request: Request) -> CaseSet:
         case = Case(name, channels[0], files.get(f"{stem}{LABEL}"), patient, further=tuple(channels[1:]))
         cases.append(case)
     refuse(root, problems)
-    classes = read_classes(root) or CLASSES[mark]
+    declared = read_declared(root) or Declared(CLASSES[mark], LabelRule(tuple(CLASSES[mark])))
     return CaseSet(
         root,
         "brats",
         3,
         tuple(cases),
-        classes,
-        LabelRule(tuple(classes)),
+        declared.classes,
+        declared.rule,
+        regions=declared.regions,
         channel_names=tuple(NAMES[mark].values()),
         modality="MR",
     )

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from segxfer3d.data.case import LabelRule
+from segxfer3d.data.case import LabelRule, Regions
 from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
@@ -57,24 +57,87 @@ def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
     return {value: names[value] for value in sorted(names) if value != 0} or {1: "foreground"}
 
 
-def classes_of_volumes(labels: Mapping[str, Any]) -> tuple[dict[int, str], LabelRule]:
-    """The classes of volumes, and which values neither train nor count: nnU-Net's "ignore", which is no class.
+class Declared(NamedTuple):
+    """What the labels of volumes mean.
+
+    Attributes:
+        classes: label value to name.
+        rule: says which values neither train nor count: nnU-Net's "ignore", which is no class.
+        regions: see :attr:`~segxfer3d.data.case.CaseSet.regions`.
+    """
+
+    classes: dict[int, str]
+    rule: LabelRule
+    regions: Regions = ()
+
+
+NOTHING = Declared({}, LabelRule())  # what is said where there is no such file
+
+
+def classes_of_volumes(labels: Mapping[str, Any], order: Any = None) -> Declared:
+    """The classes of volumes, or the regions (classes that are lists of values).
+
+    Args:
+        labels: the entry "labels".
+        order: of regions the entry "regions_class_order": the value that each is written as, in their order.
 
     Raises:
-        ValueError: regions, which are lists of values.
+        ValueError: names or values that are there twice; regions without values of their own, or without a value that
+            they are written as.
     """
     if any(isinstance(value, list) for value in labels.values()):
-        raise ValueError("classes that are regions (lists of values); expected one value a class")
+        return _regions_of(labels, order)
     known = classes_of(labels)
     classes = {value: name for value, name in known.items() if name != IGNORED}
-    return classes, LabelRule(tuple(classes), ignore=tuple(known.keys() - classes.keys()))
+    return Declared(classes, LabelRule(tuple(classes), ignore=tuple(known.keys() - classes.keys())))
 
 
-def read_classes(root: Path) -> dict[int, str]:
-    """The classes that a ``dataset.json`` in the folder names; none where there is no such file.
+def _regions_of(labels: Mapping[str, Any], order: Any) -> Declared:
+    if twice := getattr(labels, "twice", ()):
+        raise ValueError(f"two regions are called {twice[0]}")
+    ignore = tuple(int(value) for name, value in labels.items() if name == IGNORED)
+    named = {name: value for name, value in labels.items() if value not in (0, [0]) and name != IGNORED}
+    parts = {
+        name: tuple(map(int, value)) if isinstance(value, list) else (int(value),) for name, value in named.items()
+    }
+    if not isinstance(order, list) or len(order) != len(parts) or len(set(order)) < len(order):
+        raise ValueError(
+            f"regions_class_order {order}: expected {len(parts)} different values, one for each region "
+            f"({', '.join(parts)})"
+        )
+    regions = []
+    for value, (name, part) in zip(order, parts.items(), strict=True):
+        if not part or {0, *ignore} & set(part):
+            raise ValueError(f"the region {name} is of the labels {list(part)}; expected its classes, none of them 0")
+        if value not in part:
+            raise ValueError(f"the region {name} is written as {value}, which is none of its labels {list(part)}")
+        regions.append((int(value), part))
+    classes = {value: name for (value, _), name in zip(regions, parts, strict=True)}
+    return Declared(dict(sorted(classes.items())), LabelRule(tuple(sorted(classes)), ignore=ignore), tuple(regions))
+
+
+def read_declared(root: Path) -> Declared | None:
+    """What a ``dataset.json`` in the folder says of the labels of volumes; None where there is no such file.
 
     Raises:
         InputError: the file is damaged, or has no entry "labels" of names and values.
+    """
+    path = root / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = load(path)
+        return classes_of_volumes(content["labels"], content.get("regions_class_order"))
+    except BAD as error:
+        raise _no_classes(path, error) from error
+
+
+def read_classes(root: Path) -> dict[int, str]:
+    """The classes that a ``dataset.json`` in the folder names, with one that is to be ignored; none where there is no
+    such file.
+
+    Raises:
+        InputError: the file is damaged, has no entry "labels" of names and values, or names regions.
     """
     path = root / NAME
     if not path.is_file():
@@ -85,10 +148,24 @@ def read_classes(root: Path) -> dict[int, str]:
             raise ValueError("classes that are regions, lists of values")
         return classes_of(labels)
     except BAD as error:
-        raise InputError(
-            f'{path}: no classes in it ({type(error).__name__}: {error}); expected "labels", as in '
-            '{"labels": {"background": 0, "disc": 1, "cup": 2}}'
-        ) from error
+        raise _no_classes(path, error) from error
+
+
+def refuse_regions(root: Path, declared: Declared | None) -> None:
+    """For labels of a file a class, or of named segments.
+
+    Raises:
+        InputError: regions, which are made of the values of one label map.
+    """
+    if declared and declared.regions:
+        raise InputError(f"{root / NAME}: regions are made of the values of one label map; expected names and values")
+
+
+def _no_classes(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f'{path}: no classes in it ({type(error).__name__}: {error}); expected "labels", as in '
+        '{"labels": {"background": 0, "disc": 1, "cup": 2}}'
+    )
 
 
 def lists_cases(root: Path) -> bool:

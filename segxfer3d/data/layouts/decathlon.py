@@ -57,7 +57,7 @@ def read(root: Path, request: Request) -> CaseSet:
             [_entry(item) for item in as_entries(content, "validation")],
         )
         test = [(_entry(item), False) for item in content.get("test", [])]
-        classes, rule = classes_of_volumes(content.get("labels", {}))
+        declared = classes_of_volumes(content.get("labels", {}), content.get("regions_class_order"))
     except BAD as error:
         if not volumes_below(root):
             refuse_other_kind(root, request.dims, request.task)
@@ -82,7 +82,9 @@ def read(root: Path, request: Request) -> CaseSet:
     modality = modality_of_channels(content.get("modality", content.get("channel_names", {})))
     if modality == "unknown" and scans:
         modality = modality_of(scans.values(), root)
-    return CaseSet(root, "decathlon", 3, tuple(cases), classes, rule, modality=modality, notes=notes)
+    return CaseSet(
+        root, "decathlon", 3, tuple(cases), *declared[:2], regions=declared.regions, modality=modality, notes=notes
+    )
 
 
 def _first_channel(image: Path) -> Path:

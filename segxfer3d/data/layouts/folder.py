@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import IGNORED, read_classes, read_modality
+from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.layouts.dataset_json import NOTHING, read_declared, read_modality
 from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
@@ -93,15 +93,15 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
     """With the classes and the modality that a ``dataset.json`` declares, where there is one."""
     declared = read_modality(root)
     modality = modality_of(found.volumes.values(), root) or declared
-    known = read_classes(root)
-    classes = {value: name for value, name in known.items() if name != IGNORED}
+    classes, rule, regions = read_declared(root) or NOTHING
     case_set = CaseSet(
         root,
         "folder",
         3,
         cases,
         classes,
-        LabelRule(tuple(classes) or (1,), ignore=tuple(known.keys() - classes.keys())),
+        rule,
+        regions=regions,
         modality=modality or "CT",
         assumed=not modality,
         notes=found.notes,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.dataset_json import Declared, read_declared
 from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volume_called
 from segxfer3d.data.layouts.request import Request, require
 
@@ -49,5 +49,8 @@ def read(root: Path, request: Request) -> CaseSet:
         if image is not None:
             cases.append(Case(name, image, volume_called(folder, *LABELS), patient_of(name, request.patient_pattern)))
     later = any((folder / inner).is_dir() for folder in folders for inner in ("instances", "segmentations"))
-    classes = read_classes(root) or (KIDNEY | CYSTS if later else KIDNEY)
-    return CaseSet(root, "kits", 3, tuple(cases), classes, LabelRule(tuple(classes)), modality="CT")
+    known = KIDNEY | CYSTS if later else KIDNEY
+    declared = read_declared(root) or Declared(known, LabelRule(tuple(known)))
+    return CaseSet(
+        root, "kits", 3, tuple(cases), declared.classes, declared.rule, modality="CT", regions=declared.regions
+    )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import IGNORED, read_classes, read_modality
+from segxfer3d.data.case import Case, CaseSet, patient_of
+from segxfer3d.data.layouts.dataset_json import NOTHING, read_declared, read_modality, refuse_regions
 from segxfer3d.data.layouts.patient_folders import (
     case_folders,
     has_case,
@@ -60,12 +60,14 @@ def read(root: Path, request: Request) -> CaseSet:
     if not any(map(_image, found)):
         require(root, ["p1/image.nii.gz"], title=TITLE, source=SOURCE)
     refuse(root, [f"{_label(folder)} (label without image)" for folder in found if _image(folder) is None])
-    declared = read_classes(root)
-    classes = {value: name for value, name in declared.items() if name != IGNORED}
+    declared = read_declared(root)
+    classes, rule, regions = declared or NOTHING
     labels = {folder: label for folder in found if (label := _label(folder))}
     masks = {folder: volumes_in(label) for folder, label in labels.items() if label.is_dir()}
     names = sorted({name for each in masks.values() for name in each})
-    classes = classes or dict(enumerate(names, 1))
+    if masks:
+        refuse_regions(root, declared)
+        classes = classes or dict(enumerate(names, 1))
     cases, problems = [], []
     for folder in found:
         name, image = name_of(folder, found, root), _image(folder)
@@ -81,8 +83,15 @@ def read(root: Path, request: Request) -> CaseSet:
             problems.append(f"{labels[folder]} (no mask of {some(lacking, 3, ', ')})")
     refuse(root, problems)
     modality = read_modality(root)
-    rule = LabelRule(tuple(classes) or (1,), ignore=tuple(declared.keys() - classes.keys()) if declared else ())
     case_set = CaseSet(
-        root, "patients", 3, tuple(cases), classes, rule, modality=modality or "CT", assumed=not modality
+        root,
+        "patients",
+        3,
+        tuple(cases),
+        classes,
+        rule,
+        modality=modality or "CT",
+        assumed=not modality,
+        regions=regions,
     )
     return by_segments(case_set, declared=bool(declared or masks))

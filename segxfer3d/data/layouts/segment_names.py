@@ -22,6 +22,8 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
         case_set: volumes.
         declared: whether the classes of the set are those of its ``dataset.json``.
     """
+    if case_set.regions:
+        return case_set
     seen = {case.name: _seen(case.label) for case in case_set.cases if case.label is not None}
     named = {name: segments for name, segments in seen.items() if segments}
     if not named or not (declared or all(segments != () for segments in seen.values())):

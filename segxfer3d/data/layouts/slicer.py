@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.segments import ENDING
-from segxfer3d.data.layouts.dataset_json import IGNORED, read_classes, read_modality
+from segxfer3d.data.layouts.dataset_json import NOTHING, read_declared, read_modality, refuse_regions
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse
 from segxfer3d.data.layouts.request import Request, require
@@ -59,16 +59,17 @@ def read(root: Path, request: Request) -> CaseSet:
             folder, _, rest = found.places[name].partition("/")
             patient = found.volumes[name].patient or (folder if rest else name)
         cases.append(Case(name, path, labels.get(name), patient))
-    declared, known = read_classes(root), read_modality(root)
-    classes = {value: name for value, name in declared.items() if name != IGNORED}
-    modality = modality_of(found.volumes.values(), root) or known
+    declared = read_declared(root)
+    refuse_regions(root, declared)
+    classes, rule, _ = declared or NOTHING
+    modality = modality_of(found.volumes.values(), root) or read_modality(root)
     case_set = CaseSet(
         root,
         "slicer",
         3,
         tuple(cases),
         classes,
-        LabelRule(tuple(classes) or (1,), ignore=tuple(declared.keys() - classes.keys())),
+        label_rule=rule,
         modality=modality or "CT",
         assumed=not modality,
         notes=found.notes,

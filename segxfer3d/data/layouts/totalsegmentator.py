@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import read_classes
+from segxfer3d.data.layouts.dataset_json import read_declared, refuse_regions
 from segxfer3d.data.layouts.patient_folders import (
     case_folders,
     has_case,
@@ -57,7 +57,9 @@ def read(root: Path, request: Request) -> CaseSet:
         raise InputError(f"{root}: cases of {' and of '.join(kinds)}; expected one modality in a data set")
     masks = {folder: volumes_in(folder / MASKS) for folder in folders}
     names = sorted({name for found in masks.values() for name in found})
-    classes = read_classes(root) or dict(enumerate(names, 1))
+    declared = read_declared(root)
+    refuse_regions(root, declared)
+    classes = declared.classes if declared else dict(enumerate(names, 1))
     if strange := [name for name in classes.values() if name.casefold() not in {each.casefold() for each in names}]:
         raise InputError(f"{root}: no mask of {some(strange, 5, ', ')}; there are {some(names, 10, ', ')}")
     cases, problems = [], []
@@ -69,4 +71,6 @@ def read(root: Path, request: Request) -> CaseSet:
         if case.label and lacking:
             problems.append(f"{folder / MASKS} (no mask of {some(lacking, 3, ', ')}, which other cases have)")
     refuse(root, problems)
-    return CaseSet(root, "totalsegmentator", 3, tuple(cases), classes, LabelRule(tuple(classes)), modality=kinds[0])
+    return CaseSet(
+        root, "totalsegmentator", 3, tuple(cases), classes, label_rule=LabelRule(tuple(classes)), modality=kinds[0]
+    )

@@ -91,7 +91,7 @@ def take_fingerprint(
         raise InputError(f"{case_set.root}: no labeled cases to plan from")
     if lone := [case for case in cases if case.label is None]:
         raise InputError(f"{lone[0].image}: no label; a plan is made from the cases whose labels train")
-    values = sorted(case_set.classes)
+    values = case_set.values
     with ThreadPoolExecutor(_THREADS) as pool:
         known = KeptVolumes(0) if kept is None else kept
         each = pool.map(lambda case: _look(case, known.get(case), values), cases)

@@ -188,7 +188,7 @@ class VolumePreprocessing:
             item = _load(steps, case, loaded, keys)
             parts = {"image": item["image"]}
             if labeled:
-                parts |= label_item(item["label"], labeled.classes, labeled.label_rule.ignore)
+                parts |= label_item(item["label"], labeled.parts, labeled.label_rule.ignore)
             return {key: part.as_subclass(Tensor).contiguous() for key, part in parts.items()}
         held = {"image": to_ras(image.array, image.affine, self._by_voxel())[None]}
         if self.intensity == "percentile":
@@ -197,7 +197,7 @@ class VolumePreprocessing:
             assert label is not None
             if difference := grid_difference(image, label):
                 raise InputError(f"{case.label}: {difference}")
-            held |= turned_label_item(label, image.affine, labeled.classes, labeled.label_rule.ignore)
+            held |= turned_label_item(label, image.affine, labeled.parts, labeled.label_rule.ignore)
         return held
 
     def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
@@ -220,7 +220,7 @@ class VolumePreprocessing:
         }
         if label:
             native = _load(self.native_transform("label"), case, loaded, ["label"])
-            item |= label_item(native["label"], case_set.classes, case_set.label_rule.ignore)
+            item |= label_item(native["label"], case_set.parts, case_set.label_rule.ignore)
         return item
 
     def to_unit(self, image: Tensor) -> Tensor:

@@ -49,9 +49,11 @@ def test_several_channels_are_refused(tmp_path):
         find_cases(dataset(tmp_path, channels=("0000", "0001")))
 
 
-def test_regions_are_refused_by_that_word(tmp_path):
+def test_regions_are_read_where_their_order_is_known_and_of_volumes_only(tmp_path):
     regions = {"background": 0, "whole": [1, 2], "core": [2]}
-    with pytest.raises(InputError, match=r"dataset\.json: .*classes that are regions"):
+    found = find_cases(dataset(tmp_path / "told", labels=regions, regions_class_order=[1, 2]))
+    assert (found.classes, found.regions) == ({1: "whole", 2: "core"}, ((1, (1, 2)), (2, (2,))))
+    with pytest.raises(InputError, match=r"dataset\.json: .*regions_class_order None: expected 2 different values"):
         find_cases(dataset(tmp_path / "volumes", labels=regions))
     save(tmp_path / "images" / "a.png", noise())
     save(tmp_path / "masks" / "a.png", square())

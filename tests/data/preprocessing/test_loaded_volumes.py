@@ -48,7 +48,7 @@ def checked(case_set, limit=None):
 )
 def test_held_without_reading_again_and_bit_for_bit_as_the_transforms_make_it(case_set, intensity, spacing):
     preprocessing = VolumePreprocessing(spacing, *intensity)
-    steps = Compose([preprocessing.training_transform(), OneHotd("label", case_set.classes)])
+    steps = Compose([preprocessing.training_transform(), OneHotd("label", case_set.parts)])
     expected = [steps({"image": case.image, "label": case.label}) for case in case_set.cases]
     kept = checked(case_set)
     held = preprocessing.hold(case_set.cases, case_set, labels=True, progress=False, kept=kept)

@@ -140,7 +140,7 @@ def test_inversion_restores_the_files_grid(tmp_path, affine, spacing, error):
 def test_one_hot(pair):
     preprocessing = VolumePreprocessing()
     label = preprocessing.training_transform()(pair)["label"]
-    channels = OneHotd("label", {2: "b", 1: "a"})({"label": label})["label"]
+    channels = OneHotd("label", [(1,), (2,)])({"label": label})["label"]
     assert channels.shape == (2, 9, 8, 7)
     assert channels.dtype == torch.float32
     assert torch.equal(channels.as_tensor(), torch.cat([label == 1, label == 2]).as_tensor().float())
