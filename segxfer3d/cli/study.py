@@ -93,7 +93,7 @@ def study_run(
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(STOPPED) from None
-    _close(trials, standing)
+    close(trials, standing)
 
 
 @study.command("status", short_help="How the trials stand, and why some failed.")
@@ -109,7 +109,7 @@ def study_status(folder: Path, show_all: bool) -> None:
     for trial in trials:
         if show_all or standing[trial.id].name not in (states.DONE, states.WAITING, *states.BAD):
             click.echo(f"{standing[trial.id].shown:8} {trial.id}")
-    _close(trials, standing)
+    close(trials, standing)
 
 
 @study.command("prepare", short_help="Write the list of trials, run nothing.")
@@ -270,7 +270,7 @@ def _counted(standing: dict[str, State]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts(standing).items())
 
 
-def _close(trials: list[Trial], standing: dict[str, State]) -> None:
+def close(trials: list[Trial], standing: dict[str, State]) -> None:
     """The last lines, and exit status 1 where something is bad."""
     from segxfer3d.study.states import BAD
 

@@ -21,7 +21,12 @@ def format_table(title: str, summary: Mapping[str, Any]) -> str:
     for name, value in summary.items():
         if name.startswith(("dice", "iou")) and not name.endswith("_std"):
             lines.append(f"  {name:<24}{value:>8.3f}{summary[f'{name}_std']:>18.3f}")
+    for name in ("patient_dice", "patient_iou"):
+        if name in summary:
+            lines.append(f"  {name:<24}{summary[name]:>8.3f}{summary[f'{name}_std']:>18.3f} over patients")
     for name, how in (("genesis_dice", "(batches of 16)"), ("pooled_dice", POOLED), ("genesis_iou", POOLED)):
+        if name not in summary:  # of several runs together
+            continue
         lines.append(f"  {name:<24}{summary[name]:>8.3f}{how:>18}")
     if "lesions" in summary:
         lines.append(f"  {summary['lesions']} lesions, {summary['false_positives']} false positives")

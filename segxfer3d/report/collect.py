@@ -12,6 +12,7 @@ from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms, with_recipes
+from segxfer3d.report.folds import fold_of, incomplete
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
@@ -84,7 +85,7 @@ def collect(folder: Path | str) -> Collection:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
     done = [run for run in runs if run.kind == "finetune" and run.state == DONE]
     arms = with_recipes(arms, done, mixed=study.get(MIXED) is True)
-    problems += _other_tests(runs)
+    problems += [*_other_tests(runs), *incomplete(runs)]
     cka = _similarities(folder, problems)
     name = str(study.get("name") or folder.resolve().name)
     return Collection(folder, name, study, tuple(arms), tuple(runs), cka, tuple(dict.fromkeys(problems)))
@@ -239,7 +240,7 @@ def _other_tests(runs: Iterable[Run]) -> list[Problem]:
     for run in runs:
         if run.scores:
             cases = names_hash(score.case for score in run.scores["dice"])
-            parts.setdefault((run.data, run.budget_name, run.seed), {}).setdefault(cases, []).append(run)
+            parts.setdefault((run.data, run.budget_name, run.seed, fold_of(run)), {}).setdefault(cases, []).append(run)
     return [
         Problem(fewer[0].name, "measured on other test cases than most runs with its data, labels and seed")
         for of_cases in parts.values()

@@ -34,7 +34,8 @@ def _place(record: Record, study: Mapping[str, Any]) -> tuple[int, ...]:
     kind = 0 if entry["kind"] == "pretrain" else 1
     names = (entry["data"], entry["budget_name"], entry["arm"])
     places = [known.index(name) if name in known else len(known) for known, name in zip(order, names, strict=True)]
-    return (kind, entry["seed"] or 0, *places, entry.get("pretrain_seed") or 0)
+    data, budget, arm = places
+    return (kind, entry["seed"] or 0, data, budget, entry.get("fold") or 0, arm, entry.get("pretrain_seed") or 0)
 
 
 def differing_starts(entries: Sequence[Mapping[str, Any]]) -> list[Problem]:
@@ -47,6 +48,7 @@ def differing_starts(entries: Sequence[Mapping[str, Any]]) -> list[Problem]:
     for entry in entries:
         if start := entry.get("start"):
             again = f" with seed {entry['pretrain_seed']}" if entry.get("pretrain_seed") is not None else ""
+            again += f" for fold {entry['fold']}" if entry.get("fold") is not None else ""
             weights.setdefault(f"{entry['pretrain']} of {entry['data']}{again}", set()).add(str(start["model"]))
     return [
         Problem(name, f"fine-tunings started from {len(models)} different weights of this pretraining")

@@ -19,6 +19,7 @@ from segxfer3d.report.arms import Arm
 from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
+from segxfer3d.report.folds import fold_notes, joined
 from segxfer3d.report.pairing import once, other_intervals, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
@@ -147,7 +148,7 @@ def results(
         InputError: a margin that is no positive number, or not smaller than the spread of all scores.
     """
     margin = float(collection.study.get("margin") or MARGIN) if margin is None else margin
-    runs = collection.finetunings()
+    runs = joined(collection.finetunings())
     several = len({run.data for run in runs}) > 1
     parts = []
     for data in dict.fromkeys(run.data for run in runs):
@@ -200,6 +201,7 @@ def _result(
     data, budget, name = runs[0].data, runs[0].budget or 0.0, runs[0].budget_name
     notes: list[str] = []
     runs = once(runs, notes)
+    notes += fold_notes(runs)
     order = [arm.name for arm in collection.arms if any(run.arm == arm.name for run in runs)]
     arms = [collection.arm(arm) for arm in order]
     reference = next((arm.name for arm in arms if arm.init == "random"), order[0])

@@ -31,6 +31,10 @@ largest difference of dice, in percent points, that does not matter: the report 
 ``"pretrain_seeds": [0, 1, 2]`` repeats every pretraining with these seeds, so that verdicts are on the pretext and not
 on one checkpoint. With ``"pretrain_design": "nested"`` (the default) the seeds of fine-tuning take them in turn, so
 their number is a multiple of it; with ``"crossed"`` every seed starts from each of them.
+
+``"folds": 5`` makes each fine-tuning five, each of which tests one fold and trains on the others; what pretrains on the
+same data is made for each fold, too, unless ``pretrain_fraction`` sets its patients apart. Of a ``split_file`` with
+folds it is their number. The report takes the folds of one seed together, so that each case is measured once.
 """
 
 from __future__ import annotations
@@ -95,6 +99,7 @@ class Study:
         margin: dice points that do not matter, for the report; None: what the report takes.
         pretrain_seeds: of every pretraining; empty: each is made once, with the seed of its bundle or its knobs.
         pretrain_design: how they meet the seeds of fine-tuning, :data:`NESTED` or :data:`CROSSED`.
+        folds: that each fine-tuning is made for; None: it tests one part.
     """
 
     name: str
@@ -113,6 +118,7 @@ class Study:
     margin: float | None = None
     pretrain_seeds: Sequence[int] = ()
     pretrain_design: str = NESTED
+    folds: int | None = None
 
     def pretrainings_of(self, seed: int) -> Sequence[int | None]:
         """The seeds of the pretrainings that fine-tunings with a seed start from; None: it is not repeated."""

@@ -22,7 +22,9 @@ EPOCHS = 3
 STEPS = 5
 _SECONDS_BETWEEN_LOOKS = 0.02
 # what makes no difference to how long a training takes, or too little to time it again
-_FREE = {"seed", "init", "checkpoint", "label_count", "label_fraction", "lr", "decoder_warmup_epochs", "output_dir"}
+_FREE = {
+    "seed", "init", "checkpoint", "label_count", "label_fraction", "lr", "decoder_warmup_epochs", "output_dir", "fold",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

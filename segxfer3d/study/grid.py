@@ -8,7 +8,7 @@ fine-tuning trial is one arm on one data set, with one label budget and one seed
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -30,40 +30,63 @@ def expand(study: Study) -> list[Trial]:
         InputError: data that cannot be read.
     """
     pretrainings: dict[str, Trial] = {}
-    wanted: dict[tuple[str, str, int | None], Trial] = {}
+    wanted: dict[tuple[str, str, int | None, int | None], Trial] = {}
     names = dict.fromkeys(arm.pretrain for arm in study.arms.values() if arm.pretrain)
     again_by: Sequence[int | None] = study.pretrain_seeds or [None]
-    for data, name, again in product(study.data, names, again_by):
-        trial = _pretraining(study, data, name, again)
-        wanted[data, name, again] = pretrainings.setdefault(trial.identity, trial)
+    folds: Sequence[int | None] = range(study.folds) if study.folds else [None]
+    for data, name, again, fold in product(study.data, names, again_by, folds):
+        trial = _pretraining(study, data, name, again, fold)
+        wanted[data, name, again, fold] = pretrainings.setdefault(trial.identity, trial)
     trials = list(pretrainings.values())
-    for seed, data, budget, (name, arm) in product(study.seeds, study.data, study.budgets, study.arms.items()):
+    for seed, data, budget, fold, (name, arm) in product(
+        study.seeds, study.data, study.budgets, folds, study.arms.items()
+    ):
         if budget.seeds is not None and seed not in budget.seeds:
             continue
         for again in study.pretrainings_of(seed) if arm.pretrain else [None]:
-            source = wanted[data, arm.pretrain, again] if arm.pretrain else None
-            trials.append(_finetuning(study, data, budget, seed, name, arm, source))
+            source = wanted[data, arm.pretrain, again, fold] if arm.pretrain else None
+            trials.append(_finetuning(study, data, budget, seed, name, arm, source, fold))
     ids = [trial.id for trial in trials]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise InputError(f"study {study.file}: two trials are called {twice[0]}; expected names with fewer -")
     return trials
 
 
-def _pretraining(study: Study, data: str, name: str, seed: int | None) -> Trial:
+def _pretraining(study: Study, data: str, name: str, seed: int | None, fold: int | None) -> Trial:
     stage = study.pretrain[name]
     knobs = {**_quiet(stage), **study.common, **study.data[data][0], **stage.knobs}
     if seed is not None:
         knobs["seed"] = seed
+    fold = _left_out(study, data, stage, knobs, fold)
+    knobs |= _of_fold(study, fold)
     parts = identity.parts(stage.bundle.config, knobs, ())
     its_identity = files.digest(parts)
     place = f"{name}-{its_identity[:8]}"
     return Trial(
         id=f"pretrain-{place}", kind="pretrain", folder=f"pretrain/{place}", config=str(stage.bundle.path), knobs=knobs,
-        identity=its_identity, pretrain=name, data=data, pretrain_seed=seed, parts=parts,
+        identity=its_identity, pretrain=name, data=data, pretrain_seed=seed, fold=fold, parts=parts,
     )  # fmt: skip
 
 
-def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, arm: Arm, source: Trial | None) -> Trial:
+def _of_fold(study: Study, fold: int | None) -> dict[str, Any]:
+    """What says which fold a training is of."""
+    return {} if fold is None else {"fold": fold, "folds": study.folds}
+
+
+def _left_out(study: Study, data: str, stage: Stage, knobs: Mapping[str, Any], fold: int | None) -> int | None:
+    """The fold that a pretraining leaves out: none of other data than those that are tested; and where its patients are
+    set apart it is the same for all folds, so that the first stands for them."""
+    if fold is None or "fold" not in stage.bundle.knobs:
+        return None
+    tested = {**study.common, **study.data[data][1], **study.finetune.knobs}.get("dataset_dir")
+    if knobs.get("dataset_dir") != tested:
+        return None
+    return 0 if {**stage.bundle.config, **knobs}.get("pretrain_fraction") else fold
+
+
+def _finetuning(
+    study: Study, data: str, budget: Budget, seed: int, name: str, arm: Arm, source: Trial | None, fold: int | None
+) -> Trial:
     stage = study.finetune
     labels = {key: value for key, value in budget.knobs.items() if key in stage.bundle.knobs}
     knobs = {
@@ -74,6 +97,7 @@ def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, a
         **labels,
         "init": arm.init,
         "seed": seed,
+        **_of_fold(study, fold),
     }
     if arm.checkpoint:
         knobs["checkpoint"] = arm.checkpoint
@@ -82,10 +106,13 @@ def _finetuning(study: Study, data: str, budget: Budget, seed: int, name: str, a
     again = source.pretrain_seed if source else None
     if again is not None and study.pretrain_design == CROSSED:
         place += f"-p{again}"
+    if fold is not None:
+        place += f"-fold{fold}"
     return Trial(
         id=f"finetune-{place}", kind="finetune", folder=f"finetune/{place}", config=str(stage.bundle.path), knobs=knobs,
         identity=files.digest(parts), depends=(source.id,) if source else (), pretrain=arm.pretrain, arm=name,
-        data=data, budget=budget.value, budget_name=budget.name, seed=seed, pretrain_seed=again, parts=parts,
+        data=data, budget=budget.value, budget_name=budget.name, seed=seed, pretrain_seed=again, fold=fold,
+        parts=parts,
     )  # fmt: skip
 
 
@@ -121,6 +148,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "margin": study.margin,
         **({"pretrain_seeds": list(study.pretrain_seeds)} if study.pretrain_seeds else {}),
         **({"pretrain_design": study.pretrain_design} if study.pretrain_seeds else {}),
+        **({"folds": study.folds} if study.folds else {}),
     }
 
 

@@ -78,6 +78,6 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """How the files of two trainings differ, in words; a plan is one that is no data."""
-    said = {plan_files.PLAN: "another plan"}
+    said = {plan_files.PLAN: "another plan", "split_file": "another split file"}
     changed = {name for name in {*before, *now} if before.get(name) != now.get(name)}
     return sorted({said.get(name, "other data") for name in changed})

@@ -11,13 +11,14 @@ from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import CROSSED, NESTED, Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
+from segxfer3d.study.fold_axis import check_folds, read_folds
 from segxfer3d.study.plan_files import PLAN, names_file, unlike
 from segxfer3d.study.reading import NAME, Reader, begin
 from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
-    "published", "margin", MIXED, "pretrain_seeds", "pretrain_design",
+    "published", "margin", MIXED, "pretrain_seeds", "pretrain_design", "folds",
 )  # fmt: skip
 # set trial by trial, not by knobs
 _OF_TRIALS = {
@@ -27,6 +28,7 @@ _OF_TRIALS = {
     "checkpoint": 'an arm has its own "pretrain" or "checkpoint"',
 }
 _LABELS = ("label_count", "label_fraction")
+_SPLIT = ("split_file", "fold", "folds")
 
 
 def read_study(file: Path, settings: Mapping[str, str] | None = None) -> Study:
@@ -54,6 +56,8 @@ def _set_elsewhere(name: str, where: str) -> str:
         return "budgets say how many labels"
     if name == "seed" and "pretrain" not in where:
         return "seeds has the seeds of fine-tuning, a pretraining may have its own"
+    if name in _SPLIT and not where.startswith(("common", "data", "finetune")):
+        return "common or data says who is in which part, the same for all arms and labels"
     return _OF_TRIALS.get(name, "")
 
 
@@ -97,7 +101,9 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
         margin=_margin(reader, content.get("margin")),
         pretrain_seeds=repeated,
         pretrain_design=str(content.get("pretrain_design", NESTED)),
+        folds=read_folds(reader.problems, content.get("folds")),
     )
+    check_folds(reader.problems, study)
     if not isinstance(content.get(MIXED, False), bool):
         reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
     _check_recipes(reader, study)

@@ -6,7 +6,8 @@ A study's folder::
     trials.json           the list of its trials
     study.lock            held by the process that runs the study
     pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
-    finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings
+    finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings, and with
+                                                 -fold<k> where there are folds
 
 ``study.json``::
 
@@ -28,6 +29,7 @@ A study's folder::
     mixed_recipes whether its arms may have different recipes
     margin        dice points that do not matter, for the report; null: what the report takes
     pretrain_seeds, pretrain_design   as in the study file; absent where pretrainings are not repeated
+    folds         as in the study file; absent where there are none
 
 ``trials.json`` is a list, pretrainings first, then seed by seed (a study that is stopped has whole comparisons)::
 
@@ -45,6 +47,7 @@ A study's folder::
     budget_name   "n5", "f0.05" or "all"; null for a pretraining
     seed          int; null for a pretraining
     pretrain_seed of the pretraining that it is, or starts from; absent where the study does not repeat it
+    fold          that it tests, or, of a pretraining, leaves out; absent where there are none
     parts         what the identity was made of: {"config", "knobs", "data", "code_version", "before"}
 
 A trial's folder has, beside what the run leaves (``run.json``, ``metrics.jsonl``, ``cases.csv``, ``model.pt``,
@@ -68,6 +71,7 @@ MODEL = "model.pt"
 STUDY_FILE = "study.json"
 TRIALS_FILE = "trials.json"
 TRIAL_FILE = "trial.json"
+_MAY_LACK = ("pretrain_seed", "fold")  # of the entries of trials.json
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,13 @@ class Trial:
     budget_name: str | None = None
     seed: int | None = None
     pretrain_seed: int | None = None
+    fold: int | None = None
     parts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in ``trials.json``."""
         entry = {**asdict(self), "depends": list(self.depends)}
-        if self.pretrain_seed is None:
-            del entry["pretrain_seed"]
-        return entry
+        return {name: value for name, value in entry.items() if value is not None or name not in _MAY_LACK}
 
     def start_knobs(self, root: Path, trials: Mapping[str, Trial]) -> dict[str, Any]:
         """The knobs with paths into the study's folder put in: where to write, and what to start from.

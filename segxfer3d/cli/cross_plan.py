@@ -1,0 +1,87 @@
+"""One plan for all folds of a cross-validation, so that what they say can be averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from segxfer3d.study.definition import Bundle
+
+PLAN_FILE = "plan.json"
+_FIXED = ("spacing", "patch_size", "batch_size", "width", "window_low", "window_high")
+
+
+def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The plan that all folds share, as plain values, made from all labeled cases as nnU-Net makes its own.
+
+    None where no plan is asked for, where one is given, where a checkpoint brings sizes, or where a number of
+    labels is: a plan looks at the labels of all cases, more than these trainings may.
+
+    Args:
+        bundle: of the fine-tuning.
+        knobs: that are set.
+        folder: of the cross-validation; its plan is taken where it is there.
+
+    Raises:
+        InputError: data that cannot be read, or sizes that cannot be planned.
+    """
+    from segxfer3d.config.learning import PAPER
+    from segxfer3d.study.documents import read_object
+
+    few = knobs.get("label_count") is not None or knobs.get("label_fraction") is not None
+    if "plan" not in bundle.knobs or knobs.get("plan", "data") != "data" or knobs.get("checkpoint") or few:
+        return None
+    if knobs.get("recipe") == PAPER and "plan" not in knobs:
+        return None
+    path = folder / PLAN_FILE
+    if path.is_file():
+        return read_object(path, "plan")
+    made, cases = _made(knobs)
+    click.echo(f"{path}: one plan for all folds, from all {cases} labeled cases")
+    return made
+
+
+def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The plan as plain values, and how many cases it is from."""
+    import torch
+
+    from segxfer3d.config.recipes import default
+    from segxfer3d.config.volume_files import VolumeFiles
+    from segxfer3d.data.check import check
+    from segxfer3d.data.layouts import Request, find_cases
+    from segxfer3d.data.planning import make_plan, take_fingerprint
+    from segxfer3d.errors import InputError
+    from segxfer3d.run.devices import find_device, has_fast_bf16
+    from segxfer3d.training.capacity import memory_of, voxels_per_second
+
+    files = {field.name: knobs[field.name] for field in fields(VolumeFiles) if field.name in knobs}
+    request = Request(
+        layout=knobs.get("dataset", ""), patient_pattern=knobs.get("patient_pattern", ""), progress=False, **files
+    )
+    case_set = find_cases(knobs["dataset_dir"], request)
+    if not case_set.labeled:
+        raise InputError(f"{knobs['dataset_dir']}: no labels found; a plan is made from image/label pairs")
+    skip_bad = bool(knobs.get("skip_bad_cases", False))
+    cases = check(case_set, case_set.labeled, skip_bad=skip_bad, progress=False).good
+    device = knobs.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
+    place, amp = find_device(device), bool(knobs.get("amp", has_fast_bf16(device)))
+    minutes = knobs.get("minutes")
+    fixed = {name: knobs[name] for name in _FIXED if knobs.get(name) is not None}
+    if knobs.get("intensity", "auto") != "auto":
+        fixed["intensity"] = knobs["intensity"]
+    network = knobs.get("network") or default("network", str(knobs.get("recipe", "strong")), dims=3, data="given")
+    plan = make_plan(
+        take_fingerprint(cases, case_set, progress=False),
+        memory=memory_of(place),
+        minutes=minutes,
+        voxels_per_second=None if minutes is None else voxels_per_second(place, amp=amp),
+        network=network,
+        amp=amp,
+        fixed={name: tuple(value) if isinstance(value, list) else value for name, value in fixed.items()},
+    )
+    return plan.as_dict(), len(cases)

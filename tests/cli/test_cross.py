@@ -1,0 +1,125 @@
+"""``segxfer3d cross``: every fold once, one table of all cases, and what is refused before anything starts."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from segxfer3d.cli import cli
+from segxfer3d.cli.cross import count_folds, fine_tuning, typed_knobs
+from segxfer3d.errors import InputError
+from tests.jobs.volume_sets import write_dataset
+
+QUICK = [
+    "--recipe",
+    "paper",
+    "--width",
+    "2",
+    "--patch_size",
+    "[16,16,8]",
+    "--max_epochs",
+    "1",
+    "--steps_per_epoch",
+    "1",
+    "--batch_size",
+    "2",
+    "--device",
+    "cpu",
+    "--overlap",
+    "0.0",
+    "--validation_fraction",
+    "0",
+    "--network",
+    "genesis_unet",
+]
+
+
+def call(*words):
+    return CliRunner().invoke(cli, ["cross", *map(str, words)])
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path):
+    data, folder = write_dataset(tmp_path / "set", patients=4), tmp_path / "out"
+    command = ["genesis_finetune", "--folds", 2, "-o", folder, "--dataset_dir", data, *QUICK]
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    runs = [folder / "finetune" / f"set-random-all-s0-fold{fold}" for fold in (0, 1)]
+    table = rows(folder / "cases.csv")
+    assert [row["case"] for row in table] == ["p0", "p1", "p2", "p3"]
+    for fold, run in enumerate(runs):
+        split = json.loads((run / "split.json").read_text())
+        assert (split["fold"], split["folds"]) == (fold, 2)
+        mine = [row for row in table if row["fold"] == str(fold)]
+        assert [row["case"] for row in mine] == split["test"]
+        assert not set(split["test"]) & set(split["train"])
+        assert [{k: v for k, v in row.items() if k != "fold"} for row in mine] == rows(run / "cases.csv")
+    summary = json.loads((folder / "cases_summary.json").read_text())
+    assert summary["dice"] == pytest.approx(sum(float(row["dice"]) for row in table) / 4)
+    assert "2 folds, each case tested once: 4 cases" in result.output
+    before = [(run / "model.pt").stat().st_mtime_ns for run in runs]
+    (folder / "cases.csv").unlink()
+    shutil.rmtree(runs[1])
+    again = call(*command)  # goes on with what is missing
+    assert again.exit_code == 0, again.output
+    assert rows(folder / "cases.csv") == table
+    after = [(run / "model.pt").stat().st_mtime_ns for run in runs]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    other = call(*command, "--lr", "0.1")
+    assert isinstance(other.exception, InputError)
+    assert "lr" in str(other.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["genesis_pretrain"], "genesis_pretrain: no fine-tuning with the knob fold"),
+        (["genesis_finetun"], "did you mean genesis_finetune"),
+        (["genesis_finetune", "--fold", "1"], "--fold: every fold is trained"),
+        (["genesis_finetune", "--resume", "True"], "--resume: the same command goes on"),
+        (["genesis_finetune"], "--dataset_dir: where is the data"),
+        (["genesis_finetune", "--dataset_dir", ".", "--test_fraction", "0.2"], "--test_fraction: beside folds"),
+        (["genesis_finetune", "--dataset_dir", ".", "--max_epoch", "2"], "did you mean --max_epochs"),
+        (["genesis_finetune", "--max_epochs", "few", "--lr", "-1"], "--max_epochs: expected .*; --lr: expected"),
+        (["genesis_finetune", "--dataset_dir", ".", "--init", "warm"], "--init: expected one of"),
+    ],
+)
+def test_what_is_refused_before_anything_starts(tmp_path, words, message):
+    result = call(*words, "-o", tmp_path / "out")
+    assert isinstance(result.exception, InputError), result.output
+    with pytest.raises(InputError, match=message):
+        raise result.exception
+    assert not (tmp_path / "out").exists()
+
+
+def test_folds_of_a_split_file(tmp_path):
+    file = tmp_path / "folds.json"
+    file.write_text(json.dumps([{"train": ["b", "c"], "val": ["a"]}] * 3))
+    with pytest.raises(InputError, match="several folds test a; expected each once"):
+        count_folds(None, {"split_file": str(file)})
+    file.write_text(json.dumps({"folds": [["a"], ["b"], ["c"]]}))
+    assert count_folds(None, {"split_file": str(file)}) == 3
+    with pytest.raises(InputError, match=r"folds 5: split_file .* has 3"):
+        count_folds(5, {"split_file": str(file)})
+    file.write_text(json.dumps({"train": ["a"], "test": ["b"]}))
+    with pytest.raises(InputError, match="has one split and no folds"):
+        count_folds(None, {"split_file": str(file)})
+    assert count_folds(None, {}) == 5
+
+
+def test_knobs_are_read_as_they_are_meant(tmp_path):
+    words = f"--dataset_dir {tmp_path} --patient_pattern ^([^_]+) --patch_size [16,16,8] --lr 1e-3 --label_count 4"
+    knobs = typed_knobs(
+        [*words.split(), "--spacing", "$None", "--skip_bad_cases=True"], fine_tuning("genesis_finetune")
+    )
+    assert knobs == {
+        "dataset_dir": str(tmp_path), "patient_pattern": "^([^_]+)", "patch_size": [16, 16, 8], "lr": 0.001,
+        "label_count": 4, "spacing": None, "skip_bad_cases": True,
+    }  # fmt: skip
