@@ -13,27 +13,9 @@ from segxfer3d.errors import InputError
 from tests.jobs.volume_sets import write_dataset
 
 QUICK = [
-    "--recipe",
-    "paper",
-    "--width",
-    "2",
-    "--patch_size",
-    "[16,16,8]",
-    "--max_epochs",
-    "1",
-    "--steps_per_epoch",
-    "1",
-    "--batch_size",
-    "2",
-    "--device",
-    "cpu",
-    "--overlap",
-    "0.0",
-    "--validation_fraction",
-    "0",
-    "--network",
-    "genesis_unet",
-]
+    "--recipe=paper", "--width=2", "--patch_size=[16,16,8]", "--max_epochs=1", "--steps_per_epoch=1", "--batch_size=2",
+    "--device=cpu", "--overlap=0.0", "--validation_fraction=0", "--network=genesis_unet",
+]  # fmt: skip
 
 
 def call(*words):
