@@ -22,6 +22,8 @@ _HELP = {
     "series": "Which DICOM series of a folder: its UID, number, description or a part of that.",
     "image_pattern": "Regular expression: which volumes are images, searched in the path without the ending.",
     "label_pattern": "Regular expression: which volumes are the labels of others, searched in the same.",
+    "channel_pattern": "Regular expression whose first group is the channel, where each has a file: _(t1|flair)$.",
+    "channel_names": "Which channels, in which order, separated by commas.",
     "modality": "What volumes are; auto: what DICOM or dataset.json says, else CT.",
     "uneven_slices": "DICOM slices that are missing or unevenly spaced: refuse them, or resample to even ones.",
 }

@@ -150,13 +150,13 @@ class Volumes(Group):
     spacing: tuple[float, float, float] | None = option(
         None, "voxel spacing to resample to; none: native", above=0, most=1000, text="three millimeters"
     )
-    intensity: str = option(
+    intensity: str | tuple[str, ...] = option(
         "auto",
         "how intensities are scaled; auto: the plan's rule, or without one a window for CT, percentiles otherwise",
         choices=("auto", "window", "percentile", "foreground", "zscore"),
     )
-    window_low: float = option(WINDOW[0], "lower end of the HU window", least=-(10**6), most=10**6)
-    window_high: float = option(WINDOW[1], "upper end of the HU window", least=-(10**6), most=10**6)
+    window_low: float | tuple[float, ...] = option(WINDOW[0], "lower end of the HU window", least=-(10**6), most=10**6)
+    window_high: float | tuple[float, ...] = option(WINDOW[1], "upper end of the HU window", least=-(10**6), most=10**6)
     patch_size: tuple[int, int, int] | None = option(
         (64, 64, 32), "voxels of a training patch and of an inference window; none: of the plan", least=1, most=1024,
         text="three whole numbers up to 1024",
@@ -164,8 +164,12 @@ class Volumes(Group):
 
     def problems(self) -> list[str]:
         """A window has two ends."""
-        low, high = self.window_low, self.window_high
-        return [] if low < high else [f"window_low: expected less than window_high ({high:g})"]
+        lows, highs = (end if isinstance(end, tuple) else (end,) for end in (self.window_low, self.window_high))
+        number = max(len(lows), len(highs))
+        if not {len(lows), len(highs)} <= {1, number}:
+            return [f"window_low and window_high: {len(lows)} and {len(highs)} values; expected as many"]
+        pairs = zip(lows * (number // len(lows)), highs * (number // len(highs)), strict=True)
+        return [f"window_low: expected less than window_high ({high:g})" for low, high in pairs if not low < high]
 
 
 @dataclass(frozen=True)

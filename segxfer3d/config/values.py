@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+_LISTED = re.compile(r"\b(\w+) \| tuple\[\1, \.\.\.\]")
 LARGEST = 2**53  # whole numbers beyond it are no longer exact in JSON readers
 
 
@@ -41,7 +42,8 @@ class Limits:
 
 
 def split_type(type_: str) -> tuple[str, int, bool]:
-    """An annotation as text, taken apart: the type of one value, how many of it (0: no tuple), whether None is one.
+    """An annotation as text, taken apart: the type of one value, how many of it (0: no tuple, or of any length), and
+    whether None is one.
 
     Example:
         >>> split_type("int | None"), split_type("tuple[float, float, float] | None")
@@ -49,14 +51,25 @@ def split_type(type_: str) -> tuple[str, int, bool]:
     """
     optional = type_.endswith(" | None")
     type_ = type_.removesuffix(" | None")
+    type_ = _LISTED.sub(r"\1", type_)
     if inner := re.fullmatch(r"tuple\[(.+)\]", type_):
         parts = [part.strip() for part in inner[1].split(",")]
         return parts[0], len(parts), optional
     return type_, 0, optional
 
 
+def may_be_list(type_: str) -> bool:
+    """Whether a value may be several of its type too, of any number.
+
+    Example:
+        >>> may_be_list("float | tuple[float, ...]"), may_be_list("tuple[float, float]")
+        (True, False)
+    """
+    return _LISTED.search(type_) is not None
+
+
 def convert(type_: str, limits: Limits, value: Any) -> Any:
-    """``value`` in the type that is spelled by ``type_``, within the limits.
+    """``value`` in the type that is spelled by ``type_``, within the limits; a list of one is that one.
 
     Raises:
         ValueError, TypeError: it does not fit.
@@ -64,6 +77,14 @@ def convert(type_: str, limits: Limits, value: Any) -> Any:
     single, count, optional = split_type(type_)
     if optional and value is None:
         return None
+    if may_be_list(type_):
+        if isinstance(value, str) and "," in value:
+            value = [part.strip() for part in value.strip("[]()").split(",")]
+        if isinstance(value, (list, tuple)):
+            items = tuple(_single(single, limits, item) for item in value)
+            if not items:
+                raise ValueError
+            return items if len(items) > 1 else items[0]
     if count:
         if isinstance(value, (str, Mapping)) or len(value) != count:
             raise ValueError
@@ -131,6 +152,7 @@ def expected(type_: str, limits: Limits) -> str:
     """
     single, count, optional = split_type(type_)
     words = limits.text or _words(single, limits, count)
+    words += ", or a list of such, one for each channel" if may_be_list(type_) else ""
     return words + (", or none" if optional else "")
 
 

@@ -26,6 +26,14 @@ class VolumeFiles(Group):
         "", "which volumes are the labels of others, searched as image_pattern; empty: what folders called labels hold",
         pattern=True,
     )  # fmt: skip
+    channel_pattern: str = option(
+        "", "which channel a file holds, where each has a file of its own: the first group found in the path, such as "
+        "_(t1|flair)$; empty: nnU-Net's _0000, _0001", pattern=True,
+    )  # fmt: skip
+    channel_names: str = option(
+        "", "which channels, in which order, by name; empty: all, as dataset.json or the files' names say",
+        text="names, separated by commas",
+    )  # fmt: skip
     modality: str = option(
         "auto", "what the volumes are; auto: what DICOM or dataset.json says, else CT", choices=MODALITIES
     )

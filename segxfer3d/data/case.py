@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segxfer3d.data.modalities import UNKNOWN, modality_of_names
 from segxfer3d.errors import InputError
 
 NOUNS = {2: "images", 3: "volumes"}
@@ -170,6 +171,13 @@ class CaseSet:
     def values(self) -> tuple[int, ...]:
         """The label values of all classes, in rising order."""
         return tuple(sorted({value for part in self.parts for value in part}))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """That of each channel of volumes: of all, or as its name says."""
+        if self.modality == UNKNOWN and self.channel_names:
+            return tuple(modality_of_names([name]) for name in self.channel_names)
+        return (self.modality,) * self.channels
 
     @property
     def labeled(self) -> tuple[Case, ...]:

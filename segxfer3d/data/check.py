@@ -17,7 +17,8 @@ from segxfer3d.data.content_hash import content_hash
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
-from segxfer3d.data.plausible import MASK, is_mask_image, kind_of, refuse_no_hu
+from segxfer3d.data.plausible import MASK, is_mask_image, kind_of_channels, refuse_no_hu
+from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.errors import InputError, some
@@ -89,8 +90,9 @@ def check(
 
     Bad are: files that cannot be read (:func:`~segxfer3d.data.io.volumes.read_volume`,
     :func:`~segxfer3d.data.io.images.read_image`), labels on another grid or of another size than their images, label
-    values that the data set does not have; of volumes, NaN or infinite voxels; of images, gray among color or the other
-    way round. Labels stored as floats are fine where the values are, and so is a label without foreground.
+    values that the data set does not have; of volumes, NaN or infinite voxels, another number of channels than the data
+    set's, and channels on different grids; of images, gray among color or the other way round. Labels stored as floats
+    are fine where the values are, and so is a label without foreground.
 
     Args:
         case_set: the data set.
@@ -176,7 +178,8 @@ def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float
         if case_set.dims == 2:
             return _look_at_image(case, case_set, keep)
         loaded = load_volume(case)
-        require_room(case.image, loaded.image, spacing)
+        require_channels(case, loaded.channels, case_set.channels, case_set.channel_names)
+        require_room(case.image, loaded.image, spacing, channels=case_set.channels)
         look = _look_at_volume(case, loaded, case_set.values, case_set.label_rule.ignore)
         if keep is not None:
             keep(case, loaded)
@@ -199,10 +202,12 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
 
 
 def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ignore: Sequence[int]) -> _Look:
-    image, label = loaded
-    if not _finite(image.array):
-        raise InputError(f"{case.image}: NaN or infinite voxels")
-    kind = kind_of(image.array)
+    image, label = loaded.image, loaded.label
+    for number, channel in enumerate(loaded.channels):
+        if not _finite(channel.array):
+            at = case.files[number] if case.further else case.image
+            raise InputError(f"{at}: NaN or infinite voxels")
+    kind = kind_of_channels([channel.array for channel in loaded.channels])
     if label is None:
         return _Look(image.array.shape, notes=image.notes, kind=kind)
     if difference := grid_difference(image, label):

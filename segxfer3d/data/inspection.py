@@ -163,7 +163,7 @@ def _volumes(case_set: CaseSet, progress: bool, *, patterned: bool) -> Inspectio
     good = _checked(inspection, case_set, progress, patterned=patterned)
     patients = {case.patient for case in case_set.cases}
     inspection.lines = [
-        f"{case_set.root}: volumes, layout {titled(case_set)}, modality {case_set.modality}",
+        f"{case_set.root}: volumes, layout {titled(case_set)}, modality {case_set.modality}{_channels(case_set)}",
         f"cases: {len(case_set.cases)} of {len(patients)} patients, {len(case_set.labeled)} labeled",
     ]
     if len(patients) == len(case_set.cases) > 1:
@@ -171,16 +171,31 @@ def _volumes(case_set: CaseSet, progress: bool, *, patterned: bool) -> Inspectio
     if not good:
         return inspection
     rows = _over(good, lambda case: _volume_row(case, case_set.parts), progress)
-    table = np.array([row[:8] for row in rows])
+    numbers = 6 + 2 * case_set.channels
+    table = np.array([row[:numbers] for row in rows])
     inspection.lines += [
         f"voxels: {_axes(table[:, 0:3], '{:.0f}')}",
         f"spacing in mm: {_axes(table[:, 3:6], '{:.3g}')}",
-        f"intensities ({_LOW} % to {_HIGH} % of a case): {_range(table[:, 6])} to {_range(table[:, 7])}",
     ]
-    shares = np.array([row[8:] for row in rows if len(row) > 8])
+    names = case_set.channel_names or tuple(f"channel {number + 1}" for number in range(case_set.channels))
+    for name, at in zip(names, range(6, numbers, 2), strict=True):
+        of_channel = f" of {name}" if case_set.channels > 1 else ""
+        inspection.lines.append(
+            f"intensities{of_channel} ({_LOW} % to {_HIGH} % of a case): {_range(table[:, at])} to "
+            f"{_range(table[:, at + 1])}"
+        )
+    shares = np.array([row[numbers:] for row in rows if len(row) > numbers])
     return _with_shares(
         inspection, shares, [f" of {case_set.classes[value]} ({value})" for value in sorted(case_set.classes)]
     )
+
+
+def _channels(case_set: CaseSet) -> str:
+    """Of several or picked channels, in words."""
+    if case_set.channels == 1 and not case_set.channel_names:
+        return ""
+    named = f" ({', '.join(case_set.channel_names)})" if case_set.channel_names else ""
+    return f", {case_set.channels} channel{'s' if case_set.channels > 1 else ''}{named}"
 
 
 def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[str]) -> Inspection:
@@ -192,10 +207,11 @@ def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[s
 
 
 def _volume_row(case: Case, parts: Sequence[Sequence[int]]) -> Row:
-    """Shape, spacing, low and high intensity, and the share of each class where there is a label."""
-    volume, label = load_volume(case)
-    low, high = np.percentile(volume.array, [_LOW, _HIGH])
-    row = (*volume.array.shape, *volume.spacing, float(low), float(high))
+    """Shape, spacing, low and high intensity of each channel, and the share of each class where there is a label."""
+    loaded = load_volume(case)
+    volume, label = loaded.image, loaded.label
+    ends = (np.percentile(channel.array, [_LOW, _HIGH]).tolist() for channel in loaded.channels)
+    row = (*volume.array.shape, *volume.spacing, *(end for pair in ends for end in pair))
     if label is None:
         return row
     return (*row, *(float(np.isin(label.array, part).mean()) for part in parts))

@@ -33,6 +33,14 @@ def kind_of(array: NDArray[Any]) -> str:
     return NO_HU if low >= 0 or high - low < LEAST_RANGE else ""
 
 
+def kind_of_channels(arrays: Sequence[NDArray[Any]]) -> str:
+    """:func:`kind_of` of the channels of a volume: of several, a mask where all are, and no HU where one has none."""
+    kinds = [kind_of(array) for array in arrays]
+    if len(set(kinds)) == 1:
+        return kinds[0]
+    return NO_HU if any(kinds) else ""
+
+
 def refuse_masks(place: object, cases: Sequence[Case], kinds: Mapping[str, str]) -> None:
     """Masks among images.
 

@@ -19,6 +19,7 @@ from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.tables import CaseTable
+from segxfer3d.inference.channels import ModelChannels
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model, network_input, stacked
 from segxfer3d.losses import with_valid
@@ -132,6 +133,10 @@ def check_fit(model: Model, case_set: CaseSet) -> str:
         raise InputError(
             f"dataset_dir {case_set.root}: {_told(known[0])}, checkpoint {model.path} was trained on {_told(known[1])}"
         )
+    if model.dims == 3:
+        about = model.preprocessing.as_dict()
+        ModelChannels.of(about, model.path).refuse_others(place, case_set)
+        return note
     channels = model.preprocessing.as_dict().get("channels", case_set.channels)
     if channels != case_set.channels:
         raise InputError(

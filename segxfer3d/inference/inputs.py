@@ -15,8 +15,9 @@ from segxfer3d.data.io.radiographs import holds_radiographs, is_radiograph
 from segxfer3d.data.io.volumes import FORMATS, volume_name
 from segxfer3d.data.layouts.image_files import masks_below, passed_note
 from segxfer3d.data.layouts.listing import image_name, images_below, listed_images, volumes_below
-from segxfer3d.data.layouts.volume_files import find_volumes, refuse_doubtful
+from segxfer3d.data.layouts.volume_files import FoundVolume, find_volumes, refuse_doubtful
 from segxfer3d.errors import InputError, some
+from segxfer3d.inference.channels import ModelChannels, cases_of_model, put_together
 
 MODELS = {2: "a model of 2D images", 3: "a model of 3D volumes"}
 _EXPECTED = {
@@ -33,7 +34,10 @@ def find_inputs(
     series: str = "",
     image_pattern: str = "",
     label_pattern: str = "",
+    channel_pattern: str = "",
+    channel_names: str = "",
     uneven: str = "refuse",
+    channels: ModelChannels | None = None,
 ) -> tuple[Case, ...]:
     """The cases at a path: a file, a folder with a DICOM series, or everything of the kind below a folder.
 
@@ -48,23 +52,36 @@ def find_inputs(
         series: chooses a DICOM series, see :func:`~segxfer3d.data.layouts.volume_files.find_volumes`.
         image_pattern: chooses volumes, see there.
         label_pattern: finds volumes that are labels, which are left out.
+        channel_pattern: finds the channel of volumes of one channel a file, see
+            :func:`~segxfer3d.data.layouts.channel_files.with_channels`.
+        channel_names: which channels of volumes, in their order, separated by commas; empty for all.
         uneven: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
+        channels: that the model takes; one where None.
 
     Raises:
         InputError: nothing there, files of the other kind only (the message says which the model is for), two files of
-            one name, or volumes that may be masks or twins of others.
+            one name, volumes that may be masks or twins of others, or other channels than the model takes.
     """
-    target = Path(path)
+    target, model = Path(path), channels or ModelChannels()
     if not str(path) or not target.exists():
         raise InputError(f"input {str(path) or '(none)'}: no such file or folder; expected {_EXPECTED[dims]}")
     if target.is_file():
         kinds = kinds_of(target)
         if dims in kinds:
-            return _cases(kinds[dims], target, dims, uneven)
+            cases = _cases(kinds[dims], FoundVolume(target), dims, uneven)
+            return cases if dims == 2 else cases_of_model(cases, target, model, chosen=channel_names)
         if not kinds:
             raise InputError(f"input {target}: expected {_EXPECTED[dims]}")
         raise wrong_kind(target, dims=dims, checkpoint=checkpoint)
-    files, passed = _images_of(target, dims, series, image_pattern, label_pattern)
+    names: tuple[str, ...] = ()
+    if dims == 2:
+        files, passed = _images_of(target), passed_files(target, dims=2)
+    else:
+        found = find_volumes(target, series=series, image_pattern=image_pattern, label_pattern=label_pattern)
+        found = put_together(found, channel_pattern, model)
+        if not image_pattern:
+            refuse_doubtful(found, folders_are_patients=False)
+        files, passed, names = found.volumes, found.notes, found.channel_names
     if not files:
         other = _below(target, 5 - dims)
         if target in other.values():  # a DICOM folder
@@ -76,29 +93,23 @@ def find_inputs(
                 f"expected {_EXPECTED[dims]}"
             )
         raise InputError(f"input {target}: no {NOUNS[dims]} in this folder{''.join(f'; {note}' for note in passed)}")
-    return tuple(case for name, file in files.items() for case in _cases(name or target.name, file, dims, uneven))
+    cases = tuple(case for name, file in files.items() for case in _cases(name or target.name, file, dims, uneven))
+    return cases if dims == 2 else cases_of_model(cases, target, model, names=names, chosen=channel_names)
 
 
-def _cases(name: str, file: Path, dims: int, uneven: str) -> tuple[Case, ...]:
+def _cases(name: str, file: FoundVolume, dims: int, uneven: str) -> tuple[Case, ...]:
     """A file as a case, or as one for each page."""
-    pages = page_names(name, pages_of(file)) if dims == 2 else {}
-    return tuple(Case(page, file, patient=name, page=at) for page, at in pages.items()) or (
-        Case(name, file, uneven=uneven),
+    pages = page_names(name, pages_of(file.path)) if dims == 2 else {}
+    return tuple(Case(page, file.path, patient=name, page=at) for page, at in pages.items()) or (
+        Case(name, file.path, uneven=uneven, further=file.further),
     )
 
 
-def _images_of(
-    target: Path, dims: int, series: str, image_pattern: str, label_pattern: str
-) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Name to file, and notes on what was passed over."""
-    if dims == 2:
-        found_images = images_below(target)
-        masks = masks_below(target, found_images)
-        return {name: file for name, file in found_images.items() if name not in masks}, passed_files(target, dims=2)
-    found = find_volumes(target, series=series, image_pattern=image_pattern, label_pattern=label_pattern)
-    if not image_pattern:
-        refuse_doubtful(found, folders_are_patients=False)
-    return found.paths, found.notes
+def _images_of(target: Path) -> dict[str, FoundVolume]:
+    """Name to file of the images of a folder."""
+    found = images_below(target)
+    masks = masks_below(target, found)
+    return {name: FoundVolume(file) for name, file in found.items() if name not in masks}
 
 
 def modality_of_inputs(cases: Iterable[Case]) -> dict[str, list[str]]:

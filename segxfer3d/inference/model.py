@@ -28,6 +28,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.as_stored import as_stored
+from segxfer3d.inference.channels import ModelChannels
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.mirroring import MirroredForward
@@ -84,14 +85,15 @@ class Model:
         """Unlabeled cases as a data set that :func:`~segxfer3d.data.check.check` and ``preprocessing.read`` take."""
         cases = tuple(cases)
         root = Path(cases[0].image).parent if cases else Path()
-        channels = self.preprocessing.as_dict().get("channels", 1)
+        about = self.preprocessing.as_dict()
         return CaseSet(
             root,
             "folder",
             self.dims,
             cases,
             classes=self.classes,
-            channels=channels,
+            channels=about.get("channels", 1),
+            channel_names=tuple(about.get("channel_names", ())),
             official=False,
             convert=self.image_files.image_kind != "auto",
             exif=self.image_files.exif,
@@ -99,12 +101,14 @@ class Model:
 
     def inputs(self, path: str | Path, **choice: str) -> CaseSet:
         """What there is to segment at a path; for what may be chosen (``series``, ``image_pattern``, ``label_pattern``,
-        ``uneven``) see :func:`~segxfer3d.inference.inputs.find_inputs`.
+        ``channel_pattern``, ``channel_names``, ``uneven``) see :func:`~segxfer3d.inference.inputs.find_inputs`.
 
         Raises:
-            InputError: as there; a file of the wrong kind is refused with a sentence that says which.
+            InputError: as there; a file of the wrong kind, and channels of other names or in another order than the
+                model's, are refused with a sentence that says which.
         """
-        return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path, **choice))
+        channels = ModelChannels.of(self.preprocessing.as_dict(), self.path)
+        return self.case_set(find_inputs(path, dims=self.dims, checkpoint=self.path, channels=channels, **choice))
 
     def predict(self, image: str | Path | Case) -> Prediction:
         """Segment one file, or a folder with one DICOM series.

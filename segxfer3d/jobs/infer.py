@@ -45,7 +45,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     run.record("transfer", model.transfer.as_dict())
     files = options[VolumeFiles]
     patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
-    case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns)
+    of_channels = {"channel_pattern": files.channel_pattern, "channel_names": files.channel_names}
+    case_set = model.inputs(inference.input, series=files.series, uneven=files.uneven_slices, **patterns, **of_channels)
     refuse_format(options[Masks].mask_format, dims=model.dims, sources=[case.image for case in case_set.cases])
     for note in _other_classes(Path(inference.input), model):
         run.say(f"note: {note}")
@@ -93,8 +94,9 @@ def _other_classes(target: Path, model: Model) -> list[str]:
 
 
 def _takes_hu(model: Model) -> bool:
-    """Whether its intensities are a window of HU, or those of a CT's foreground."""
-    return model.preprocessing.as_dict().get("intensity") in ("window", "foreground")
+    """Whether its intensities are a window of HU, or those of a CT's foreground; of several channels, of all."""
+    scales = model.preprocessing.scales if isinstance(model.preprocessing, VolumePreprocessing) else ()
+    return bool(scales) and all(scale.intensity in ("window", "foreground") for scale in scales)
 
 
 def _refuse_other_modality(cases: Sequence[Case], model: Model) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import groups, learning
+from segxfer3d.config.channels import each_channel
 from segxfer3d.config.options import Options
 from segxfer3d.data.planning import Intensity, Plan, make_plan, take_fingerprint
 from segxfer3d.data.planning.fitting import MOST_FEATURES
 from segxfer3d.data.planning.make import BY_HAND
 from segxfer3d.data.planning.words import plan_text
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.shape import FEW_LEVELS, LEVELS, PLANNED_NETWORKS, Brought, is_deep, own_levels, shape_of
@@ -51,7 +53,8 @@ def find_plan(
         _refuse_other_levels(plan, asked, options, brought)
     else:
         plan, made = _made(options, place, source, brought), True
-    preprocessing = plan.preprocessing()
+    _refuse_other_channels(plan, asked, source)
+    preprocessing = dataclasses.replace(plan.preprocessing(), channel_names=source.case_set.channel_names)
     if brought.preprocessing is not None:
         preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
         plan = _with_preprocessing(plan, preprocessing)
@@ -59,6 +62,15 @@ def find_plan(
     if made:
         run.say(plan_text(plan))
     return plan, preprocessing
+
+
+def _refuse_other_channels(plan: Plan, asked: str, source: Source) -> None:
+    """Refuse a plan for volumes of another number of channels."""
+    if (planned := len(plan.intensities)) != source.case_set.channels:
+        raise InputError(
+            f"plan: {asked} has intensities of {planned} channels, the volumes have {source.case_set.channels}; "
+            "expected a plan for them, or --plan data"
+        )
 
 
 def _refuse_other_levels(plan: Plan, asked: str, options: Options, brought: Brought) -> None:
@@ -113,30 +125,34 @@ def _as_brought(
     volumes: groups.Volumes, before: VolumePreprocessing, planned: VolumePreprocessing
 ) -> VolumePreprocessing:
     """As the transferred network was trained; but what is set by hand, of which the user is warned, see
-    :func:`~segxfer3d.weights.passport.read_weights`."""
+    :func:`~segxfer3d.weights.passport.read_weights`, and the intensities of other channels."""
     spacing = before.spacing if volumes.spacing is None else volumes.spacing
-    return dataclasses.replace(before if volumes.intensity == "auto" else planned, spacing=spacing)
+    names = planned.channel_names
+    others = before.channels != planned.channels or (before.channel_names and names and before.channel_names != names)
+    chosen = planned if others or volumes.intensity != "auto" else before
+    return dataclasses.replace(chosen, spacing=spacing, channel_names=names)
 
 
 def _with_preprocessing(plan: Plan, used: VolumePreprocessing) -> Plan:
     """The plan with the intensities and the spacing that volumes get."""
-    clips = used.intensity in ("window", "foreground")
-    intensity = Intensity(
-        used.intensity,
-        low=used.window_low if clips else None,
-        high=used.window_high if clips else None,
-        mean=used.mean,
-        sd=used.sd,
-        nonzero=used.nonzero,
-    )
+    intensities = tuple(_as_planned(scale) for scale in used.scales)
     reasons = dict(plan.reasons)
-    if intensity != plan.intensity:
+    if intensities != plan.intensities:
         reasons["intensity"] = BROUGHT
     if used.spacing is None:
         reasons["spacing"] = f"sizes are planned for it; volumes keep the files' spacing: {BROUGHT}"
     elif used.spacing != plan.spacing:
         reasons["spacing"] = BROUGHT
-    return dataclasses.replace(plan, intensity=intensity, spacing=used.spacing or plan.spacing, reasons=reasons)
+    spacing = used.spacing or plan.spacing
+    return dataclasses.replace(
+        plan, intensity=intensities[0], further=intensities[1:], spacing=spacing, reasons=reasons
+    )
+
+
+def _as_planned(scale: Scale) -> Intensity:
+    """What a plan says of a channel that is scaled so."""
+    low, high = scale.clip if scale.intensity in ("window", "foreground") else (None, None)
+    return Intensity(scale.intensity, low=low, high=high, mean=scale.mean, sd=scale.sd, nonzero=scale.nonzero)
 
 
 def _with_supervision(plan: Plan, options: Options, brought: Brought) -> Plan:
@@ -189,21 +205,33 @@ def plan_of_file(path: Path, options: Options) -> Plan:
         by_hand["features"] = tuple(
             min(max(width, MOST_FEATURES), width * 2**level) for level in range(len(plan.features))
         )
-    if volumes.intensity not in ("auto", plan.intensity.rule) or volumes.intensity == "window":
-        by_hand["intensity"] = _intensity(path, volumes)
+    intensities = _intensities(path, volumes, plan)
+    by_hand |= {"intensity": intensities[0], "further": intensities[1:]}
     by_hand = {name: value for name, value in by_hand.items() if value is not None and value != getattr(plan, name)}
-    return dataclasses.replace(plan, **by_hand, reasons={**plan.reasons, **dict.fromkeys(by_hand, BY_HAND)})
+    said = dict.fromkeys(("intensity" if name == "further" else name for name in by_hand), BY_HAND)
+    return dataclasses.replace(plan, **by_hand, reasons={**plan.reasons, **said})
 
 
-def _intensity(path: Path, volumes: groups.Volumes) -> Intensity:
-    if volumes.intensity == "foreground":
-        raise InputError(
-            f"intensity foreground: {path} has no intensities of the foreground; expected a plan with them, or "
-            "--plan data"
-        )
-    if volumes.intensity == "window":
-        return Intensity("window", volumes.window_low, volumes.window_high)
-    return Intensity(volumes.intensity)
+def _intensities(path: Path, volumes: groups.Volumes, plan: Plan) -> tuple[Intensity, ...]:
+    """Those of the plan, with what is set by hand."""
+    number = len(plan.intensities)
+    rules = each_channel("intensity", volumes.intensity, number)
+    lows = each_channel("window_low", volumes.window_low, number)
+    highs = each_channel("window_high", volumes.window_high, number)
+    chosen = []
+    for rule, low, high, planned in zip(rules, lows, highs, plan.intensities, strict=True):
+        if rule == "window":
+            chosen.append(Intensity("window", low, high))
+        elif rule in ("auto", planned.rule):
+            chosen.append(planned)
+        elif rule == "foreground":
+            raise InputError(
+                f"intensity foreground: {path} has no intensities of the foreground; expected a plan with them, or "
+                "--plan data"
+            )
+        else:
+            chosen.append(Intensity(rule))
+    return tuple(chosen)
 
 
 def _read(path: Path, what: str, instead: str) -> Plan:

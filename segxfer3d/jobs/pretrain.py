@@ -129,7 +129,8 @@ def _cubes(
     say_padding(run, source.report, size)
     preprocessing = source.preprocessing
     rule, scale = None, preprocessing.as_dict()
-    if options[groups.Cubes].crop_rule != "uniform" and scale["intensity"] == "window":
+    alone = source.case_set.channels == 1  # the published rule looks at a CT
+    if options[groups.Cubes].crop_rule != "uniform" and scale["intensity"] == "window" and alone:
         rule = CropRule.for_window(scale["window_low"], scale["window_high"])
     sets: dict[str, SeededDataset | None] = {}
     for part, part_seed in (("pretrain", seed), ("validation", 0)):

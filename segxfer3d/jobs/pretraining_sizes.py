@@ -45,11 +45,15 @@ class PretrainingSizes:
         before = source.preprocessing
         if self.plan is None or source.generated or not isinstance(before, VolumePreprocessing):
             return source
-        preprocessing = self.plan.preprocessing()
-        if preprocessing.intensity not in SCALES:
+        preprocessing = dataclasses.replace(self.plan.preprocessing(), channel_names=before.channel_names)
+        if preprocessing.channels != before.channels:
+            raise InputError(
+                f"plan: it has intensities of {preprocessing.channels} channels, the volumes have {before.channels}"
+            )
+        if others := [scale.intensity for scale in preprocessing.scales if scale.intensity not in SCALES]:
             run.say(
-                f"note: the plan's intensities ({preprocessing.intensity}) are not in [0, 1], as pretexts need them; "
-                f"{before.intensity} instead"
+                f"note: the plan's intensities ({', '.join(others)}) are not in [0, 1], as pretexts need them; "
+                f"{', '.join(scale.intensity for scale in before.scales)} instead"
             )
             preprocessing = dataclasses.replace(before, spacing=preprocessing.spacing)
         return dataclasses.replace(source, preprocessing=preprocessing)
@@ -64,7 +68,8 @@ def pretraining_sizes(options: Options) -> PretrainingSizes:
     asked = options[learning.Planned].plan
     if asked == "data":
         raise InputError("plan data: needs labels; expected none, or the plan.json of a fine-tuning for pretraining")
-    if options[groups.Volumes].intensity in ("foreground", "zscore"):
+    rules = options[groups.Volumes].intensity
+    if {"foreground", "zscore"}.intersection((rules,) if isinstance(rules, str) else rules):
         raise InputError(
             "intensity: expected auto, window or percentile in pretraining, whose intensities are in [0, 1]"
         )

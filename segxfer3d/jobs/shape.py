@@ -55,7 +55,7 @@ def find_brought(options: Options, source: Source) -> Brought:
         return Brought()
     if not start.checkpoint:  # on generated data it is made in a moment, from intensities in [0, 1]
         volumes = source.generated and source.case_set.dims == 3
-        return Brought(VolumePreprocessing.for_modality(source.case_set.modality)) if volumes else Brought()
+        return Brought(VolumePreprocessing.for_modality(*source.case_set.modalities)) if volumes else Brought()
     content = read_content(start.checkpoint)
     if "format" not in content:
         return Brought()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import groups, learning
+from segxfer3d.config.channels import each_channel
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
@@ -268,17 +269,18 @@ def _preprocessing(options: Options, case_set: CaseSet) -> Preprocessing:
     if case_set.dims == 2:
         return ImagePreprocessing(options[groups.ImageNetwork].image_size, case_set.channels)
     volumes, planned = options[groups.Volumes], options.find(learning.Planned)
-    intensity = volumes.intensity
-    if intensity == "foreground":  # whose numbers are the plan's, which comes after the cases
+    rules = each_channel("intensity", volumes.intensity, case_set.channels)
+    if "foreground" in rules:  # whose numbers are the plan's, which comes after the cases
         if options.find(learning.Learning) is None or planned is None or planned.plan == "none":
             raise InputError("intensity foreground: needs a plan made from labels, as fine-tuning has with --plan data")
-        intensity = "auto"
+        rules = tuple("auto" if rule == "foreground" else rule for rule in rules)
     return VolumePreprocessing.for_modality(
-        case_set.modality,
-        intensity=intensity,
+        *case_set.modalities,
+        intensity=rules,
         spacing=volumes.spacing,
         window_low=volumes.window_low,
         window_high=volumes.window_high,
+        channel_names=case_set.channel_names,
     )
 
 

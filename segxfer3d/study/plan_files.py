@@ -68,7 +68,8 @@ def unlike(finetune: Mapping[str, Any], pretrain: Mapping[str, Any] | None) -> s
     """
     if finetune.get("network") is None:
         return "expected network among the knobs of common"
-    if finetune.get("intensity") not in UNIT_INTENSITIES:
+    rules = finetune.get("intensity")
+    if not {*(rules if isinstance(rules, (list, tuple)) else [rules])} <= {*UNIT_INTENSITIES}:
         return (
             f"expected intensity {' or '.join(UNIT_INTENSITIES)} among the knobs of common: pretraining has no other, "
             "and the arms that start from it keep it"

@@ -69,13 +69,13 @@ def read_in_worker(allocate: guard.Allocate, file: str) -> dict[str, Any]:
 def _as_volume(array: NDArray[Any], about: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Axes x, y, z and an affine (RAS+, millimeters) from what SimpleITK has."""
     channels = int(about["channels"] > 1)
-    # SimpleITK gives z, y, x; channels, which are refused later, come last
+    # SimpleITK gives z, y, x; channels come last
     array = array.transpose(*reversed(range(array.ndim - channels)), *[array.ndim - 1] * channels)
     n = len(about["origin"])
     affine = np.eye(n + 1)
     affine[:n, :n] = np.array(about["direction"]).reshape(n, n) * about["spacing"]
     affine[:n, n] = about["origin"]
-    if n > 3 and all(length == 1 for length in array.shape[3:]):  # a series of one volume
+    if n > 3:  # a series of volumes, which are channels, or of one
         affine = np.vstack([np.c_[affine[:3, :3], affine[:3, n]], [0, 0, 0, 1]])
     return array, LPS_TO_RAS @ affine if affine.shape == (4, 4) else affine
 

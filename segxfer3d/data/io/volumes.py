@@ -69,19 +69,59 @@ def read_volume(path: str | os.PathLike[str], *, uneven: str = "refuse") -> Volu
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    array, affine, notes = _read(path, uneven)
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or min(array.shape) < 2:
+        raise InputError(f"{path}: expected a 3D volume of one channel, got shape {_by(array.shape)}")
+    return _checked(path, array, affine, notes)
+
+
+def read_channels(path: str | os.PathLike[str], *, uneven: str = "refuse") -> tuple[Volume, ...]:
+    """The channels of a volume file, on one grid: as many as its fourth axis is long, or one.
+
+    A NIfTI of vectors has a fourth axis of length 1 before that of its channels, which is dropped. The channels are
+    views of one array; the first one has the notes.
+
+    Args:
+        path: of a file or a folder, as of :func:`read_volume`.
+        uneven: see there.
+
+    Raises:
+        InputError: as there, but for the number of channels.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    array, affine, notes = _read(path, uneven)
+    while array.ndim > 4 and array.shape[3] == 1:
+        array = array[:, :, :, 0]
+    while array.ndim > 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or min(array.shape[:3]) < 2 or not array.shape[3]:
+        raise InputError(f"{path}: expected a 3D volume of one channel, got shape {_by(array.shape)}")
+    first = _checked(path, array[..., 0], affine, notes)
+    others = (array[..., number] for number in range(1, array.shape[3]))
+    return (first, *(_checked(path, other, affine, ()) for other in others))
+
+
+def _read(path: Path, uneven: str) -> tuple[NDArray[Any], NDArray[np.float64], tuple[str, ...]]:
+    """The voxels as a file has them, with its affine (RAS+, millimeters) and notes."""
     name = path.name.lower()
     if path.is_dir() or (not name.endswith((*FORMATS, nifti.PAIR[1])) and dicom.looks_like_dicom(path)):
         array, affine, note = dicom.read_dicom(path, uneven=uneven)
-        return _checked(path, array, affine, (note,) if note else ())
+        return array, affine, (note,) if note else ()
     if name.endswith(nifti.PAIR[1]) and dicom.has_mark(path):
         array, affine, note = dicom.read_dicom(path, uneven=uneven)
-        return _checked(path, array, affine, (note,) if note else ())
+        return array, affine, (note,) if note else ()
     if name.endswith((*nifti.ENDINGS, *nifti.PAIR)):
-        return _checked(path, *nifti.read_nifti(path))
+        return nifti.read_nifti(path)
     if name.endswith(nifti.MGH):
-        return _checked(path, *nifti.read_mgh(path), ())
+        return *nifti.read_mgh(path), ()
     if name.endswith(itk.ENDINGS):
-        return _checked(path, *itk.read_itk(path))
+        return itk.read_itk(path)
     raise InputError(
         f"{path}: not a volume; expected {', '.join(FORMATS)}, a DICOM file or a folder with a DICOM series"
     )
@@ -102,19 +142,20 @@ def read_label(path: str | os.PathLike[str]) -> Volume:
     return volume if rounded is None else replace(volume, array=rounded)
 
 
-def grid_difference(image: Volume, label: Volume) -> str:
-    """Say how the grid of a label differs from its image's; empty where the two are the same.
+def grid_difference(image: Volume, label: Volume, *, what: str = "label") -> str:
+    """Say how the grid of a label, or of what else is called so, differs from its image's; empty where the two are the
+    same.
 
     Affines count as the same where every corner of the volume lands within :data:`GRID_TOLERANCE`: files that went
     through different programs differ by rounding.
     """
     if image.array.shape != label.array.shape:
-        return f"the label's shape {_by(label.array.shape)} is not its image's {_by(image.array.shape)}"
+        return f"the {what}'s shape {_by(label.array.shape)} is not its image's {_by(image.array.shape)}"
     ends = np.meshgrid(*[(0, n - 1) for n in image.array.shape])
     corners = np.stack([*(end.ravel() for end in ends), np.ones(8)])
     shift = np.linalg.norm(((label.affine - image.affine) @ corners)[:3], axis=0).max()
     if shift > GRID_TOLERANCE * min(image.spacing):
-        return f"the label's affine is not its image's (corners lie up to {shift:.3g} mm apart)"
+        return f"the {what}'s affine is not its image's (corners lie up to {shift:.3g} mm apart)"
     return ""
 
 
@@ -123,10 +164,6 @@ def _by(shape: Iterable[object]) -> str:
 
 
 def _checked(path: Path, array: NDArray[Any], affine: NDArray[np.float64], notes: tuple[str, ...]) -> Volume:
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3 or min(array.shape) < 2:
-        raise InputError(f"{path}: expected a 3D volume of one channel, got shape {_by(array.shape)}")
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path}: expected plain numbers, got voxels of type {array.dtype}")
     sides = np.linalg.norm(affine[:3, :3], axis=0)

@@ -18,9 +18,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from segxfer3d.config.channels import names_of
 from segxfer3d.data.case import NOUNS, CaseSet, compiled_pattern
 from segxfer3d.data.class_names import refuse_one_name
 from segxfer3d.data.label_map import value_pairs, with_label_map
+from segxfer3d.data.layouts.channel_files import choose_channels
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
@@ -104,7 +106,8 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
         raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
     cases = sorted(case_set.cases, key=lambda case: case.name)
     if request.dims == 3:
-        cases = [replace(case, uneven=request.uneven_slices) for case in cases]
+        case_set = choose_channels(replace(case_set, cases=tuple(cases)), names_of(request.channel_names))
+        cases = [replace(case, uneven=request.uneven_slices) for case in case_set.cases]
         if request.modality != "auto":
             modality = "unknown" if request.modality == "other" else request.modality
             case_set = replace(case_set, modality=modality, assumed=False)

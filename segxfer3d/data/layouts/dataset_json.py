@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segxfer3d.data.case import LabelRule, Regions
+from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
 IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
-MODALITIES = {"CT": ("CT",), "MR": ("MR", "T1", "T2", "FLAIR", "PD", "ADC", "DWI")}
 ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
@@ -199,10 +199,37 @@ def read_modality(root: Path) -> str:
     return modality_of_channels(declared) if declared else ""
 
 
+def names_of_channels(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a ``dataset.json`` calls several channels, in the order of their numbers: nnU-Net's "channel_names" or the
+    Decathlon's "modality"; none where it knows one only.
+
+    Raises:
+        ValueError: their numbers are not 0, 1, 2, ...
+    """
+    named = content.get("channel_names") or content.get("modality") or {}
+    if not isinstance(named, Mapping) or len(named) < 2:
+        return ()
+    names = {int(number): str(name) for number, name in named.items()}
+    if sorted(names) != list(range(len(names))):
+        raise ValueError(f"channels {', '.join(map(str, named))}; expected 0 to {len(named) - 1}")
+    return tuple(names[number] for number in range(len(names)))
+
+
+def read_channel_names(root: Path) -> tuple[str, ...]:
+    """What the ``dataset.json`` of a folder calls several channels; none where there is no such file, or it knows one.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = root / NAME
+    if not path.is_file():
+        return ()
+    try:
+        return names_of_channels(json.loads(path.read_text(encoding=ENCODING)))
+    except BAD as error:
+        raise InputError(f"{path}: no channels in it ({type(error).__name__}: {error})") from error
+
+
 def modality_of_channels(channels: Any) -> str:
     """What the entry "modality" says, which names every channel."""
-    names = [str(name).upper() for name in (channels.values() if isinstance(channels, dict) else [channels])]
-    for modality, prefixes in MODALITIES.items():
-        if names and all(name.startswith(prefixes) for name in names):
-            return modality
-    return "unknown"
+    return modality_of_names(map(str, channels.values() if isinstance(channels, dict) else [channels]))

@@ -2,8 +2,9 @@
 
 Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
 "fold". Entries of "validation" are a validation part of the data set's own; entries of "test" have no labels. Paths are
-relative to the folder. An image may be a folder with a DICOM series, which says patient and modality where the entry
-does not. The second version of nnU-Net's ``dataset.json``, with "channel_names" and without a list, is read too.
+relative to the folder. An image of several channels, which "modality" names, is one file, its channels last, or a list
+of files. An image may be a folder with a DICOM series, which says patient and modality where the entry does not. The
+second version of nnU-Net's ``dataset.json``, with "channel_names" and without a list, is read too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from segxfer3d.data.layouts.dataset_json import (
     lists_cases,
     load,
     modality_of_channels,
+    names_of_channels,
 )
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.official import as_entries, check_official, with_parts
@@ -58,6 +60,7 @@ def read(root: Path, request: Request) -> CaseSet:
         )
         test = [(_entry(item), False) for item in content.get("test", [])]
         declared = classes_of_volumes(content.get("labels", {}), content.get("regions_class_order"))
+        names = names_of_channels(content)
     except BAD as error:
         if not volumes_below(root):
             refuse_other_kind(root, request.dims, request.task)
@@ -65,17 +68,19 @@ def read(root: Path, request: Request) -> CaseSet:
     cases, problems = [], []
     scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:
-        image = _first_channel(root / entry["image"])
+        image, *further = _files(root, entry["image"], len(names))
         label = root / entry["label"] if labeled and entry.get("label") else None
         if not image.exists():
             problems.append(f"{image} (label without image)" if label and label.exists() else f"{image} (no such file)")
         if labeled and not (label and label.exists()):
             problems.append(f"{label or image} ({'no such file' if label else 'image without label'})")
         name = volume_name(image) or image.name
+        name = name.removesuffix("_0000") if further else name
         if (scan := _scan(image)) is not None:
             scans[name] = scan
         patient = str(entry.get("patient", "")) or _patient(name, scans.get(name), request.patient_pattern)
-        cases.append(Case(name, image, label, patient, fold=entry.get("fold"), part=entry.get("part", "")))
+        part = entry.get("part", "")
+        cases.append(Case(name, image, label, patient, fold=entry.get("fold"), part=part, further=tuple(further)))
     if problems:
         raise InputError(f"{path}: lists what is not there: {some(problems)}")
     notes = check_official(path, cases)
@@ -83,19 +88,36 @@ def read(root: Path, request: Request) -> CaseSet:
     if modality == "unknown" and scans:
         modality = modality_of(scans.values(), root)
     return CaseSet(
-        root, "decathlon", 3, tuple(cases), *declared[:2], regions=declared.regions, modality=modality, notes=notes
+        root,
+        "decathlon",
+        3,
+        tuple(cases),
+        *declared[:2],
+        regions=declared.regions,
+        channel_names=names,
+        modality=modality,
+        notes=notes,
     )
 
 
-def _first_channel(image: Path) -> Path:
-    """nnU-Net's first version lists images without the number of the channel that their files have."""
+def _files(root: Path, listed: str | list[str], channels: int) -> list[Path]:
+    """The files of an image: one, or one for each channel.
+
+    nnU-Net's first version lists images without the number of the channel that their files have.
+    """
+    if not isinstance(listed, str):
+        return [root / name for name in listed]
+    image = root / listed
     name = volume_name(image)
-    first, second = (image.with_name(f"{name}_000{number}{image.name[len(name) :]}") for number in (0, 1))
-    if image.exists() or not first.exists():
-        return image
-    if second.exists():
-        raise InputError(f"{first}: the first of several channels ({second.name}, ...); expected one")
-    return first
+    numbered = [image.with_name(f"{name}_{n:04}{image.name[len(name) :]}") for n in range(max(channels, 2))]
+    if image.exists() or not numbered[0].exists():
+        return [image]
+    if channels < 2 and numbered[1].exists():
+        raise InputError(
+            f"{numbered[0]}: the first of several channels ({numbered[1].name}, ...); expected one, or their names in "
+            f'"modality" of {NAME}'
+        )
+    return numbered[: max(channels, 1)]
 
 
 def _scan(image: Path) -> FoundVolume | None:
@@ -116,14 +138,14 @@ def _patient(name: str, scan: FoundVolume | None, pattern: str) -> str:
 
 def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The cases of nnU-Net's second version, whose file does not list them, as paths below the folder:
-    ``imagesTr/NAME_0000.nii.gz`` with ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
-
-    Raises:
-        ValueError: several channels.
+    ``imagesTr/NAME_0000.nii.gz``, and so on for each channel, with ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
     """
-    if len(content["channel_names"]) > 1:
-        raise ValueError(f"{len(content['channel_names'])} channels; expected one")
-    ending = content.get("file_ending", ".nii.gz")
+    ending, channels = content.get("file_ending", ".nii.gz"), len(content["channel_names"])
+
+    def files(first: str) -> str | list[str]:
+        stem = first.removesuffix(f"_0000{ending}")
+        return first if channels < 2 else [f"{stem}_{number:04}{ending}" for number in range(channels)]
+
     images, tests = (
         [path.name for path in sorted((root / folder).glob(f"*_0000{ending}"))] for folder in ("imagesTr", "imagesTs")
     )
@@ -131,13 +153,16 @@ def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
     lone = {path.name for path in (root / "labelsTr").glob(f"[!.]*{ending}")} - set(labels.values())
     labels |= {name.removesuffix(ending) + f"_0000{ending}": name for name in sorted(lone)}  # named as missing
     return {
-        "training": [{"image": f"imagesTr/{image}", "label": f"labelsTr/{label}"} for image, label in labels.items()],
-        "test": [f"imagesTs/{name}" for name in tests],
+        "training": [
+            {"image": files(f"imagesTr/{image}"), "label": f"labelsTr/{label}"} for image, label in labels.items()
+        ],
+        "test": [{"image": files(f"imagesTs/{name}")} for name in tests],
     }
 
 
 def _entry(item: Any) -> dict[str, Any]:
     entry = {"image": item} if isinstance(item, str) else dict(item)
-    if not isinstance(entry["image"], str):
-        raise TypeError(f"an image should be a path, not {entry['image']}")
+    paths = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+    if not paths or not all(isinstance(path, str) for path in paths):
+        raise TypeError(f"an image should be a path, or a list of one for each channel, not {entry['image']}")
     return entry

@@ -24,13 +24,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.layouts.dataset_json import NOTHING, read_declared, read_modality
+from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.channel_files import NUMBERED, numbered_channels, with_channels
+from segxfer3d.data.layouts.dataset_json import NOTHING, read_channel_names, read_declared, read_modality
 from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
 from segxfer3d.data.layouts.segment_names import by_segments
-from segxfer3d.data.layouts.volume_files import FoundVolumes, find_volumes, modality_of, refuse_doubtful
+from segxfer3d.data.layouts.volume_files import FoundVolume, FoundVolumes, find_volumes, modality_of, refuse_doubtful
+from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError, some
 
 TITLE = "any folder"
@@ -48,7 +51,8 @@ def fits(_root: Path) -> bool:
 
 
 def read(root: Path, request: Request) -> CaseSet:
-    """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after a volume's is passed over.
+    """Match images and labels by their names below their folders; nnU-Net's ``_0000`` after a volume's is passed over,
+    and where there are ``_0001`` too, they are the channels of one volume.
 
     Raises:
         InputError: images without labels or labels without images (all named, up to ten), two volumes of one name, or
@@ -63,27 +67,47 @@ def read(root: Path, request: Request) -> CaseSet:
     if label_folder is not None and image_folder is None:
         raise InputError(f"{label_folder}: labels without images; expected {' or '.join(IMAGE_FOLDERS)} beside it")
     found = find_volumes(image_folder or root, series=request.series, image_pattern=request.image_pattern)
+    labels = {} if label_folder is None else volumes_below(label_folder)
+    pattern = request.channel_pattern or (NUMBERED if numbered_channels(found, labels) else "")
+    found = with_channels(found, pattern) if pattern else found
     if label_folder is None and not request.image_pattern:
         refuse_doubtful(found, folders_are_patients=image_folder is None and not request.patient_pattern)
-    images = found.paths
-    labels = {} if label_folder is None else _match(root, images, volumes_below(label_folder))
+    images = dict(found.volumes)
+    labels = {} if label_folder is None else _match(root, found.paths, labels)
     if image_folder is not None:
-        for name, path in volumes_below(root / UNLABELED_FOLDER).items():
-            if images.setdefault(name, path) != path:
-                raise InputError(f"{root}: two volumes are called {name}: {images[name]} and {path}")
-    cases = (Case(name, path, labels.get(name), _patient(name, found, request)) for name, path in images.items())
+        for name, volume in _unlabeled(root / UNLABELED_FOLDER, pattern).items():
+            if images.setdefault(name, volume) != volume:
+                raise InputError(f"{root}: two volumes are called {name}: {images[name].path} and {volume.path}")
+    cases = (
+        Case(name, volume.path, labels.get(name), _patient(name, found, request), further=volume.further)
+        for name, volume in images.items()
+    )
     return _case_set(root, found, tuple(cases))
+
+
+def _unlabeled(folder: Path, pattern: str) -> dict[str, FoundVolume]:
+    """Volumes without labels, put together from their channels where a pattern finds these."""
+    found = FoundVolumes(folder)
+    for name, path in volumes_below(folder).items():
+        found.volumes[name] = FoundVolume(path)
+        below = path.relative_to(folder)
+        found.places[name] = (below.parent / volume_name(path)).as_posix()
+    return with_channels(found, pattern).volumes if pattern and found.volumes else found.volumes
 
 
 def _by_pattern(root: Path, request: Request) -> CaseSet:
     """Labels lie anywhere among the images; which they are, their pattern says."""
     patterns = {"image_pattern": request.image_pattern, "label_pattern": request.label_pattern}
     found = find_volumes(root, series=request.series, **patterns)
+    if request.channel_pattern:
+        found = with_channels(found, request.channel_pattern)
     if not request.image_pattern:
         refuse_doubtful(found, folders_are_patients=not request.patient_pattern)
     labeled = labels_of(found, **patterns)
     cases = tuple(
-        Case(called, found.paths[name], label, _patient(name, found, request))
+        Case(
+            called, found.volumes[name].path, label, _patient(name, found, request), further=found.volumes[name].further
+        )
         for name, (called, label) in labeled.items()
     )
     return _case_set(root, found, cases)
@@ -93,6 +117,10 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
     """With the classes and the modality that a ``dataset.json`` declares, where there is one."""
     declared = read_modality(root)
     modality = modality_of(found.volumes.values(), root) or declared
+    channels = max((len(case.files) for case in cases), default=1)
+    names = found.channel_names or read_channel_names(root)
+    if len(names) < 2 or channels not in (1, len(names)):
+        names = ()
     classes, rule, regions = read_declared(root) or NOTHING
     case_set = CaseSet(
         root,
@@ -102,8 +130,10 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
         classes,
         rule,
         regions=regions,
-        modality=modality or "CT",
-        assumed=not modality,
+        channels=len(names) or channels,
+        channel_names=names,
+        modality=modality or (modality_of_names(names) if names else "CT"),
+        assumed=not modality and not names,
         notes=found.notes,
     )
     return by_segments(case_set, declared=bool(classes))

@@ -42,6 +42,9 @@ class Request:
         label_pattern: which volumes are the labels of others, see
             :func:`~segxfer3d.data.layouts.label_files.labels_of`.
         label_map: values of label files that stand for others, see :func:`~segxfer3d.data.label_map.value_pairs`.
+        channel_pattern: finds the channel in the paths of volumes of one channel a file, see
+            :func:`~segxfer3d.data.layouts.channel_files.with_channels`.
+        channel_names: which channels of volumes, in their order, separated by commas; "" for all.
         modality: of volumes: ``auto`` (what the files say, else CT), ``CT``, ``MR`` or ``other``.
         image_kind: of images: ``auto`` (as the first one; others are refused), ``gray`` or ``color`` (others are
             converted).
@@ -64,6 +67,8 @@ class Request:
     image_pattern: str = ""
     label_pattern: str = ""
     label_map: str = ""
+    channel_pattern: str = ""
+    channel_names: str = ""
     modality: str = "auto"
     uneven_slices: str = "refuse"
     image_kind: str = "auto"

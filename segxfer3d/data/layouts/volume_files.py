@@ -42,11 +42,13 @@ class FoundVolume:
         path: file or folder.
         patient: its ID in DICOM, empty where nothing says it.
         modality: DICOM's word, empty for other formats.
+        further: the files of its channels after the first, where each has one.
     """
 
     path: Path
     patient: str = ""
     modality: str = ""
+    further: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -59,6 +61,7 @@ class FoundVolumes:
         places: name to that path, parts joined by "/".
         passed: files that are none -> why.
         labels: path below the folder, without the ending, to file of what are labels by their pattern.
+        channel_names: of volumes whose channels lie in files of their own, where these are called by names.
     """
 
     root: Path
@@ -66,6 +69,7 @@ class FoundVolumes:
     places: dict[str, str] = field(default_factory=dict)
     passed: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Path] = field(default_factory=dict)
+    channel_names: tuple[str, ...] = ()
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -49,13 +50,17 @@ class Fingerprint:
     Attributes:
         shapes: voxels of each case.
         spacings: millimeters of each case.
-        foreground: intensities inside the labels; None where no label shows anything.
-        nonzero_share: median over the cases of the share of a volume that the box around its nonzero voxels takes.
+        foreground: intensities of the first channel inside the labels; None where no label shows anything.
+        nonzero_share: median over the cases of the share of a volume that the box around its nonzero voxels takes;
+            those of any channel.
         modality: ``CT``, ``MR`` or ``unknown``.
         classes: number of foreground classes.
         channels: of a volume.
         mirror_axes: along which no two classes keep their order, see
             :func:`~segxfer3d.data.planning.mirroring.mirror_axes`.
+        further: as ``foreground``, of the channels after the first.
+        modalities: of each of several channels.
+        channel_names: of them, where they are known.
     """
 
     shapes: tuple[Shape, ...]
@@ -66,6 +71,9 @@ class Fingerprint:
     classes: int = 1
     channels: int = 1
     mirror_axes: tuple[int, ...] = (0, 1, 2)
+    further: tuple[Foreground | None, ...] = ()
+    modalities: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
 
 def take_fingerprint(
@@ -96,15 +104,21 @@ def take_fingerprint(
         known = KeptVolumes(0) if kept is None else kept
         each = pool.map(lambda case: _look(case, known.get(case), values), cases)
         looks = list(tqdm(each, "measuring", total=len(cases), disable=not progress, leave=False))
+    foregrounds = [
+        _together([look.quantiles[channel] for look in looks if look.quantiles]) for channel in range(case_set.channels)
+    ]
     return Fingerprint(
         shapes=tuple(look.shape for look in looks),
         spacings=tuple(look.spacing for look in looks),
-        foreground=_together([look.quantiles for look in looks if look.quantiles is not None]),
+        foreground=foregrounds[0],
         nonzero_share=float(np.median([look.nonzero_share for look in looks])),
         modality=case_set.modality,
         classes=len(case_set.classes),
         channels=case_set.channels,
         mirror_axes=mirror_axes([look.centers for look in looks]),
+        further=tuple(foregrounds[1:]),
+        modalities=case_set.modalities if case_set.channels > 1 else (),
+        channel_names=case_set.channel_names,
     )
 
 
@@ -113,21 +127,28 @@ class _Look:
     shape: Shape
     spacing: Spacing
     nonzero_share: float
-    quantiles: NDArray[np.float64] | None
+    quantiles: list[NDArray[np.float64]]  # of each channel; none where the label is empty
     centers: NDArray[np.float64]
 
 
 def _look(case: Case, loaded: LoadedVolume, values: Sequence[int]) -> _Look:
-    volume, label = loaded
+    volume, label = loaded.image, loaded.label
     assert label is not None
     if label.array.shape != volume.array.shape:
         raise InputError(f"{case.label}: its shape is not its image's")
     orientation = nibabel.orientations.io_orientation(volume.affine)
     shape, spacing = _oriented(volume, orientation)
     centers = class_centers(nibabel.orientations.apply_orientation(label.array, orientation), values, spacing)
-    inside = np.sort(volume.array[np.isin(label.array, values)].astype(np.float64))
-    quantiles = inside[((np.arange(_QUANTILES) + 0.5) / _QUANTILES * inside.size).astype(int)] if inside.size else None
-    return _Look(shape, spacing, _nonzero_share(volume.array), quantiles, centers)
+    foreground = np.isin(label.array, values)
+    arrays = [channel.array for channel in loaded.channels]
+    quantiles = [_quantiles(array[foreground]) for array in arrays] if foreground.any() else []
+    return _Look(shape, spacing, _nonzero_share(arrays), quantiles, centers)
+
+
+def _quantiles(values: NDArray[Any]) -> NDArray[np.float64]:
+    inside = np.sort(values.astype(np.float64))
+    quantiles: NDArray[np.float64] = inside[((np.arange(_QUANTILES) + 0.5) / _QUANTILES * inside.size).astype(int)]
+    return quantiles
 
 
 def _oriented(volume: Volume, orientation: NDArray[np.float64]) -> tuple[Shape, Spacing]:
@@ -138,15 +159,17 @@ def _oriented(volume: Volume, orientation: NDArray[np.float64]) -> tuple[Shape, 
     return (x, y, z), (a, b, c)
 
 
-def _nonzero_share(array: NDArray[np.generic]) -> float:
-    """Of the box around what is not 0; 1 where all is 0."""
-    nonzero = array != 0
+def _nonzero_share(arrays: Sequence[NDArray[Any]]) -> float:
+    """Of the box around what is not 0 in one of the channels; 1 where all is 0."""
+    nonzero = arrays[0] != 0
+    for array in arrays[1:]:
+        nonzero |= array != 0
     share = 1.0
     for axis in range(3):
         places = np.flatnonzero(nonzero.any(axis=tuple(other for other in range(3) if other != axis)))
         if not places.size:
             return 1.0
-        share *= float(places[-1] - places[0] + 1) / array.shape[axis]
+        share *= float(places[-1] - places[0] + 1) / nonzero.shape[axis]
     return share
 
 

@@ -19,7 +19,7 @@ from segxfer3d.data.planning.fitting import (
     Setting,
     fit_memory,
 )
-from segxfer3d.data.planning.intensities import plan_intensity
+from segxfer3d.data.planning.intensities import plan_intensities
 from segxfer3d.data.planning.plan import Plan, triple
 from segxfer3d.data.planning.timing import TIMED_BATCH, fit_time
 from segxfer3d.data.planning.topology import (
@@ -104,6 +104,7 @@ def make_plan(
     if minutes is not None:
         reasons["steps"] = f"about as many fit in {minutes:g} min on this device"
     reasons["memory"] = f"estimated; {memory:.3g} GiB may be used"
+    intensity, *further = plan_intensities(fingerprint, values, reasons)
     return Plan(
         spacing=spacing,
         patch_size=chosen.patch,
@@ -111,13 +112,14 @@ def make_plan(
         strides=chosen.topology.strides,
         kernels=chosen.topology.kernels,
         features=chosen.features,
-        intensity=plan_intensity(fingerprint, values, reasons),
+        intensity=intensity,
         mirror_axes=fingerprint.mirror_axes,
         reasons=reasons,
         memory=round(chosen.memory, 3),
         steps=steps,
         stem=chosen.topology.stem,
         network=network,
+        further=tuple(further),
     )
 
 
@@ -133,6 +135,14 @@ def _spacing(fingerprint: Fingerprint, values: Mapping[str, Any], reasons: dict[
 def _numbers(value: Any) -> tuple[float, ...]:
     a, b, c = (float(each) for each in value)
     return a, b, c
+
+
+def _rules(value: Any) -> str | tuple[str, ...]:
+    return str(value) if isinstance(value, str) else tuple(str(each) for each in value)
+
+
+def _ends(value: Any) -> float | tuple[float, ...]:
+    return tuple(float(each) for each in value) if isinstance(value, (list, tuple)) else float(value)
 
 
 def _triples(value: Any) -> tuple[Triple, ...]:
@@ -152,9 +162,9 @@ _READ: dict[str, tuple[Callable[[Any], Any], str]] = {
     "features": (_widths, "a whole number above 0 for each level"),
     "width": (int, "a whole number above 0"),
     "stem": (triple, "three whole numbers above 0"),
-    "intensity": (str, ""),
-    "window_low": (float, ""),
-    "window_high": (float, ""),
+    "intensity": (_rules, ""),
+    "window_low": (_ends, ""),
+    "window_high": (_ends, ""),
 }
 FIXABLE = tuple(_READ)
 

@@ -57,6 +57,7 @@ class Plan:
         memory: GiB that training should take.
         steps: about how many fit in the minutes; None where no time was set.
         network: that the levels are for; empty in plans of earlier versions.
+        further: how the intensities of the channels after the first are scaled, where there are several.
     """
 
     spacing: Spacing
@@ -72,21 +73,30 @@ class Plan:
     steps: int | None = None
     stem: Triple = NO_STEM
     network: str = ""
+    further: tuple[Intensity, ...] = ()
+
+    @property
+    def intensities(self) -> tuple[Intensity, ...]:
+        """Of all channels."""
+        return (self.intensity, *self.further)
 
     def preprocessing(self) -> VolumePreprocessing:
         """What the plan's spacing and intensity make of volumes."""
-        from segxfer3d.data.preprocessing.volumes import VolumePreprocessing  # here: it brings MONAI's transforms
+        from segxfer3d.data.preprocessing.scale import Scale  # here: it brings MONAI's transforms
+        from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 
-        scale = self.intensity
-        return VolumePreprocessing(
-            self.spacing,
-            scale.rule,
-            WINDOW[0] if scale.low is None else scale.low,
-            WINDOW[1] if scale.high is None else scale.high,
-            mean=scale.mean,
-            sd=scale.sd,
-            nonzero=scale.nonzero,
-        )
+        scales = [
+            Scale(
+                each.rule,
+                WINDOW[0] if each.low is None else each.low,
+                WINDOW[1] if each.high is None else each.high,
+                mean=each.mean,
+                sd=each.sd,
+                nonzero=each.nonzero,
+            )
+            for each in self.intensities
+        ]
+        return VolumePreprocessing.of_scales(self.spacing, scales)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a run's folder and for checkpoints."""
@@ -99,7 +109,8 @@ class Plan:
             "kernels": [list(kernel) for kernel in self.kernels],
             "features": list(self.features),
             "stem": list(self.stem),
-            "intensity": {name: value for name, value in asdict(self.intensity).items() if value is not None},
+            "intensity": _plain(self.intensity),
+            **({"further": [_plain(each) for each in self.further]} if self.further else {}),
             "mirror_axes": list(self.mirror_axes),
             "reasons": dict(self.reasons),
             "memory": self.memory,
@@ -129,6 +140,7 @@ class Plan:
                 steps=values.get("steps"),
                 stem=triple(values.get("stem", NO_STEM)),  # earlier plans have none
                 network=str(values.get("network", "")),
+                further=tuple(Intensity(**each) for each in values.get("further", ())),
             )
         except KeyError as error:
             raise InputError(f"plan: the entry {error} is missing") from error
@@ -152,6 +164,10 @@ class Plan:
             raise InputError(f"plan: expected as many strides, kernels and features, got {found}")
         if not set(self.mirror_axes) <= {0, 1, 2}:
             raise InputError(f"plan: mirror_axes: expected axes from 0 to 2, got {list(self.mirror_axes)}")
+
+
+def _plain(intensity: Intensity) -> dict[str, Any]:
+    return {name: value for name, value in asdict(intensity).items() if value is not None}
 
 
 def triple(values: Any) -> Triple:

@@ -19,7 +19,7 @@ def plan_text(plan: Plan, *, width: int = 80) -> str:
     """
     shown = {
         "spacing": _list([f"{value:.4g}" for value in plan.spacing]) + " mm",
-        "intensity": _intensity(plan.intensity),
+        "intensity": "; ".join(map(_intensity, plan.intensities)),
         "patch_size": _list(plan.patch_size),
         "batch_size": str(plan.batch_size),
         "strides": _list([_list(stride) for stride in plan.strides]),

@@ -13,14 +13,15 @@ from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
 from segxfer3d.data.io.volumes import read_label, read_volume
+from segxfer3d.data.preprocessing.scale import stacked_channels
 
 
 class LoadVolumed(MapTransform):
-    """Read volumes on their own grids: (1, X, Y, Z) float32, MetaTensors that know their affine (RAS+, millimeters).
+    """Read volumes on their own grids: (C, X, Y, Z) float32, MetaTensors that know their affine (RAS+, millimeters).
 
     The key ``label`` is read as a label: values beside whole numbers by rounding are those. ``uneven`` beside the paths
-    says what becomes of uneven DICOM slices of an image (``refuse`` where it is missing), and ``volumes`` has those
-    that were read before, by key.
+    says what becomes of uneven DICOM slices of an image (``refuse`` where it is missing), and ``volumes`` has the
+    channels of those that were read before, by key; what is read here has one.
     MONAI's own loader would ask all of its readers, and make a copy of each volume in another order.
     """
 
@@ -33,9 +34,10 @@ class LoadVolumed(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             path = Path(result[key])
-            volume = result.get("volumes", {}).get(key) or (
-                read_label(path) if key == "label" else read_volume(path, uneven=result.get("uneven", "refuse"))
+            channels = result.get("volumes", {}).get(key) or (
+                read_label(path) if key == "label" else read_volume(path, uneven=result.get("uneven", "refuse")),
             )
+            volume = channels[0]
             meta = {
                 MetaKeys.AFFINE: torch.from_numpy(volume.affine),
                 MetaKeys.ORIGINAL_AFFINE: volume.affine.copy(),
@@ -46,6 +48,10 @@ class LoadVolumed(MapTransform):
                 "read_notes": volume.notes,
             }
             # float32 at once, and in the order of the file: a 512x512x300 CT in float64 would take 630 MB
-            array = volume.array.astype(np.float32, order="K", copy=False)
-            result[key] = MetaTensor(torch.from_numpy(array)[None], meta=meta)
+            if len(channels) == 1:
+                image = volume.array.astype(np.float32, order="K", copy=False)[None]
+            else:
+                image = stacked_channels([channel.array for channel in channels])
+                meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = 0
+            result[key] = MetaTensor(torch.from_numpy(image), meta=meta)
         return result

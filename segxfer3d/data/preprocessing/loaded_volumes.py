@@ -12,7 +12,8 @@ import numpy as np
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io import guard
-from segxfer3d.data.io.volumes import Volume, read_volume
+from segxfer3d.data.io.volumes import Volume
+from segxfer3d.data.preprocessing.loaded_channels import load_channels
 from segxfer3d.data.preprocessing.loaded_labels import load_label
 from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.errors import InputError
@@ -24,15 +25,23 @@ _MANY = 8  # voxels along an axis, more than one can stand for
 
 
 class LoadedVolume(NamedTuple):
-    """A case in memory, on its files' own grids and in their own types; its label if it has one."""
+    """A case in memory, on its files' own grids and in their own types: the first channel of its image, its label if it
+    has one, and the other channels, on the grid of the first."""
 
     image: Volume
     label: Volume | None
+    further: tuple[Volume, ...] = ()
+
+    @property
+    def channels(self) -> tuple[Volume, ...]:
+        """All channels of the image."""
+        return (self.image, *self.further)
 
     @property
     def bytes(self) -> int:
-        """What both take."""
-        return self.image.array.nbytes + (0 if self.label is None else self.label.array.nbytes)
+        """What all of it takes."""
+        held = sum(channel.array.nbytes for channel in self.channels)
+        return held + (0 if self.label is None else self.label.array.nbytes)
 
 
 def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
@@ -44,12 +53,13 @@ def load_volume(case: Case, *, label: bool = True) -> LoadedVolume:
         label: read the label too, where there is one.
 
     Raises:
-        InputError: what :func:`~segxfer3d.data.io.volumes.read_volume` refuses.
+        InputError: what :func:`~segxfer3d.data.io.volumes.read_channels` refuses; channels on different grids, or that
+            are picked and not there.
     """
-    image = read_volume(case.image, uneven=case.uneven)
+    first, *further = load_channels(case)
     if not label or case.label is None:
-        return LoadedVolume(image, None)
-    return LoadedVolume(image, load_label(case, image))
+        return LoadedVolume(first, None, tuple(further))
+    return LoadedVolume(first, load_label(case, first), tuple(further))
 
 
 class KeptVolumes:
@@ -95,13 +105,14 @@ class KeptVolumes:
         return KeptVolumes, (0,)
 
 
-def require_room(path: Path, volume: Volume, spacing: tuple[float, float, float] | None) -> None:
+def require_room(path: Path, volume: Volume, spacing: tuple[float, float, float] | None, *, channels: int = 1) -> None:
     """Make sure that a volume fits in memory once it is resampled, and that something is left of it.
 
     Args:
         path: of the volume, for the message.
         volume: on its file's grid.
         spacing: millimeters along x, y and z (RAS+) that it will be resampled to; None for none.
+        channels: that there are of it.
 
     Raises:
         InputError: it would not; or a single voxel would be left, as where a file has meters and says
@@ -111,7 +122,7 @@ def require_room(path: Path, volume: Volume, spacing: tuple[float, float, float]
         return
     axes = np.argsort(nibabel.orientations.io_orientation(volume.affine)[:, 0])
     shape = [round(volume.array.shape[axis] * volume.spacing[axis] / s) for axis, s in zip(axes, spacing, strict=True)]
-    size = math.prod(max(1, side) for side in shape) * _VOXEL
+    size = math.prod(max(1, side) for side in shape) * _VOXEL * channels
     before, after = ("x".join(map(str, sides)) for sides in (volume.array.shape, (max(1, side) for side in shape)))
     becomes = f"would become {after} at the spacing {' '.join(f'{s:g}' for s in spacing)} (mm)"
     if size > memory_limit():

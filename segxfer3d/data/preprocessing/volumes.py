@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, MapTransform, Orientationd, Spacingd
 from torch import Tensor
@@ -17,19 +18,11 @@ from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference
 from segxfer3d.data.preprocessing.files import LoadVolumed
-from segxfer3d.data.preprocessing.intensities import (
-    INTENSITIES,
-    UNIT,
-    ScaleToUnitd,
-    Standardized,
-    scaled_to_unit,
-    standardize_,
-    unit_,
-)
 from segxfer3d.data.preprocessing.labels import ShareGridd, label_item, turned_label_item
+from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume, require_room
-from segxfer3d.data.preprocessing.orientation import to_ras
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
+from segxfer3d.data.preprocessing.scale import Scale, ScaleChannelsd, scales_of
 from segxfer3d.errors import InputError
 
 ORIENTATION = "RAS"
@@ -52,6 +45,9 @@ class VolumePreprocessing:
         mean: of ``foreground``, HU.
         sd: of ``foreground``, HU.
         nonzero: ``zscore`` looks at voxels that are not 0 only, and leaves the others 0.
+        further: of volumes of several channels, how those after the first are scaled, which all of the above but the
+            spacing is of.
+        channel_names: of all channels, where they are known and matter.
 
     Raises:
         InputError: one of them cannot be used.
@@ -64,6 +60,8 @@ class VolumePreprocessing:
     mean: float | None = None
     sd: float | None = None
     nonzero: bool = False
+    further: tuple[Scale, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
     dims: ClassVar[int] = 3
     unit: ClassVar[str] = "mm3"
@@ -71,40 +69,59 @@ class VolumePreprocessing:
     def __post_init__(self) -> None:
         if self.spacing is not None and (len(self.spacing) != 3 or not all(0 < s < np.inf for s in self.spacing)):
             raise InputError(f"spacing: expected three numbers above 0 (millimeters), got {list(self.spacing)}")
-        if self.intensity not in INTENSITIES:
-            expected = f"{', '.join(INTENSITIES[:-1])} or {INTENSITIES[-1]}"
-            raise InputError(f"intensity: expected {expected}, got {self.intensity!r}")
-        if not self.window_low < self.window_high:
-            raise InputError(f"window_low {self.window_low:g}: expected less than window_high {self.window_high:g}")
-        if self.intensity == "foreground" and (self.mean is None or self.sd is None or not self.sd > 0):
-            raise InputError(f"intensity foreground: expected a mean and an SD above 0, got {self.mean} and {self.sd}")
+        channels = len(self.scales)  # which checks them
+        if self.channel_names and len(self.channel_names) != channels:
+            raise InputError(f"channel_names: {len(self.channel_names)} for {channels} channels")
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """How the intensities of each channel are scaled."""
+        return (Scale(**{field.name: getattr(self, field.name) for field in fields(Scale)}), *self.further)
+
+    @property
+    def channels(self) -> int:
+        """Of a volume."""
+        return 1 + len(self.further)
 
     @staticmethod
-    def for_modality(
-        modality: str,
-        *,
-        intensity: str = "auto",
-        spacing: tuple[float, float, float] | None = None,
-        window_low: float = WINDOW[0],
-        window_high: float = WINDOW[1],
+    def of_scales(
+        spacing: tuple[float, float, float] | None, scales: Sequence[Scale], channel_names: Sequence[str] = ()
     ) -> VolumePreprocessing:
-        """That of a data set; ``auto`` is a window of HU for "CT", percentiles for anything else.
+        """That of channels that are scaled so.
 
         Raises:
             InputError: one of them cannot be used.
         """
-        if intensity == "auto":
-            intensity = "window" if modality == "CT" else "percentile"
-        return VolumePreprocessing(spacing, intensity, window_low, window_high)
+        first, *further = scales
+        return VolumePreprocessing(spacing, **vars(first), further=tuple(further), channel_names=tuple(channel_names))
+
+    @staticmethod
+    def for_modality(
+        *modalities: str,
+        intensity: str | Sequence[str] = "auto",
+        spacing: tuple[float, float, float] | None = None,
+        window_low: float | Sequence[float] = WINDOW[0],
+        window_high: float | Sequence[float] = WINDOW[1],
+        channel_names: Sequence[str] = (),
+    ) -> VolumePreprocessing:
+        """That of a data set whose channels are of these modalities, see
+        :func:`~segxfer3d.data.preprocessing.scale.scales_of`.
+
+        Raises:
+            InputError: as there.
+        """
+        scales = scales_of(modalities, intensity=intensity, window_low=window_low, window_high=window_high)
+        return VolumePreprocessing.of_scales(spacing, scales, channel_names)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
-        used = {"foreground": ("mean", "sd"), "zscore": ("nonzero",)}.get(self.intensity, ())
-        values = asdict(self)
-        for name in {"mean", "sd", "nonzero"}.difference(used):
-            del values[name]  # as earlier versions wrote it
-        values["spacing"] = list(self.spacing) if self.spacing else None
-        return values | {"orientation": ORIENTATION}
+        values: dict[str, Any] = {"spacing": list(self.spacing) if self.spacing else None, **self.scales[0].as_dict()}
+        values["orientation"] = ORIENTATION
+        if self.further or self.channel_names:  # else as earlier versions wrote it
+            values["channels"] = self.channels
+            values["channel_names"] = list(self.channel_names)
+            values["further"] = [scale.as_dict() for scale in self.further]
+        return values
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> VolumePreprocessing:
@@ -117,26 +134,24 @@ class VolumePreprocessing:
             raise InputError(f"preprocessing: expected orientation {ORIENTATION}, got {values.get('orientation')!r}")
         try:
             spacing = tuple(values["spacing"]) if values["spacing"] else None
-            more = {name: values[name] for name in ("mean", "sd", "nonzero") if name in values}
-            return VolumePreprocessing(
-                spacing, values["intensity"], values["window_low"], values["window_high"], **more
-            )
+            scales = [Scale.from_dict(each) for each in (values, *values.get("further", ()))]
+            return VolumePreprocessing.of_scales(spacing, scales, values.get("channel_names", ()))
         except KeyError as error:
             raise InputError(f"preprocessing: the entry {error} is missing") from error
 
     def native_transform(self, key: str) -> Compose:
         """Load a file on its own grid, unchanged: (1, X, Y, Z) float32."""
-        return Compose(self._steps([key]))
+        return Compose([LoadVolumed([key])])
 
     def image_transform(self, key: str = "image") -> Compose:
-        """Load an image for the network: (1, X, Y, Z) float32, scaled as ``intensity`` says."""
-        return Compose([*self._steps([key]), *self._grid([key], ["bilinear"]), self._intensity(key)])
+        """Load an image for the network: (C, X, Y, Z) float32, each channel scaled as its ``intensity`` says."""
+        return Compose([LoadVolumed([key]), *self._grid([key], ["bilinear"]), self._intensity(key)])
 
     def training_transform(self) -> Compose:
         """Load an image as :meth:`image_transform` does, and its label (1, X, Y, Z) float32 on the same grid."""
         keys = ["image", "label"]
         grid = self._grid(keys, ["bilinear", "nearest"])
-        return Compose([*self._steps(keys), ShareGridd("label", "image"), *grid, self._intensity("image")])
+        return Compose([LoadVolumed(keys), ShareGridd("label", "image"), *grid, self._intensity("image")])
 
     def hold(
         self,
@@ -148,7 +163,7 @@ class VolumePreprocessing:
         size: int | None = None,
         kept: KeptVolumes | None = None,
     ) -> list[Item]:
-        """Volumes in memory: ``image`` (1, X, Y, Z) float32, scaled as ``intensity`` says, and, with ``labels``,
+        """Volumes in memory: ``image`` (C, X, Y, Z) float32, scaled as ``intensity`` says, and, with ``labels``,
         ``label`` (K, X, Y, Z) float32 of 0 and 1 on the same grid, and ``valid`` (1, X, Y, Z) if some voxels are to
         be ignored; plain tensors.
 
@@ -179,9 +194,13 @@ class VolumePreprocessing:
 
     def _held(self, case: Case, loaded: LoadedVolume, labeled: CaseSet | None) -> Item:
         """A case as it is held, with its label where it is of a labeled set."""
-        image, label = loaded
-        require_room(case.image, image, self.spacing)
-        if self.spacing is not None or self.intensity == "zscore":  # whose sums depend on the order of voxels
+        image, label = loaded.image, loaded.label
+        require_channels(case, loaded.channels, self.channels, self.channel_names)
+        require_room(case.image, image, self.spacing, channels=self.channels)
+        scales = self.scales
+        if self.spacing is not None or any(
+            scale.intensity == "zscore" for scale in scales
+        ):  # whose sums depend on the order of voxels
             steps, keys = (
                 (self.training_transform(), ["image", "label"]) if labeled else (self.image_transform(), ["image"])
             )
@@ -190,9 +209,8 @@ class VolumePreprocessing:
             if labeled:
                 parts |= label_item(item["label"], labeled.parts, labeled.label_rule.ignore)
             return {key: part.as_subclass(Tensor).contiguous() for key, part in parts.items()}
-        held = {"image": to_ras(image.array, image.affine, self._by_voxel())[None]}
-        if self.intensity == "percentile":
-            held["image"] = scaled_to_unit(held["image"], None)
+        channels = [scale.turned(each) for each, scale in zip(loaded.channels, scales, strict=True)]
+        held = {"image": channels[0][None] if len(channels) == 1 else torch.stack(channels)}
         if labeled:
             assert label is not None
             if difference := grid_difference(image, label):
@@ -204,7 +222,7 @@ class VolumePreprocessing:
         """One whole volume, with its label on the file's own grid.
 
         Returns:
-            ``image`` (1, X, Y, Z) float32, a MetaTensor that knows how it came from its file; ``case`` and
+            ``image`` (C, X, Y, Z) float32, a MetaTensor that knows how it came from its file; ``case`` and
             ``patient``; with ``label`` also ``label`` (K, X, Y, Z) float32 of 0 and 1, a MetaTensor with the file's
             affine, and ``valid`` (1, X, Y, Z), 0 where the data set says to ignore, if it does.
 
@@ -212,7 +230,8 @@ class VolumePreprocessing:
             InputError: a file that cannot be read.
         """
         loaded = (KeptVolumes(0) if kept is None else kept).take(case, label=label)
-        require_room(case.image, loaded.image, self.spacing)
+        require_channels(case, loaded.channels, self.channels, self.channel_names)
+        require_room(case.image, loaded.image, self.spacing, channels=self.channels)
         item: Item = {
             "image": _load(_file_to_network(self), case, loaded, ["image"])["image"],
             "case": case.name,
@@ -224,14 +243,11 @@ class VolumePreprocessing:
         return item
 
     def to_unit(self, image: Tensor) -> Tensor:
-        """An image of :meth:`read` in [0, 1], for eyes: what was clipped to becomes 0 and 1, of ``zscore`` the image's
-        own 0.5th and 99.5th percentile."""
-        if self.intensity in UNIT:
-            return image
-        if self.mean is None or self.sd is None:
-            return scaled_to_unit(image, None)
-        low, high = ((end - self.mean) / self.sd for end in (self.window_low, self.window_high))
-        return scaled_to_unit(image, (low, high))
+        """An image of :meth:`read` in [0, 1], for eyes, see
+        :meth:`~segxfer3d.data.preprocessing.scale.Scale.to_unit`."""
+        if not self.further:
+            return self.scales[0].to_unit(image)
+        return torch.cat([scale.to_unit(image[i : i + 1]) for i, scale in enumerate(self.scales)])
 
     def restore(self, probabilities: Tensor, item: Item) -> MetaTensor:
         """Undo orientation and spacing.
@@ -251,31 +267,15 @@ class VolumePreprocessing:
         restored: MetaTensor = inverse({"prediction": prediction, "image": image})["prediction"]
         return restored.clamp_(0, 1)
 
-    def _steps(self, keys: list[str]) -> list[Any]:
-        return [LoadVolumed(keys)]
-
     def _grid(self, keys: list[str], modes: list[str]) -> list[Any]:
         steps: list[Any] = [Orientationd(keys, axcodes=ORIENTATION, labels=None)]
         if self.spacing:
             steps.append(Spacingd(keys, pixdim=self.spacing, mode=modes, dtype=np.float32))
         return steps
 
-    def _by_voxel(self) -> Callable[[Tensor], object] | None:
-        """What :meth:`_intensity` does, in place, where it does it to each voxel whatever the others are."""
-        low, high = self.window_low, self.window_high
-        if self.intensity == "window":
-            return lambda voxels: unit_(voxels, low, high)
-        if self.mean is not None and self.sd is not None:
-            return partial(standardize_, mean=self.mean, sd=self.sd, clip=(low, high))
-        return None
-
     def _intensity(self, key: str) -> MapTransform:
-        clip = (self.window_low, self.window_high)
-        if self.intensity in UNIT:
-            return ScaleToUnitd(key, clip if self.intensity == "window" else None)
-        if self.intensity == "foreground":
-            return Standardized(key, clip=clip, mean=self.mean, sd=self.sd)
-        return Standardized(key, nonzero=self.nonzero)
+        scales = self.scales
+        return scales[0].transform(key) if len(scales) == 1 else ScaleChannelsd(key, scales)
 
 
 @lru_cache(maxsize=8)
@@ -287,8 +287,9 @@ def _file_to_network(preprocessing: VolumePreprocessing) -> Compose:
 def _load(transform: Compose, case: Case, loaded: LoadedVolume, keys: Sequence[str]) -> Any:
     """What a transform makes of a case; MONAI wraps what a step refuses, which comes out as it was."""
     data: dict[str, Any] = {key: str(getattr(case, key)) for key in keys}
+    volumes = {"image": loaded.channels, "label": loaded.label and (loaded.label,)}
     try:
-        return transform(data | {"volumes": loaded._asdict()})
+        return transform(data | {"volumes": volumes})
     except RuntimeError as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

@@ -138,13 +138,32 @@ def test_second_version_of_nnunet(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("others", "message"),
-    [
-        ({"channel_names": {"0": "T1", "1": "T2"}}, "2 channels; expected one"),
-        ({"labels": {"background": 0, "whole": [1, 2], "core": [2]}}, "classes that are regions"),
-    ],
-)
-def test_what_nnunet_has_and_is_not_read(tmp_path, others, message):
-    with pytest.raises(InputError, match=message):
-        find_cases(nnunet(tmp_path, **others))
+def test_second_version_of_nnunet_with_several_channels(tmp_path):
+    root = nnunet(tmp_path, channel_names={"0": "T1", "1": "CT"})
+    (root / "labelsTr" / "b.nii.gz").touch()
+    found = find_cases(root)
+    assert (found.channels, found.channel_names, found.modalities) == (2, ("T1", "CT"), ("MR", "CT"))
+    assert [(case.name, [path.name for path in case.files]) for case in found.cases] == [
+        ("a", ["a_0000.nii.gz", "a_0001.nii.gz"]),  # whether they are there, the check says
+        ("b", ["b_0000.nii.gz", "b_0001.nii.gz"]),
+        ("c", ["c_0000.nii.gz", "c_0001.nii.gz"]),
+    ]
+
+
+def test_a_list_of_files_is_of_channels(tmp_path):
+    for name in ("a_flair.nii.gz", "a_t1.nii.gz", "l.nii.gz"):
+        (tmp_path / name).touch()
+    content = {
+        "modality": {"0": "t1", "1": "flair"},
+        "training": [{"image": ["a_t1.nii.gz", "a_flair.nii.gz"], "label": "l.nii.gz", "patient": "p"}],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    found = find_cases(tmp_path)
+    (case,) = found.cases
+    assert (case.files, found.channel_names) == (
+        (tmp_path / "a_t1.nii.gz", tmp_path / "a_flair.nii.gz"),
+        ("t1", "flair"),
+    )
+    assert found.modality == "MR"
+    chosen = find_cases(tmp_path, Request(channel_names="flair"))
+    assert (chosen.cases[0].files, chosen.channels) == ((tmp_path / "a_flair.nii.gz",), 1)
