@@ -19,6 +19,8 @@ from monai.transforms.transform import MAX_SEED
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segxfer3d.augment.stored_masks import StoredMasks
+
 KEYS = ("image", "label", "valid")
 FLIP, SCALE, SHIFT = 0.5, 0.5, 0.5  # chances
 FACTOR, OFFSET = 0.1, 0.05
@@ -76,7 +78,7 @@ class PaperPatches(Randomizable, Transform):
                 own.seed(step_seed)
         return self
 
-    def randomize(self, data: Tensor) -> PatchDraw:
+    def randomize(self, data: Tensor | StoredMasks) -> PatchDraw:
         """The next patch of a volume with this label, (K, X, Y, Z)."""
         (crop,), *flips, scale, shift = self._states
         start = self._start(crop, data)
@@ -89,7 +91,7 @@ class PaperPatches(Randomizable, Transform):
         drawn = self.randomize(data["label"])
         patch: dict[Hashable, Tensor] = {}
         for key in (key for key in KEYS if key in data):
-            cropped = _crop(data[key].as_subclass(Tensor), drawn.start, self.size)
+            cropped = _crop(_plain(data[key]), drawn.start, self.size)
             patch[key] = cropped.flip([axis + 1 for axis in drawn.flips]) if drawn.flips else cropped.clone()
         if drawn.factor is not None:
             patch["image"].mul_(drawn.factor)
@@ -97,7 +99,7 @@ class PaperPatches(Randomizable, Transform):
             patch["image"].add_(drawn.offset)
         return patch
 
-    def _start(self, state: np.random.RandomState, label: Tensor) -> tuple[int, ...]:
+    def _start(self, state: np.random.RandomState, label: Tensor | StoredMasks) -> tuple[int, ...]:
         """The patch around a voxel of the padded volume, moved inside."""
         counts = self._counts(label)
         shape = tuple(label.shape[1:])
@@ -106,12 +108,14 @@ class PaperPatches(Randomizable, Transform):
         share = self.foreground_share if 0 < found < total else float(found > 0)
         foreground = state.rand() < share
         number = int(state.randint(found if foreground else total - found))
-        center = _voxel(label.as_subclass(Tensor), counts, padded, number, foreground)
+        center = _voxel(_plain(label), counts, padded, number, foreground)
         middles = zip(center, self.size, padded, strict=True)
         return tuple(min(max(c - side // 2, 0), length - side) for c, side, length in middles)
 
-    def _counts(self, label: Tensor) -> NDArray[np.int64]:
+    def _counts(self, label: Tensor | StoredMasks) -> NDArray[np.int64]:
         """Foreground voxels of each plane, counted once a label."""
+        if isinstance(label, StoredMasks):
+            return label.counts(*range(len(label))[len(label) > 1 :])
         known = self._counted.get(id(label))
         if known is not None and known[0]() is label:
             return known[1]
@@ -130,13 +134,18 @@ def _amount(states: Sequence[np.random.RandomState], chance: float, most: float)
     return float(draws.uniform(-most, most))
 
 
+def _plain(value: Tensor | StoredMasks) -> Tensor | StoredMasks:
+    """Without what MONAI keeps with a tensor."""
+    return value if isinstance(value, StoredMasks) else value.as_subclass(Tensor)
+
+
 def _marked(label: Tensor) -> Tensor:
     """Where (X, Y, Z) a label (K, X, Y, Z) is foreground to MONAI."""
     return (label if len(label) == 1 else label[1:]).ne(0).any(0)
 
 
 def _voxel(
-    label: Tensor, counts: NDArray[np.int64], padded: tuple[int, ...], number: int, foreground: bool
+    label: Tensor | StoredMasks, counts: NDArray[np.int64], padded: tuple[int, ...], number: int, foreground: bool
 ) -> tuple[int, ...]:
     """The voxel of a number among those of the padded volume that are foreground, or that are not, in C order."""
     before = [(length - side) // 2 for length, side in zip(padded, label.shape[1:], strict=True)]
@@ -152,7 +161,7 @@ def _voxel(
     return (x, *(int(i) for i in np.unravel_index(index, padded[1:])))
 
 
-def _crop(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+def _crop(volume: Tensor | StoredMasks, start: Sequence[int], size: Sequence[int]) -> Tensor:
     """A patch (C, *size) of a volume (C, *spatial) that lies in the middle of zeros where it is smaller."""
     first = [s - max(0, (n - m) // 2) for s, n, m in zip(start, size, volume.shape[1:], strict=True)]
     ends = [f + n for f, n in zip(first, size, strict=True)]
@@ -160,7 +169,7 @@ def _crop(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
     inside = volume[(slice(None), *source)]
     if inside.shape[1:] == torch.Size(size):
         return inside
-    patch = volume.new_zeros((len(volume), *size))
+    patch = inside.new_zeros((len(volume), *size))
     target = tuple(slice(max(-f, 0), max(-f, 0) + n) for f, n in zip(first, inside.shape[1:], strict=True))
     patch[(slice(None), *target)] = inside
     return patch

@@ -12,6 +12,7 @@ from segxfer3d.augment.kernels import patch_intensities as intensities
 from segxfer3d.augment.kernels import patches, views
 from segxfer3d.augment.kernels.labels import paint
 from segxfer3d.augment.patch_draws import PatchDraw, spline_weights
+from segxfer3d.augment.stored_masks import StoredMasks
 
 _UNITS = {np.dtype(np.uint8).str: np.float32(1 / 255)}
 _ONE = np.float32(1)
@@ -19,7 +20,7 @@ _NO_FIELD = np.empty((0, 0, 3, 0), dtype=np.float32)
 
 
 def take_patch(
-    volume: np.ndarray, label: IndexedLabel, drawn: PatchDraw, size: tuple[int, int, int]
+    volume: np.ndarray, label: IndexedLabel | StoredMasks, drawn: PatchDraw, size: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The patch, turned, scaled, bent and mirrored; its intensities as they are.
 

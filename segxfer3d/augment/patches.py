@@ -18,6 +18,7 @@ from segxfer3d.augment.paper_patches import PaperPatches
 from segxfer3d.augment.patch_changes import change_intensities, take_patch
 from segxfer3d.augment.patch_draws import PLACE, PatchDraw, Planes, Uniforms, draw_changes, three_lengths
 from segxfer3d.augment.patch_tensors import change_intensities_, take_patches
+from segxfer3d.augment.stored_masks import StoredMasks
 from segxfer3d.errors import InputError
 
 
@@ -121,7 +122,10 @@ class TrainingPatches(Randomizable, Transform):
             )
         return self.apply(item, self.draw(item))
 
-    def _index(self, item: Mapping[str, Any]) -> IndexedLabel:
+    def _index(self, item: Mapping[str, Any]) -> IndexedLabel | StoredMasks:
+        if isinstance(item["label"], StoredMasks):
+            return item["label"]
+
         def masks() -> np.ndarray:
             parts = [_array(item[key]) for key in ("label", "valid") if key in item]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)

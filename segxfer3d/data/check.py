@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.content_hash import content_hash
+from segxfer3d.data.content_hash import content_hash, voxels_hash
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
@@ -40,6 +40,9 @@ class CheckReport:
         read_notes: name -> what a user should hear of how a good case's files were read.
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
             :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
+        spacings: name -> millimeters along each axis of good volumes.
+        identities: name -> fingerprints of the voxels of a good volume and of its label ("" where it has none), see
+            :func:`~segxfer3d.data.content_hash.voxels_hash`; where they were asked for.
     """
 
     good: tuple[Case, ...] = ()
@@ -50,6 +53,8 @@ class CheckReport:
     contents: dict[str, str] = field(default_factory=dict)
     read_notes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    spacings: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    identities: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -72,6 +77,8 @@ class _Look(NamedTuple):
     content: str = ""
     notes: tuple[str, ...] = ()
     kind: str = ""
+    spacing: tuple[float, ...] = ()
+    identity: tuple[str, str] | None = None
 
 
 Keep = Callable[[Case, Any], None]  # a case and its LoadedImage or LoadedVolume
@@ -85,6 +92,7 @@ def check(
     progress: bool = True,
     keep: Keep | None = None,
     spacing: tuple[float, float, float] | None = None,
+    identify: bool = False,
 ) -> CheckReport:
     """Read every image and label once.
 
@@ -103,6 +111,7 @@ def check(
             :class:`~segxfer3d.data.preprocessing.loaded_images.LoadedImage` or
             :class:`~segxfer3d.data.preprocessing.loaded_volumes.LoadedVolume`.
         spacing: millimeters that volumes will be resampled to; those that would then not fit in memory are bad.
+        identify: take fingerprints of volumes.
 
     Raises:
         InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left; or a
@@ -110,7 +119,7 @@ def check(
     """
     cases = case_set.cases if cases is None else cases
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = pool.map(lambda case: _look(case, case_set, keep, spacing), cases)
+        looks = pool.map(lambda case: _look(case, case_set, keep, spacing, identify), cases)
         results = list(tqdm(looks, "checking", total=len(cases), disable=not progress, leave=False))
     report = CheckReport(tuple(case for case, result in zip(cases, results, strict=True) if isinstance(result, _Look)))
     for case, result in zip(cases, results, strict=True):
@@ -128,6 +137,10 @@ def check(
             report.read_notes[case.name] = "; ".join(result.notes)
         if result.kind:
             report.kinds[case.name] = result.kind
+        if result.spacing:
+            report.spacings[case.name] = result.spacing
+        if result.identity:
+            report.identities[case.name] = result.identity
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
@@ -172,7 +185,9 @@ def _refuse_empty_categories(case_set: CaseSet, cases: Sequence[Case]) -> None:
         raise InputError(f"{case_set.root}: no image of {len(missing)} of its classes: {some(missing, 10, ', ')}")
 
 
-def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float, float, float] | None) -> _Look | str:
+def _look(
+    case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float, float, float] | None, identify: bool
+) -> _Look | str:
     """What is seen of a case, or what is wrong with it."""
     try:
         if case_set.dims == 2:
@@ -181,6 +196,10 @@ def _look(case: Case, case_set: CaseSet, keep: Keep | None, spacing: tuple[float
         require_channels(case, loaded.channels, case_set.channels, case_set.channel_names)
         require_room(case.image, loaded.image, spacing, channels=case_set.channels)
         look = _look_at_volume(case, loaded, case_set.values, case_set.label_rule.ignore)
+        look = look._replace(spacing=loaded.image.spacing)
+        if identify:
+            label = voxels_hash([loaded.label]) if loaded.label is not None else ""
+            look = look._replace(identity=(voxels_hash([loaded.image]), label))
         if keep is not None:
             keep(case, loaded)
         return look

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from segxfer3d.data.io.volumes import Volume
 
 
 def content_hash(values: NDArray[Any]) -> str:
@@ -25,3 +29,21 @@ def content_hash(values: NDArray[Any]) -> str:
     total = hashlib.sha256(f"{values.dtype.str} {values.shape} ".encode())
     total.update(np.ascontiguousarray(values).data)
     return total.hexdigest()[:16]
+
+
+def voxels_hash(volumes: Iterable[Volume]) -> str:
+    """32 hexadecimal digits of the SHA-256 of what some volumes hold: voxels, in the order of memory, and affines.
+
+    It is the same wherever the files are and however they are packed.
+
+    Args:
+        volumes: the channels of an image, or a label.
+    """
+    total = hashlib.sha256()
+    for volume in volumes:
+        array = volume.array
+        turned = array.flags.f_contiguous and not array.flags.c_contiguous
+        total.update(f"{array.dtype.str} {array.shape} {turned} ".encode())
+        total.update(np.ascontiguousarray(volume.affine).data)
+        total.update(np.ascontiguousarray(array.T if turned else array).data)
+    return total.hexdigest()[:32]

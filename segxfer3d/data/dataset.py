@@ -135,6 +135,7 @@ class WholeCases(Dataset[Item]):
         case_set: the data set.
         preprocessing: of the images.
         kept: volumes that the check has read, which are not read again.
+        stored: gives a case that lies preprocessed on disk, or None; where this is asked, nothing stays in memory.
     """
 
     def __init__(
@@ -143,11 +144,13 @@ class WholeCases(Dataset[Item]):
         case_set: CaseSet,
         preprocessing: Preprocessing,
         kept: KeptVolumes | None = None,
+        stored: Callable[[Case], Item | None] | None = None,
     ) -> None:
         self.cases = tuple(cases)
         self.case_set = case_set
         self.preprocessing = preprocessing
         self._kept = kept
+        self._stored = stored
         self._cache: dict[int, Item] = {}
         self._cached_values = 0
 
@@ -157,8 +160,13 @@ class WholeCases(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         if index in self._cache:
             return self._cache[index]
-        item = self.preprocessing.read(self.cases[index], self.case_set, label=True, kept=self._kept)
+        if self._stored is not None:
+            return self._stored(self.cases[index]) or self._read(index)
+        item = self._read(index)
         self._cached_values += item["image"].numel() + item["label"].numel()
         if self._cached_values < CACHED_VALUES:
             self._cache[index] = item
         return item
+
+    def _read(self, index: int) -> Item:
+        return self.preprocessing.read(self.cases[index], self.case_set, label=True, kept=self._kept)

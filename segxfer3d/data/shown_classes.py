@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segxfer3d.augment.stored_masks import StoredMasks
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError, some
 
@@ -19,10 +20,14 @@ def unseen_classes(items: Sequence[Item], classes: Mapping[int, str]) -> dict[in
     unseen = dict(enumerate(classes.items()))
     for number in range(len(items)):
         label: Any = items[number]["label"]
-        unseen = {k: entry for k, entry in unseen.items() if not bool((label[k] > 0).any())}
+        unseen = {k: entry for k, entry in unseen.items() if not _shows(label, k)}
         if not unseen:
             break
     return dict(unseen.values())
+
+
+def _shows(label: Any, channel: int) -> bool:
+    return label.shows(channel) if isinstance(label, StoredMasks) else bool((label[channel] > 0).any())
 
 
 def refuse_unseen(items: Sequence[Item], classes: Mapping[int, str]) -> None:

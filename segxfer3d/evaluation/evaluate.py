@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -86,6 +86,7 @@ def empty_table(
     lesion_min_iou: float = 0.0,
     progress: bool = False,
     kept: KeptVolumes | None = None,
+    stored: Callable[[Case], Item | None] | None = None,
 ) -> CaseTable:
     """A table of labeled cases, preprocessed as the model needs them, before any is measured; see :func:`evaluate`.
 
@@ -93,7 +94,7 @@ def empty_table(
         InputError: as :class:`~segxfer3d.evaluation.tables.CaseTable`; or, where ``measured`` is ``network``, a file
             that cannot be read.
     """
-    dataset: Any = WholeCases(cases, case_set, model.preprocessing, kept)
+    dataset: Any = WholeCases(cases, case_set, model.preprocessing, kept, stored)
     if measured == "network":
         dataset = model.preprocessing.hold(cases, case_set, labels=True, progress=progress)
     return CaseTable(

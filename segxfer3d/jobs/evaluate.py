@@ -11,6 +11,7 @@ from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
 from segxfer3d.config.own_split import NOT_SAID, OwnSplit
+from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import OtherKindError
@@ -23,6 +24,7 @@ from segxfer3d.evaluation.summary import format_table
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
+from segxfer3d.jobs.holding import stored_before
 from segxfer3d.jobs.source import Source, find_source
 from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
@@ -61,7 +63,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     if not cases:
         raise InputError(f"part {part}: no cases in it at these fractions")
     _warn_of_seen(run, model, source, cases)
-    lesions = options[groups.Lesions]
+    lesions, stored = options[groups.Lesions], stored_before(options, source)
     table = empty_table(
         model,
         cases,
@@ -72,6 +74,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         lesion_min_iou=lesions.lesion_min_iou,
         progress=options[groups.Run].progress and run.main,
         kept=source.kept,
+        stored=None if stored is None else stored.whole,
     )
     say_vanished(run, (table.dataset,), refuse=False)
     return table
@@ -124,7 +127,7 @@ RECIPE = Recipe(
     dims=0,
     options=(
         groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
-        groups.Windows, groups.Lesions, VolumeFiles, ImageFiles,
+        groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store,
     ),
     imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
     differs={

@@ -13,11 +13,12 @@ from segxfer3d.augment.patches import TrainingPatches, labeled_patches, training
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.case import Case
-from segxfer3d.data.dataset import SeededDataset, WholeCases
+from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.shown_classes import refuse_unseen
 from segxfer3d.data.split import labels_record
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.holding import held_volumes
 from segxfer3d.jobs.planning import Planned, planned_axes
 from segxfer3d.jobs.source import Source
 from segxfer3d.jobs.vanished import say_vanished
@@ -158,16 +159,11 @@ def finetuning_data(
         number = len(source.report.good) - len(split.pretrain)
         run.say(f"{len(split.labeled)} of {number} images are labeled for training, {len(split.test)} are measured")
     training = options[groups.Training]
-    progress = options[groups.Run].progress and run.main
-
-    def hold(cases: Sequence[Case]) -> Any:
-        return source.preprocessing.hold(cases, source.case_set, labels=True, progress=progress, kept=source.kept)
-
-    def measured(cases: Sequence[Case]) -> Any:
-        return WholeCases(cases, source.case_set, source.preprocessing, source.kept) if dims == 3 else hold(cases)
-
+    again = [*split.labeled, *split.validation]  # the cases of the test part are read once
+    holding = held_volumes(options, run, source, again, labels=True)
+    measured: Callable[[Sequence[Case]], Any] = holding.whole if dims == 3 else holding.hold
     length = training.steps_per_epoch * planned.batch_size * place.world_size
-    labeled = hold(split.labeled)
+    labeled = holding.hold(split.labeled)
     if isinstance(transform, TrainingPatches):
         transform.prepare(labeled)
     if options[learning.Learning].recipe != learning.PAPER:

@@ -15,7 +15,9 @@ from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Item
 from segxfer3d.data.preprocessing.held_images import KeptImages
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.store.cases import StoredVolumes
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.holding import held_volumes
 from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_images, refuse_extra
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
@@ -133,14 +135,10 @@ def _cubes(
     if options[groups.Cubes].crop_rule != "uniform" and scale["intensity"] == "window" and alone:
         rule = CropRule.for_window(scale["window_low"], scale["window_high"])
     sets: dict[str, SeededDataset | None] = {}
+    split = source.split
+    holding = held_volumes(options, run, source, [*split.pretrain, *split.validation], labels=False)
     for part, part_seed in (("pretrain", seed), ("validation", 0)):
-        items = preprocessing.hold(
-            getattr(source.split, part),
-            source.case_set,
-            labels=False,
-            progress=options[groups.Run].progress and run.main,
-            kept=source.kept,
-        )
+        items = holding.hold(getattr(split, part))
         if rule is not None:
             items = _large(options, run, items, rule, size)
         ruled = rule is not None and any(_fits(item, rule, size) for item in items)
@@ -158,7 +156,8 @@ def _large(
     options: Options, run: RunFolder, items: Sequence[Item], rule: CropRule, size: tuple[int, int, int]
 ) -> Sequence[Item]:
     """The volumes that the crop rule is for, where it is asked for; else all, and how many these are is said."""
-    large = [item for item in items if _fits(item, rule, size)]
+    fitting = [number for number, item in enumerate(items) if _fits(item, rule, size)]
+    large = items.part(fitting) if isinstance(items, StoredVolumes) else [items[number] for number in fitting]
     if options[groups.Cubes].crop_rule == "genesis":
         if items and not large:
             raise InputError(

@@ -12,6 +12,7 @@ from segxfer3d.config import groups, learning
 from segxfer3d.config.channels import each_channel
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
+from segxfer3d.config.store import MEMORY, Store
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
@@ -193,7 +194,16 @@ def find_checked(
             raise InputError(
                 f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
             )
-    report = check(case_set, cases, skip_bad=data.skip_bad_cases, progress=progress, keep=keep, spacing=spacing)
+    asked = options.find(Store)
+    report = check(
+        case_set,
+        cases,
+        skip_bad=data.skip_bad_cases,
+        progress=progress,
+        keep=keep,
+        spacing=spacing,
+        identify=dims == 3 and asked is not None and asked.store != MEMORY,
+    )
     if dims == 3 and case_set.layout == "folder" and not request.image_pattern:
         refuse_masks(root, report.good, report.kinds)
     if dims == 2 and case_set.layout == "folder":

@@ -24,6 +24,7 @@ from segxfer3d.config.bases.common import (
 )
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.own_split import NOT_SAID
+from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 
 EVALUATOR = {
@@ -165,7 +166,7 @@ def _of_recipe(dims: int) -> dict[str, str]:
 
 FINETUNE_VOLUMES = Layer(
     (
-        learning.Augmentation, learning.Planned, groups.Phantoms, VolumeFiles, groups.Volumes, groups.Patches,
+        learning.Augmentation, learning.Planned, groups.Phantoms, VolumeFiles, Store, groups.Volumes, groups.Patches,
         groups.Windows, groups.Lesions, groups.Network, groups.GenesisNetwork,
     ),
     {

@@ -25,6 +25,7 @@ from segxfer3d.config.bases.common import (
 )
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.own_split import NOT_SAID
+from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 
 MONITOR = {
@@ -72,8 +73,8 @@ PRETRAIN: dict[str, Any] = {
 
 PRETRAIN_VOLUMES = Layer(
     (
-        groups.TestPart, groups.Phantoms, learning.Planned, VolumeFiles, groups.Volumes, groups.Cubes, groups.Network,
-        groups.GenesisNetwork,
+        groups.TestPart, groups.Phantoms, learning.Planned, VolumeFiles, Store, groups.Volumes, groups.Cubes,
+        groups.Network, groups.GenesisNetwork,
     ),
     {
         **PHANTOM_SIZES,

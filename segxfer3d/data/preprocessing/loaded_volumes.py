@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.errors import InputError
 
 KEPT_SHARE = 0.1  # of the machine's memory that kept volumes may take, and
-KEPT_BYTES = 4 * 2**30
+KEPT_BYTES = 2**30  # beside what trains, whose memory is flat
 _VOXEL = 4  # bytes of float32
 _MANY = 8  # voxels along an axis, more than one can stand for
 
@@ -100,6 +101,13 @@ class KeptVolumes:
             kept = self._cases.pop(case, None)
             self.room += 0 if kept is None else kept.bytes
         return load_volume(case, label=label) if kept is None else kept
+
+    def drop(self, cases: Iterable[Case]) -> None:
+        """Keep these no longer."""
+        with self._lock:
+            for case in cases:
+                kept = self._cases.pop(case, None)
+                self.room += 0 if kept is None else kept.bytes
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KeptVolumes, (0,)

@@ -218,6 +218,25 @@ class VolumePreprocessing:
             held |= turned_label_item(label, image.affine, labeled.parts, labeled.label_rule.ignore)
         return held
 
+    def label_values(self, case: Case, loaded: LoadedVolume) -> tuple[MetaTensor, Tensor]:
+        """The values of a case's label, (1, X, Y, Z) float32: on its file's own grid, as :meth:`read` has it, and on
+        the grid of the network's image, as :meth:`hold` has it; there is no channel for each class yet.
+
+        Raises:
+            InputError: the label is not on its image's grid.
+        """
+        image, label = loaded
+        assert label is not None
+        native: MetaTensor = _load(self.native_transform("label"), case, loaded, ["label"])["label"]
+        if self.spacing is None:
+            if difference := grid_difference(image, label):
+                raise InputError(f"{case.label}: {difference}")
+            return native, to_ras(label.array, image.affine)[None]
+        keys = ["image", "label"]
+        steps = Compose([*self._steps(keys), ShareGridd("label", "image"), *self._grid(["label"], ["nearest"])])
+        on_grid: MetaTensor = _load(steps, case, loaded, keys)["label"]
+        return native, on_grid.as_tensor()
+
     def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One whole volume, with its label on the file's own grid.
 

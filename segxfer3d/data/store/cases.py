@@ -1,0 +1,258 @@
+"""The cases of a data set in a store: made where they are missing, whole or as items that patches are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segxfer3d.augment.stored_masks import StoredMasks, stored_masks
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.labels import label_item
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume
+from segxfer3d.data.preprocessing.protocol import Item
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.store.geometry import geometry_of, with_geometry
+from segxfer3d.data.store.identity import image_content, key_of, label_content
+from segxfer3d.data.store.place import VolumeStore
+
+_THREADS = 2  # that compare checksums
+IMAGES, LABELS = "images", "labels"
+
+
+@dataclass
+class Made:
+    """What making cases has done.
+
+    Attributes:
+        number: cases of which something was made.
+        again: name -> what was wrong, of the cases that were there and had to be made again.
+    """
+
+    number: int = 0
+    again: dict[str, str] = field(default_factory=dict)
+
+
+class StoredCases:
+    """The cases of a data set under one preprocessing, in a store.
+
+    Args:
+        store: where they are.
+        case_set: whose cases; says which classes there are.
+        preprocessing: of the images.
+        identities: name of a case -> fingerprints of its image's and its label's voxels, see
+            :func:`~segxfer3d.data.content_hash.voxels_hash`.
+    """
+
+    def __init__(
+        self,
+        store: VolumeStore,
+        case_set: CaseSet,
+        preprocessing: VolumePreprocessing,
+        identities: Mapping[str, tuple[str, str]],
+    ) -> None:
+        self.store = store
+        self.case_set = case_set
+        self.preprocessing = preprocessing
+        self.identities = identities
+        self._sound: dict[tuple[str, str], bool] = {}  # kind and key of an entry -> whether it was found sound
+
+    def contents(self, case: Case, *, label: bool) -> dict[str, dict[str, Any]]:
+        """Kind of each entry of a case -> what it is made from."""
+        image, of_label = self.identities[case.name]
+        contents = {IMAGES: image_content(image, self.preprocessing)}
+        if label:
+            rule = self.case_set.label_rule
+            contents[LABELS] = label_content(of_label, contents[IMAGES], self.case_set.classes, rule.ignore)
+        return contents
+
+    def make(self, cases: Sequence[Case], *, labels: bool, kept: KeptVolumes, progress: bool, needed: float) -> Made:
+        """Make what is missing or not sound.
+
+        What another process is making is left to it, and waited for at the end.
+
+        Args:
+            cases: of the data set.
+            labels: with their labels, which all must have.
+            kept: cases that were read before.
+            progress: show a bar.
+            needed: bytes that all of them take.
+
+        Raises:
+            InputError: a disk without room for them, or a file that cannot be read.
+        """
+        made = Made()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            looks = pool.map(lambda case: self._problems(case, label=labels), cases)
+            problems = list(tqdm(looks, "looking at the store", total=len(cases), disable=not progress, leave=False))
+        missing = [case for case, problem in zip(cases, problems, strict=True) if problem]
+        if not missing:
+            return made
+        self.store.require_room(needed * len(missing) / len(cases))
+        put_off: list[Case] = []
+        with tqdm(total=len(missing), desc="storing", disable=not progress, leave=False) as bar:
+            for wait, row in ((False, missing), (True, put_off)):
+                for case in tuple(row):
+                    mine = self._made(case, made, labels=labels, kept=kept, wait=wait)
+                    if mine:
+                        bar.update()
+                    else:
+                        put_off.append(case)
+        return made
+
+    def items(self, cases: Sequence[Case], *, labels: bool) -> StoredVolumes:
+        """Cases that were made, as :meth:`~segxfer3d.data.preprocessing.volumes.VolumePreprocessing.hold` has them, but
+        on disk."""
+        keys = [{kind: key_of(of) for kind, of in self.contents(case, label=labels).items()} for case in cases]
+        classes = len(self.case_set.classes)
+        return StoredVolumes(self.store, keys, classes=classes, ignores=bool(self.case_set.label_rule.ignore))
+
+    def whole(self, case: Case) -> Item | None:
+        """A labeled case as :meth:`~segxfer3d.data.preprocessing.volumes.VolumePreprocessing.read` gives it; None where
+        it is not in the store, or not sound."""
+        if case.name not in self.identities or not self.store.exists:
+            return None
+        contents = self.contents(case, label=True)
+        if not all(self._is_sound(kind, content) for kind, content in contents.items()):
+            return None
+        keys = {kind: key_of(content) for kind, content in contents.items()}
+        of_image, of_label = self.store.about(IMAGES, keys[IMAGES]), self.store.about(LABELS, keys[LABELS])
+        if of_image is None or of_label is None:
+            return None
+        image = torch.from_numpy(self.store.array(IMAGES, keys[IMAGES], "image"))
+        values = self.store.array(LABELS, keys[LABELS], "values").astype(np.float32)
+        label = with_geometry(torch.from_numpy(values)[None], of_label["geometry"], str(case.label))
+        return {
+            "image": with_geometry(image, of_image["geometry"], str(case.image)),
+            "case": case.name,
+            "patient": case.patient,
+            **label_item(label, self.case_set.classes, self.case_set.label_rule.ignore),
+        }
+
+    def _is_sound(self, kind: str, content: Mapping[str, Any]) -> bool:
+        key = key_of(content)
+        if (kind, key) not in self._sound:
+            self._sound[kind, key] = not self.store.problem(kind, key, content)
+        return self._sound[kind, key]
+
+    def _problems(self, case: Case, *, label: bool) -> dict[str, str]:
+        """Kind of the entries of a case that are not sound -> what is wrong."""
+        problems = {}
+        for kind, content in self.contents(case, label=label).items():
+            if problem := self.store.problem(kind, key_of(content), content):
+                problems[kind] = problem
+            self._sound[kind, key_of(content)] = not problem
+        return problems
+
+    def _made(self, case: Case, made: Made, *, labels: bool, kept: KeptVolumes, wait: bool) -> bool:
+        """Make a case, unless another process has by now; False where one is about to, and is not waited for."""
+        contents = self.contents(case, label=labels)
+        with self.store.making(key_of(contents[IMAGES]), wait=wait) as mine:
+            if not mine:
+                return False
+            if problems := self._problems(case, label=labels):
+                if wrong := [problem for problem in problems.values() if problem != "missing"]:
+                    made.again[case.name] = wrong[0]
+                self._write(case, contents, problems, kept.take(case, label=labels))
+                made.number += 1
+        return True
+
+    def _write(
+        self, case: Case, contents: Mapping[str, Mapping[str, Any]], kinds: Iterable[str], loaded: LoadedVolume
+    ) -> None:
+        name = {"data": self.case_set.name, "case": case.name}
+        if IMAGES in kinds:
+            item = self.preprocessing.read(case, self.case_set, label=False, kept=_Loaded(loaded))
+            arrays = {"image": item["image"].as_tensor().contiguous().numpy()}
+            about = {**name, "geometry": geometry_of(item["image"])}
+            self._put(IMAGES, contents[IMAGES], arrays, about)
+        if LABELS in kinds:
+            native, on_grid = self.preprocessing.label_values(case, loaded)
+            masks = stored_masks(on_grid[0].numpy(), self._sets())
+            arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": _small(native)}
+            self._put(LABELS, contents[LABELS], arrays, {**name, "geometry": geometry_of(native)})
+
+    def _put(
+        self, kind: str, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
+    ) -> None:
+        self.store.write(kind, key_of(content), arrays, about, made_from=content)
+        self._sound[kind, key_of(content)] = True
+
+    def _sets(self) -> list[frozenset[int]]:
+        """Of each channel its values: the classes, and what counts where some values are ignored."""
+        classes, ignore = sorted(self.case_set.classes), self.case_set.label_rule.ignore
+        valid = [frozenset({0, *classes} - {*ignore})] if ignore else []
+        return [*(frozenset({value}) for value in classes), *valid]
+
+
+class StoredVolumes(Sequence[Item]):
+    """Items whose voxels stay on disk until they are looked at.
+
+    Each has ``image`` (C, X, Y, Z) float32, a map of its file, and, of labeled cases, ``label`` and perhaps ``valid``,
+    :class:`~segxfer3d.augment.stored_masks.StoredMasks`. A map is closed when its item goes. Loader processes have maps
+    of their own, of the same memory.
+
+    Args:
+        store: where they are.
+        keys: of each item, kind -> key of its entries.
+        classes: channels of a label.
+        ignores: whether some voxels do not count.
+    """
+
+    def __init__(self, store: VolumeStore, keys: Sequence[Mapping[str, str]], *, classes: int, ignores: bool) -> None:
+        self.store = store
+        self.keys = tuple(keys)
+        self.classes = classes
+        self.ignores = ignores
+
+    def part(self, numbers: Sequence[int]) -> StoredVolumes:
+        """Some of the items."""
+        keys = [self.keys[number] for number in numbers]
+        return StoredVolumes(self.store, keys, classes=self.classes, ignores=self.ignores)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> StoredVolumes: ...
+    def __getitem__(self, index: int | slice) -> Item | StoredVolumes:
+        if isinstance(index, slice):
+            return self.part(range(len(self))[index])
+        keys = self.keys[index]
+        item: Item = {"image": torch.from_numpy(self.store.array(IMAGES, keys[IMAGES], "image"))}
+        if LABELS in keys:
+            index_, table, planes = (
+                self.store.array(LABELS, keys[LABELS], name) for name in ("index", "table", "planes")
+            )
+            masks = StoredMasks(index_, table, planes, (0, table.shape[1]))
+            item["label"] = masks.part(0, self.classes)
+            if self.ignores:
+                item["valid"] = masks.part(self.classes, table.shape[1])
+        return item
+
+
+class _Loaded(KeptVolumes):
+    """A case that is in memory."""
+
+    def __init__(self, loaded: LoadedVolume) -> None:
+        super().__init__(0)
+        self._loaded = loaded
+
+    def take(self, case: Case, *, label: bool = True) -> LoadedVolume:
+        return self._loaded
+
+
+def _small(label: torch.Tensor) -> NDArray[Any]:
+    """(X, Y, Z) of the least type that holds the values, which are whole."""
+    values = label[0].numpy()
+    ends = [np.min_scalar_type(int(end)) for end in (values.min(), values.max())]
+    small: NDArray[Any] = values.astype(np.result_type(*ends))
+    return small
