@@ -72,14 +72,17 @@ class StoredMasks:
 
     def random_voxel(self, which: float, where: float, *, classes: int) -> tuple[int, int, int] | None:
         """As :meth:`~segxfer3d.augment.indexed_label.IndexedLabel.random_voxel`, and the same voxel."""
-        ends = [np.cumsum(self.counts(k)) for k in range(classes)]
-        present = [k for k in range(classes) if ends[k][-1]]
-        if not present:
+        present = [k for k in range(classes) if self.shows(k)]
+        return self.voxel_of(present[int(which * len(present))], where) if present else None
+
+    def voxel_of(self, k: int, where: float) -> tuple[int, int, int] | None:
+        """As :meth:`~segxfer3d.augment.indexed_label.IndexedLabel.voxel_of`, and the same voxel."""
+        ends = np.cumsum(self.counts(k))
+        if not ends[-1]:
             return None
-        k = present[int(which * len(present))]
-        number = int(where * ends[k][-1])
-        x = int(np.searchsorted(ends[k], number, side="right"))
-        before = int(ends[k][x - 1]) if x else 0
+        number = int(where * ends[-1])
+        x = int(np.searchsorted(ends, number, side="right"))
+        before = int(ends[x - 1]) if x else 0
         inside = np.flatnonzero(self.table[:, self.channels[0] + k][self.index[x]])
         y, z = divmod(int(inside[number - before]), self.index.shape[2])
         return x, y, z

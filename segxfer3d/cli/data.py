@@ -53,9 +53,9 @@ def check(
         raise SystemExit(1)
 
 
-@click.group(short_help="Prepare data: nodules of LUNA16, cube stores, lists of cases.")
+@click.group(short_help="Prepare data: nodules of LUNA16, cube stores, lists of cases, what is stored.")
 def data() -> None:
-    """Prepare data: cubes around the nodules of LUNA16, cube stores, lists of cases."""
+    """Prepare data: cubes around the nodules of LUNA16, cube stores, lists of cases; and see what is stored."""
 
 
 _output = click.option("--output-dir", type=FOLDER, required=True, help="The folder to write.")
@@ -184,3 +184,29 @@ def list_cases(dataset_dir: Path, output_dir: Path, dataset: str, min_slices: in
         progress=sys.stderr.isatty(),
     )
     click.echo(written.text())
+
+
+@data.command("store", short_help="List or clear the volumes that are kept preprocessed on disk.")
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--clear", is_flag=True, help="Remove them.")
+@click.option(
+    "--unused-days", type=click.FloatRange(0, min_open=True), help="With --clear: only what nobody used for so long."
+)
+def store(folder: Path | None, clear: bool, unused_days: float | None) -> None:
+    """List what lies in the store FOLDER, by default the usual one: preprocessed volumes, kept where they were too many
+    for memory. They are made again where they are missing.
+
+    The usual one is segxfer3d/volumes in the user's cache folder, or what SEGXFER3D_STORE names.
+    """
+    from segxfer3d.data.store.listing import clear_store, list_store
+    from segxfer3d.data.store.place import is_store, usual_folder
+
+    place = usual_folder() if folder is None else folder
+    if unused_days is not None and not clear:
+        raise click.UsageError("--unused-days says what --clear removes")
+    if folder is None and not is_store(place):
+        click.echo(f"{place}: nothing is stored")
+        return
+    if clear:
+        click.echo(f"{place}: {clear_store(place, unused_days=unused_days or 0) / 2**30:.2f} GiB removed")
+    click.echo(list_store(place).text())

@@ -15,7 +15,7 @@ from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Item
 from segxfer3d.data.preprocessing.held_images import KeptImages
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.data.store.cases import StoredVolumes
+from segxfer3d.data.store.volumes import StoredVolumes
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.holding import held_volumes
 from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_images, refuse_extra

@@ -1,15 +1,20 @@
 """The commands that prepare data, on small files; what they write is tested with the functions that they call."""
 
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 
 from segxfer3d.cli import cli
+from segxfer3d.data.case import CaseSet
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.store.place import VARIABLE, VolumeStore
 from tests.cli.test_cli import call
 from tests.data.cubes.test_store import cases_in
 from tests.data.lidc.test_luna16 import write_luna
+from tests.data.store.test_cases import make, stored, write_cases
 from tests.data.volumes import write_nifti
 
 
@@ -75,3 +80,43 @@ def test_cases_that_are_large_enough_are_listed(tmp_path):
     assert (status, "none of 2 labeled cases has 10 slices" in said) == (1, True)
     status, said = call(*words, "--extra-dir", tmp_path / "data" / "labels")
     assert (status, "no CT in it" in said) == (1, True)
+
+
+def test_what_is_stored_is_listed_and_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "usual"))
+    assert call("data", "store") == (0, f"{tmp_path / 'usual'}: nothing is stored\n")
+    case_set = CaseSet(tmp_path, "folder", 3, tuple(write_cases(tmp_path, 2)), {1: "a", 2: "b", 3: "c"})
+    for preprocessing in (VolumePreprocessing(), VolumePreprocessing((2.0, 2.0, 3.5), "percentile")):
+        cases = stored(tmp_path / "usual", case_set, preprocessing)
+        make(cases, case_set.cases)
+        del cases
+    status, said = call("data", "store")
+    assert status == 0
+    lines = said.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'usual'}: 0.00 GiB, ")
+    assert len(lines) == 3
+    assert f"{tmp_path.name}: 2 images, 2 labels, 0.00 GiB, used today (" in lines[1]
+    assert any("spacing 2x2x3.5" in line for line in lines)
+    old = next((tmp_path / "usual" / "images").iterdir()) / "about.json"
+    os.utime(old, (0, 0))
+    (tmp_path / "usual" / "mine.txt").write_text("mine")
+    status, said = call("data", "store", tmp_path / "usual", "--clear", "--unused-days", 30)
+    assert status == 0
+    assert len([*(tmp_path / "usual").glob("images/*")]) == 3
+    in_use = VolumeStore(tmp_path / "usual")
+    status, said = call("data", "store", "--clear")
+    assert (status, "another program uses it" in said) == (1, True)
+    del in_use
+    assert call("data", "store", "--clear")[0] == 0
+    left = sorted(path.name for path in (tmp_path / "usual").rglob("*") if path.is_file())
+    assert left == ["in-use.lock", "mine.txt", "segxfer3d-store.json"]
+
+
+def test_what_is_no_store_is_neither_listed_nor_cleared(tmp_path):
+    (tmp_path / "images").mkdir()
+    for words in ([], ["--clear"]):
+        status, said = call("data", "store", tmp_path, *words)
+        assert (status, "no store of preprocessed volumes" in said) == (1, True)
+    assert (tmp_path / "images").is_dir()
+    status, said = call("data", "store", tmp_path, "--unused-days", 3)
+    assert (status, "says what --clear removes" in said) == (2, True)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import shutil
 
 import nibabel
 import numpy as np
@@ -84,7 +86,8 @@ FINETUNE = {"init": "random", "label_fraction": 0.9, "validation_fraction": 0.2,
         {"recipe": "strong", "plan": "none", "num_workers": 1, "intensity": "zscore"},
     ],
 )
-def test_a_finetuning_from_the_store_is_that_from_memory(options, data, tmp_path, on_disk):
+def test_a_finetuning_from_the_store_is_that_from_memory(options, data, tmp_path, on_disk, caplog):
+    caplog.set_level(logging.INFO)
     memory = run("genesis_finetune", tmp_path / "m", data, **FINETUNE, **options, store="memory")
     store = tmp_path / "store"
     stored = run("genesis_finetune", tmp_path / "s", data, **FINETUNE, **options, store=str(store))
@@ -92,5 +95,109 @@ def test_a_finetuning_from_the_store_is_that_from_memory(options, data, tmp_path
     labels = json.loads((stored / "labels.json").read_text())
     held = len(labels["cases"]) + len(json.loads((stored / "split.json").read_text())["validation"])
     assert len([*(store / "images").iterdir()]) == len([*(store / "labels").iterdir()]) == held
-    log = (stored / "log.txt").read_text()
-    assert f"{held} volumes are held in the store {store}" in log and f"{held} were made now" in log
+    said = caplog.text
+    assert f"{held} volumes are held in the store {store}" in said
+    assert f"{held} were made now" in said
+
+
+@pytest.fixture(scope="module")
+def finetuned(data, tmp_path_factory):
+    """A model, and the store that its training has left."""
+    root = tmp_path_factory.mktemp("finetuned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holding, "IN_MEMORY", 0)
+        run("genesis_finetune", root / "run", data, **FINETUNE, recipe="paper", plan="none", store=str(root / "store"))
+    return root / "run", root / "store"
+
+
+def entries(store):
+    """Every file of the entries, and when it was written."""
+    files = [path for kind in ("images", "labels") for path in (store / kind).rglob("*.npy")]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_another_training_makes_nothing(finetuned, data, tmp_path, on_disk, caplog):
+    caplog.set_level(logging.INFO)
+    first, store = finetuned
+    before = entries(store)
+    again = run("genesis_finetune", tmp_path / "b", data, **FINETUNE, recipe="paper", plan="none", store=str(store))
+    assert entries(store) == before
+    assert "0 were made now" in caplog.text
+    assert_same(first, again)
+
+
+def test_evaluation_takes_what_is_in_the_store(finetuned, data, tmp_path, monkeypatch):
+    folder, store = finetuned
+    options = {**FINETUNE, "checkpoint": str(folder / "model.pt"), "part": "validation", "progress": False}
+    del options["init"]
+    for name, place in (("memory", "memory"), ("store", str(store))):
+        if name == "store":
+            monkeypatch.setattr(VolumePreprocessing, "read", lambda *_, **__: pytest.fail("a file was read"))
+        out = str(tmp_path / name)
+        run_bundle(BUNDLES / "evaluate.json", dataset_dir=str(data), output_dir=out, store=place, **options)
+    rows = [(tmp_path / name / "cases.csv").read_text() for name in ("memory", "store")]
+    assert rows[0] == rows[1]
+    assert len(rows[0].splitlines()) == 1 + 2  # two cases
+
+
+def test_a_pretraining_from_the_store_is_that_from_memory(data, tmp_path, on_disk, caplog):
+    caplog.set_level(logging.INFO)
+    store = tmp_path / "store"
+    memory = run("genesis_pretrain", tmp_path / "m", data, store="memory")
+    stored = run("genesis_pretrain", tmp_path / "s", data, store=str(store))
+    assert_same(memory, stored)
+    lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (memory, stored)]
+    losses = [[json.loads(line)["validation_loss"] for line in each] for each in lines]
+    assert losses[0] == losses[1]
+    assert len([*(store / "images").iterdir()]) > 4
+    assert not (store / "labels").exists()
+
+
+def test_few_volumes_stay_in_memory(data, tmp_path):
+    store = tmp_path / "store"
+    run("genesis_pretrain", tmp_path / "r", data, store=str(store), max_epochs=1)
+    assert not store.exists()
+
+
+def test_another_preprocessing_makes_its_own(finetuned, data, tmp_path, on_disk):
+    _, store = finetuned
+    before = entries(store)
+    options = {**FINETUNE, "recipe": "paper", "plan": "none", "max_epochs": 1, "window_low": -900.0}
+    run("genesis_finetune", tmp_path / "w", data, **options, store=str(store))
+    after = entries(store)
+    assert before.items() < after.items()
+    assert len(after) == 2 * len(before)
+
+
+def test_what_is_damaged_is_named_and_made_again(finetuned, data, tmp_path, on_disk, caplog):
+    caplog.set_level(logging.INFO)
+    first, store = finetuned
+    images = sorted((store / "images").glob("*/image.npy"))
+    content = images[0].read_bytes()
+    images[0].write_bytes(content[:-7] + b"damaged")
+    other = sorted((store / "labels").glob("*/index.npy"))[1]
+    kept = other.read_bytes()
+    other.write_bytes(kept[:40])
+    again = run("genesis_finetune", tmp_path / "d", data, **FINETUNE, recipe="paper", plan="none", store=str(store))
+    assert caplog.text.count("was damaged, and was made again") == 2
+    assert images[0].read_bytes() == content
+    assert other.read_bytes() == kept
+    assert_same(first, again)
+
+
+def test_a_folder_of_something_else_is_refused(data, tmp_path, on_disk):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"store .*mine: holds thesis\.txt; expected a new or empty folder"):
+        run("genesis_pretrain", tmp_path / "r", data, store=str(tmp_path / "mine"))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_full_disk_is_named_before_any_work(data, tmp_path, on_disk, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28))
+    with pytest.raises(InputError, match=r"store .*full: .* GiB are needed, 0\.25 are free; --store DIR"):
+        run("genesis_pretrain", tmp_path / "r", data, store=str(tmp_path / "full"))
+    assert not [*(tmp_path / "full").rglob("*.npy")]
+    assert not (tmp_path / "r").exists()

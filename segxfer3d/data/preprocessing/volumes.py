@@ -145,12 +145,12 @@ class VolumePreprocessing:
 
     def image_transform(self, key: str = "image") -> Compose:
         """Load an image for the network: (C, X, Y, Z) float32, each channel scaled as its ``intensity`` says."""
-        return Compose([LoadVolumed([key]), *self._grid([key], ["bilinear"]), self._intensity(key)])
+        return Compose([LoadVolumed([key]), *self.grid_steps([key], ["bilinear"]), self._intensity(key)])
 
     def training_transform(self) -> Compose:
         """Load an image as :meth:`image_transform` does, and its label (1, X, Y, Z) float32 on the same grid."""
         keys = ["image", "label"]
-        grid = self._grid(keys, ["bilinear", "nearest"])
+        grid = self.grid_steps(keys, ["bilinear", "nearest"])
         return Compose([LoadVolumed(keys), ShareGridd("label", "image"), *grid, self._intensity("image")])
 
     def hold(
@@ -204,7 +204,7 @@ class VolumePreprocessing:
             steps, keys = (
                 (self.training_transform(), ["image", "label"]) if labeled else (self.image_transform(), ["image"])
             )
-            item = _load(steps, case, loaded, keys)
+            item = transformed(steps, case, loaded, keys)
             parts = {"image": item["image"]}
             if labeled:
                 parts |= label_item(item["label"], labeled.parts, labeled.label_rule.ignore)
@@ -217,25 +217,6 @@ class VolumePreprocessing:
                 raise InputError(f"{case.label}: {difference}")
             held |= turned_label_item(label, image.affine, labeled.parts, labeled.label_rule.ignore)
         return held
-
-    def label_values(self, case: Case, loaded: LoadedVolume) -> tuple[MetaTensor, Tensor]:
-        """The values of a case's label, (1, X, Y, Z) float32: on its file's own grid, as :meth:`read` has it, and on
-        the grid of the network's image, as :meth:`hold` has it; there is no channel for each class yet.
-
-        Raises:
-            InputError: the label is not on its image's grid.
-        """
-        image, label = loaded
-        assert label is not None
-        native: MetaTensor = _load(self.native_transform("label"), case, loaded, ["label"])["label"]
-        if self.spacing is None:
-            if difference := grid_difference(image, label):
-                raise InputError(f"{case.label}: {difference}")
-            return native, to_ras(label.array, image.affine)[None]
-        keys = ["image", "label"]
-        steps = Compose([*self._steps(keys), ShareGridd("label", "image"), *self._grid(["label"], ["nearest"])])
-        on_grid: MetaTensor = _load(steps, case, loaded, keys)["label"]
-        return native, on_grid.as_tensor()
 
     def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One whole volume, with its label on the file's own grid.
@@ -252,12 +233,12 @@ class VolumePreprocessing:
         require_channels(case, loaded.channels, self.channels, self.channel_names)
         require_room(case.image, loaded.image, self.spacing, channels=self.channels)
         item: Item = {
-            "image": _load(_file_to_network(self), case, loaded, ["image"])["image"],
+            "image": transformed(_file_to_network(self), case, loaded, ["image"])["image"],
             "case": case.name,
             "patient": case.patient,
         }
         if label:
-            native = _load(self.native_transform("label"), case, loaded, ["label"])
+            native = transformed(self.native_transform("label"), case, loaded, ["label"])
             item |= label_item(native["label"], case_set.parts, case_set.label_rule.ignore)
         return item
 
@@ -286,7 +267,8 @@ class VolumePreprocessing:
         restored: MetaTensor = inverse({"prediction": prediction, "image": image})["prediction"]
         return restored.clamp_(0, 1)
 
-    def _grid(self, keys: list[str], modes: list[str]) -> list[Any]:
+    def grid_steps(self, keys: list[str], modes: list[str]) -> list[Any]:
+        """What brings volumes from their files' grids to the network's, by interpolation of these modes."""
         steps: list[Any] = [Orientationd(keys, axcodes=ORIENTATION, labels=None)]
         if self.spacing:
             steps.append(Spacingd(keys, pixdim=self.spacing, mode=modes, dtype=np.float32))
@@ -303,7 +285,7 @@ def _file_to_network(preprocessing: VolumePreprocessing) -> Compose:
     return preprocessing.image_transform()
 
 
-def _load(transform: Compose, case: Case, loaded: LoadedVolume, keys: Sequence[str]) -> Any:
+def transformed(transform: Compose, case: Case, loaded: LoadedVolume, keys: Sequence[str]) -> Any:
     """What a transform makes of a case; MONAI wraps what a step refuses, which comes out as it was."""
     data: dict[str, Any] = {key: str(getattr(case, key)) for key in keys}
     volumes = {"image": loaded.channels, "label": loaded.label and (loaded.label,)}

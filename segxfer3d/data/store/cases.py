@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segxfer3d.augment.stored_masks import StoredMasks, stored_masks
+from segxfer3d.augment.stored_masks import stored_masks
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.labels import label_item
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume
@@ -20,10 +20,11 @@ from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.geometry import geometry_of, with_geometry
 from segxfer3d.data.store.identity import image_content, key_of, label_content
-from segxfer3d.data.store.place import VolumeStore
+from segxfer3d.data.store.label_values import label_values
+from segxfer3d.data.store.place import IMAGES, LABELS, VolumeStore
+from segxfer3d.data.store.volumes import StoredVolumes
 
 _THREADS = 2  # that compare checksums
-IMAGES, LABELS = "images", "labels"
 
 
 @dataclass
@@ -173,7 +174,7 @@ class StoredCases:
             about = {**name, "geometry": geometry_of(item["image"])}
             self._put(IMAGES, contents[IMAGES], arrays, about)
         if LABELS in kinds:
-            native, on_grid = self.preprocessing.label_values(case, loaded)
+            native, on_grid = label_values(self.preprocessing, case, loaded)
             masks = stored_masks(on_grid[0].numpy(), self._sets())
             arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": _small(native)}
             self._put(LABELS, contents[LABELS], arrays, {**name, "geometry": geometry_of(native)})
@@ -189,54 +190,6 @@ class StoredCases:
         classes, ignore = sorted(self.case_set.classes), self.case_set.label_rule.ignore
         valid = [frozenset({0, *classes} - {*ignore})] if ignore else []
         return [*(frozenset({value}) for value in classes), *valid]
-
-
-class StoredVolumes(Sequence[Item]):
-    """Items whose voxels stay on disk until they are looked at.
-
-    Each has ``image`` (C, X, Y, Z) float32, a map of its file, and, of labeled cases, ``label`` and perhaps ``valid``,
-    :class:`~segxfer3d.augment.stored_masks.StoredMasks`. A map is closed when its item goes. Loader processes have maps
-    of their own, of the same memory.
-
-    Args:
-        store: where they are.
-        keys: of each item, kind -> key of its entries.
-        classes: channels of a label.
-        ignores: whether some voxels do not count.
-    """
-
-    def __init__(self, store: VolumeStore, keys: Sequence[Mapping[str, str]], *, classes: int, ignores: bool) -> None:
-        self.store = store
-        self.keys = tuple(keys)
-        self.classes = classes
-        self.ignores = ignores
-
-    def part(self, numbers: Sequence[int]) -> StoredVolumes:
-        """Some of the items."""
-        keys = [self.keys[number] for number in numbers]
-        return StoredVolumes(self.store, keys, classes=self.classes, ignores=self.ignores)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> StoredVolumes: ...
-    def __getitem__(self, index: int | slice) -> Item | StoredVolumes:
-        if isinstance(index, slice):
-            return self.part(range(len(self))[index])
-        keys = self.keys[index]
-        item: Item = {"image": torch.from_numpy(self.store.array(IMAGES, keys[IMAGES], "image"))}
-        if LABELS in keys:
-            index_, table, planes = (
-                self.store.array(LABELS, keys[LABELS], name) for name in ("index", "table", "planes")
-            )
-            masks = StoredMasks(index_, table, planes, (0, table.shape[1]))
-            item["label"] = masks.part(0, self.classes)
-            if self.ignores:
-                item["valid"] = masks.part(self.classes, table.shape[1])
-        return item
 
 
 class _Loaded(KeptVolumes):

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +22,9 @@ from segxfer3d.errors import InputError
 
 VARIABLE = "SEGXFER3D_STORE"  # of the environment: a folder instead of the usual one
 MARK, ABOUT = "segxfer3d-store.json", "about.json"
-KINDS = ("images", "labels")
-FORMAT, VERSION = "segxfer3d-volumes", 1
+IMAGES, LABELS = "images", "labels"  # the kinds of entries
+IN_USE, LOCKS = "in-use.lock", "locks"
+FORMAT = "segxfer3d-volumes"  # the entries say their version
 _WAIT = 0.2  # seconds between two looks at what another process makes
 _SPARE = 2**28  # bytes that stay free on the disk
 
@@ -53,10 +55,14 @@ class VolumeStore:
         self.folder = folder.expanduser().absolute()
         if not is_store(self.folder) and make:
             self._begin()
-        lock = files.Lock.take(self.folder / "in-use.lock", shared=True) if self.exists else None
+        lock = files.Lock.take(self.folder / IN_USE, shared=True) if self.exists else None
         if lock is None and self.exists:
             raise InputError(f"store {self.folder}: is being cleared; try again")
-        self._lock = lock
+        if lock is not None:
+            weakref.finalize(self, lock.release)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VolumeStore, (self.folder,)  # another process has a lock of its own
 
     @property
     def exists(self) -> bool:
@@ -68,9 +74,9 @@ class VolumeStore:
         strange = [path.name for path in sorted(self.folder.iterdir()) if not path.name.startswith(".")]
         if strange and not is_store(self.folder):
             raise InputError(
-                f"store {self.folder}: holds {strange[0]}; expected a new or empty folder, or a store of this version"
+                f"store {self.folder}: holds {strange[0]}; expected a new or empty folder, or a store of volumes"
             )
-        files.write_json(self.folder / MARK, {"format": FORMAT, "version": VERSION})
+        files.write_json(self.folder / MARK, {"format": FORMAT})
 
     def path(self, kind: str, key: str) -> Path:
         """Of an entry, whether or not it is there."""
@@ -147,7 +153,7 @@ class VolumeStore:
             key: of the entry.
             wait: until another process has made it or died; else False is given at once where one has the right.
         """
-        place = self.folder / "locks" / key
+        place = self.folder / LOCKS / key
         lock = files.Lock.take(place)
         while lock is None and wait:
             time.sleep(_WAIT)
@@ -173,20 +179,9 @@ class VolumeStore:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder is a store of this version."""
+    """Whether a folder is a store."""
     try:
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(mark, dict) and (mark.get("format"), mark.get("version")) == (FORMAT, VERSION)
-
-
-def entries_of(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
-    """Kind, path and what is known of each entry of a store; of a half one, nothing is."""
-    for kind in KINDS:
-        for path in sorted((folder / kind).iterdir()) if (folder / kind).is_dir() else ():
-            try:
-                about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                about = {}
-            yield kind, path, about
+    return isinstance(mark, dict) and mark.get("format") == FORMAT
