@@ -70,7 +70,7 @@ class StoredCases:
         contents = {IMAGES: image_content(image, self.preprocessing)}
         if label:
             rule = self.case_set.label_rule
-            contents[LABELS] = label_content(of_label, contents[IMAGES], self.case_set.classes, rule.ignore)
+            contents[LABELS] = label_content(of_label, contents[IMAGES], self.case_set.parts, rule.ignore)
         return contents
 
     def make(self, cases: Sequence[Case], *, labels: bool, kept: KeptVolumes, progress: bool, needed: float) -> Made:
@@ -133,7 +133,7 @@ class StoredCases:
             "image": with_geometry(image, of_image["geometry"], str(case.image)),
             "case": case.name,
             "patient": case.patient,
-            **label_item(label, self.case_set.classes, self.case_set.label_rule.ignore),
+            **label_item(label, self.case_set.parts, self.case_set.label_rule.ignore),
         }
 
     def _is_sound(self, kind: str, content: Mapping[str, Any]) -> bool:
@@ -187,9 +187,9 @@ class StoredCases:
 
     def _sets(self) -> list[frozenset[int]]:
         """Of each channel its values: the classes, and what counts where some values are ignored."""
-        classes, ignore = sorted(self.case_set.classes), self.case_set.label_rule.ignore
-        valid = [frozenset({0, *classes} - {*ignore})] if ignore else []
-        return [*(frozenset({value}) for value in classes), *valid]
+        ignore = self.case_set.label_rule.ignore
+        valid = [frozenset({0, *self.case_set.values} - {*ignore})] if ignore else []
+        return [*map(frozenset, self.case_set.parts), *valid]
 
 
 class _Loaded(KeptVolumes):

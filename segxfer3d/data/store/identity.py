@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import monai
@@ -31,10 +31,17 @@ def image_content(voxels: str, preprocessing: VolumePreprocessing) -> dict[str, 
 
 
 def label_content(
-    voxels: str, image: Mapping[str, Any], classes: Iterable[int], ignore: Iterable[int]
+    voxels: str, image: Mapping[str, Any], parts: Iterable[Sequence[int]], ignore: Iterable[int]
 ) -> dict[str, Any]:
-    """What a label on the grid of a preprocessed image is made from, and how."""
-    return {"label": voxels, "classes": sorted(classes), "ignore": sorted(ignore), **image}
+    """What a label on the grid of a preprocessed image is made from, and how.
+
+    Args:
+        voxels: their fingerprint.
+        image: what that is made from.
+        parts: label values of each channel.
+        ignore: values that do not count.
+    """
+    return {"label": voxels, "parts": [[*part] for part in parts], "ignore": sorted(ignore), **image}
 
 
 def key_of(content: Mapping[str, Any]) -> str:

@@ -103,6 +103,22 @@ def test_without_ignored_values_nothing_is_masked(tmp_path):
     assert [*image_only] == ["image"]
 
 
+def test_regions_overlap(tmp_path):
+    cases = write_cases(tmp_path, 1, classes=5)
+    case_set = CaseSet(
+        tmp_path, "folder", 3, tuple(cases), {1: "all", 2: "core"}, label_rule=LabelRule(ignore=(4,)),
+        regions=((1, (1, 2, 3)), (2, (2, 3))),
+    )  # fmt: skip
+    on_disk = stored(tmp_path / "s", case_set)
+    make(on_disk, cases)
+    (expected,) = PREPROCESSINGS[0].hold(cases, case_set, labels=True, progress=False)
+    assert (expected["label"][0] * expected["label"][1]).any()
+    assert_held_alike(expected, on_disk.items(cases, labels=True)[0])
+    assert torch.equal(
+        on_disk.whole(cases[0])["valid"], PREPROCESSINGS[0].read(cases[0], case_set, label=True)["valid"]
+    )
+
+
 def test_items_go_to_another_process(case_set, tmp_path):
     cases = stored(tmp_path / "s", case_set)
     make(cases, case_set.cases)
