@@ -199,7 +199,7 @@ def _look(
         look = look._replace(spacing=loaded.image.spacing)
         if identify:
             label = voxels_hash([loaded.label]) if loaded.label is not None else ""
-            look = look._replace(identity=(voxels_hash([loaded.image]), label))
+            look = look._replace(identity=(voxels_hash(loaded.channels), label))
         if keep is not None:
             keep(case, loaded)
         return look

@@ -23,7 +23,8 @@ def image_content(voxels: str, preprocessing: VolumePreprocessing) -> dict[str, 
     Sums and interpolation may round otherwise in another version of the libraries, so those are named where there are
     any.
     """
-    rounds = preprocessing.spacing is not None or preprocessing.intensity == "zscore"
+    sums = any(scale.intensity == "zscore" for scale in preprocessing.scales)
+    rounds = preprocessing.spacing is not None or sums
     libraries = [monai.__version__, torch.__version__, np.__version__] if rounds else []
     return {
         "version": VERSION, "image": voxels, "preprocessing": preprocessing.as_dict(), "libraries": libraries,

@@ -1,5 +1,6 @@
 """Cases in a store: the bits that are held in memory and read from files, made once, whole or not at all."""
 
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -117,6 +118,24 @@ def test_regions_overlap(tmp_path):
     assert torch.equal(
         on_disk.whole(cases[0])["valid"], PREPROCESSINGS[0].read(cases[0], case_set, label=True)["valid"]
     )
+
+
+@pytest.mark.parametrize("spacing", [None, (1.5, 2.0, 2.5)])
+def test_several_channels_lie_side_by_side(spacing, tmp_path):
+    first, second = write_cases(tmp_path, 2, classes=3)
+    rng = np.random.default_rng(9)
+    other = nibabel.Nifti1Image(rng.integers(0, 500, (20, 22, 14)).astype(np.int16), AFFINE)
+    nibabel.save(other, second.image)
+    case = dataclasses.replace(first, further=(second.image,))
+    names = ("CT", "PET")
+    case_set = CaseSet(tmp_path, "folder", 3, (case,), {1: "a", 2: "b"}, channel_names=names)
+    preprocessing = VolumePreprocessing.for_modality("CT", "MR", spacing=spacing, channel_names=names)
+    on_disk = stored(tmp_path / "s", case_set, preprocessing)
+    make(on_disk, [case])
+    (expected,) = preprocessing.hold([case], case_set, labels=True, progress=False)
+    assert len(expected["image"]) == 2
+    assert_held_alike(expected, on_disk.items([case], labels=True)[0])
+    assert torch.equal(on_disk.whole(case)["image"], preprocessing.read(case, case_set, label=True)["image"])
 
 
 def test_items_go_to_another_process(case_set, tmp_path):
