@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segxfer3d.data.case import LabelRule, Regions
+from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError
 
@@ -170,17 +171,40 @@ def _no_classes(path: Path, error: Exception) -> InputError:
 
 def lists_cases(root: Path) -> bool:
     """Whether there is a ``dataset.json`` that says which cases there are, rather than only what their labels mean; a
-    damaged one counts."""
+    damaged one counts, and nnU-Net's does not, see :func:`lists_numbered`."""
     path = root / NAME
     if not path.is_file():
         return False
     try:
-        content = json.loads(path.read_text(encoding=ENCODING))
+        content = load(path)
     except (OSError, ValueError):
         return True
     return (
-        not isinstance(content, dict) or "labels" not in content or bool({"training", "channel_names"} & set(content))
+        not isinstance(content, dict)
+        or "labels" not in content
+        or ("training" in content and not _numbered(root, content))
     )
+
+
+def lists_numbered(root: Path) -> bool:
+    """Whether there is a ``dataset.json`` of nnU-Net: one that names channels and lists no cases, or lists them under
+    "dataset", or lists images without the number of the channel that their files have."""
+    try:
+        content = load(root / NAME)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "labels" in content and _numbered(root, content)
+
+
+def _numbered(root: Path, content: Mapping[str, Any]) -> bool:
+    if "training" not in content:
+        return bool(content.get("channel_names"))
+    try:
+        first = root / content["training"][0]["image"]
+    except (TypeError, KeyError, IndexError):
+        return False
+    name = volume_name(first)
+    return bool(name) and not first.exists() and first.with_name(f"{name}_0000{first.name[len(name) :]}").exists()
 
 
 def read_modality(root: Path) -> str:

@@ -3,8 +3,7 @@
 Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
 "fold". Entries of "validation" are a validation part of the data set's own; entries of "test" have no labels. Paths are
 relative to the folder. An image of several channels, which "modality" names, is one file, its channels last, or a list
-of files. An image may be a folder with a DICOM series, which says patient and modality where the entry does not. The
-second version of nnU-Net's ``dataset.json``, with "channel_names" and without a list, is read too.
+of files. An image may be a folder with a DICOM series, which says patient and modality where the entry does not.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ DIMS = (3,)
 
 
 def fits(root: Path) -> bool:
-    """Whether there is a ``dataset.json`` that lists cases, or whose folders do."""
+    """Whether there is a ``dataset.json`` that lists cases."""
     return lists_cases(root)
 
 
@@ -52,8 +51,6 @@ def read(root: Path, request: Request) -> CaseSet:
     path = root / NAME
     try:
         content = load(path)
-        if "training" not in content and content.get("channel_names"):
-            content |= _listed(root, content)
         training = with_parts(
             [(_entry(item), True) for item in content["training"]],
             [_entry(item) for item in as_entries(content, "validation")],
@@ -68,7 +65,8 @@ def read(root: Path, request: Request) -> CaseSet:
     cases, problems = [], []
     scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:
-        image, *further = _files(root, entry["image"], len(names))
+        listed = entry["image"]
+        image, *further = [root / name for name in ([listed] if isinstance(listed, str) else listed)]
         label = root / entry["label"] if labeled and entry.get("label") else None
         if not image.exists():
             problems.append(f"{image} (label without image)" if label and label.exists() else f"{image} (no such file)")
@@ -100,26 +98,6 @@ def read(root: Path, request: Request) -> CaseSet:
     )
 
 
-def _files(root: Path, listed: str | list[str], channels: int) -> list[Path]:
-    """The files of an image: one, or one for each channel.
-
-    nnU-Net's first version lists images without the number of the channel that their files have.
-    """
-    if not isinstance(listed, str):
-        return [root / name for name in listed]
-    image = root / listed
-    name = volume_name(image)
-    numbered = [image.with_name(f"{name}_{n:04}{image.name[len(name) :]}") for n in range(max(channels, 2))]
-    if image.exists() or not numbered[0].exists():
-        return [image]
-    if channels < 2 and numbered[1].exists():
-        raise InputError(
-            f"{numbered[0]}: the first of several channels ({numbered[1].name}, ...); expected one, or their names in "
-            f'"modality" of {NAME}'
-        )
-    return numbered[: max(channels, 1)]
-
-
 def _scan(image: Path) -> FoundVolume | None:
     """What DICOM says of an image; None for other formats, and for a series that the check will refuse."""
     if not image.is_dir():
@@ -134,30 +112,6 @@ def _patient(name: str, scan: FoundVolume | None, pattern: str) -> str:
     """The pattern says it, else a known naming, DICOM, or the name."""
     patient = patient_of(name, pattern)
     return patient if pattern or patient != name or scan is None else scan.patient or name
-
-
-def _listed(root: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The cases of nnU-Net's second version, whose file does not list them, as paths below the folder:
-    ``imagesTr/NAME_0000.nii.gz``, and so on for each channel, with ``labelsTr/NAME.nii.gz``, and ``imagesTs``.
-    """
-    ending, channels = content.get("file_ending", ".nii.gz"), len(content["channel_names"])
-
-    def files(first: str) -> str | list[str]:
-        stem = first.removesuffix(f"_0000{ending}")
-        return first if channels < 2 else [f"{stem}_{number:04}{ending}" for number in range(channels)]
-
-    images, tests = (
-        [path.name for path in sorted((root / folder).glob(f"*_0000{ending}"))] for folder in ("imagesTr", "imagesTs")
-    )
-    labels = {name: name.removesuffix(f"_0000{ending}") + ending for name in images}
-    lone = {path.name for path in (root / "labelsTr").glob(f"[!.]*{ending}")} - set(labels.values())
-    labels |= {name.removesuffix(ending) + f"_0000{ending}": name for name in sorted(lone)}  # named as missing
-    return {
-        "training": [
-            {"image": files(f"imagesTr/{image}"), "label": f"labelsTr/{label}"} for image, label in labels.items()
-        ],
-        "test": [{"image": files(f"imagesTs/{name}")} for name in tests],
-    }
 
 
 def _entry(item: Any) -> dict[str, Any]:

@@ -116,40 +116,6 @@ def test_real_data(real_data, name, cases, patients, modality):
     assert found.modality == modality
 
 
-def nnunet(root, **others):
-    """The second version of nnU-Net's layout, which lists no cases."""
-    for name in ("imagesTr/a_0000.nii.gz", "imagesTr/b_0000.nii.gz", "imagesTs/c_0000.nii.gz", "labelsTr/a.nii.gz"):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).touch()
-    content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "nodule": 1, "ignore": 2}, "numTraining": 2}
-    (root / "dataset.json").write_text(json.dumps(content | {"file_ending": ".nii.gz"} | others))
-    return root
-
-
-def test_second_version_of_nnunet(tmp_path):
-    root = nnunet(tmp_path)
-    with pytest.raises(InputError, match=r"labelsTr/b\.nii\.gz \(no such file\)"):
-        find_cases(root)
-    (root / "labelsTr" / "b.nii.gz").touch()
-    found = find_cases(root)
-    assert (found.modality, found.classes, found.label_rule.ignore) == ("CT", {1: "nodule"}, (2,))
-    assert [(case.name, case.label) for case in found.cases] == [
-        ("a_0000", root / "labelsTr/a.nii.gz"), ("b_0000", root / "labelsTr/b.nii.gz"), ("c_0000", None),
-    ]  # fmt: skip
-
-
-def test_second_version_of_nnunet_with_several_channels(tmp_path):
-    root = nnunet(tmp_path, channel_names={"0": "T1", "1": "CT"})
-    (root / "labelsTr" / "b.nii.gz").touch()
-    found = find_cases(root)
-    assert (found.channels, found.channel_names, found.modalities) == (2, ("T1", "CT"), ("MR", "CT"))
-    assert [(case.name, [path.name for path in case.files]) for case in found.cases] == [
-        ("a", ["a_0000.nii.gz", "a_0001.nii.gz"]),  # whether they are there, the check says
-        ("b", ["b_0000.nii.gz", "b_0001.nii.gz"]),
-        ("c", ["c_0000.nii.gz", "c_0001.nii.gz"]),
-    ]
-
-
 def test_a_list_of_files_is_of_channels(tmp_path):
     for name in ("a_flair.nii.gz", "a_t1.nii.gz", "l.nii.gz"):
         (tmp_path / name).touch()
