@@ -85,6 +85,11 @@ def test_data_that_do_not_fit_are_refused(images, volumes, tmp_path):  # noqa: F
         evaluate(load_model(of_volumes), images.cases, images)
     with pytest.raises(InputError, match=r"label values \[1, 2\], the model knows \[1\]"):
         evaluate(load_model(of_volumes), (), CaseSet(tmp_path, "folder", 3, (), {1: "a", 2: "b"}))
+    with pytest.raises(InputError, match=r"classes in another order .*: \w+ is 3, the model's is 1; --label_map 3:1"):
+        evaluate(load_model(of_volumes), (), CaseSet(tmp_path, "folder", 3, (), {3: load_model(of_volumes).classes[1]}))
+    regions = CaseSet(tmp_path, "folder", 3, (), load_model(of_volumes).classes, regions=((1, (1, 2)),))
+    with pytest.raises(InputError, match=r"regions \(1: \[1, 2\]\), checkpoint .* was trained on no regions"):
+        evaluate(load_model(of_volumes), (), regions)
     with pytest.raises(InputError, match=r"images of 1 channels; checkpoint .* was trained on 3"):
         evaluate(load_model(of_images), (), CaseSet(tmp_path, "folder", 2, (), channels=1))
     with pytest.raises(InputError, match="no cases to evaluate"):
