@@ -11,7 +11,7 @@ from segxfer3d import files
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import OtherKindError, Request, find_cases
 from segxfer3d.data.layouts.listing import volumes_below
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 LUNG_HU = -500.0  # a volume that has darker voxels is a CT in HU: label maps lie beside the scans in some folders
 
@@ -59,12 +59,20 @@ def write_case_list(
         progress: show a bar.
 
     Raises:
-        InputError: no usable volumes there, none that is large enough, or the file cannot be written.
+        InputError: labels that are no label map, regions, several channels, no usable volumes there, none that is large
+            enough, or the file cannot be written.
     """
     try:
         case_set = find_cases(dataset_dir, Request(layout=dataset))
     except OtherKindError as error:
         raise InputError(f"{error.content}; a list is of volumes") from error
+    if odd := [case.name for case in case_set.labeled if case.masks or case.label_map]:
+        raise InputError(
+            f"{dataset_dir}: {len(odd)} labels have a file for each class, or values of their own "
+            f"({some(odd, 3, ', ')}); a list is of label maps"
+        )
+    if case_set.regions or case_set.channels > 1:
+        raise InputError(f"{dataset_dir}: regions or several channels; a list is of label maps and of one channel")
     training = [
         {"image": str(case.image.absolute()), "label": str(case.label.absolute()), "patient": case.patient}
         for case in tqdm(case_set.labeled, "sizes", leave=False, disable=not progress)

@@ -8,7 +8,7 @@ import pytest
 from segxfer3d.data.case_list import write_case_list
 from segxfer3d.data.layouts import find_cases
 from segxfer3d.errors import InputError
-from tests.data.volumes import write_nifti
+from tests.data.volumes import ct, write_nifti
 
 
 def test_large_cases_and_scans(tmp_path):
@@ -30,3 +30,11 @@ def test_large_cases_and_scans(tmp_path):
     assert not (tmp_path / "none").exists()
     with pytest.raises(InputError, match="no CT in it; expected volumes in HU with voxels below -500"):
         write_case_list(tmp_path / "data", tmp_path / "none", extra_dir=tmp_path / "data" / "labels")
+
+
+def test_labels_that_a_list_cannot_name_are_refused(tmp_path):
+    write_nifti(tmp_path / "s0" / "ct.nii.gz", ct())
+    write_nifti(tmp_path / "s0" / "segmentations" / "liver.nii.gz", (ct() > 0).astype("uint8"))
+    with pytest.raises(InputError, match=r"1 labels have a file for each class, or values of their own \(s0\)"):
+        write_case_list(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
