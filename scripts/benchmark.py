@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images, report;
-all where none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images, report,
+store; all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -30,6 +30,7 @@ from benchmark_old_images import old_images
 from benchmark_reading import reading
 from benchmark_report import report
 from benchmark_start import start
+from benchmark_store import store
 from benchmark_volumes import corruption, inference, step
 
 from segxfer3d.run.devices import versions
@@ -37,7 +38,7 @@ from segxfer3d.run.devices import versions
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "inference": inference, "reading": reading, "start": start, "main": main_command,
-    "demo": demo, "images": old_images, "report": report,
+    "demo": demo, "images": old_images, "report": report, "store": store,
 }  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
     parser.add_argument("--old", type=Path, help="folder of another build, which runs beside ours where a part says so")
     parser.add_argument("--pets", type=Path, help="folder of Oxford-IIIT Pets, which images reads and holds")
+    parser.add_argument("--cases", type=int, nargs=2, default=[40, 200], help="CTs that store trains on")
+    parser.add_argument("--scratch", type=Path, help="folder for what store writes: 0.16 GB a CT of 120 slices")
     parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")
     parser.add_argument("--note", default="", help="for the page: how it was measured, as far as that is not plain")
     options = parser.parse_args(arguments)

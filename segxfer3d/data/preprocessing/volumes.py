@@ -187,7 +187,8 @@ class VolumePreprocessing:
             if used > limit:
                 raise InputError(
                     f"the volumes do not fit in memory ({len(items)} of {len(cases)} take {used / 2**30:.0f} GiB); "
-                    "for pretraining write a cube store with segxfer3d data cubes and give it as --dataset_dir"
+                    "without --store memory they lie on disk; for pretraining some cubes of each may do "
+                    "(segxfer3d data cubes)"
                 )
             items.append(item)
         return items
