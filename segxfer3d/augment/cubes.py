@@ -198,10 +198,10 @@ class RandCubed(Randomizable, MapTransform):
     Args:
         size: voxels along x, y, z.
         rule: which crops are accepted; None for any.
-        key: of the volume (1, X, Y, Z), which the cube (1, *size) replaces.
+        key: of the volume (C, X, Y, Z), which the cube (C, *size) replaces; the rule looks at the first channel.
 
     Raises:
-        InputError: in the call: the volume does not have one channel and three dimensions.
+        InputError: in the call: the volume does not have channels and three dimensions.
 
     Example:
         >>> RandCubed((8, 8, 4))({"image": torch.zeros(1, 20, 20, 20)})["image"].shape
@@ -236,8 +236,10 @@ class RandCubed(Randomizable, MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         volume = data[self.key]
         volume = volume.numpy() if isinstance(volume, torch.Tensor) else np.asarray(volume)
-        if volume.ndim != 4 or len(volume) != 1:
-            raise InputError(f"{self.key}: a volume of shape {volume.shape}; expected (1, x, y, z)")
-        cube = np.zeros((1, *self.size), dtype=np.float32)
-        _crop(volume[0], self.randomize(volume[0]), cube[0])
+        if volume.ndim != 4 or not len(volume):
+            raise InputError(f"{self.key}: a volume of shape {volume.shape}; expected (channels, x, y, z)")
+        cube = np.zeros((len(volume), *self.size), dtype=np.float32)
+        start = self.randomize(volume[0])
+        for channel, target in zip(volume, cube, strict=True):
+            _crop(channel, start, target)
         return {**data, self.key: torch.from_numpy(cube)}

@@ -17,7 +17,7 @@ and what is done here:
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ __all__ = [
     "GenesisCorruptiond",
     "apply",
     "corrupt",
+    "corrupt_channels",
     "draw",
     "noise",
 ]
@@ -90,6 +91,7 @@ class Draw:
 
     Attributes:
         seed: what everything was drawn from; the order of voxels in windows and the noise still come from it.
+        noise_seed: what the noise comes from instead, of a channel after the first; None: from ``seed``.
         flips: (n,) of 0 (along x), 1 (along y), 2 (nothing), n from 0 to 3.
         windows: (n, 6) of start x, y, z and size x, y, z in voxels; none where there is no shuffling.
         controls: (2, 2) control points (x, y) of the Bezier curve; (0, 2) where intensities stay.
@@ -105,6 +107,7 @@ class Draw:
     increasing: bool
     painting: int
     boxes: np.ndarray
+    noise_seed: int | None = None
 
 
 _DEFAULT = Corruption()
@@ -156,6 +159,7 @@ def _write(cube: np.ndarray, drawn: Draw, corrupted: np.ndarray, target: np.ndar
     kernels.apply_all(
         cube,
         np.uint64(drawn.seed),
+        np.uint64(drawn.seed if drawn.noise_seed is None else drawn.noise_seed),
         drawn.flips,
         drawn.windows,
         drawn.controls,
@@ -201,6 +205,31 @@ def corrupt(cubes: np.ndarray, seeds: ArrayLike, corruption: Corruption = _DEFAU
     return corrupted, targets
 
 
+def corrupt_channels(cube: np.ndarray, seed: int, corruption: Corruption = _DEFAULT) -> tuple[np.ndarray, np.ndarray]:
+    """Corrupt the channels of one cube (C, X, Y, Z) alike in place: the same flips, the same windows with their voxels
+    in the same order, the same boxes. Each channel has a map of intensities and noise of its own, for their scales have
+    nothing to do with each other; the first has those that :func:`corrupt` draws. (The papers have one channel.)
+
+    Returns:
+        the corrupted and the clean cube, both flipped, as new float32 arrays.
+
+    Raises:
+        InputError: as :func:`corrupt`.
+    """
+    cube = _checked(cube)
+    corrupted, targets = np.empty_like(cube), np.empty_like(cube)
+    first = draw(seed, cube.shape[1:], corruption)
+    maps_only = replace(corruption, windows=0)
+    for number, channel in enumerate(cube):
+        drawn = first
+        if number:
+            own = int(stream(np.uint64(seed), draws.NOISE + number))
+            its = draw(own, cube.shape[1:], maps_only)
+            drawn = replace(first, controls=its.controls, increasing=its.increasing, noise_seed=own)
+        _write(channel, drawn, corrupted[number], targets[number])
+    return corrupted, targets
+
+
 def noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     """The uniform noise (X, Y, Z) that painting takes its voxels from, for a cube drawn from this seed."""
     output = np.empty(shape, dtype=np.float32)
@@ -228,14 +257,14 @@ class GenesisCorruptiond(Randomizable, MapTransform):
     before loader workers are forked.
 
     Args:
-        key: where the cube is, (1, X, Y, Z), intensities in [0, 1]; replaced by the corrupted cube.
+        key: where the cube is, (C, X, Y, Z), intensities in [0, 1]; replaced by the corrupted cube.
         target_key: where the clean cube is put, flipped like the corrupted one.
         corruption: how often each part happens.
 
-    Both results are plain contiguous float32 tensors (1, X, Y, Z).
+    Both results are plain contiguous float32 tensors (C, X, Y, Z); see :func:`corrupt_channels`.
 
     Raises:
-        InputError: in the call: the cube does not have one channel and three dimensions, or leaves [0, 1].
+        InputError: in the call: the cube does not have channels and three dimensions, or leaves [0, 1].
     """
 
     def __init__(self, key: str = "image", target_key: str = "target", corruption: Corruption = _DEFAULT) -> None:
@@ -251,7 +280,7 @@ class GenesisCorruptiond(Randomizable, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         cube = convert_data_type(data[self.key], np.ndarray)[0]
-        if cube.ndim != 4 or len(cube) != 1:
-            raise InputError(f"Corruption: got a cube of shape {cube.shape}; expected (1, x, y, z).")
-        corrupted, target = corrupt(cube, [self.randomize()], self.corruption)
+        if cube.ndim != 4:
+            raise InputError(f"Corruption: got a cube of shape {cube.shape}; expected (channels, x, y, z).")
+        corrupted, target = corrupt_channels(cube, self.randomize(), self.corruption)
         return {**data, self.key: torch.from_numpy(corrupted), self.target_key: torch.from_numpy(target)}

@@ -90,15 +90,19 @@ def _on_file(item: Item, measured: Measured, table: CaseTable) -> Preview:
     preprocessing = table.preprocessing
     assert preprocessing is not None
     unit = preprocessing.to_unit(item["image"].as_subclass(Tensor))
+    about = preprocessing.as_dict()
+    named = ""
+    if preprocessing.dims == 3 and len(unit) > 1:  # channels of volumes are no colors
+        unit, named = unit[:1], next(iter(about["channel_names"]), "channel 1")
     image = preprocessing.restore(unit, item).as_subclass(Tensor)
-    shown = in_window(image.numpy(), _window(preprocessing.as_dict()))
+    shown = in_window(image.numpy(), _window(about))
     truth, predicted = _truth(measured, table), measured.classes.numpy()
     if preprocessing.dims == 2:
         return Preview(item["case"], (), 0.0, shown, truth, predicted, (1.0, 1.0))
     affine = np.asarray(item["label"].affine)
     channels = [to_ras(channel, affine)[0] for channel in shown]
     (truth, spacing), (predicted, _) = to_ras(truth, affine), to_ras(predicted, affine)
-    return Preview(item["case"], (), 0.0, np.stack(channels), truth, predicted, spacing)
+    return Preview(item["case"], (), 0.0, np.stack(channels), truth, predicted, spacing, named)
 
 
 def _window(preprocessing: Mapping[str, Any]) -> tuple[float, float] | None:

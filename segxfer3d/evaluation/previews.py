@@ -45,6 +45,7 @@ class Preview:
         image: uint8 (C, X, Y, Z) in RAS, or (C, rows, columns).
         label, prediction: uint8, as the image without its channels; 0 is background.
         spacing: millimeters along the axes of the label; 1 for pictures.
+        channel: name of the one that is shown, of volumes of several: the first.
     """
 
     case: str
@@ -54,6 +55,12 @@ class Preview:
     label: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     spacing: tuple[float, ...]
+    channel: str = ""
+
+    @property
+    def words(self) -> str:
+        """The case, and the channel where there are several."""
+        return f"{self.case}, {self.channel}" if self.channel else self.case
 
     def cropped(self, side: int = SIDE) -> Preview:
         """At most ``side`` voxels along each axis, around the largest piece of the label."""
@@ -138,6 +145,7 @@ def pack(previews: Sequence[Preview]) -> bytes:
     """The content of ``previews.npz``; a run writes it under the name :data:`FILE`."""
     index = [
         {"case": p.case, "roles": list(p.roles), "dice": float(p.dice), "spacing": [float(s) for s in p.spacing]}
+        | ({"channel": p.channel} if p.channel else {})
         for p in previews
     ]
     arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
@@ -180,6 +188,7 @@ def read_previews(folder: Path) -> list[Preview]:
                     label=_bytes(arrays[f"label_{i}"]),
                     prediction=_bytes(arrays[f"prediction_{i}"]),
                     spacing=tuple(float(s) for s in entry["spacing"]),
+                    channel=str(entry.get("channel", "")),
                 )
                 for i, entry in enumerate(json.loads(str(arrays["index"])))
             ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segxfer3d.augment.cubes import sample_cubes
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
@@ -37,18 +37,19 @@ def volume_patches(
         seed: of places and order.
 
     Returns:
-        (count, 1, *size) float32 in [0, 1].
+        (count, C, *size) float32 in [0, 1].
 
     Raises:
         InputError: no cases or fewer patches than cases, or a volume that cannot be read.
     """
     if not 0 < len(cases) <= count:
         raise InputError(f"patches: {count} from {len(cases)} cases; expected at least one case, and one patch of each")
-    transform = preprocessing.image_transform()
     order = np.random.default_rng([seed, 1]).permutation(count)
-    patches = torch.empty(count, 1, *size)
+    patches = torch.empty(count, preprocessing.channels, *size)
+    whole = CaseSet(cases[0].image.parent, "folder", 3, tuple(cases), channels=preprocessing.channels)
     for i, places in enumerate(np.array_split(order, len(cases))):
-        volume = transform({"image": str(cases[i].image)})["image"].numpy()[0]
-        cubes, _ = sample_cubes(volume, size, None, len(places), np.random.default_rng([seed, 2, i]))
-        patches[places, 0] = torch.from_numpy(cubes)
+        volume = preprocessing.read(cases[i], whole, label=False)["image"].numpy()
+        for number, channel in enumerate(volume):  # at the same places
+            cubes, _ = sample_cubes(channel, size, None, len(places), np.random.default_rng([seed, 2, i]))
+            patches[places, number] = torch.from_numpy(cubes)
     return patches

@@ -149,7 +149,13 @@ def _cubes(
     train = sets["pretrain"]
     if train is None:
         raise InputError(f"{source.case_set.root}: no volumes to pretrain on")
-    return PretrainingData(train, sets["validation"], preprocessing, source.provenance(source.split.pretrain))
+    return PretrainingData(
+        train,
+        sets["validation"],
+        preprocessing,
+        source.provenance(source.split.pretrain),
+        channels=source.case_set.channels,
+    )
 
 
 def _large(

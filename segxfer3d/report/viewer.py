@@ -51,7 +51,7 @@ def volumes(results: Sequence[Result], problems: list[Problem]) -> tuple[list[di
             if size > LIMIT:
                 left_out += 1
                 continue
-            words = f"{preview.case}, dice {preview.dice:.3f}"
+            words = f"{preview.words}, dice {preview.dice:.3f}"
             group = f"{run.arm}, seed {run.seed}, {title}"
             shown.append(volume | {"group": group, "name": f"{'/'.join(preview.roles)}: {words}"})
     return shown, left_out

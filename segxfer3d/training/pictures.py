@@ -136,11 +136,11 @@ def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[
     """Pictures of a batch side by side, one row for each image.
 
     Volumes are shown by their middle slice along the last axis, turned as radiologists look at it where the axes are
-    RAS: the patient's right on the left, the front on top.
+    RAS: the patient's right on the left, the front on top; of several channels the first.
 
     Args:
         columns: from left to right, such as inputs, corrupted inputs, outputs and targets: (N, C, *spatial) in
-            [0, 1], C 1 or 3, all of the same N and spatial shape. The names say in messages which is wrong.
+            [0, 1], C 1 or 3 of images, all of the same N and spatial shape. The names say in messages which is wrong.
         count: at most so many rows.
 
     Returns:
@@ -153,7 +153,7 @@ def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[
         raise InputError("image grid: no columns")
     first = next(iter(columns.values()))
     for name, images in columns.items():
-        if images.ndim not in (4, 5) or images.shape[1] not in (1, 3):
+        if images.ndim not in (4, 5) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
             raise InputError(
                 f"image grid: {name}: expected (N, 1 or 3, *spatial) in two or three dimensions, "
                 f"got {tuple(images.shape)}"
@@ -172,6 +172,6 @@ def _pictures(images: Tensor) -> Tensor:
     """(N, C, *spatial) in [0, 1] to bytes (N, height, width, 3) on the CPU."""
     images = images.detach().float().cpu()
     if images.ndim == 5:
-        images = images[..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3)
+        images = images[:, :1, ..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3)
     images = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)

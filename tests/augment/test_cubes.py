@@ -191,5 +191,14 @@ def test_loader_workers_give_the_same_cubes():
 
 
 def test_volumes_of_another_form_are_refused():
-    with pytest.raises(InputError, match=r"expected \(1, x, y, z\)"):
-        RandCubed(SIZE)({"image": torch.zeros(2, 8, 8, 8)})
+    with pytest.raises(InputError, match=r"expected \(channels, x, y, z\)"):
+        RandCubed(SIZE)({"image": torch.zeros(8, 8, 8)})
+
+
+def test_all_channels_are_cropped_at_one_place():
+    first = torch.arange(10 * 9 * 8, dtype=torch.float32).view(10, 9, 8)
+    cube = RandCubed((4, 4, 4)).set_random_state(2)({"image": torch.stack([first, -first])})["image"]
+    assert cube.shape == (2, 4, 4, 4)
+    assert torch.equal(cube[1], -cube[0])
+    alone = RandCubed((4, 4, 4)).set_random_state(2)({"image": first[None]})["image"]
+    assert torch.equal(cube[:1], alone)

@@ -19,6 +19,7 @@ from segxfer3d.augment.genesis_corruption import (
     GenesisCorruptiond,
     apply,
     corrupt,
+    corrupt_channels,
     draw,
     noise,
 )
@@ -210,7 +211,26 @@ def test_bad_chances_and_items():
     with pytest.raises(InputError, match="windows is -1"):
         Corruption(windows=-1)
     with pytest.raises(InputError, match="shape"):
-        GenesisCorruptiond()({"image": torch.zeros(2, 8, 8, 8)})
+        GenesisCorruptiond()({"image": torch.zeros(8, 8, 8)})
+
+
+def test_channels_are_corrupted_at_the_same_places_each_by_its_own_map():
+    one = np.random.default_rng(3).random((1, 24, 24, 20), dtype=np.float32)
+    twice = np.concatenate([one, one])
+    whole = corrupt_channels(twice, 5)
+    alone = corrupt(one, [5])
+    for both, single in zip(whole, alone, strict=True):
+        np.testing.assert_array_equal(both[0], single[0])
+    moved, target = corrupt_channels(twice, 5, Corruption(shuffle=1, intensity=0, paint=0))
+    np.testing.assert_array_equal(moved[0], moved[1])  # flips and windows, with the order of their voxels
+    assert (moved != target).any()
+    mapped, _ = corrupt_channels(twice, 5, Corruption(flip=0, shuffle=0, intensity=1, paint=0))
+    assert (mapped[0] != mapped[1]).mean() > 0.9
+    for in_paint in (0, 1):
+        painted, target = corrupt_channels(twice, 5, Corruption(shuffle=0, intensity=0, paint=1, in_paint=in_paint))
+        changed = painted != target
+        np.testing.assert_array_equal(changed[0], changed[1])
+        assert (painted[0] != painted[1])[changed[0]].all()  # noise of each channel's own
 
 
 def test_parameters_for_another_cube_are_refused():

@@ -11,6 +11,7 @@ import torch
 from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation.previews import read_previews
 from segxfer3d.inference.model import load_model
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights.checkpoint import read_model
@@ -246,3 +247,31 @@ def test_patients_folders_by_pattern(tmp_path):
     (tmp_path / "B0" / "B0_t1.nii").unlink()
     with pytest.raises(InputError, match="channel_pattern _t1: expected one group, the channel"):
         find_cases(tmp_path, Request(channel_pattern="_t1", label_pattern="_seg$"))
+
+
+def test_pretraining_on_several_channels_starts_a_finetuning(tmp_path):
+    root = one_file_each(tmp_path / "data")
+    knobs = {name: value for name, value in TINY.items() if name != "max_epochs"} | {"max_epochs": 1}
+    run_bundle(
+        BUNDLES / "genesis_pretrain.json", dataset_dir=str(root), output_dir=str(tmp_path / "pre"),
+        network="plain_unet", pretrain_fraction=0.4, **knobs,
+    )  # fmt: skip
+    before = read_model(tmp_path / "pre" / "model.pt")
+    arguments = before["network"]["arguments"]
+    assert (arguments["in_channels"], arguments["out_channels"]) == (3, 3)
+    assert before["preprocessing"]["channel_names"] == list(NAMES)
+    start = {"init": "encoder+decoder", "checkpoint": str(tmp_path / "pre" / "model.pt"), "pretrain_fraction": 0.4}
+    run = finetuned(root, tmp_path / "run", **{**FINETUNE, **start, "spacing": None, "label_count": 1})
+    loaded = json.loads((run / "transfer.json").read_text())["loaded"]
+    assert any(name.startswith("encoder.") for name in loaded)
+
+
+def test_previews_show_the_first_channel(trained):
+    _, run = trained
+    previews = read_previews(run)
+    assert {(preview.channel, preview.image.shape[0]) for preview in previews} == {("T1", 1)}
+    whole = next(preview for preview in previews if preview.image.shape[1:] == SHAPE)
+    t1 = channels(int(whole.case[1:]))[0].astype(np.float32)
+    low, high = np.percentile(t1, (0.5, 99.5))
+    expected = np.rint(((t1 - low) / (high - low)).clip(0, 1) * 255)
+    np.testing.assert_allclose(whole.image[0], expected, atol=1)

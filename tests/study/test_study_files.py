@@ -13,6 +13,8 @@ from tests.study.studies import BUNDLES
 FILES = sorted((BUNDLES / "studies").glob("*.json"))
 # pretrainings, arms, data sets, budgets, seeds
 SIZES = {
+    "channels_lgg": (0, 4, 1, 1, 5),
+    "channels_sts": (0, 4, 1, 1, 5),
     "demo": (1, 3, 1, 1, 3),
     "hippocampus": (1, 5, 1, 2, 5),
     "hippocampus_strong": (1, 5, 1, 2, 5),

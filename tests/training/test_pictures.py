@@ -159,3 +159,8 @@ def test_grids_refuse_what_does_not_fit():
     ):
         with pytest.raises(InputError, match=message):
             image_grid(columns)
+
+
+def test_of_volumes_of_several_channels_the_first_is_shown():
+    volumes = torch.rand(1, 4, 5, 5, 6)
+    np.testing.assert_array_equal(image_grid({"a": volumes}), image_grid({"a": volumes[:, :1]}))

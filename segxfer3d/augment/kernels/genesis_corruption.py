@@ -167,6 +167,7 @@ def fill_around(cube: np.ndarray, boxes: np.ndarray, key: np.uint64) -> None:
 def apply_all(
     source: np.ndarray,
     seed: np.uint64,
+    noise_seed: np.uint64,
     flips: np.ndarray,
     windows: np.ndarray,
     controls: np.ndarray,
@@ -182,6 +183,6 @@ def apply_all(
     if len(controls):
         map_intensity(corrupted, controls, increasing)
     if painting == IN_PAINTING:
-        fill_boxes(corrupted, boxes, stream(seed, NOISE))
+        fill_boxes(corrupted, boxes, stream(noise_seed, NOISE))
     elif painting == OUT_PAINTING:
-        fill_around(corrupted, boxes, stream(seed, NOISE))
+        fill_around(corrupted, boxes, stream(noise_seed, NOISE))

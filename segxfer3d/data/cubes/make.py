@@ -87,6 +87,11 @@ def make_cube_store(
         case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
     except OtherKindError as error:
         raise InputError(f"{error.content}; cubes are cut from volumes") from error
+    if case_set.channels > 1:
+        raise InputError(
+            f"dataset_dir {dataset_dir}: volumes of {case_set.channels} channels; a cube store holds one, expected the "
+            "folder itself as --dataset_dir of the pretraining"
+        )
     if crop_rule not in CROP_RULES:
         raise InputError(f"crop_rule: expected {', '.join(CROP_RULES)}, got {crop_rule!r}")
     preprocessing = VolumePreprocessing.for_modality(

@@ -148,7 +148,7 @@ def _shared(run: Run, problems: list[Problem]) -> dict[str, Preview]:
 
 def _sample(preview: Preview) -> Sample:
     x, y, z = (*preview.spacing, 1.0)[:3]
-    return Sample(preview.case, preview.image, preview.label, (x, y, z))
+    return Sample(preview.words, preview.image, preview.label, (x, y, z))
 
 
 def draw_all(
