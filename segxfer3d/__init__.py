@@ -24,12 +24,13 @@ _PUBLIC = {
     "check": "data.check",
     "evaluate": "evaluation.evaluate",
     "find_cases": "data.layouts",
+    "load_ensemble": "inference.ensemble",
     "load_model": "inference.model",
     "run_bundle": "run.bundle",
     "write_report": "report.page",
 }
 __all__ = ["Case", "CaseSet", "CaseTable", "InputError", "Model", "Prediction", "Recipe", "Request", "__version__",
-           "check", "evaluate", "find_cases", "load_model", "run_bundle", "write_report"]  # fmt: skip
+           "check", "evaluate", "find_cases", "load_ensemble", "load_model", "run_bundle", "write_report"]  # fmt: skip
 
 if TYPE_CHECKING:
     from segxfer3d.config.bundles import Recipe
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from segxfer3d.errors import InputError
     from segxfer3d.evaluation.evaluate import evaluate
     from segxfer3d.evaluation.tables import CaseTable
+    from segxfer3d.inference.ensemble import load_ensemble
     from segxfer3d.inference.model import Model, load_model
     from segxfer3d.inference.predictions import Prediction
     from segxfer3d.report.page import write_report

@@ -21,6 +21,7 @@ from segxfer3d.data.plausible import MASK, is_mask_image, kind_of_channels, refu
 from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
+from segxfer3d.data.seen import Seen, look_at
 from segxfer3d.errors import InputError, some
 
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
@@ -43,6 +44,7 @@ class CheckReport:
         spacings: name -> millimeters along each axis of good volumes.
         identities: name -> fingerprints of the voxels of a good volume and of its label ("" where it has none), see
             :func:`~segxfer3d.data.content_hash.voxels_hash`; where they were asked for.
+        seen: name -> of a good volume, see :mod:`segxfer3d.data.seen`.
     """
 
     good: tuple[Case, ...] = ()
@@ -55,6 +57,7 @@ class CheckReport:
     kinds: dict[str, str] = field(default_factory=dict)
     spacings: dict[str, tuple[float, ...]] = field(default_factory=dict)
     identities: dict[str, tuple[str, str]] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -79,6 +82,7 @@ class _Look(NamedTuple):
     kind: str = ""
     spacing: tuple[float, ...] = ()
     identity: tuple[str, str] | None = None
+    seen: Seen | None = None
 
 
 Keep = Callable[[Case, Any], None]  # a case and its LoadedImage or LoadedVolume
@@ -141,6 +145,8 @@ def check(
             report.spacings[case.name] = result.spacing
         if result.identity:
             report.identities[case.name] = result.identity
+        if result.seen:
+            report.seen[case.name] = result.seen
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
         listed = "\n".join(f"  {problem}" for problem in report.bad.values())
@@ -227,8 +233,9 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
             at = case.files[number] if case.further else case.image
             raise InputError(f"{at}: NaN or infinite voxels")
     kind = kind_of_channels([channel.array for channel in loaded.channels])
+    seen = look_at(image.array, image.affine)
     if label is None:
-        return _Look(image.array.shape, notes=image.notes, kind=kind)
+        return _Look(image.array.shape, notes=image.notes, kind=kind, seen=seen)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
     if not _finite(label.array):
@@ -249,7 +256,8 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
     if ignore and np.isin(label.array, ignore).all():
         raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
     notes = (*image.notes, *(note for note in label.notes if note == TURNED))
-    return _Look(image.array.shape, rest == known.size, notes=notes, kind=kind)
+    empty = rest == known.size
+    return _Look(image.array.shape, empty, notes=notes, kind=kind, seen=seen)
 
 
 def _finite(array: NDArray[Any]) -> bool:

@@ -57,6 +57,7 @@ class Model:
         batch_size: images of a forward pass.
         inference: how its outputs become masks.
         image_files: how the files of images are taken.
+        members: paths of the models that are averaged; empty for one model.
     """
 
     network: SegmentationNetwork = field(repr=False)
@@ -70,6 +71,7 @@ class Model:
     batch_size: int = 4
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     image_files: ImageFiles = field(default_factory=ImageFiles, repr=False)
+    members: tuple[str, ...] = ()
 
     @property
     def dims(self) -> int:

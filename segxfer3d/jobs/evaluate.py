@@ -9,6 +9,7 @@ from monai.engines import SupervisedEvaluator
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.models import Models
 from segxfer3d.config.options import Options
 from segxfer3d.config.own_split import NOT_SAID, OwnSplit
 from segxfer3d.config.store import Store
@@ -25,12 +26,14 @@ from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
 from segxfer3d.jobs.holding import stored_before
+from segxfer3d.jobs.model_fit import say_fit, say_members
 from segxfer3d.jobs.source import Source, find_source
 from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
 
+_VOLUMES = "checkpoint.dims_of(ensemble.first_of(@checkpoint, @model_dir)) == 3"
 KEPT_VALUES = 50_000_000  # of measured cases that the previews may be made of: 200 MB of float32
 
 
@@ -43,6 +46,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         InputError: data of another kind or with other classes than the model's, or the part is empty.
     """
     run.record("transfer", model.transfer.as_dict())
+    say_members(run, model)
     images = model.dims == 2
     try:
         source = find_source(
@@ -63,6 +67,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     if not cases:
         raise InputError(f"part {part}: no cases in it at these fractions")
     _warn_of_seen(run, model, source, cases)
+    say_fit(run, model, cases, source.report)
     lesions, stored = options[groups.Lesions], stored_before(options, source)
     table = empty_table(
         model,
@@ -126,17 +131,22 @@ RECIPE = Recipe(
     base="apply",
     dims=0,
     options=(
-        groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, groups.Phantoms, groups.Images,
-        groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store,
+        groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, Models, groups.Phantoms,
+        groups.Images, groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store,
     ),
-    imports=("import segxfer3d.jobs.evaluate as evaluate", "import segxfer3d.weights.checkpoint as checkpoint"),
+    imports=(
+        "import segxfer3d.jobs.evaluate as evaluate",
+        "import segxfer3d.inference.ensemble as ensemble",
+        "import segxfer3d.weights.checkpoint as checkpoint",
+    ),
     differs={
         "amp": False,
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
-        "validation_fraction": "$0.15 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
-        "test_fraction": f"${NOT_SAID}0.25 if checkpoint.dims_of(@checkpoint) == 3 else 0.0",
+        "validation_fraction": f"$0.15 if {_VOLUMES} else 0.0",
+        "test_fraction": f"${NOT_SAID}0.25 if {_VOLUMES} else 0.0",
         "model": {
-            "_target_": "segxfer3d.inference.model.load_model",
+            "_target_": "segxfer3d.inference.ensemble.load_models",
+            "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",
             "amp": "@amp", "channels_last": "@channels_last",
         },

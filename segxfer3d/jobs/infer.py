@@ -10,6 +10,7 @@ from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.masks import Masks
+from segxfer3d.config.models import Models
 from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import NOUNS, Case
@@ -23,6 +24,7 @@ from segxfer3d.inference.components import columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
+from segxfer3d.jobs.model_fit import say_fit, say_members
 from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
 
@@ -43,6 +45,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
     inference = options[groups.Inference]
     run.record("transfer", model.transfer.as_dict())
+    say_members(run, model)
     files = options[VolumeFiles]
     patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
     of_channels = {"channel_pattern": files.channel_pattern, "channel_names": files.channel_names}
@@ -70,6 +73,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         run.say(f"note: {len(others)} {NOUNS[5 - model.dims]} are passed over, which the model is not for ({names})")
     for passed in passed_files(inference.input, dims=model.dims, series=files.series, **patterns):
         run.say(f"note: {passed}")
+    say_fit(run, model, report.good, report)
     for name, why in report.bad.items():
         run.say(f"left out: {name} ({why})")
     for note, whose in by_note(report).items():
@@ -152,13 +156,14 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, VolumeFiles, ImageFiles, Masks, groups.Windows),
+    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows),
     differs={
         "amp": "$devices.has_fast_bf16(@device)",
         "batch_size": 2,
         "dataset_dir": "@input",
         "model": {
-            "_target_": "segxfer3d.inference.model.load_model",
+            "_target_": "segxfer3d.inference.ensemble.load_models",
+            "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
             "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif",

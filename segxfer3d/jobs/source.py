@@ -23,6 +23,7 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.seen import noted
 from segxfer3d.data.split import Split
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.data.synthetic.phantoms import write_phantoms
@@ -72,7 +73,7 @@ class Source:
         if parts := official_parts_of(cases):
             about["official_parts"] = parts
         if self.case_set.dims == 3:
-            return about
+            return about | noted([self.report.seen[case.name] for case in cases if case.name in self.report.seen])
         contents = sorted({self.report.contents[case.name] for case in cases if case.name in self.report.contents})
         return about | {"target": self.case_set.target, "contents": contents}
 
@@ -118,9 +119,16 @@ def find_source(
     kept = KeptVolumes()
     keep = kept if dims == 3 else keep
     spacing = preprocessing.spacing if isinstance(preprocessing, VolumePreprocessing) else _spacing(options)
-    look = said.look if said else None
     case_set, report = find_checked(
-        options, run, root, dims=dims, layout=layout, task=task, keep=keep, spacing=spacing, look=look
+        options,
+        run,
+        root,
+        dims=dims,
+        layout=layout,
+        task=task,
+        keep=keep,
+        spacing=spacing,
+        look=said.look if said else None,
     )
     if dims == 2 and len(report.good) < 2:
         raise InputError(f"{case_set.root}: one image only; expected at least two")
@@ -158,9 +166,7 @@ def find_checked(
     spacing: tuple[float, float, float] | None = None,
     look: Callable[[CaseSet], None] | None = None,
 ) -> tuple[CaseSet, CheckReport]:
-    """The cases of a folder, each opened once; the run is told and records what was found.
-
-    ``look`` is shown the cases before one is opened.
+    """The cases of a folder, each opened once, and shown to ``look`` before; what was found is said and recorded.
 
     Raises:
         InputError: anything wrong with them; all bad cases at once.
