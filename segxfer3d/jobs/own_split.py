@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segxfer3d.config import groups
@@ -120,3 +120,24 @@ def split_said(options: Options, *, labels: bool) -> SplitSaid | None:
     if file is not None:
         file.of_fold(own.fold, own.folds)
     return SplitSaid(own, file, labels=labels)
+
+
+def split_cases(options: Options, cases: Sequence[Case], rule: Callable[..., Split], *, labels: bool) -> Split:
+    """Cases in parts, by a rule and what the options say of fractions, labels and seeds."""
+    data, images = options[groups.Data], options.find(groups.Images)
+    part, drawn = options.find(groups.TestPart), options.find(groups.Labels)
+    seeded = options.find(groups.Training) or options.find(groups.Evaluation)
+    arguments: dict[str, Any] = {
+        "pretrain_fraction": data.pretrain_fraction,
+        "validation_fraction": data.validation_fraction,
+        "split_seed": data.split_seed,
+        "official": images is not None and images.official_split,
+    }
+    if images is not None:
+        arguments["label_rounding"] = images.label_rounding
+    if part is not None:
+        arguments["test_fraction"] = part.test_fraction
+    if drawn is not None and labels:
+        arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
+        arguments["seed"] = seeded.seed if seeded else 0
+    return rule(cases, labels=labels, **arguments)

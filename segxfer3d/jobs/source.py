@@ -30,7 +30,7 @@ from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
-from segxfer3d.jobs.own_split import split_said
+from segxfer3d.jobs.own_split import split_cases, split_said
 from segxfer3d.run.folder import RunFolder
 
 # segxfer3d.data.split.by_patient or few_of_all
@@ -241,27 +241,6 @@ def _files(options: Options) -> dict[str, Any]:
     """What the options say of the files that are meant."""
     groups_of_files = (options.find(VolumeFiles), options.find(ImageFiles))
     return {name: value for files in groups_of_files if files for name, value in asdict(files).items()}
-
-
-def split_cases(options: Options, cases: Sequence[Case], rule: SplitRule, *, labels: bool) -> Split:
-    """Cases in parts, by a rule and what the options say of fractions, labels and seeds."""
-    data, images = options[groups.Data], options.find(groups.Images)
-    part, drawn = options.find(groups.TestPart), options.find(groups.Labels)
-    seeded = options.find(groups.Training) or options.find(groups.Evaluation)
-    arguments: dict[str, Any] = {
-        "pretrain_fraction": data.pretrain_fraction,
-        "validation_fraction": data.validation_fraction,
-        "split_seed": data.split_seed,
-        "official": images is not None and images.official_split,
-    }
-    if images is not None:
-        arguments["label_rounding"] = images.label_rounding
-    if part is not None:
-        arguments["test_fraction"] = part.test_fraction
-    if drawn is not None and labels:
-        arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
-        arguments["seed"] = seeded.seed if seeded else 0
-    return rule(cases, labels=labels, **arguments)
 
 
 def _spacing(options: Options) -> tuple[float, float, float] | None:
