@@ -23,7 +23,7 @@ pytestmark = MARKS
 NAMES = ("T1", "CT", "PET")
 FINETUNE = TINY | {
     "init": "random", "recipe": "paper", "network": "plain_unet", "label_count": 2, "max_epochs": 1,
-    "spacing": [1.0, 1.0, 2.0], "amp": False,  # evaluate has none, where devices may be measured to like it
+    "spacing": [1.0, 1.0, 2.0],
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_infer_and_evaluate(trained, tmp_path):
     run_bundle(BUNDLES / "evaluate.json", output_dir=str(tmp_path / "e"), **evaluate)
     assert (tmp_path / "e" / "cases.csv").read_text() == (run / "cases.csv").read_text()
     split = files_by_channel(tmp_path / "split") / "imagesTr"
-    knobs = {"checkpoint": str(run / "model.pt"), "progress": False, "device": "cpu", "amp": False}
+    knobs = {"checkpoint": str(run / "model.pt"), "progress": False, "device": "cpu", "amp": False}  # as load_model
     run_bundle(BUNDLES / "infer.json", output_dir=str(tmp_path / "a"), input=str(root / "imagesTr"), **knobs)
     run_bundle(BUNDLES / "infer.json", output_dir=str(tmp_path / "b"), input=str(split), **knobs)
     for i in range(5):
