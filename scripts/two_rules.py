@@ -1,6 +1,7 @@
 """Judge the recorded studies by today's rule and by that of commit 24e1449, side by side.
 
-``python scripts/two_rules.py`` writes ``docs/results/rules.md`` from the records of the three studies beside it.
+``python scripts/two_rules.py`` writes ``docs/results/rules.md`` from the records of the three studies beside it, or of
+those that are there.
 """
 
 from __future__ import annotations
@@ -92,10 +93,14 @@ Verdicts in bold differ in what is called better or worse.
 """
 
 
+def recorded() -> dict[str, list[tuple[Result, list[Row]]]]:
+    """The studies that are recorded, judged."""
+    return {name: judged(collect(RESULTS / name)) for name in STUDIES if (RESULTS / name).is_dir()}
+
+
 def main() -> None:
     """Write the page."""
-    studies = {name: judged(collect(RESULTS / name)) for name in STUDIES}
-    (RESULTS / "rules.md").write_text(page(studies), encoding="utf-8")
+    (RESULTS / "rules.md").write_text(page(recorded()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The records of studies that are committed: whole, as they were kept, and without a path of a machine."""
+"""The records of studies that are committed: whole, as they were kept, and without a path of a machine; and the pages
+that are made from them."""
 
 import gzip
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from segxfer3d.report.collect import collect
+from segxfer3d.report.results_page import write_results_page
 from segxfer3d.study.records import is_record, read_records
 
 ROOT = Path(__file__).parent.parent
@@ -28,3 +30,25 @@ def test_a_committed_record_is_whole_and_small_and_names_no_machine(folder):
         text = gzip.decompress(content) if path.suffix == ".gz" else content
         assert MACHINE.search(text) is None, path
     assert sum(path.stat().st_size for path in paths) <= MOST * len(records)
+
+
+def pages() -> list[tuple[str, str]]:
+    """(page, study): the sections of pages that a committed record makes."""
+    found = []
+    for page in sorted((ROOT / "docs" / "results").glob("*.md")):
+        names = re.findall(r"<!-- begin (\S+) -->", page.read_text(encoding="utf-8"))
+        found += [(page.name, name) for name in names if any(record.name == name for record in RECORDS)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "study"), pages())
+def test_a_committed_page_is_what_its_record_makes(page, study, tmp_path, monkeypatch):
+    committed = ROOT / "docs" / "results"
+    made = tmp_path / "docs" / "results"
+    made.mkdir(parents=True)
+    (made / study).symlink_to(committed / study)
+    text = (committed / page).read_text(encoding="utf-8")
+    (made / page).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # the page names its record as the command did
+    write_results_page([Path("docs/results") / study], Path("docs/results") / page)
+    assert (made / page).read_text(encoding="utf-8") == text

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.config.learning import recipe_in
+from segxfer3d.config.shipped import study_names
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
@@ -68,8 +69,10 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         if os.sep in str(value) or name.endswith(("dir", "checkpoint"))
     )
     path = Path(str(study.get("study_file", "")))
-    # a study that comes with the package is found where the bundles are; of any other, its folder is nobody's matter
-    file = f"bundles/studies/{path.name}" if path.parent.name == "studies" else path.name
+    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
+    # its folder is nobody's matter
+    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
+    file = f"bundles/studies/{path.name}" if shipped else path.name
     flag = " --validation" if validation else ""
     all_finetunings = [run for run in collection.runs if run.kind == "finetune"]
     done = collection.finetunings()
