@@ -32,6 +32,7 @@ class ModelWriter:
         init: how the network was initialized; empty for a pretext.
         pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
         plan: that its sizes come from, if any: it is noted.
+        amp: whether it was trained and measured in bf16, which evaluation and inference repeat.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ModelWriter:
         init: str = "",
         pretext: Pretext | None = None,
         plan: Described | None = None,
+        amp: bool | None = None,
     ) -> None:
         self.run = run
         self.preprocessing = preprocessing
@@ -53,6 +55,8 @@ class ModelWriter:
         self.provenance: dict[str, Any] = {
             "job": run.job, "patch_size": list(patch_size), "seed": seed, "init": init, **provenance
         }  # fmt: skip
+        if amp is not None:
+            self.provenance["amp"] = amp
         if plan is not None:
             self.provenance["plan"] = plan.as_dict()
         if pretext is not None:

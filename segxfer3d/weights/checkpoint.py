@@ -187,6 +187,20 @@ def dims_of(path: str | os.PathLike[str]) -> int:
         return 3
 
 
+def amp_of(path: str | os.PathLike[str], *, unknown: bool) -> bool:
+    """Whether a model was trained and measured in bf16.
+
+    Args:
+        path: of ``model.pt``.
+        unknown: the answer where a file of an earlier version does not say, or is none.
+    """
+    try:
+        amp = read_model(Path(path).expanduser())["provenance"].get("amp")
+    except InputError:
+        return unknown
+    return amp if isinstance(amp, bool) else unknown
+
+
 def network_of(path: str | os.PathLike[str]) -> str:
     """The network of a model of volumes, by name; that of Models Genesis where a file is none of this package; empty
     where there is no such file, or a model of images, which whoever reads it says better."""

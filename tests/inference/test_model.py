@@ -196,7 +196,7 @@ def test_what_a_model_says_of_itself(models):
     assert not model.network.training
     assert not model.transfer.left
     assert model.preprocessing.unit == "mm3"
-    assert len(repr(model)) < 400
+    assert len(repr(model)) < 500  # no tensors
 
 
 @pytest.mark.parametrize(

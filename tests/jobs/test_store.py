@@ -160,7 +160,7 @@ def test_few_volumes_stay_in_memory(data, tmp_path):
 
 
 def test_another_preprocessing_makes_its_own(finetuned, data, tmp_path, on_disk):
-    _, store = finetuned
+    store = shutil.copytree(finetuned[1], tmp_path / "store")
     before = entries(store)
     options = {**FINETUNE, "recipe": "paper", "plan": "none", "max_epochs": 1, "window_low": -900.0}
     run("genesis_finetune", tmp_path / "w", data, **options, store=str(store))
@@ -169,13 +169,19 @@ def test_another_preprocessing_makes_its_own(finetuned, data, tmp_path, on_disk)
     assert len(after) == 2 * len(before)
 
 
+def case_of(array):
+    """The case that an array of the store is of."""
+    return json.loads((array.parent / "about.json").read_text(encoding="utf-8"))["case"]
+
+
 def test_what_is_damaged_is_named_and_made_again(finetuned, data, tmp_path, on_disk, caplog):
     caplog.set_level(logging.INFO)
     first, store = finetuned
     images = sorted((store / "images").glob("*/image.npy"))
     content = images[0].read_bytes()
     images[0].write_bytes(content[:-7] + b"damaged")
-    other = sorted((store / "labels").glob("*/index.npy"))[1]
+    whose = case_of(images[0])
+    other = next(path for path in sorted((store / "labels").glob("*/index.npy")) if case_of(path) != whose)
     kept = other.read_bytes()
     other.write_bytes(kept[:40])
     again = run("genesis_finetune", tmp_path / "d", data, **FINETUNE, recipe="paper", plan="none", store=str(store))

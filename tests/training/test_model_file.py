@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from segxfer3d.inference.settings import InferenceSettings
@@ -57,3 +58,14 @@ def test_one_process_writes(tmp_path):
     run = Run(tmp_path, main=False)
     ModelWriter(run, PREPROCESSING, classes={}, provenance={}, patch_size=[16, 16]).write(network())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("amp", [True, False, None])
+def test_the_file_says_its_precision(tmp_path, amp):
+    writer = ModelWriter(Run(tmp_path), PREPROCESSING, classes={1: "cat"}, provenance={}, patch_size=[16, 16], amp=amp)
+    path = writer.write(network())
+    known = amp is not None
+    assert ("amp" in checkpoint.read_model(path)["provenance"]) is known
+    assert checkpoint.amp_of(path, unknown=True) is (amp if known else True)
+    assert checkpoint.amp_of(path, unknown=False) is bool(amp)
+    assert checkpoint.amp_of(tmp_path / "none.pt", unknown=True) is True

@@ -73,6 +73,7 @@ TRAIN: dict[str, Any] = {
         "_target_": f"{TRAINING}.model_file.ModelWriter",
         "run": "@run_folder", "preprocessing": "$@data.preprocessing", "classes": "$@data.classes",
         "provenance": "$@data.provenance", "patch_size": "@patch_size", "seed": "@seed",
+        "amp": "@amp",
     },
     "train": {
         "dataset": "$@data.train",
