@@ -51,7 +51,7 @@ def cross(
     command goes on after a stop. At the end cases.csv and cases_summary.json are of all cases, each measured by the
     training that did not see it; `segxfer3d run infer --model_dir FOLDER` averages what all folds say.
     """
-    from segxfer3d.cli.cross_plan import PLAN_FILE, shared_plan
+    from segxfer3d.cli.cross_plan import PLAN_FILE, check_names, shared_plan
     from segxfer3d.evaluation.folds import write_folds
     from segxfer3d.evaluation.summary import format_table
     from segxfer3d.files import write_json
@@ -62,6 +62,7 @@ def cross(
     bundle = fine_tuning(name)
     knobs = typed_knobs(words, bundle)
     number = count_folds(folds, knobs)
+    check_names(bundle, knobs)
     plan = shared_plan(bundle, knobs, folder)
     study = as_study(bundle, knobs, number, folder)
     with runner.study_lock(folder):

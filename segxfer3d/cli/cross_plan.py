@@ -1,4 +1,5 @@
-"""One plan for all folds of a cross-validation, so that what they say can be averaged."""
+"""What all folds of a cross-validation share: the names in their split file, and one plan, so that what they say can be
+averaged."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from segxfer3d.data.case import CaseSet
     from segxfer3d.study.definition import Bundle
 
 PLAN_FILE = "plan.json"
@@ -46,24 +48,48 @@ def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[
     return made
 
 
-def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The plan as plain values, and how many cases it is from."""
-    import torch
+def check_names(bundle: Bundle, knobs: Mapping[str, Any]) -> None:
+    """Compare a split file with the volumes that there are, once instead of in every fold's training.
 
-    from segxfer3d.config.recipes import default
+    Args:
+        bundle: of the fine-tuning; of images each training compares.
+        knobs: that are set.
+
+    Raises:
+        InputError: names that do not fit, all at once, or data that cannot be found.
+    """
+    if not knobs.get("split_file") or "spacing" not in bundle.knobs:
+        return
+    from segxfer3d.data.named_parts import name_cases
+    from segxfer3d.data.split_file import read_split_file
+
+    name_cases(read_split_file(str(knobs["split_file"])), _cases(knobs).cases, labels=True)
+
+
+def _cases(knobs: Mapping[str, Any]) -> CaseSet:
+    """The volumes that knobs mean."""
     from segxfer3d.config.volume_files import VolumeFiles
-    from segxfer3d.data.check import check
     from segxfer3d.data.layouts import Request, find_cases
-    from segxfer3d.data.planning import make_plan, take_fingerprint
-    from segxfer3d.errors import InputError
-    from segxfer3d.run.devices import find_device, has_fast_bf16
-    from segxfer3d.training.capacity import memory_of, voxels_per_second
 
     files = {field.name: knobs[field.name] for field in fields(VolumeFiles) if field.name in knobs}
     request = Request(
         layout=knobs.get("dataset", ""), patient_pattern=knobs.get("patient_pattern", ""), progress=False, **files
     )
-    case_set = find_cases(knobs["dataset_dir"], request)
+    return find_cases(knobs["dataset_dir"], request)
+
+
+def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The plan as plain values, and how many cases it is from."""
+    import torch
+
+    from segxfer3d.config.recipes import default
+    from segxfer3d.data.check import check
+    from segxfer3d.data.planning import make_plan, take_fingerprint
+    from segxfer3d.errors import InputError
+    from segxfer3d.run.devices import find_device, has_fast_bf16
+    from segxfer3d.training.capacity import memory_of, voxels_per_second
+
+    case_set = _cases(knobs)
     if not case_set.labeled:
         raise InputError(f"{knobs['dataset_dir']}: no labels found; a plan is made from image/label pairs")
     skip_bad = bool(knobs.get("skip_bad_cases", False))

@@ -105,3 +105,14 @@ def test_knobs_are_read_as_they_are_meant(tmp_path):
         "dataset_dir": str(tmp_path), "patient_pattern": "^([^_]+)", "patch_size": [16, 16, 8], "lr": 0.001,
         "label_count": 4, "spacing": None, "skip_bad_cases": True,
     }  # fmt: skip
+
+
+def test_names_of_a_split_file_are_compared_once_before_anything_starts(tmp_path):
+    data, folder = write_dataset(tmp_path / "set", patients=4), tmp_path / "out"
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"folds": [["p0", "p9"], ["p1", "p8"]]}))
+    result = call("genesis_finetune", "-o", folder, "--dataset_dir", data, "--split_file", file, *QUICK)
+    assert isinstance(result.exception, InputError)
+    assert "p9" in str(result.exception)
+    assert "p8" in str(result.exception)
+    assert not (folder / "finetune").exists()
