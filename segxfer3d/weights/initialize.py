@@ -6,7 +6,7 @@ A part is a prefix of the state dict: ``encoder``, ``decoder`` (the skip convolu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, frozen_
 from segxfer3d.errors import InputError, some
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.networks.deep_supervision import AUXILIARY
+from segxfer3d.weights.stem import fit_stem
 
 __all__ = [
     "INITIALIZATIONS",
@@ -30,7 +31,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What a transfer did: every tensor of the network is loaded or left, every one of the checkpoint used or not."""
+    """What a transfer did: every tensor of the network is loaded or left, every one of the checkpoint used or not.
+
+    ``stem`` says what was done to kernels for another number of channels, see :mod:`segxfer3d.weights.stem`.
+    """
 
     init: str
     source: str
@@ -39,10 +43,11 @@ class TransferReport:
     used: list[str]
     unused: list[str]
     frozen: list[str]
+    stem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``transfer.json``."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "stem" or value}
 
     def summary(self) -> str:
         """One line for the log."""
@@ -53,7 +58,8 @@ class TransferReport:
             state = f"{loaded}/{total} tensors loaded" if loaded else "random"
             words.append(f"{part} {state}{', frozen' if part in self.frozen else ''}")
         origin = f" (from {self.source})" if self.loaded else ""
-        return f"init {self.init}: {'; '.join(words)}{origin}"
+        stem = f"; {self.stem}" if self.stem else ""
+        return f"init {self.init}: {'; '.join(words)}{origin}{stem}"
 
 
 def initialize(
@@ -61,7 +67,8 @@ def initialize(
 ) -> TransferReport:
     """Load the parts that ``init`` names from ``state_dict`` into ``network``, and freeze those it freezes.
 
-    ``whole`` loads the head only where all its shapes fit (a network with another number of classes keeps its own).
+    ``whole`` loads the head only where all its shapes fit (a network with another number of classes keeps its own). The
+    stem of an encoder is made to fit another number of channels where one of them is one.
 
     Args:
         network: changed in place; what is not loaded stays as it was drawn.
@@ -76,12 +83,12 @@ def initialize(
     parts, frozen = loaded_parts(init), frozen_parts(init)
     if parts and state_dict is None:
         raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
-    tensors = dict(state_dict or {})
+    tensors, stem = fit_stem(state_dict or {}, network.state_dict() if parts else {})
     if init == "whole" and not _shapes_fit(network, "head", tensors):
         parts = ("encoder", "decoder")
     report = _load(network, init, parts, tensors, source, frozen)
     network.freeze(frozen)
-    return report
+    return replace(report, stem=stem)
 
 
 def load_all(network: SegmentationNetwork, state_dict: Mapping[str, Tensor], source: str = "") -> TransferReport:

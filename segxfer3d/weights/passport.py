@@ -13,6 +13,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
 from segxfer3d.weights.formats.base import read_content
+from segxfer3d.weights.stem import has_rule
 
 # arguments of a network that have to be the checkpoint's
 COMPARED = ("width", "features", "strides", "kernels", "norm", "backbone", "in_channels")
@@ -125,6 +126,8 @@ def _refuse_another_network(
         raise InputError(f"checkpoint {path}: its network is {theirs['name']}, this one {ours['name']}{hint}")
     for name in COMPARED:
         their_value, our_value = theirs["arguments"].get(name), ours["arguments"].get(name)
+        if name == "in_channels" and has_rule(their_value, our_value):
+            continue
         if their_value != our_value:
             hint = f"; --{name} {their_value}" if name in options else ""
             raise InputError(f"checkpoint {path}: its network has {name} {their_value}, this one {our_value}{hint}")

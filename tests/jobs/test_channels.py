@@ -266,6 +266,20 @@ def test_pretraining_on_several_channels_starts_a_finetuning(tmp_path):
     assert any(name.startswith("encoder.") for name in loaded)
 
 
+def test_a_pretraining_on_one_channel_starts_a_network_of_three(tmp_path):
+    root = one_file_each(tmp_path / "data")
+    knobs = {name: value for name, value in TINY.items() if name != "max_epochs"} | {"max_epochs": 1}
+    run_bundle(
+        BUNDLES / "genesis_pretrain.json", dataset_dir=str(root), output_dir=str(tmp_path / "pre"),
+        network="plain_unet", pretrain_fraction=0.4, channel_names="CT", **knobs,
+    )  # fmt: skip
+    assert read_model(tmp_path / "pre" / "model.pt")["network"]["arguments"]["in_channels"] == 1
+    start = {"init": "encoder", "checkpoint": str(tmp_path / "pre" / "model.pt"), "pretrain_fraction": 0.4}
+    run = finetuned(root, tmp_path / "run", **{**FINETUNE, **start, "spacing": None, "label_count": 1})
+    transfer = json.loads((run / "transfer.json").read_text())
+    assert transfer["stem"] == "its stem of 1 channel is repeated for 3 and divided by 3"
+
+
 def test_previews_show_the_first_channel(trained):
     _, run = trained
     previews = read_previews(run)

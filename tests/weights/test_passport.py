@@ -63,7 +63,6 @@ def test_what_is_noted(tmp_path):
         (conrec_unet(width=2), (), "its network is conrec_unet, this one genesis_unet"),
         (genesis_unet(width=3), (), "has width 3, this one 2$"),
         (genesis_unet(width=3), ("width",), "has width 3, this one 2; --width 3"),
-        (genesis_unet(width=2, in_channels=4), (), "has in_channels 4, this one 1"),
     ],
 )
 def test_another_network_is_refused(tmp_path, network, options, message):
