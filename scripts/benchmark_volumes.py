@@ -78,7 +78,7 @@ def step(options: argparse.Namespace) -> dict[str, float]:
         "float32": (False, False), "bf16": (True, False), "float32_channels_last": (False, True),
         "bf16_channels_last": (True, True),
     }  # fmt: skip
-    # of AVX-512's instructions alone some processors make no gain, but it can be measured
+    # with AVX-512's instructions alone bf16 is no gain, but can be measured
     fast_bf16 = has_fast_bf16("cpu") or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     names = {name: setting for name, setting in names.items() if fast_bf16 or not setting[0]}
     seconds = median_seconds(*(train_step(options.width, *setting, batch) for setting in names.values()), repeats=3)
@@ -101,7 +101,7 @@ def inference(options: argparse.Namespace) -> dict[str, float]:
     network = genesis_unet(width=options.width).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     volume = torch.from_numpy(synthetic_ct(shape).astype(np.float32))[None, None]
     volume = ((volume + 1000) / 2000).clamp_(0, 1)
-    inferer = WindowInferer(CUBE, batch_size=2, amp=has_fast_bf16("cpu"), progress=True)
+    inferer = WindowInferer(CUBE, batch_size=2, amp=options.width >= 16 and has_fast_bf16("cpu"), progress=True)
     windows = 0
 
     def count(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:

@@ -33,7 +33,7 @@ class Run(Group):
         changes_result=False, tells_arms=False,
     )  # fmt: skip
     amp: bool = option(
-        False, "bf16 autocast; by default where a measurement says that the device is faster in it", tells_arms=False
+        False, "bf16 autocast; by default where the device multiplies bf16 in hardware", tells_arms=False
     )
     channels_last: bool = option(True, "channels-last memory layout", tells_arms=False)
     device: str = option(

@@ -17,7 +17,6 @@ from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
-from segxfer3d.run.precision import FASTER, bf16_speedup
 from segxfer3d.version import __version__
 
 
@@ -81,20 +80,17 @@ def seed_everything(*numbers: int) -> None:
 
 
 def has_fast_bf16(device: str) -> bool:
-    """Whether ``device`` computes faster in bf16 than in float32, by :func:`segxfer3d.run.precision.bf16_speedup`.
+    """Whether ``device`` multiplies bf16 faster than float32: a GPU that has it, a CPU with matrix units for it (AMX).
 
-    Several processes of one run all have the answer of the first.
+    Other CPUs emulate it, many times slower; those with AVX-512's bf16 instructions alone are slower than in float32
+    too (docs/results/speed.md: 1.5 times, for a training step).
 
     A name that is no device, or a GPU that is not there, gives False: :class:`Place` refuses it with a better message.
     """
-    try:
-        there = torch.device(device).type != "cuda" or torch.cuda.is_available()
-    except RuntimeError:
-        there = False
-    if not there:
-        return False
-    processes.join()
-    return float(processes.of_first(str(bf16_speedup(str(device))))) >= FASTER
+    if str(device).startswith("cuda"):
+        return torch.cuda.is_available() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "bf16"))
 
 
 def _processor() -> str:

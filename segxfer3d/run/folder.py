@@ -25,7 +25,6 @@ from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place, has_fast_bf16, versions
-from segxfer3d.run.precision import bf16_speedup
 from segxfer3d.spreadsheets import scores_hash
 
 logger = logging.getLogger("segxfer3d")
@@ -103,7 +102,7 @@ class RunFolder:
         self._log: logging.FileHandler | None = None
         self._started = time.time()
         if options[Run].amp and not has_fast_bf16(str(place.device)):
-            self.say(f"warning: bf16 is not faster than float32 on this {place.device.type}; --amp False")
+            self.say(f"warning: bf16 is emulated on this {place.device.type} and slower than float32; --amp False")
         _open.append(self)
 
     @property
@@ -223,19 +222,10 @@ class RunFolder:
             "overrides": self.options.typed,
             "command": sys.argv,
             "versions": versions(),
-            "precision": self._precision(),
             "processes": self.place.world_size,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         return about | ({"pretext": self.pretext} if self.pretext else {})
-
-    def _precision(self) -> dict[str, Any]:
-        """What is computed in, and the measurement that chose it; None where it was set by hand."""
-        chosen = "amp" not in self.options.by_hand
-        return {
-            "amp": self.options[Run].amp,
-            "bf16_speedup": bf16_speedup(str(self.place.device)) if chosen else None,
-        }
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON file of the run, atomically (main process only)."""

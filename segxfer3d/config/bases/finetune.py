@@ -155,6 +155,7 @@ WINDOWS = {
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
 BROUGHT_3D = "checkpoint.network_of(@checkpoint) or plans.network_of(@plan)"
+PLANNED = "@network in ('plain_unet', 'resenc_unet')"  # which bf16 makes faster at any width
 
 
 def _of_recipe(dims: int) -> dict[str, str]:
@@ -172,6 +173,7 @@ FINETUNE_VOLUMES = Layer(
         **_of_recipe(3),
         "test_fraction": f"${NOT_SAID}0.25",
         "network": f"${BROUGHT_3D} or {recipes.expressions(3)['network'].lstrip('$')}",
+        "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
         "patches": {
