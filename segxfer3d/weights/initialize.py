@@ -83,7 +83,7 @@ def initialize(
     parts, frozen = loaded_parts(init), frozen_parts(init)
     if parts and state_dict is None:
         raise InputError(f"init {init}: needs a checkpoint (--checkpoint runs/.../model.pt)")
-    tensors, stem = fit_stem(state_dict or {}, network.state_dict() if parts else {})
+    tensors, stem = fit_stem(state_dict or {}, network.state_dict() if parts else {}, network.encoder.in_channels)
     if init == "whole" and not _shapes_fit(network, "head", tensors):
         parts = ("encoder", "decoder")
     report = _load(network, init, parts, tensors, source, frozen)

@@ -16,7 +16,7 @@ from segxfer3d.weights.formats.base import read_content
 from segxfer3d.weights.stem import has_rule
 
 # arguments of a network that have to be the checkpoint's
-COMPARED = ("width", "features", "strides", "kernels", "norm", "backbone", "in_channels")
+COMPARED = ("width", "features", "strides", "kernels", "norm", "backbone", "stem", "in_channels")
 
 
 class Preprocessing(Protocol):

@@ -68,6 +68,18 @@ def test_several_channels_for_several_others_are_refused(tmp_path, before, now):
     assert all(torch.equal(kept[key], value) for key, value in ours.state_dict().items())
 
 
+@pytest.mark.parametrize("folded", [0, 1])
+def test_places_are_no_channels(tmp_path, folded):
+    """Four channels that are a voxel's neighbors are neither made from one channel nor added up for one."""
+    networks = [plain_unet(features=[2, 4], stem=stem) for stem in (None, (2, 2, 1))]
+    theirs, ours = networks[1 - folded], networks[folded]
+    with pytest.raises(InputError, match="its network has stem"):
+        read_weights(write(tmp_path, theirs), ours, Target(), init="encoder")
+    if folded:
+        with pytest.raises(InputError, match="does not fit the encoder"):
+            initialize(ours, "encoder", theirs.state_dict())
+
+
 def test_a_checkpoint_of_one_channel_passes(tmp_path):
     theirs, ours = network(genesis_unet, 1, 0), network(genesis_unet, 3, 1)
     weights, _ = read_weights(write(tmp_path, theirs), ours, Target(), init="encoder")
