@@ -84,10 +84,9 @@ def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
     from segxfer3d.config.recipes import default
     from segxfer3d.data.check import check
-    from segxfer3d.data.planning import make_plan, take_fingerprint
     from segxfer3d.errors import InputError
     from segxfer3d.run.devices import find_device, has_fast_bf16
-    from segxfer3d.training.capacity import memory_of, voxels_per_second
+    from segxfer3d.training.capacity import plan_for
 
     case_set = _cases(knobs)
     if not case_set.labeled:
@@ -95,19 +94,17 @@ def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     skip_bad = bool(knobs.get("skip_bad_cases", False))
     cases = check(case_set, case_set.labeled, skip_bad=skip_bad, progress=False).good
     device = knobs.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
-    place, amp = find_device(device), bool(knobs.get("amp", has_fast_bf16(device)))
-    minutes = knobs.get("minutes")
     fixed = {name: knobs[name] for name in _FIXED if knobs.get(name) is not None}
     if knobs.get("intensity", "auto") != "auto":
         fixed["intensity"] = knobs["intensity"]
     network = knobs.get("network") or default("network", str(knobs.get("recipe", "strong")), dims=3, data="given")
-    plan = make_plan(
-        take_fingerprint(cases, case_set, progress=False),
-        memory=memory_of(place),
-        minutes=minutes,
-        voxels_per_second=None if minutes is None else voxels_per_second(place, amp=amp),
+    plan, _ = plan_for(
+        find_device(device),
+        cases,
+        case_set,
         network=network,
-        amp=amp,
+        amp=bool(knobs.get("amp", has_fast_bf16(device))),
+        minutes=knobs.get("minutes"),
         fixed={name: tuple(value) if isinstance(value, list) else value for name, value in fixed.items()},
     )
     return plan.as_dict(), len(cases)

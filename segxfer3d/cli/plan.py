@@ -45,13 +45,12 @@ def plan(
     what memory and minutes allow. With minutes the device's speed is measured first.
     """
     from segxfer3d.data.layouts import OtherKindError, Request, find_cases
-    from segxfer3d.data.planning import make_plan, take_fingerprint
     from segxfer3d.data.planning.words import plan_text
     from segxfer3d.data.split import by_patient
     from segxfer3d.errors import InputError
     from segxfer3d.files import write_json
     from segxfer3d.run.devices import find_device, has_fast_bf16
-    from segxfer3d.training.capacity import memory_of, voxels_per_second
+    from segxfer3d.training.capacity import plan_for
 
     progress = sys.stderr.isatty()
     try:
@@ -62,14 +61,13 @@ def plan(
     if not case_set.labeled:
         raise InputError(f"{data}: no labels found; a plan is made from image/label pairs")
     cases = by_patient(case_set.labeled, split_seed=split_seed, label_count=label_count).labeled
-    place, amp = find_device(device), has_fast_bf16(device)
-    room = memory_of(place) if memory is None else memory
-    speed = voxels_per_second(place, amp=amp) if minutes is not None else None
-    fingerprint = take_fingerprint(cases, case_set, progress=progress)
-    planned = make_plan(fingerprint, memory=room, minutes=minutes, voxels_per_second=speed, network=network, amp=amp)
+    where, amp = find_device(device), has_fast_bf16(device)
+    planned, room = plan_for(
+        where, cases, case_set, network=network, amp=amp, minutes=minutes, memory=memory, progress=progress
+    )
     click.echo(f"{case_set.name}: {len(cases)} of {len(case_set.labeled)} labeled volumes train; {case_set.modality}")
-    measured = f", {speed:,.0f} voxels a second" if speed else ""
-    click.echo(f"{network} on {device}: {room:.3g} GiB{measured}")
+    measured = f", {room.voxels_per_second:,.0f} voxels a second" if room.voxels_per_second else ""
+    click.echo(f"{network} on {device}: {room.memory:.3g} GiB{measured}")
     click.echo(plan_text(planned))
     if output is not None:
         write_json(output, planned.as_dict())

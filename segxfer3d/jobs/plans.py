@@ -10,7 +10,7 @@ from typing import Any
 from segxfer3d.config import groups, learning
 from segxfer3d.config.channels import each_channel
 from segxfer3d.config.options import Options
-from segxfer3d.data.planning import Intensity, Plan, make_plan, take_fingerprint
+from segxfer3d.data.planning import Intensity, Plan
 from segxfer3d.data.planning.fitting import MOST_FEATURES
 from segxfer3d.data.planning.make import BY_HAND
 from segxfer3d.data.planning.words import plan_text
@@ -22,7 +22,7 @@ from segxfer3d.jobs.source import Source
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
-from segxfer3d.training.capacity import memory_of, voxels_per_second
+from segxfer3d.training.capacity import plan_for
 
 PLAN = "plan"  # the run's record of it
 BROUGHT = "as the network of the checkpoint was trained"
@@ -94,7 +94,7 @@ def _written(value: Any) -> str:
 
 def _made(options: Options, place: Place, source: Source, brought: Brought) -> Plan:
     """From the training cases, around what is set by hand or brought."""
-    volumes, minutes = options[groups.Volumes], options[learning.Learning].minutes
+    volumes = options[groups.Volumes]
     fixed: dict[str, Any] = {
         "spacing": volumes.spacing,
         "patch_size": volumes.patch_size or brought.patch_size,
@@ -107,16 +107,15 @@ def _made(options: Options, place: Place, source: Source, brought: Brought) -> P
     }
     if brought.preprocessing is not None:
         fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
-    amp = options[groups.Run].amp
-    speed = None if minutes is None else voxels_per_second(place.device, amp=amp)
-    plan = make_plan(
-        take_fingerprint(source.split.labeled, source.case_set, kept=source.kept),
-        memory=memory_of(place.device),
-        minutes=minutes,
-        voxels_per_second=speed,
+    plan, _ = plan_for(
+        place.device,
+        source.split.labeled,
+        source.case_set,
         network=options[groups.Network].network,
-        amp=amp,
+        amp=options[groups.Run].amp,
+        minutes=options[learning.Learning].minutes,
         fixed=fixed,
+        kept=source.kept,
     )
     return Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
 

@@ -1,13 +1,19 @@
-"""What a device can take: the memory of a training, and the voxels that it trains on in a second."""
+"""What a device can take: the memory of a training, and the voxels that it trains on in a second; and a plan within."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.planning import Plan, make_plan, take_fingerprint
 from segxfer3d.data.planning.price import REFERENCE_BATCH, REFERENCE_FEATURES, REFERENCE_PATCH, REFERENCE_STRIDES
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.networks import make_network
 from segxfer3d.training.length import CLOCKS, clock_of
 
@@ -15,6 +21,63 @@ _GIB = 2**30
 _CPU_SHARE = 0.3  # of the machine's memory; cases held in memory take up to 0.6 of it
 _GPU_SHARE = 0.9  # of a GPU's; the rest is the driver's and what fragments
 _STEPS = 5
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a training may take of a device.
+
+    Attributes:
+        memory: GiB.
+        voxels_per_second: of patches, see :func:`voxels_per_second`; None where no minutes ask for it.
+    """
+
+    memory: float
+    voxels_per_second: float | None = None
+
+
+def plan_for(
+    device: torch.device,
+    cases: Sequence[Case],
+    case_set: CaseSet,
+    *,
+    network: str,
+    amp: bool,
+    minutes: float | None = None,
+    memory: float | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    kept: KeptVolumes | None = None,
+    progress: bool = False,
+) -> tuple[Plan, Capacity]:
+    """Plan a training within what a device can take, whose speed is measured where minutes are given.
+
+    Args:
+        device: that would train.
+        cases: whose labels train.
+        case_set: whose they are.
+        network: see :func:`~segxfer3d.data.planning.make_plan`, as ``amp`` and ``fixed``.
+        minutes: of training; None: as long as it takes.
+        memory: GiB; None: the device's.
+        kept: cases that are not read again.
+        progress: show a bar.
+
+    Raises:
+        InputError: as :func:`~segxfer3d.data.planning.make_plan`.
+    """
+    room = Capacity(
+        memory_of(device) if memory is None else memory,
+        None if minutes is None else voxels_per_second(device, amp=amp),
+    )
+    plan = make_plan(
+        take_fingerprint(cases, case_set, kept=kept, progress=progress),
+        memory=room.memory,
+        minutes=minutes,
+        voxels_per_second=room.voxels_per_second,
+        network=network,
+        amp=amp,
+        fixed=fixed,
+    )
+    return plan, room
 
 
 def memory_of(device: torch.device) -> float:
