@@ -233,7 +233,7 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
             at = case.files[number] if case.further else case.image
             raise InputError(f"{at}: NaN or infinite voxels")
     kind = kind_of_channels([channel.array for channel in loaded.channels])
-    seen = look_at(image.array, image.affine)
+    seen = look_at([channel.array for channel in loaded.channels], image.affine)
     if label is None:
         return _Look(image.array.shape, notes=image.notes, kind=kind, seen=seen)
     if difference := grid_difference(image, label):

@@ -16,7 +16,7 @@ _STEP = 17  # every so many voxels are looked at
 
 Spacing = tuple[float, float, float]
 Values = tuple[float, float]
-Seen = tuple[Spacing, Values]  # of one volume
+Seen = tuple[Spacing, tuple[Values, ...]]  # of one volume, the values of each channel
 
 
 def spacing_of(affine: NDArray[Any]) -> Spacing:
@@ -43,24 +43,28 @@ def values_of(array: NDArray[Any]) -> Values:
     return float(low), float(high)
 
 
-def look_at(array: NDArray[Any], affine: NDArray[Any]) -> Seen:
-    """The spacing and the values of a volume; arguments as of :func:`values_of` and :func:`spacing_of`."""
-    return spacing_of(affine), values_of(array)
+def look_at(channels: Sequence[NDArray[Any]], affine: NDArray[Any]) -> Seen:
+    """The spacing of a volume, and the values of each channel; arguments as of :func:`values_of` and
+    :func:`spacing_of`."""
+    return spacing_of(affine), tuple(map(values_of, channels))
 
 
-def seen(spacings: Sequence[Spacing], values: Sequence[Values]) -> dict[str, Any]:
+def seen(spacings: Sequence[Spacing], values: Sequence[Sequence[Values]]) -> dict[str, Any]:
     """What was seen of the training cases, as plain values; empty where nothing is known.
 
+    Args:
+        spacings: of the cases.
+        values: of each channel of the cases, which have as many.
+
     Returns:
-        ``spacing``: the least, the median and the largest along each axis; ``values``: the lowest and the highest.
+        ``spacing``: the least, the median and the largest along each axis; ``values``: the lowest and the highest of
+        the first channel; ``further_values``: those of the others, where there are any.
     """
     if not spacings or not values:
         return {}
     table = np.array(spacings)
-    return {
-        "spacing": [[round(float(v), 4) for v in how(table, axis=0)] for how in (np.min, np.median, np.max)],
-        "values": [min(low for low, _ in values), max(high for _, high in values)],
-    }
+    spans = [[min(low for low, _ in each), max(high for _, high in each)] for each in zip(*values, strict=True)]
+    return _as_noted([how(table, axis=0) for how in (np.min, np.median, np.max)], spans)
 
 
 def noted(looks: Sequence[Seen]) -> dict[str, Any]:
@@ -74,11 +78,27 @@ def together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not parts or not all(parts):
         return {}
     table = np.array([part["spacing"] for part in parts])  # (models, 3, 3)
-    least, median, most = table[:, 0].min(0), np.median(table[:, 1], 0), table[:, 2].max(0)
-    return {
-        "spacing": [np.round(row, 4).tolist() for row in (least, median, most)],
-        "values": [min(part["values"][0] for part in parts), max(part["values"][1] for part in parts)],
-    }
+    spans = [
+        [min(low for low, _ in each), max(high for _, high in each)]
+        for each in zip(*map(values_seen, parts), strict=False)  # an earlier version noted the first channel alone
+    ]
+    return _as_noted([table[:, 0].min(0), np.median(table[:, 1], 0), table[:, 2].max(0)], spans)
+
+
+def values_seen(seen: Mapping[str, Any]) -> list[Values]:
+    """The lowest and the highest value of each channel, of the first alone where a model says no more.
+
+    Example:
+        >>> values_seen({"values": [-1000.0, 900.0], "further_values": [[0.0, 12.5]]})
+        [(-1000.0, 900.0), (0.0, 12.5)]
+    """
+    return [(low, high) for low, high in (seen["values"], *seen.get("further_values", ()))]
+
+
+def _as_noted(spacing: Sequence[Any], spans: list[list[float]]) -> dict[str, Any]:
+    first, *further = spans
+    known = {"spacing": [[round(float(v), 4) for v in row] for row in spacing], "values": first}
+    return known | {"further_values": further} if further else known
 
 
 def is_far_spacing(spacing: Spacing, seen: Mapping[str, Any]) -> bool:
@@ -93,19 +113,19 @@ def is_far_spacing(spacing: Spacing, seen: Mapping[str, Any]) -> bool:
     return any(s < low / FAR or s > high * FAR for s, low, high in zip(spacing, least, most, strict=True))
 
 
-def is_far_range(values: Values, seen: Mapping[str, Any], lowest: float) -> bool:
+def is_far_range(values: Values, trained: Values, lowest: float) -> bool:
     """Whether most of a volume's range of values lies outside that of training.
 
     Args:
-        values: of the volume, see :func:`values_of`.
-        seen: of training.
+        values: of a channel of the volume, see :func:`values_of`.
+        trained: of that channel in training, see :func:`values_seen`.
         lowest: what values are clipped to, such as the padding around a CT.
 
     Example:
-        >>> is_far_range((0.0, 3000.0), {"values": [-1000.0, 900.0]}, -1000.0)
+        >>> is_far_range((0.0, 3000.0), (-1000.0, 900.0), -1000.0)
         True
     """
     low, high = (max(value, lowest) for value in values)
-    trained_low, trained_high = (max(value, lowest) for value in seen["values"])
+    trained_low, trained_high = (max(value, lowest) for value in trained)
     inside = min(high, trained_high) - max(low, trained_low)
     return inside < _INSIDE * (high - low) if high > low else not trained_low <= low <= trained_high

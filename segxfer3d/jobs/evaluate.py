@@ -140,7 +140,10 @@ RECIPE = Recipe(
         "import segxfer3d.weights.checkpoint as checkpoint",
     ),
     differs={
-        "amp": "$checkpoint.amp_of(@checkpoint, unknown=False) and devices.has_fast_bf16(@device)",
+        "amp": (
+            "$checkpoint.amp_of(ensemble.first_of(@checkpoint, @model_dir), unknown=False) "
+            "and devices.has_fast_bf16(@device)"
+        ),
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": f"$0.15 if {_VOLUMES} else 0.0",
         "test_fraction": f"${NOT_SAID}0.25 if {_VOLUMES} else 0.0",

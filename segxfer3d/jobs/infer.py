@@ -157,9 +157,15 @@ RECIPE = Recipe(
     base="apply",
     dims=0,
     options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows),
-    imports=("import segxfer3d.weights.checkpoint as checkpoint",),
+    imports=(
+        "import segxfer3d.inference.ensemble as ensemble",
+        "import segxfer3d.weights.checkpoint as checkpoint",
+    ),
     differs={
-        "amp": "$checkpoint.amp_of(@checkpoint, unknown=True) and devices.has_fast_bf16(@device)",
+        "amp": (
+            "$checkpoint.amp_of(ensemble.first_of(@checkpoint, @model_dir), unknown=True) "
+            "and devices.has_fast_bf16(@device)"
+        ),
         "batch_size": 2,
         "dataset_dir": "@input",
         "model": {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.check import CheckReport
+from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.data.seen import is_far_range, is_far_spacing
+from segxfer3d.data.seen import Values, is_far_range, is_far_spacing, values_seen
 from segxfer3d.errors import some
 from segxfer3d.inference.model import Model
 from segxfer3d.run.folder import RunFolder
@@ -23,8 +24,8 @@ def say_members(run: RunFolder, model: Model) -> None:
 def say_fit(run: RunFolder, model: Model, cases: Sequence[Case], report: CheckReport) -> None:
     """Warn of volumes that are spaced, or valued, far from all that the model was trained on.
 
-    Spacing counts where the model takes volumes as they are; values count where their scale is fixed (a window of HU,
-    or the foreground of training), for otherwise each volume is scaled by its own.
+    Spacing counts where the model takes volumes as they are; values count, channel by channel, where their scale is
+    fixed (a window of HU, or the foreground of training), for otherwise each volume is scaled by its own.
 
     Args:
         run: is told.
@@ -43,16 +44,25 @@ def say_fit(run: RunFolder, model: Model, cases: Sequence[Case], report: CheckRe
             f"{_in_mm(report.seen[far[0]][0])}, the model was trained on {_in_mm(seen['spacing'][1])} without "
             "resampling; --spacing_of training resamples to that"
         )
-    if preprocessing.intensity not in ("window", "foreground"):
+    for number, trained in enumerate(values_seen(seen)[: preprocessing.channels]):
+        _say_odd_values(run, preprocessing, number, trained, {name: report.seen[name][1][number] for name in names})
+
+
+def _say_odd_values(
+    run: RunFolder, preprocessing: VolumePreprocessing, number: int, trained: Values, values: Mapping[str, Values]
+) -> None:
+    """Warn of volumes of which a channel has values far from those of training, where its scale is fixed."""
+    scale, several = preprocessing.scales[number], preprocessing.channels > 1
+    odd = [name for name, seen in values.items() if is_far_range(seen, trained, scale.window_low)]
+    if scale.intensity not in ("window", "foreground") or not odd:
         return
-    odd = [name for name in names if is_far_range(report.seen[name][1], seen, preprocessing.window_low)]
-    if odd:
-        low, high = report.seen[odd[0]][1]
-        run.say(
-            f"warning: {len(odd)} of {len(names)} volumes have values far outside training's range: "
-            f"{some(odd, 3, ', ')} {low:g} to {high:g}, training {seen['values'][0]:g} to {seen['values'][1]:g} "
-            "(99 % of the voxels); are they in HU?"
-        )
+    channel = preprocessing.channel_names[number] if preprocessing.channel_names else f"channel {number + 1}"
+    asked = "are they in HU?" if not several or modality_of_names([channel]) == "CT" else "are they in one unit?"
+    run.say(
+        f"warning: {len(odd)} of {len(values)} volumes have values {f'of {channel} ' if several else ''}far outside "
+        f"training's range: {some(odd, 3, ', ')} {values[odd[0]][0]:g} to {values[odd[0]][1]:g}, training "
+        f"{trained[0]:g} to {trained[1]:g} (99 % of the voxels); {asked}"
+    )
 
 
 def _in_mm(spacing: Sequence[float]) -> str:

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from segxfer3d.data.seen import is_far_range, is_far_spacing, seen, spacing_of, together, values_of
+from segxfer3d.data.seen import (
+    is_far_range,
+    is_far_spacing,
+    look_at,
+    noted,
+    seen,
+    spacing_of,
+    together,
+    values_of,
+    values_seen,
+)
 
 TRAINED = {"spacing": [[0.8, 0.8, 2.0], [1.0, 1.0, 3.0], [1.0, 1.0, 5.0]], "values": [-1000.0, 900.0]}
 
@@ -21,10 +31,27 @@ def test_values_are_percentiles():
 
 
 def test_what_was_seen():
-    found = seen([(1.0, 1.0, 3.0), (0.8, 0.9, 5.0), (1.0, 1.0, 2.0)], [(-1000.0, 400.0), (-900.0, 900.0), (0.0, 1.0)])
+    values = [[(-1000.0, 400.0)], [(-900.0, 900.0)], [(0.0, 1.0)]]
+    found = seen([(1.0, 1.0, 3.0), (0.8, 0.9, 5.0), (1.0, 1.0, 2.0)], values)
     assert found == {"spacing": [[0.8, 0.9, 2.0], [1.0, 1.0, 3.0], [1.0, 1.0, 5.0]], "values": [-1000.0, 900.0]}
     assert seen([], []) == {}
     assert together([found, {}]) == {}
+
+
+def test_each_channel_has_values_of_its_own():
+    mr, pet = np.linspace(0.0, 100.0, 50_000), np.linspace(0.0, 8.0, 50_000)
+    looks = [look_at([mr, pet], np.eye(4)), look_at([2 * mr, pet / 2], np.eye(4))]
+    known = noted(looks)["seen"]
+    assert known["values"] == pytest.approx([0.5, 199.0], abs=0.1)
+    assert known["further_values"] == [pytest.approx([0.02, 7.96], abs=0.01)]
+    other = noted([look_at([mr, 3 * pet], np.eye(4))])["seen"]
+    assert together([known, other])["further_values"] == [pytest.approx([0.02, 23.88], abs=0.01)]
+    assert values_seen(together([known, other])) == [
+        pytest.approx((0.5, 199.0), abs=0.1),
+        pytest.approx((0.02, 23.88), abs=0.01),
+    ]
+    earlier = {name: value for name, value in other.items() if name != "further_values"}
+    assert len(values_seen(together([known, earlier]))) == 1  # which noted the first channel alone
 
 
 @pytest.mark.parametrize(
@@ -55,4 +82,4 @@ def test_far_spacings(spacing, far):
     ],
 )
 def test_far_ranges(values, far):
-    assert is_far_range(values, TRAINED, -1000.0) is far
+    assert is_far_range(values, (-1000.0, 900.0), -1000.0) is far

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
@@ -109,6 +110,17 @@ def test_several_models_are_measured_and_segment_as_one(native, several, good, t
     infer(tmp_path / "masks", good / "imagesTr" / "p0.nii.gz", model_dir=str(several))
     assert "the mean of 2 models" in said()
     assert (tmp_path / "masks" / "p0_mask.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("bundle", ["evaluate", "infer"])
+def test_precision_is_that_of_the_members(bundle, several, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(checkpoint, "amp_of", lambda path, *, unknown: asked.append((str(path), unknown)) or False)
+    parser = ConfigParser()
+    parser.read_config(BUNDLES / f"{bundle}.json")
+    parser.update({"model_dir": str(several), "checkpoint": ""})
+    assert parser.get_parsed_content("amp") is False
+    assert asked == [(str(several / "a" / "model.pt"), bundle == "infer")]
 
 
 def test_models_are_named_once(native, several, good, tmp_path):
