@@ -169,12 +169,15 @@ def _accept(
 def sample_cubes(
     volume: NDArray[Any], size: tuple[int, int, int], rule: CropRule | None, count: int, rng: Random
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Random cubes (n, X, Y, Z) of a volume (X, Y, Z) and their first voxels (n, 3), n as for `sample_starts`."""
-    starts = sample_starts(volume, size, rule, count, rng)
-    cubes = np.zeros((len(starts), *size), dtype=volume.dtype)
+    """Random cubes (n, X, Y, Z) of a volume (X, Y, Z) and their first voxels (n, 3), n as for `sample_starts`; of
+    several channels (C, X, Y, Z), cubes (n, C, X, Y, Z) at one place in all, where a rule looks at the first."""
+    channels = volume if volume.ndim == 4 else volume[None]
+    starts = sample_starts(channels[0], size, rule, count, rng)
+    cubes = np.zeros((len(starts), len(channels), *size), dtype=volume.dtype)
     for cube, start in zip(cubes, starts, strict=True):
-        _crop(volume, start, cube)
-    return cubes, starts
+        for part, channel in zip(cube, channels, strict=True):
+            _crop(channel, start, part)
+    return cubes if volume.ndim == 4 else cubes[:, 0], starts
 
 
 def _crop(volume: NDArray[Any], start: NDArray[np.int64], cube: NDArray[Any]) -> None:

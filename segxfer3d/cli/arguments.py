@@ -30,6 +30,35 @@ _HELP = {
 _CHOICES = {"modality": MODALITIES, "uneven_slices": UNEVEN}
 
 
+class EachChannel(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click
+    """A value for all channels of volumes, or a list of one for each, as bundles take it: ``[window,percentile]``.
+
+    Args:
+        kind: what makes a value of a text.
+        choices: that there are; empty: any.
+    """
+
+    def __init__(self, kind: Callable[[str], Any], choices: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.choices = choices
+        self.name = f"[{'|'.join(choices)}]" if choices else "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """One value, or a tuple of them where the text is a list."""
+        if not isinstance(value, str):
+            return value
+        listed = value.strip().startswith("[") and value.strip().endswith("]")
+        texts = [text.strip(" '\"") for text in (value.strip()[1:-1].split(",") if listed else [value])]
+        try:
+            values = tuple(self.kind(text) for text in texts)
+        except ValueError:
+            values = ()
+        if not values or (self.choices and not set(values) <= {*self.choices}):
+            what = f"one of {', '.join(self.choices)}" if self.choices else "a number"
+            self.fail(f"expected {what}, or a list of one for each channel, got {value!r}", param, ctx)
+        return values if listed else values[0]
+
+
 label_map = click.option(
     "--label-map", default="", help="Values of label files that stand for others, such as 255:1 or 64:1,128:2."
 )

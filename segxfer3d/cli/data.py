@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, label_map, volume_files
+from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, EachChannel, label_map, volume_files
 from segxfer3d.config.image_files import EXIF, IMAGE_KINDS
 
 
@@ -98,7 +98,7 @@ def prepare_luna16(
         raise SystemExit(1)
 
 
-@data.command("cubes", short_help="Cut random cubes for pretraining on much data.")
+@data.command("cubes", short_help="Cut random cubes for pretraining on much data.", context_settings=AS_IN_BUNDLES)
 @click.option("--dataset-dir", type=FOLDER, required=True, help="Volumes, in any layout that is known.")
 @_output
 @_dataset
@@ -112,13 +112,14 @@ def prepare_luna16(
     help="genesis: away from the borders and with little tissue; uniform: anywhere; auto: genesis for a window of HU.",
 )  # fmt: skip
 @click.option(
-    "--intensity", type=click.Choice(["auto", "window", "percentile"]), default="auto", show_default=True,
-    help="How intensities become [0, 1]; auto: window for CT, percentile otherwise.",
+    "--intensity", type=EachChannel(str, ("auto", "window", "percentile")), default="auto", show_default=True,
+    help="How intensities become [0, 1], for all channels or as a list; auto: window for CT, percentile otherwise.",
 )  # fmt: skip
-@click.option("--window-low", type=float, default=-1000.0, show_default=True, help="HU that become 0.")
-@click.option("--window-high", type=float, default=1000.0, show_default=True, help="HU that become 1.")
+@click.option("--window-low", type=EachChannel(float), default=-1000.0, show_default=True, help="HU that become 0.")
+@click.option("--window-high", type=EachChannel(float), default=1000.0, show_default=True, help="HU that become 1.")
 @click.option("--spacing", type=float, nargs=3, default=None, metavar="X Y Z", help="Millimeters [the volumes' own].")
 @click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+@volume_files
 def cubes(
     dataset_dir: Path,
     output_dir: Path,
@@ -127,16 +128,17 @@ def cubes(
     cubes_per_volume: int,
     seed: int,
     crop_rule: str,
-    intensity: str,
-    window_low: float,
-    window_high: float,
+    intensity: str | tuple[str, ...],
+    window_low: float | tuple[float, ...],
+    window_high: float | tuple[float, ...],
     spacing: tuple[float, float, float] | None,
     patient_pattern: str,
+    **files: str,
 ) -> None:
     """Cut random cubes from all volumes of a data set, once, for pretraining on more than fits in memory.
 
     The store serves as --dataset_dir of genesis_pretrain. Volumes that cannot be read, are too short or hold too much
-    tissue are left out.
+    tissue are left out. Of several channels, cubes hold all.
     """
     from segxfer3d.data.cubes.make import make_cube_store
 
@@ -154,13 +156,14 @@ def cubes(
         spacing=spacing,
         patient_pattern=patient_pattern,
         progress=sys.stderr.isatty(),
+        **files,
     )
     for name, why in store.left_out.items():
         click.echo(f"left out: {name}: {why}", err=True)
     click.echo(store.text())
 
 
-@data.command("list", short_help="List the cases that are large enough.")
+@data.command("list", short_help="List the cases that are large enough.", context_settings=AS_IN_BUNDLES)
 @click.option("--dataset-dir", type=FOLDER, required=True, help="Labeled volumes, in any layout that is known.")
 @_output
 @_dataset
@@ -168,7 +171,11 @@ def cubes(
     "--min-slices", type=click.IntRange(1), default=1, show_default=True, help="Voxels along z that a case needs."
 )
 @click.option("--extra-dir", type=FOLDER, help="CTs that are added without labels, for pretraining.")
-def list_cases(dataset_dir: Path, output_dir: Path, dataset: str, min_slices: int, extra_dir: Path | None) -> None:
+@click.option("--patient-pattern", default="", help="Regular expression that finds the patient in a file's name.")
+@volume_files
+def list_cases(
+    dataset_dir: Path, output_dir: Path, dataset: str, min_slices: int, extra_dir: Path | None, **files: str
+) -> None:
     """Write dataset.json: the labeled cases that are large enough, and CTs without labels.
 
     The folder serves as --dataset_dir of every bundle and study that takes volumes; it holds paths, no copies.
@@ -182,6 +189,7 @@ def list_cases(dataset_dir: Path, output_dir: Path, dataset: str, min_slices: in
         extra_dir=extra_dir,
         dataset=dataset,
         progress=sys.stderr.isatty(),
+        **files,
     )
     click.echo(written.text())
 

@@ -115,7 +115,7 @@ def _stored_cubes(
     provenance = {"data": folder.resolve().name, **store.provenance()}
     preprocessing = VolumePreprocessing.from_dict(store.preprocessing)
     train = SeededDataset(store, transform, options[groups.Training].seed, length)
-    return PretrainingData(train, None, preprocessing, provenance)
+    return PretrainingData(train, None, preprocessing, provenance, channels=preprocessing.channels)
 
 
 def _cubes(

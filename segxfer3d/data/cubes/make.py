@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segxfer3d.augment.cubes import CropRule
 from segxfer3d.config.groups import WINDOW
@@ -50,12 +52,12 @@ def make_cube_store(
     cubes_per_volume: int = 32,
     seed: int = 0,
     crop_rule: str = "auto",
-    intensity: str = "auto",
-    window_low: float = WINDOW[0],
-    window_high: float = WINDOW[1],
+    intensity: str | Sequence[str] = "auto",
+    window_low: float | Sequence[float] = WINDOW[0],
+    window_high: float | Sequence[float] = WINDOW[1],
     spacing: tuple[float, float, float] | None = None,
-    patient_pattern: str = "",
     progress: bool = False,
+    **files: Any,
 ) -> MadeStore:
     """Cut random cubes from all volumes of a data set, once, for pretraining on more than fits in memory.
 
@@ -70,42 +72,45 @@ def make_cube_store(
         cubes_per_volume: wanted of each volume.
         seed: of the places.
         crop_rule: ``genesis``: away from the borders and with little tissue; ``uniform``: anywhere; ``auto``:
-            genesis where intensities are a window of HU.
+            genesis where there is one channel and its intensities are a window of HU.
         intensity: how intensities become [0, 1]: ``window``, ``percentile``, or ``auto``: window for CT, percentile
-            otherwise.
+            otherwise; of several channels, one for all or a list of one for each, as of the window.
         window_low: HU that become 0.
         window_high: HU that become 1.
         spacing: millimeters to resample to; None for the native grid.
-        patient_pattern: finds the patient in a case's name.
         progress: show a bar.
+        files: which files are meant: ``patient_pattern``, ``channel_names`` and others of
+            :class:`~segxfer3d.data.layouts.Request`.
 
     Raises:
         InputError: no volumes, an argument that cannot be used, or see
             :func:`~segxfer3d.data.cubes.write.write_store`.
     """
     try:
-        case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", patient_pattern=patient_pattern))
+        case_set = find_cases(dataset_dir, Request(layout=dataset, task="images", **files))
     except OtherKindError as error:
         raise InputError(f"{error.content}; cubes are cut from volumes") from error
-    if case_set.channels > 1:
-        raise InputError(
-            f"dataset_dir {dataset_dir}: volumes of {case_set.channels} channels; a cube store holds one, expected the "
-            "folder itself as --dataset_dir of the pretraining"
-        )
     if crop_rule not in CROP_RULES:
         raise InputError(f"crop_rule: expected {', '.join(CROP_RULES)}, got {crop_rule!r}")
     preprocessing = VolumePreprocessing.for_modality(
-        case_set.modality, intensity=intensity, spacing=spacing, window_low=window_low, window_high=window_high
+        *case_set.modalities,
+        intensity=intensity,
+        spacing=spacing,
+        window_low=window_low,
+        window_high=window_high,
+        channel_names=case_set.channel_names,
     )
     if crop_rule == "genesis" and preprocessing.intensity != "window":
         raise InputError("crop_rule genesis tells air from tissue by HU: it needs intensity window")
-    uniform = crop_rule == "uniform" or preprocessing.intensity != "window"
+    if crop_rule == "genesis" and case_set.channels > 1:
+        raise InputError(f"crop_rule genesis is for one channel, there are {case_set.channels}; expected uniform")
+    uniform = crop_rule == "uniform" or preprocessing.intensity != "window" or case_set.channels > 1
     report = write_store(
         output_dir,
         case_set.cases,
         preprocessing=preprocessing,
         size=cube_size,
-        rule=None if uniform else CropRule.for_window(window_low, window_high),
+        rule=None if uniform else CropRule.for_window(*preprocessing.scales[0].clip),
         cubes_per_volume=cubes_per_volume,
         seed=seed,
         progress=progress,

@@ -3,7 +3,8 @@
 A folder with two files. `cubes.npy` is one array (N, X, Y, Z) of int16, cube after cube, which is read
 through a memory map: one cube is one contiguous stretch of the file. `store.json` says what is in it. Voxels
 are whole HU, clipped to the window, where intensities are a window of HU; where they are percentiles of the
-volume (MR), [0, 1] in steps of 1/32767. That is 256 KiB for a cube of 64x64x32, 7 GiB for LUNA16.
+volume (MR), [0, 1] in steps of 1/32767. That is 256 KiB for a cube of 64x64x32, 7 GiB for LUNA16. Cubes of several
+channels are (N, C, X, Y, Z), each channel stored by its own rule.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segxfer3d.data.preprocessing.intensities import UNIT
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
 INDEX = "store.json"
 CUBES = "cubes.npy"
-FORMAT, VERSION = "segxfer3d-cubes", 1
+FORMAT, VERSION, OF_CHANNELS = "segxfer3d-cubes", 1, 2  # what one channel is written as, and several
 HIGHEST = 32767
 
 
@@ -56,26 +58,30 @@ def is_cube_store(folder: str | Path) -> bool:
     return (Path(folder) / INDEX).is_file()
 
 
-def scale_of(preprocessing: VolumePreprocessing) -> tuple[float, float]:
-    """Stored values of the intensities 0 and 1.
+def stored_scales(preprocessing: VolumePreprocessing) -> list[tuple[float, float]]:
+    """Stored values of the intensities 0 and 1, of each channel.
 
     Raises:
         InputError: HU, or intensities, that a store cannot keep.
     """
-    if preprocessing.intensity not in UNIT:
+    return [_stored(scale) for scale in preprocessing.scales]
+
+
+def _stored(scale: Scale) -> tuple[float, float]:
+    if scale.intensity not in UNIT:
         raise InputError(
-            f"intensity {preprocessing.intensity}: a cube store keeps what lies in [0, 1]; expected {' or '.join(UNIT)}"
+            f"intensity {scale.intensity}: a cube store keeps what lies in [0, 1]; expected {' or '.join(UNIT)}"
         )
-    if preprocessing.intensity != "window":
+    if scale.intensity != "window":
         return 0, HIGHEST
-    low, high = preprocessing.window_low, preprocessing.window_high
+    low, high = scale.clip
     if not -HIGHEST <= low < high <= HIGHEST:
         raise InputError(f"window {low:g} to {high:g} HU: a cube store keeps whole HU from -32767 to 32767")
     return low, high
 
 
 class CubeStore(Sequence[dict[str, Tensor]]):
-    """The cubes of a store, as `{"image": (1, X, Y, Z) float32 in [0, 1]}`.
+    """The cubes of a store, as `{"image": (C, X, Y, Z) float32 in [0, 1]}`.
 
     A cube's checksum is compared when a process reads it for the first time. The memory map is opened by each
     process for itself, so that a store can be handed to loader workers.
@@ -95,12 +101,12 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         path = self.folder / INDEX
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
-            if (index["format"], index["version"]) != (FORMAT, VERSION):
+            if index["format"] != FORMAT or index["version"] not in (VERSION, OF_CHANNELS):
                 raise InputError(f"{path}: not a cube store that this version reads")
             self.size: tuple[int, ...] = tuple(index["size"])
             self.preprocessing: dict[str, Any] = index["preprocessing"]
             self.cases = tuple(StoredCase(**case) for case in index["cases"])
-            self._scale = scale_of(VolumePreprocessing.from_dict(self.preprocessing))
+            self._scales = stored_scales(VolumePreprocessing.from_dict(self.preprocessing))
             self._count = int(index["count"])
             self._sums = np.array([value for case in self.cases for value in case.checksums], dtype=np.uint32)
         except FileNotFoundError:
@@ -117,7 +123,8 @@ class CubeStore(Sequence[dict[str, Tensor]]):
 
     def _open(self) -> NDArray[np.int16]:
         if self._map is None:
-            path, shape = self.folder / CUBES, (self._count, *self.size)
+            channels = (len(self._scales),) if len(self._scales) > 1 else ()
+            path, shape = self.folder / CUBES, (self._count, *channels, *self.size)
             try:
                 opened = np.load(path, mmap_mode="r", allow_pickle=False)
                 spare = path.stat().st_size - opened.offset - opened.nbytes
@@ -150,8 +157,8 @@ class CubeStore(Sequence[dict[str, Tensor]]):
             if zlib.crc32(stored.tobytes()) != self._sums[row]:
                 raise InputError(f"{self.folder / CUBES}: cube {row} is damaged; write the store again")
             self._known[row] = True
-        low, high = self._scale
-        cube = stored.astype(np.float32)
-        cube -= np.float32(low)
-        cube /= np.float32(high - low)
-        return {"image": torch.from_numpy(cube[None])}
+        cube = stored.astype(np.float32).reshape(len(self._scales), *self.size)
+        for channel, (low, high) in zip(cube, self._scales, strict=True):
+            channel -= np.float32(low)
+            channel /= np.float32(high - low)
+        return {"image": torch.from_numpy(cube)}

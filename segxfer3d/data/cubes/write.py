@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from monai.transforms import Compose
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -20,8 +19,10 @@ from tqdm import tqdm
 from segxfer3d import files
 from segxfer3d.augment.cubes import CropRule, sample_cubes
 from segxfer3d.data.case import Case
-from segxfer3d.data.cubes.store import CUBES, FORMAT, INDEX, VERSION, StoredCase, scale_of
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.cubes.store import CUBES, FORMAT, INDEX, OF_CHANNELS, VERSION, StoredCase, stored_scales
+from segxfer3d.data.preprocessing.loaded_channels import require_channels
+from segxfer3d.data.preprocessing.loaded_volumes import load_volume
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing, transformed
 from segxfer3d.errors import InputError, some
 
 
@@ -67,7 +68,7 @@ def write_store(
         cases: volumes to cut cubes from.
         preprocessing: of every volume, before the cubes are cut.
         size: voxels of a cube along x, y, z.
-        rule: which crops are accepted; None for any.
+        rule: which crops are accepted, by the first channel; None for any.
         cubes_per_volume: cubes wanted from each case.
         seed: a whole number, at least 0.
         progress: show a bar.
@@ -77,7 +78,8 @@ def write_store(
             cube.
     """
     folder = Path(folder)
-    scale_of(preprocessing)
+    stored_scales(preprocessing)
+    shape = (preprocessing.channels, *size) if preprocessing.channels > 1 else size
     if min(size) < 1 or cubes_per_volume < 1 or seed < 0:
         raise InputError("a cube store needs sides and cubes_per_volume of at least 1 and a seed of at least 0")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -85,17 +87,17 @@ def write_store(
     report = StoreReport()
     with files.new_folder(folder) as partial:
         with (partial / CUBES).open("wb") as file:
-            _write_header(file, 0, size)
+            _write_header(file, 0, shape)
             for case in tqdm(cases, desc="cubes", disable=not progress):
                 _write_cubes(file, case, report, preprocessing, size, rule, cubes_per_volume, seed)
             if report.count == 0:
                 reasons = [f"{name}: {why}" for name, why in (report.bad | report.empty).items()]
                 raise InputError(f"not a single cube from {len(cases)} volumes; {some(reasons)}")
-            _write_header(file, report.count, size)
+            _write_header(file, report.count, shape)
             os.fsync(file.fileno())
         index = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if preprocessing.channels == 1 else OF_CHANNELS,
             "count": report.count,
             "size": list(size),
             "seed": seed,
@@ -119,28 +121,32 @@ def _write_cubes(
 ) -> None:
     """Add the cubes of one case to the file, and what became of it to the report."""
     try:
-        volume, spacing = _load(preprocessing.image_transform(), case)
+        volume, spacing = _load(preprocessing, case)
     except Exception as error:  # whatever a reader raises: one bad volume must not end a long job
         report.bad[case.name] = _cause(error)
         return
     cubes, starts = sample_cubes(volume, size, rule, count, _generator(seed, case.name))
     if len(cubes) == 0:
-        report.empty[case.name] = _why_empty(volume.shape, size, rule)
+        report.empty[case.name] = _why_empty(volume.shape[-3:], size, rule)
         return
-    low, high = scale_of(preprocessing)
-    stored = np.rint(cubes * np.float32(high - low) + np.float32(low)).astype("<i2")
+    stored = np.empty(cubes.shape, "<i2")
+    for number, (low, high) in enumerate(stored_scales(preprocessing)):
+        at = (slice(None), number) if volume.ndim == 4 else ()
+        stored[at] = np.rint(cubes[at] * np.float32(high - low) + np.float32(low))
     file.write(stored.tobytes())
     sums = [zlib.crc32(cube) for cube in stored]
     report.cases.append(StoredCase(case.name, case.patient, case.fold, spacing, starts.tolist(), sums))
 
 
-def _load(transform: Compose, case: Case) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-    """A case's volume (X, Y, Z) in [0, 1] and its spacing."""
-    loaded = transform({"image": str(case.image)})["image"]
-    volume = loaded.numpy()[0]
+def _load(preprocessing: VolumePreprocessing, case: Case) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """A case's volume (X, Y, Z), of several channels (C, X, Y, Z), in [0, 1] and its spacing."""
+    read = load_volume(case, label=False)
+    require_channels(case, read.channels, preprocessing.channels, preprocessing.channel_names)
+    loaded = transformed(preprocessing.image_transform(), case, read, ["image"])["image"]
+    volume = loaded.numpy()
     if not (volume.min() >= 0 and volume.max() <= 1):
         raise InputError("intensities are not numbers")
-    return volume, tuple(float(side) for side in loaded.pixdim)
+    return volume if len(volume) > 1 else volume[0], tuple(float(side) for side in loaded.pixdim)
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
@@ -148,10 +154,10 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest, "little")])
 
 
-def _write_header(file: BinaryIO, count: int, size: tuple[int, int, int]) -> None:
+def _write_header(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
     """The header of the NumPy file; its length does not depend on the count, for which NumPy leaves room."""
     file.seek(0)
-    write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (count, *size)})
+    write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (count, *shape)})
 
 
 def _cause(error: BaseException) -> str:

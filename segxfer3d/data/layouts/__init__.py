@@ -3,8 +3,8 @@
 A layout is a module of this folder with ``TITLE`` (what the data set is called), ``SOURCE`` (what has to be unpacked,
 and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
 layout) and ``read(root, request)``, which gives the cases. A new file is found by itself. Where a layout knows images
-and labels by nothing but their names, it has ``BY_NAMES = True``, and is not asked where ``image_pattern`` or
-``label_pattern`` are given.
+and labels by nothing but their names, it has ``BY_NAMES = True``, and is not asked where ``image_pattern``,
+``label_pattern`` or ``channel_pattern`` are given. One that takes ``channel_pattern`` has ``BY_CHANNELS = True``.
 """
 
 from __future__ import annotations
@@ -90,6 +90,11 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     name = named or _fitting(root, request)
     if pairs and request.dims == 2 and name != FOLDER:
         raise InputError(f"label_map {request.label_map}: dataset {name} says what its masks mean; expected none")
+    if request.dims == 3 and request.channel_pattern and not getattr(layouts()[name], "BY_CHANNELS", False):
+        raise InputError(
+            f"channel_pattern {request.channel_pattern}: the layout {name} of {root} says itself which files are "
+            "channels; --channel_names picks among them, --dataset folder goes by the pattern"
+        )
     case_set = layouts()[name].read(root, request)
     case_set = with_label_map(case_set, pairs)
     refuse_one_name(case_set.classes, f"dataset_dir {root}")
@@ -143,7 +148,8 @@ def _named(request: Request) -> str:
 
 def _fitting(root: Path, request: Request) -> str:
     """The one layout that fits a folder."""
-    by_pattern = request.dims == 3 and (request.image_pattern or request.label_pattern)
+    patterns = request.image_pattern or request.label_pattern or request.channel_pattern
+    by_pattern = request.dims == 3 and patterns
     asked = {name: layout for name, layout in layouts().items() if name != FOLDER}
     if by_pattern:  # which say more than the names of files
         asked = {name: layout for name, layout in asked.items() if not getattr(layout, "BY_NAMES", False)}

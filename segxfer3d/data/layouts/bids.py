@@ -4,19 +4,24 @@ Labels are ``dseg`` (a value for each class, named by the columns "index" and "n
 above it) or, where there is none, ``mask``: one, or one for each class (``label-L_mask``). A label is of the image all
 of whose entities (``sub``, ``ses``, ``acq``, ``run``, ...) it has; those in another space (``space-MNI152...``) are
 passed over. Where a session has several images, or an image several labels, ``image_pattern`` and ``label_pattern`` say
-which. Facts of the names: https://bids-specification.readthedocs.io/en/v1.8.0/05-derivatives/03-imaging.html
+which. Images of several kinds (``T1w``, ``FLAIR``) are the channels of one where ``channel_names`` names the kinds, or
+``channel_pattern`` finds what is a channel, as in ``_(T1w|ce-gd_T1w|FLAIR)$``. Facts of the names: https://bids-specification.readthedocs.io/en/v1.8.0/05-derivatives/03-imaging.html
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from segxfer3d.config.channels import names_of
 from segxfer3d.data.case import Case, CaseSet, LabelRule, compiled_pattern, patient_of
 from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.channel_files import channel_matches
 from segxfer3d.data.layouts.dataset_json import Declared, read_declared, refuse_regions
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse, with_masks
@@ -26,6 +31,7 @@ from segxfer3d.errors import InputError, some
 TITLE = "BIDS"
 SOURCE = "a data set of https://bids.neuroimaging.io"
 DIMS = (3,)
+BY_CHANNELS = True
 
 LABELS = ("dseg", "mask")
 OTHERS = (  # suffixes of what is no single volume of a patient
@@ -38,17 +44,21 @@ NATIVE = ("", "orig", "individual")  # spaces of the image itself, beside its ow
 
 
 class Named(NamedTuple):
-    """A file by its name.
+    """A file by its name, or the channels of an image, which have a file each.
 
     Attributes:
         path: of the file.
-        entities: key to label, such as ``sub`` to ``01``.
+        entities: key to label, such as ``sub`` to ``01``; of channels those that are no part of a channel's name.
         suffix: the last part, such as ``T1w``.
+        further: files of the channels after the first.
+        kinds: suffixes of all channels.
     """
 
     path: Path
     entities: dict[str, str]
     suffix: str
+    further: tuple[Path, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,7 +68,7 @@ class Named(NamedTuple):
     def is_of(self, image: Named) -> bool:
         """Whether a label has all entities of an image, and lies in its space."""
         same = all(self.entities.get(key) == label for key, label in image.entities.items())
-        return same and self.entities.get("space", "") in (*NATIVE, image.suffix)
+        return same and self.entities.get("space", "") in (*NATIVE, image.suffix, *image.kinds)
 
 
 def fits(root: Path) -> bool:
@@ -77,7 +87,7 @@ def read(root: Path, request: Request) -> CaseSet:
     images = _images(root, request)
     if not images:
         require(root, ["sub-01/anat/sub-01_T1w.nii.gz"], title=TITLE, source=SOURCE)
-    _refuse_several(root, images)
+    images, names = _channels_of(root, images, request)
     found = list(_named(root, root / "derivatives", LABELS, request.label_pattern, "label_pattern"))
     labels = {image.path: _best(found, image) for image in images}
     problems = [
@@ -96,14 +106,25 @@ def read(root: Path, request: Request) -> CaseSet:
     cases, problems = [], []
     for image in images:
         case, lacking = _case(image, labels[image.path], classes, request)
-        cases.append(case)
+        cases.append(replace(case, further=image.further))
         problems += [f"{case.image} (no mask of {some(lacking, 3, ', ')})"] if lacking else []
     refuse(root, problems)
     used = {label.path for label in chosen}
     passed = [label for label in found if label.path not in used]
     notes = (f"{len(passed)} labels of BIDS are passed over, for example {passed[0].path.name}",) if passed else ()
     modality = _modality(images)
-    return CaseSet(root, "bids", 3, tuple(cases), classes, rule, modality=modality, notes=notes, regions=regions)
+    return CaseSet(
+        root,
+        "bids",
+        3,
+        tuple(cases),
+        classes,
+        rule,
+        channel_names=names,
+        modality=modality,
+        notes=notes,
+        regions=regions,
+    )
 
 
 def _images(root: Path, request: Request) -> list[Named]:
@@ -122,9 +143,60 @@ def _named(root: Path, folder: Path, suffixes: Iterable[str], pattern: str, opti
             *parts, suffix = (volume_name(path) or "-").split("_")
             if "-" in suffix or not parts or not all("-" in part for part in parts) or not parts[0].startswith("sub-"):
                 continue
-            place = (path.relative_to(root).parent / volume_name(path)).as_posix()
-            if (not suffixes or suffix in suffixes) and wanted.search(place):
+            if (not suffixes or suffix in suffixes) and wanted.search(_place(root, path)):
                 yield Named(path, dict(part.split("-", 1) for part in parts), suffix)
+
+
+def _channels_of(root: Path, images: list[Named], request: Request) -> tuple[list[Named], tuple[str, ...]]:
+    """Images put together from their channels, where these are asked for, and the names of the channels.
+
+    Raises:
+        InputError: images that are of several kinds and not asked for as channels, kinds that are not there, or as
+            :func:`~segxfer3d.data.layouts.channel_files.channel_matches`.
+    """
+    kinds = sorted({image.suffix for image in images})
+    asked, pattern = names_of(request.channel_names), request.channel_pattern
+    if not pattern and (len(kinds) < 2 or not asked):
+        _refuse_several(root, images)
+        return images, ()
+    if not pattern:
+        if strange := [name for name in asked if name not in kinds]:
+            raise InputError(f"channel_names {', '.join(strange)}: {root} has the kinds {', '.join(kinds)}")
+        pattern = f"_({'|'.join(map(re.escape, asked))})$"
+    places = {_place(root, image.path): image for image in images}
+    matches = channel_matches(root, places, pattern)
+    channels = sorted({match[1] for match in matches.values()})
+    wholes: dict[str, dict[str, Named]] = {}
+    problems = []
+    for place, match in matches.items():
+        rest = Path(place[: match.start()] + place[match.end() :]).name
+        other = wholes.setdefault(rest, {}).setdefault(match[1], places[place])
+        if other is not places[place]:
+            problems.append(f"{other.path} and {places[place].path}")
+    if problems:
+        raise InputError(f"{root}: two images of one channel ({some(problems, 5)}); --image_pattern says which")
+    found = []
+    for rest, whole in wholes.items():
+        there = next(iter(whole.values()))
+        match = matches[_place(root, there.path)]
+        first, *further = (
+            whole[channel].path if channel in whole else _lacking(root, there.path, match, channel)
+            for channel in channels
+        )
+        entities = dict(part.split("-", 1) for part in rest.split("_") if "-" in part)
+        suffixes = tuple(sorted({image.suffix for image in whole.values()}))
+        found.append(Named(first, entities, there.suffix, tuple(further), suffixes))
+    return found, tuple(channels)
+
+
+def _lacking(root: Path, path: Path, match: re.Match[str], channel: str) -> Path:
+    """Where the file of a channel should be that an image lacks, by one that it has."""
+    place = match.string[: match.start(1)] + channel + match.string[match.end(1) :]
+    return root / f"{place}{path.name[len(volume_name(path)) :]}"
+
+
+def _place(root: Path, path: Path) -> str:
+    return (path.relative_to(root).parent / volume_name(path)).as_posix()
 
 
 def _refuse_several(root: Path, images: list[Named]) -> None:
@@ -133,7 +205,7 @@ def _refuse_several(root: Path, images: list[Named]) -> None:
         kinds = sorted({image.suffix for image in images})
         raise InputError(
             f"{root}: images of several kinds ({some(kinds, 6, ', ')}); --image_pattern says which are meant, as in "
-            f"'_{kinds[0]}$'"
+            f"'_{kinds[0]}$'" + (f", --channel_names takes them as channels: {','.join(kinds)}" if kinds[1:] else "")
         )
 
 
@@ -197,5 +269,5 @@ def _case(image: Named, labels: list[Named], classes: dict[int, str], request: R
 
 
 def _modality(images: list[Named]) -> str:
-    kinds = {image.suffix for image in images}
+    kinds = {kind for image in images for kind in (image.kinds or (image.suffix,))}
     return "CT" if kinds <= {*CT} else "unknown" if kinds & {*PET, *CT} else "MR"

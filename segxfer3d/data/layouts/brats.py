@@ -13,8 +13,9 @@ import re
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
+from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.dataset_json import Declared, read_declared
-from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, refuse, volumes_in
+from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volumes_in
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError
 
@@ -50,11 +51,11 @@ def _style(folder: Path) -> str:
 
 
 def read(root: Path, request: Request) -> CaseSet:
-    """All scans with their four channels, labeled where there is a label.
+    """All scans with their four channels, labeled where there is a label. Where a scan lacks a channel, the file that
+    it should have is among its own, so that the check names it.
 
     Raises:
-        InputError: no scan, names of both kinds, a channel that is missing (all of them), or ``patient_pattern`` does
-            not fit.
+        InputError: no scan, names of both kinds, or ``patient_pattern`` does not fit.
     """
     folders = case_folders(root, lambda folder: bool(_style(folder)))
     if not folders:
@@ -63,20 +64,18 @@ def read(root: Path, request: Request) -> CaseSet:
     if len(styles) > 1:
         raise InputError(f"{root}: scans that are called as since 2023 and as before; expected one kind")
     (mark,) = styles
-    cases, problems = [], []
+    cases = []
     for folder in folders:
         files = {name.lower(): path for name, path in volumes_in(folder).items()}
         stem = f"{folder.name}{mark}".lower()
-        channels = [files[f"{stem}{name}"] for name in NAMES[mark] if f"{stem}{name}" in files]
-        lacking = [name for name in NAMES[mark] if f"{stem}{name}" not in files]
-        problems += [f"{folder / folder.name}{mark}{name} (no such channel)" for name in lacking]
+        known = {channel: files.get(f"{stem}{channel}") for channel in NAMES[mark]}
+        ending = next((path.name[len(volume_name(path)) :] for path in known.values() if path), "")
+        first, *further = (path or folder / f"{folder.name}{mark}{channel}{ending}" for channel, path in known.items())
         name = name_of(folder, folders, root)
         patient = patient_of(name, request.patient_pattern)
         if not request.patient_pattern and (timed := _TIMED.fullmatch(folder.name)):
             patient = timed.group(1)
-        case = Case(name, channels[0], files.get(f"{stem}{LABEL}"), patient, further=tuple(channels[1:]))
-        cases.append(case)
-    refuse(root, problems)
+        cases.append(Case(name, first, files.get(f"{stem}{LABEL}"), patient, further=tuple(further)))
     declared = read_declared(root) or Declared(CLASSES[mark], LabelRule(tuple(CLASSES[mark])))
     return CaseSet(
         root,

@@ -34,14 +34,8 @@ def with_channels(found: FoundVolumes, pattern: str) -> FoundVolumes:
     Raises:
         InputError: no regular expression with a group, it finds nothing, or two files of one channel.
     """
-    compiled = compiled_pattern(pattern, OPTION)
-    if compiled.groups != 1:
-        raise InputError(f"{OPTION} {pattern}: expected one group, the channel, such as _(t1|flair)$")
-    matches = {name: match for name, place in found.places.items() if (match := compiled.search(place))}
-    if not matches:
-        tried = next(iter(found.places.values()), "")
-        where = f", which is searched in paths without endings, such as {tried}" if tried else ""
-        raise InputError(f"{found.root}: no volume is a channel by --{OPTION} {pattern}{where}")
+    of_places = channel_matches(found.root, found.places.values(), pattern)
+    matches = {name: of_places[place] for name, place in found.places.items() if place in of_places}
     channels = sorted({match[1] for match in matches.values()})
     volumes: dict[str, dict[str, str]] = {}
     problems = []
@@ -73,6 +67,28 @@ def with_channels(found: FoundVolumes, pattern: str) -> FoundVolumes:
         result.volumes[name] = FoundVolume(paths[0], of_first.patient, modality, tuple(paths[1:]))
         result.places[name] = place.strip("/")
     return result
+
+
+def channel_matches(root: Path, places: Iterable[str], pattern: str) -> dict[str, re.Match[str]]:
+    """What a pattern of channels finds in paths, those left out in which it finds nothing.
+
+    Args:
+        root: where they are, for messages.
+        places: paths below it, without the ending.
+        pattern: regular expression with one group, the channel.
+
+    Raises:
+        InputError: no regular expression with a group, or it finds nothing at all.
+    """
+    compiled = compiled_pattern(pattern, OPTION)
+    if compiled.groups != 1:
+        raise InputError(f"{OPTION} {pattern}: expected one group, the channel, such as _(t1|flair)$")
+    places = list(places)
+    matches = {place: match for place in places if (match := compiled.search(place))}
+    if not matches:
+        where = f", which is searched in paths without endings, such as {places[0]}" if places else ""
+        raise InputError(f"{root}: no volume is a channel by --{OPTION} {pattern}{where}")
+    return matches
 
 
 def numbered_channels(found: FoundVolumes, wholes: Iterable[str]) -> bool:

@@ -1,13 +1,15 @@
 """The layout of the Medical Segmentation Decathlon: a ``dataset.json`` that lists images and labels.
 
-Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient" and
-"fold". Entries of "validation" are a validation part of the data set's own; entries of "test" have no labels. Paths are
-relative to the folder. An image of several channels, which "modality" names, is one file, its channels last, or a list
-of files. An image may be a folder with a DICOM series, which says patient and modality where the entry does not.
+Entries of "training" are ``{"image": path, "label": path}``; beside the official keys an entry may have "patient",
+"fold" and "name" (by default that of the first file). Entries of "validation" are a validation part of the data set's
+own; entries of "test" have no labels. Paths are relative to the folder. An image of several channels, which "modality"
+names, is one file, its channels last, or a list of files. An image may be a folder with a DICOM series, which says
+patient and modality where the entry does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,12 +70,11 @@ def read(root: Path, request: Request) -> CaseSet:
         listed = entry["image"]
         image, *further = [root / name for name in ([listed] if isinstance(listed, str) else listed)]
         label = root / entry["label"] if labeled and entry.get("label") else None
-        if not image.exists():
+        if not any(path.exists() for path in (image, *further)):  # the check names what only lacks some channels
             problems.append(f"{image} (label without image)" if label and label.exists() else f"{image} (no such file)")
         if labeled and not (label and label.exists()):
             problems.append(f"{label or image} ({'no such file' if label else 'image without label'})")
-        name = volume_name(image) or image.name
-        name = name.removesuffix("_0000") if further else name
+        name = str(entry.get("name", "")) or name_of_files(image, further)
         if (scan := _scan(image)) is not None:
             scans[name] = scan
         patient = str(entry.get("patient", "")) or _patient(name, scans.get(name), request.patient_pattern)
@@ -96,6 +97,12 @@ def read(root: Path, request: Request) -> CaseSet:
         modality=modality,
         notes=notes,
     )
+
+
+def name_of_files(image: Path, further: Sequence[Path]) -> str:
+    """What a case is called that no name is given, by the files of its channels."""
+    name = volume_name(image) or image.name
+    return name.removesuffix("_0000") if further else name
 
 
 def _scan(image: Path) -> FoundVolume | None:

@@ -39,6 +39,7 @@ from segxfer3d.errors import InputError, some
 TITLE = "any folder"
 SOURCE = "volumes or images of your own"
 DIMS = (2, 3)
+BY_CHANNELS = True
 
 IMAGE_FOLDERS = ("imagesTr", "images", "image")
 LABEL_FOLDERS = ("labelsTr", "labels", "label", "masks", "mask")

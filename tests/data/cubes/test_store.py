@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from segxfer3d.augment.cubes import CropRule
-from segxfer3d.data.case import Case
-from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, scale_of
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, stored_scales
 from segxfer3d.data.cubes.write import write_store
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -230,6 +230,29 @@ def test_workers_and_copies_read_the_same(made):
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
 
 
+def test_cubes_of_several_channels_are_cut_at_one_place(tmp_path):
+    files = [write_nifti(tmp_path / f"c_{name}.nii.gz", lung(seed), AFFINE) for seed, name in enumerate(("ct", "mr"))]
+    preprocessing = VolumePreprocessing.for_modality("CT", "MR", window_low=[-1100, 0], channel_names=["CT", "T1"])
+    cases = [Case("c", files[0], further=(files[1],)), Case("lacks", files[0], further=(tmp_path / "lost.nii.gz",))]
+    report = write_store(tmp_path / "store", cases, preprocessing=preprocessing, size=SIZE, cubes_per_volume=4)
+    assert list(report.bad) == ["lacks"]
+    assert "lost.nii.gz: no such file" in report.bad["lacks"]
+    store = CubeStore(tmp_path / "store")
+    whole = preprocessing.hold(cases[:1], CaseSet(tmp_path, "folder", 3, tuple(cases)), labels=False, progress=False)
+    for item, (x, y, z) in zip(store, store.cases[0].starts, strict=True):
+        expected = whole[0]["image"][:, x : x + 8, y : y + 8, z : z + 6]
+        assert item["image"].shape == (2, *SIZE)
+        torch.testing.assert_close(item["image"][0], expected[0], atol=0.51 / 2100, rtol=0)
+        torch.testing.assert_close(item["image"][1], expected[1], atol=0.51 / 32767, rtol=0)
+    three = preprocessing.of_scales(None, [*preprocessing.scales, preprocessing.scales[1]])
+    with pytest.raises(InputError, match=r"not a single cube .* 2 channels; expected 3"):
+        write_store(tmp_path / "three", cases[:1], preprocessing=three, size=SIZE)
+    alone = preprocessing.of_scales(None, preprocessing.scales[:1])
+    write_store(tmp_path / "one", [Case("c", files[0])], preprocessing=alone, size=SIZE)
+    versions = [json.loads((tmp_path / name / INDEX).read_text())["version"] for name in ("one", "store")]
+    assert versions == [1, 2]
+
+
 def test_only_intensities_of_0_to_1_are_kept():
     with pytest.raises(InputError, match="intensity zscore: a cube store keeps what lies in"):
-        scale_of(VolumePreprocessing(None, "zscore"))
+        stored_scales(VolumePreprocessing(None, "zscore"))

@@ -77,6 +77,51 @@ def test_several_kinds_of_images_need_a_pattern(tmp_path):
     assert case.image.name == "sub-01_T1w.nii.gz"
 
 
+def test_kinds_are_channels_where_they_are_named(tmp_path):
+    for subject in ("01", "02", "03"):
+        for kind in ("T1w", "FLAIR", "T2w"):
+            image(tmp_path, f"sub-{subject}/anat/sub-{subject}_{kind}")
+        image(tmp_path, f"sub-{subject}/pet/sub-{subject}_pet")
+    label(tmp_path, "manual/sub-01/anat/sub-01_dseg")
+    label(tmp_path, "manual/sub-02/anat/sub-02_space-FLAIR_dseg")
+    (tmp_path / "sub-03" / "anat" / "sub-03_FLAIR.nii.gz").unlink()
+    with pytest.raises(InputError, match="--channel_names takes them as channels: FLAIR,T1w,T2w,pet"):
+        find_cases(tmp_path)
+    found = find_cases(tmp_path, Request(channel_names="T1w,FLAIR"))
+    assert (found.channels, found.channel_names, found.modality) == (2, ("T1w", "FLAIR"), "MR")
+    assert [path.name for path in found.cases[0].files] == ["sub-01_T1w.nii.gz", "sub-01_FLAIR.nii.gz"]
+    assert [(case.name, case.patient, case.label is not None) for case in found.cases] == [
+        (f"sub-0{number}", f"sub-0{number}", number < 3) for number in (1, 2, 3)
+    ]
+    assert list(check(found, skip_bad=True, progress=False).bad.values()) == [
+        f"{tmp_path}/sub-03/anat/sub-03_FLAIR.nii.gz: no such file"
+    ]
+    assert find_cases(tmp_path, Request(channel_names="T2w")).channel_names == ("T2w",)
+    with_pet = find_cases(tmp_path, Request(channel_names="pet,T1w"))
+    assert (with_pet.modalities, with_pet.cases[0].image.name) == (("unknown", "MR"), "sub-01_pet.nii.gz")
+    with pytest.raises(InputError, match=r"channel_names T1c: .* has the kinds FLAIR, T1w, T2w, pet"):
+        find_cases(tmp_path, Request(channel_names="T1w,T1c"))
+
+
+def test_channels_by_a_pattern_may_have_entities(tmp_path):
+    for place in ("sub-01_T1w", "sub-01_ce-gd_T1w", "sub-01_run-1_T2w"):
+        image(tmp_path, f"sub-01/anat/{place}")
+    label(tmp_path, "hand/sub-01/anat/sub-01_label-L_mask", LEFT)
+    label(tmp_path, "hand/sub-01/anat/sub-01_label-R_mask", RIGHT)
+    found = find_cases(tmp_path, Request(channel_pattern="_(T1w|ce-gd_T1w)$"))
+    assert found.channel_names == ("T1w", "ce-gd_T1w")
+    assert [(case.name, [path.name for path in case.files]) for case in found.cases] == [
+        ("sub-01", ["sub-01_T1w.nii.gz", "sub-01_ce-gd_T1w.nii.gz"])
+    ]
+    assert len(load_volume(found.cases[0]).channels) == 2
+    assert found.classes == {1: "L", 2: "R"}
+    image(tmp_path, "sub-01/other/sub-01_T1w")
+    with pytest.raises(InputError, match=r"two images of one channel \(.*anat/sub-01_T1w.* and .*other/sub-01_T1w"):
+        find_cases(tmp_path, Request(channel_pattern="_(T1w|ce-gd_T1w)$"))
+    with pytest.raises(InputError, match="no volume is a channel by --channel_pattern"):
+        find_cases(tmp_path, Request(channel_pattern="_(PDw)$"))
+
+
 def test_several_labels_need_a_pattern(tmp_path):
     image(tmp_path, "sub-01/anat/sub-01_T1w")
     for pipeline in ("fmriprep", "manual"):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from segxfer3d.data.check import check
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
 from tests.data.volumes import write_nifti
@@ -45,13 +46,25 @@ def test_until_2021(tmp_path):
     assert find_cases(tmp_path).classes == {1: "core", 2: "edema", 3: "enhancing"}
 
 
-def test_missing_channels_are_named_all_at_once(tmp_path):
+def test_missing_channels_are_named_all_at_once_and_can_be_skipped(tmp_path):
     for number in range(3):
         scan(tmp_path, f"BraTS-GLI-0000{number}-000")
     (tmp_path / "BraTS-GLI-00001-000" / "BraTS-GLI-00001-000-t2f.nii.gz").unlink()
     (tmp_path / "BraTS-GLI-00002-000" / "BraTS-GLI-00002-000-t1n.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"00001-000-t2f \(no such channel\); .*00002-000-t1n \(no such channel\)$"):
-        find_cases(tmp_path)
+    found = find_cases(tmp_path)
+    message = r"(?s)2 of 3 cases cannot be used.*00001-000-t2f\.nii\.gz: no such file.*00002-000-t1n\.nii\.gz: no such"
+    with pytest.raises(InputError, match=message):
+        check(found, progress=False)
+    assert [case.name for case in check(found, skip_bad=True, progress=False).good] == ["BraTS-GLI-00000-000"]
+
+
+def test_a_pattern_of_channels_says_more_than_names(tmp_path):
+    scan(tmp_path, "BraTS-GLI-00000-000")
+    request = {"channel_pattern": "-(t1n|t2f)$", "label_pattern": "-seg$", "image_pattern": "-t..$"}
+    found = find_cases(tmp_path, Request(**request))
+    assert (found.layout, found.channel_names, len(found.labeled)) == ("folder", ("t1n", "t2f"), 1)
+    with pytest.raises(InputError, match=r"channel_pattern .*: the layout brats .* --channel_names picks among them"):
+        find_cases(tmp_path, Request(layout="brats", **request))
 
 
 def test_both_kinds_of_names(tmp_path):
