@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ import numpy as np
 from segxfer3d import files
 from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.lesions import lesion_summary
-from segxfer3d.evaluation.metrics import summarize
+from segxfer3d.evaluation.metrics import genesis_iou_of, summarize
+from segxfer3d.evaluation.soft_dice import SoftSums, pooled_figures
 from segxfer3d.spreadsheets import plain_csv
 
 CASES, SUMMARY = "cases.csv", "cases_summary.json"
 LESION_CASES, LESIONS = "lesion_cases.csv", "lesions.csv"
+POOLED = "cases_pooled.json"
 FOLDS = "folds.json"
 MODEL = "model.pt"
 _TEXTS = ("case", "patient", "class", "fold")
@@ -34,8 +37,9 @@ class FoldTable:
         rows: a row for each case, with the fold that tested it, sorted by case.
         summary: means over cases as :func:`~segxfer3d.evaluation.metrics.summarize` gives them, means over patients
             (``patient_dice``, ``patient_iou``, each the mean over patients of the mean of a patient's cases, with their
-            ``_std``), and what was found of the lesions. Figures of the voxels of all cases together
-            (``pooled_dice`` and its like) are not among them.
+            ``_std``), what was found of the lesions, and the figures of all voxels together (``pooled_dice``,
+            ``genesis_dice``, ``genesis_iou``) as a single table of these cases would have them; where a training of an
+            earlier version did not keep what these are made of, they are not among them.
         lesion_cases, lesions: rows of the lesions, where they were measured.
     """
 
@@ -71,7 +75,7 @@ def join_folds(runs: Sequence[Path]) -> FoldTable:
     if lacking := [run.name for number, run in enumerate(runs) if number not in there]:
         raise InputError(f"{runs[0].parent}: no case in the table of {some(lacking, 5, ', ')}")
     plain = [{name: value for name, value in row.items() if name != "fold"} for row in rows]
-    summary = summarize(plain) | _over_patients(plain)
+    summary = summarize(plain) | _over_patients(plain) | _pooled(runs, names)
     if lesion_cases:
         summary |= lesion_summary(lesion_cases, lesions)
     return FoldTable(rows, summary, lesion_cases, lesions)
@@ -94,6 +98,24 @@ def write_folds(folder: Path, runs: Sequence[Path]) -> FoldTable:
     models = [(run / MODEL).relative_to(folder).as_posix() for run in runs]
     files.write_json(folder / FOLDS, {"folds": len(runs), "models": models})
     return table
+
+
+def _pooled(runs: Sequence[Path], cases: Sequence[str]) -> dict[str, float]:
+    """The figures of all voxels of these cases, in this order; none where a run does not keep what they are made of."""
+    if not all((run / POOLED).is_file() for run in runs):
+        return {}
+    sums: dict[str, SoftSums] = {}
+    voxels = []
+    for path in (run / POOLED for run in runs):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            sums |= {str(case): SoftSums(*map(float, each)) for case, each in content["cases"].items()}
+            voxels.append(np.array(content["voxels"], dtype=np.int64))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    if lacking := [case for case in cases if case not in sums]:
+        raise InputError(f"{runs[0].parent}: no sums of {some(lacking, 5, ', ')} in {POOLED}; train its fold again")
+    return pooled_figures([sums[case] for case in cases]) | {"genesis_iou": genesis_iou_of(np.sum(voxels, axis=0))}
 
 
 def _rows(runs: Sequence[Path], name: str) -> list[Row]:

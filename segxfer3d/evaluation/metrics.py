@@ -194,14 +194,26 @@ class GenesisIoU(Metric):
         counts = self._counts.cpu().numpy()
         if not counts.any():
             raise NotComputableError("GenesisIoU needs at least one case before it is computed")
-        totals = counts.sum(axis=1)
-        ious = []
-        for above in range(1, counts.shape[1]):
-            false, true = (int(number) for number in counts[:, above:].sum(axis=1))
-            foreground = _iou(true, true + false, int(totals[1]))
-            background = _iou(int(totals[0]) - false, int(totals.sum()) - true - false, int(totals[0]))
-            ious.append((foreground + background) / 2)
-        return sum(ious) / len(ious)
+        return genesis_iou_of(counts)
+
+    @sync_all_reduce("_counts")
+    def counted(self) -> list[list[int]]:
+        """The voxels of all processes without (first) and with a label, by how many thresholds their probability
+        reaches; those of parts of a set add up to those of the set, see :func:`genesis_iou_of`."""
+        counts: list[list[int]] = self._counts.tolist()
+        return counts
+
+
+def genesis_iou_of(counts: np.ndarray) -> float:
+    """The figure of :class:`GenesisIoU` by its counts (2, thresholds + 1), see :meth:`GenesisIoU.counted`."""
+    totals = counts.sum(axis=1)
+    ious = []
+    for above in range(1, counts.shape[1]):
+        false, true = (int(number) for number in counts[:, above:].sum(axis=1))
+        foreground = _iou(true, true + false, int(totals[1]))
+        background = _iou(int(totals[0]) - false, int(totals.sum()) - true - false, int(totals[0]))
+        ious.append((foreground + background) / 2)
+    return sum(ious) / len(ious)
 
 
 def _overlap(prediction: np.ndarray | torch.Tensor, label: np.ndarray | torch.Tensor) -> tuple[int, int, int]:

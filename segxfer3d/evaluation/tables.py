@@ -44,7 +44,8 @@ class CaseTable:
     """Measures every case that an evaluator goes through, in batches of any size.
 
     After a pass (of all processes together) it holds ``rows``, one for each case, ``summary``, their means with the
-    pooled figures (which are also in ``engine.state.metrics``), and what was found of the lesions. It writes nothing:
+    pooled figures (which are also in ``engine.state.metrics``), and what was found of the lesions; and ``pooled``, from
+    which the pooled figures of several tables follow (:mod:`~segxfer3d.evaluation.folds`). It writes nothing:
     :meth:`files` says what a run keeps.
 
     Two ways to measure:
@@ -108,6 +109,7 @@ class CaseTable:
         self.summary: dict[str, Any] = {}
         self.lesion_rows: list[Row] = []
         self.lesion_cases: list[Row] = []
+        self.pooled: Row = {}  # what the pooled figures are made of
         self._soft: list[Row] = []  # the soft sums of each case
         self._iou = GenesisIoU()
         self._share: set[str] = set()
@@ -129,7 +131,8 @@ class CaseTable:
             contents["lesion_cases.csv"] = self.lesion_cases
             if self.lesion_rows:
                 contents["lesions.csv"] = self.lesion_rows
-        return contents | {f"{name}.csv": self.rows, f"{name}_summary.json": self.summary}
+        contents |= {f"{name}.csv": self.rows, f"{name}_summary.json": self.summary}
+        return contents | {f"{name}_pooled.json": self.pooled}
 
     def _start(self, _: Engine) -> None:
         self.rows, self.lesion_rows, self.lesion_cases = [], [], []
@@ -238,8 +241,10 @@ class CaseTable:
 
     def _finish(self, engine: Engine) -> None:
         self.rows = of_all_processes(self.rows)
-        sums = [row["sums"] for row in of_all_processes(self._soft)]
-        self.summary = summarize(self.rows) | pooled_figures(sums) | {"genesis_iou": self._iou.compute()}
+        soft = of_all_processes(self._soft)
+        self.summary = summarize(self.rows) | pooled_figures([row["sums"] for row in soft])
+        self.summary |= {"genesis_iou": self._iou.compute()}
+        self.pooled = {"cases": {row["case"]: list(row["sums"]) for row in soft}, "voxels": self._iou.counted()}
         if self.lesions:
             self.lesion_cases, self.lesion_rows = map(of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
+import torch.multiprocessing
 from ignite.engine import Engine
 from torch.utils.data import DataLoader
 
@@ -19,7 +20,6 @@ from segxfer3d.evaluation.evaluate import case_loader, prepare_held, prepare_ite
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.settings import InferenceSettings
 from tests.data.image_files import noise, save
-from tests.two_processes import run_two
 
 CPU = torch.device("cpu")
 
@@ -95,7 +95,7 @@ def test_a_row_for_every_image_of_both_batches(held):
     assert (summary["cases"], summary["empty_labels"]) == (3, 1)
     assert summary["genesis_dice"] == summary["pooled_dice"]  # three cases are one batch
     assert {"genesis_iou", "label_pixels"} <= summary.keys()
-    assert list(table.files("validation")) == ["validation.csv", "validation_summary.json"]
+    assert list(table.files("validation")) == ["validation.csv", "validation_summary.json", "validation_pooled.json"]
 
 
 def test_a_perfect_prediction_and_a_second_pass(held):
@@ -220,7 +220,7 @@ def test_volumes_in_millimeters_with_their_lesions(volumes):
     assert (x["patient"], table.summary["patients"]) == ("p", 1)
     assert list(x) == ["case", "patient", "dice", "iou", "label_mm3", "prediction_mm3", "empty_label"]
     files = table.files()
-    assert list(files) == ["lesion_cases.csv", "lesions.csv", "cases.csv", "cases_summary.json"]
+    assert list(files) == ["lesion_cases.csv", "lesions.csv", "cases.csv", "cases_summary.json", "cases_pooled.json"]
     assert [(row["case"], row["class"], row["lesions"]) for row in files["lesion_cases.csv"]] == [
         ("x", "nodule", 1),
         ("y", "nodule", 2),
@@ -230,7 +230,7 @@ def test_volumes_in_millimeters_with_their_lesions(volumes):
     measure(table, lambda *args: -right(*args))
     assert table.summary["dice"] == 0
     empty = CaseTable(dataset, volumes.classes, lesions=True)
-    assert list(empty.files()) == ["lesion_cases.csv", "cases.csv", "cases_summary.json"]
+    assert list(empty.files()) == ["lesion_cases.csv", "cases.csv", "cases_summary.json", "cases_pooled.json"]
 
 
 def test_what_is_beside_the_largest_component_is_background(volumes):
@@ -281,8 +281,9 @@ def _measure_share(rank, folder, volumes):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_table_of_one(volumes, tmp_path):
-    run_two(_measure_share, tmp_path, volumes)
+    torch.multiprocessing.spawn(_measure_share, args=(tmp_path, volumes), nprocs=2)
     table = CaseTable(WholeCases(volumes.cases, volumes, VolumePreprocessing()), volumes.classes, lesions=True)
     measure(table, right)
     for rank in range(2):

@@ -4,9 +4,12 @@ import csv
 import json
 
 import pytest
+import torch
 
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.folds import join_folds, write_folds
+from segxfer3d.evaluation.metrics import GenesisIoU
+from segxfer3d.evaluation.soft_dice import pooled_figures, soft_sums
 from segxfer3d.evaluation.summary import format_table
 
 HEAD = "case,patient,dice,iou,dice_front,iou_front,label_mm3,prediction_mm3,empty_label"
@@ -41,7 +44,31 @@ def test_every_case_once_with_its_fold(tmp_path):
     assert table.lesion_cases == []
 
 
-def test_the_short_table_has_means_over_patients_and_no_figure_of_pooled_voxels(tmp_path):
+def test_figures_of_all_voxels_are_those_of_one_table(tmp_path):
+    runs = write(tmp_path)
+    torch.manual_seed(0)
+    cases = {name: (torch.rand(2, 6, 5, 4), (torch.rand(2, 6, 5, 4) > 0.6).float()) for name in ("b", "a", "c", "007")}
+    whole = GenesisIoU()
+    for run, names in zip(runs, (("b", "a"), ("c", "007")), strict=True):
+        part = GenesisIoU()
+        for name in names:
+            part.update(cases[name])
+            whole.update(cases[name])
+        sums = {name: list(soft_sums(*cases[name])) for name in names}
+        (run / "cases_pooled.json").write_text(json.dumps({"cases": sums, "voxels": part.counted()}))
+    summary = write_folds(tmp_path, runs).summary
+    expected = pooled_figures([soft_sums(*cases[name]) for name in ("007", "a", "b", "c")])
+    assert {name: summary[name] for name in expected} == expected
+    assert summary["genesis_iou"] == whole.compute()
+    (runs[1] / "cases_pooled.json").write_text('{"cases": {"c": [1, 2, 3]}, "voxels": [[0, 1], [1, 0]]}')
+    with pytest.raises(InputError, match=r"no sums of 007 in cases_pooled\.json"):
+        join_folds(runs)
+    (runs[1] / "cases_pooled.json").write_text('{"cases": {"c": [1, 2]}')
+    with pytest.raises(InputError, match=r"fold1/cases_pooled\.json: cannot be read"):
+        join_folds(runs)
+
+
+def test_trainings_of_earlier_versions_have_no_figure_of_pooled_voxels(tmp_path):
     text = format_table("2 folds", join_folds(write(tmp_path)).summary)
     assert "2 folds: 4 cases of 3 patients, 1 with an empty label" in text
     assert ["patient_dice", "0.467", "0.351", "over", "patients"] in [line.split() for line in text.splitlines()]
