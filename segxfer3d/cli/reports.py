@@ -27,14 +27,15 @@ def weights(file: Path) -> None:
     help="Dice points that do not matter [the study file's, or 2].",
 )
 @click.option("--all-figures", is_flag=True, help="Each figure as PDF, too, and the masks of every label budget.")
-def report(folder: Path, output: Path, margin: float | None, all_figures: bool) -> None:
+@click.option("--channel", default="", help="That pictures show of several, by its name or number [the first].")
+def report(folder: Path, output: Path, margin: float | None, all_figures: bool, channel: str) -> None:
     """Write a page on the study in FOLDER, from the files of its runs."""
     import gc
 
     from segxfer3d.report.page import write_report
 
     gc.disable()  # the process ends with the page: looking for cycles is a tenth of its time
-    write_report(folder, output, margin, all_figures=all_figures)
+    write_report(folder, output, margin, all_figures=all_figures, channel=channel)
     click.echo(f"report: {output}")
 
 

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.data.preprocessing.protocol import Item
+from segxfer3d.data.preprocessing.scale import Scale
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
 from segxfer3d.evaluation.tables import CaseTable, Measured
@@ -90,19 +93,25 @@ def _on_file(item: Item, measured: Measured, table: CaseTable) -> Preview:
     preprocessing = table.preprocessing
     assert preprocessing is not None
     unit = preprocessing.to_unit(item["image"].as_subclass(Tensor))
-    about = preprocessing.as_dict()
-    named = ""
-    if preprocessing.dims == 3 and len(unit) > 1:  # channels of volumes are no colors
-        unit, named = unit[:1], next(iter(about["channel_names"]), "channel 1")
-    image = preprocessing.restore(unit, item).as_subclass(Tensor)
-    shown = in_window(image.numpy(), _window(about))
+    image = preprocessing.restore(unit, item).as_subclass(Tensor).numpy()
+    about, names = preprocessing.as_dict(), tuple[str, ...]()
+    shown = in_window(image, _window(about))
+    if isinstance(preprocessing, VolumePreprocessing) and preprocessing.further:  # channels of volumes are no colors
+        names = preprocessing.channel_names or tuple(f"channel {number}" for number in range(1, len(image) + 1))
+        windows = map(_window_of_channel, names, preprocessing.scales)
+        shown = np.stack([in_window(*each) for each in zip(image, windows, strict=True)])
     truth, predicted = _truth(measured, table), measured.classes.numpy()
     if preprocessing.dims == 2:
         return Preview(item["case"], (), 0.0, shown, truth, predicted, (1.0, 1.0))
     affine = np.asarray(item["label"].affine)
     channels = [to_ras(channel, affine)[0] for channel in shown]
     (truth, spacing), (predicted, _) = to_ras(truth, affine), to_ras(predicted, affine)
-    return Preview(item["case"], (), 0.0, np.stack(channels), truth, predicted, spacing, named)
+    return Preview(item["case"], (), 0.0, np.stack(channels), truth, predicted, spacing, channels=names)
+
+
+def _window_of_channel(name: str, scale: Scale) -> tuple[float, float] | None:
+    """The HU that became 0 and 1 of one channel of several; None where it is no CT by its name."""
+    return scale.clip if scale.intensity == "window" and modality_of_names([name]) == "CT" else None
 
 
 def _window(preprocessing: Mapping[str, Any]) -> tuple[float, float] | None:

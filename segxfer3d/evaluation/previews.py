@@ -7,7 +7,7 @@
   the median and the upper quartile of the labels' volumes), so that reports can set runs side by side.
 
 Of 2D data all of them are whole pictures, of large ones every second, third ... pixel. Images are uint8; CT is shown in
-the lung window.
+the lung window. Volumes of several channels are kept with all of them, of which one is shown.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ class Preview:
         case: its name.
         roles: of ``best``, ``median``, ``worst``; or ``shared``.
         dice: of the whole case, not of the part that is kept.
-        image: uint8 (C, X, Y, Z) in RAS, or (C, rows, columns).
+        image: uint8 (C, X, Y, Z) in RAS, or (C, rows, columns) of gray (1) or color (3).
         label, prediction: uint8, as the image without its channels; 0 is background.
         spacing: millimeters along the axes of the label; 1 for pictures.
-        channel: name of the one that is shown, of volumes of several: the first.
+        channel: name of the one that is shown, of volumes of several.
+        channels: of volumes of several, the names of those that ``image`` has.
     """
 
     case: str
@@ -56,11 +57,29 @@ class Preview:
     prediction: NDArray[np.uint8]
     spacing: tuple[float, ...]
     channel: str = ""
+    channels: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """The case, and the channel where there are several."""
         return f"{self.case}, {self.channel}" if self.channel else self.case
+
+    def showing(self, channel: str = "") -> Preview:
+        """With one of the channels only, by its name (upper and lower case alike) or its number from 1; by default the
+        first. One that has no channels to choose from stays.
+
+        Raises:
+            InputError: there is none that is called so.
+        """
+        if not self.channels:
+            return self
+        known = [name.casefold() for name in self.channels]
+        numbers = [str(number) for number in range(1, len(known) + 1)]
+        wanted = channel.casefold() or known[0]
+        if wanted not in (*known, *numbers):
+            raise InputError(f"channel {channel}: pictures of {self.case} have {', '.join(self.channels)}")
+        at = known.index(wanted) if wanted in known else numbers.index(wanted)
+        return replace(self, image=self.image[at : at + 1], channel=self.channels[at], channels=())
 
     def cropped(self, side: int = SIDE) -> Preview:
         """At most ``side`` voxels along each axis, around the largest piece of the label."""
@@ -146,6 +165,7 @@ def pack(previews: Sequence[Preview]) -> bytes:
     index = [
         {"case": p.case, "roles": list(p.roles), "dice": float(p.dice), "spacing": [float(s) for s in p.spacing]}
         | ({"channel": p.channel} if p.channel else {})
+        | ({"channels": list(p.channels)} if p.channels else {})
         for p in previews
     ]
     arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
@@ -168,11 +188,15 @@ def write_previews(folder: Path, previews: Sequence[Preview]) -> Path:
     return path
 
 
-def read_previews(folder: Path) -> list[Preview]:
+def read_previews(folder: Path, channel: str = "") -> list[Preview]:
     """The previews of a run; none where it has no such file.
 
+    Args:
+        folder: of the run.
+        channel: that is shown of volumes of several, see :meth:`Preview.showing`.
+
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or there is no such channel.
     """
     path = folder / FILE
     if not path.is_file():
@@ -189,16 +213,23 @@ def read_previews(folder: Path) -> list[Preview]:
                     prediction=_bytes(arrays[f"prediction_{i}"]),
                     spacing=tuple(float(s) for s in entry["spacing"]),
                     channel=str(entry.get("channel", "")),
+                    channels=tuple(str(name) for name in entry.get("channels", ())),
                 )
                 for i, entry in enumerate(json.loads(str(arrays["index"])))
             ]
         for preview in previews:
             shapes = {preview.image.shape[1:], preview.label.shape, preview.prediction.shape}
-            if len(shapes) > 1 or preview.label.ndim not in (2, 3) or len(preview.spacing) != preview.label.ndim:
+            lost = preview.channels and len(preview.channels) != len(preview.image)
+            if (
+                lost
+                or len(shapes) > 1
+                or preview.label.ndim not in (2, 3)
+                or len(preview.spacing) != preview.label.ndim
+            ):
                 raise ValueError(f"arrays of {preview.case} do not fit each other")
     except Exception as error:  # a damaged archive raises almost anything
         raise InputError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
-    return previews
+    return [preview.showing(channel) for preview in previews]
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def write_report(
     margin: float | None = None,
     *,
     all_figures: bool = False,
+    channel: str = "",
 ) -> Written:
     """Report on a study's folder, or on any folder of runs.
 
@@ -63,6 +65,7 @@ def write_report(
         output: the page, ``*.html``.
         margin: largest difference of dice that does not matter, in percent points; None: the study file's, or 2.
         all_figures: save each figure as PDF, too, and draw the masks of every label budget, not of the smallest alone.
+        channel: that pictures show of volumes of several, by its name or its number from 1; empty: the first.
 
     Raises:
         InputError: no runs there, a margin that cannot be, or the page cannot be written.
@@ -71,6 +74,9 @@ def write_report(
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: expected a name that ends in .html")
     collection = collect(folder)
+    if channel:
+        _refuse_unknown(collection, channel)
+        collection = replace(collection, runs=tuple(replace(run, channel=channel) for run in collection.runs))
     beside = output.with_name(f"{output.stem}_files")
     files.make_folder(beside)
     published, problems = published_values(collection.study)
@@ -98,6 +104,17 @@ def write_report(
     }
     files.write_text(output, render(page))
     return Written(output, beside, answer(results), all_problems)
+
+
+def _refuse_unknown(collection: Collection, channel: str) -> None:
+    """A channel that the first run with pictures does not have."""
+    for run in collection.finetunings():
+        with suppress(InputError):  # damaged pictures are a problem that the page lists
+            if run.previews():
+                break
+    else:
+        return
+    replace(run, channel=channel).previews()
 
 
 def _results_section(results: Sequence[Result]) -> dict[str, Any]:

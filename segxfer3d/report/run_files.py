@@ -62,6 +62,7 @@ class Run:
         error: why it failed.
         code: code version that it ran; empty where only its own folder could tell.
         packed: the files that it left, name to text, of a run that is read from a record; None: they are in the folder.
+        channel: that its pictures show of volumes of several; empty: the first.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Run:
     error: str = ""
     code: str = ""
     packed: Mapping[str, str] | None = field(default=None, repr=False)
+    channel: str = ""
 
     def has(self, name: str) -> bool:
         """Whether it left a file of this name."""
@@ -138,9 +140,9 @@ class Run:
         """Small pictures of some cases; read anew each time, they are large.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: the file is damaged, or has no such channel.
         """
-        return read_previews(self.folder)
+        return read_previews(self.folder, self.channel)
 
 
 def read_run(run: Run) -> tuple[Run, list[Problem]]:

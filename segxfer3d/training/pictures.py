@@ -136,7 +136,7 @@ def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[
     """Pictures of a batch side by side, one row for each image.
 
     Volumes are shown by their middle slice along the last axis, turned as radiologists look at it where the axes are
-    RAS: the patient's right on the left, the front on top; of several channels the first.
+    RAS: the patient's right on the left, the front on top; several channels are pictures side by side.
 
     Args:
         columns: from left to right, such as inputs, corrupted inputs, outputs and targets: (N, C, *spatial) in
@@ -160,7 +160,7 @@ def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[
             )
         if len(images) != len(first) or images.shape[2:] != first.shape[2:]:
             raise InputError(f"image grid: {name} is {tuple(images.shape)}, the first column {tuple(first.shape)}")
-    pictures = torch.stack([_pictures(images[:count]) for images in columns.values()], dim=1)
+    pictures = torch.stack([each for images in columns.values() for each in _pictures(images[:count])], dim=1)
     padded = F.pad(pictures, (0, 0, 0, _GAP, 0, _GAP), value=255)
     rows, across, height, width, _ = padded.shape
     joined = padded.permute(0, 2, 1, 3, 4).reshape(rows * height, across * width, 3)
@@ -168,10 +168,11 @@ def image_grid(columns: Mapping[str, Tensor], count: int = PICTURES) -> NDArray[
     return grid
 
 
-def _pictures(images: Tensor) -> Tensor:
-    """(N, C, *spatial) in [0, 1] to bytes (N, height, width, 3) on the CPU."""
+def _pictures(images: Tensor) -> list[Tensor]:
+    """(N, C, *spatial) in [0, 1] to bytes (N, height, width, 3) on the CPU, of volumes one for each channel."""
     images = images.detach().float().cpu()
+    parts = [images]
     if images.ndim == 5:
-        images = images[:, :1, ..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3)
-    images = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8)
+        parts = list(torch.split(images[..., images.shape[-1] // 2].transpose(2, 3).flip(2, 3), 1, dim=1))
+    colored = (part.expand(-1, 3, -1, -1).permute(0, 2, 3, 1) for part in parts)
+    return [(part.clamp(0, 1) * 255).round().to(torch.uint8) for part in colored]

@@ -13,6 +13,7 @@ from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.previews import read_previews
 from segxfer3d.inference.model import load_model
+from segxfer3d.report.page import write_report
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights.checkpoint import read_model
 from tests.data.volumes import write_nifti
@@ -142,6 +143,20 @@ def test_infer_and_evaluate(trained, tmp_path):
     np.testing.assert_array_equal(mask, np.asarray(nibabel.load(tmp_path / "a" / "p0_mask.nii.gz").dataobj))
 
 
+def test_values_unlike_training_s_are_said_of_each_channel(trained, tmp_path, caplog):
+    _, run = trained
+    assert len(read_model(run / "model.pt")["provenance"]["seen"]["further_values"]) == 2
+    t1, ct, pet = channels(0)
+    image = np.stack([50 * t1, ct.astype(np.int32) * 9, 70 * pet], axis=-1).astype(np.float32)
+    write_nifti(tmp_path / "in" / "odd.nii.gz", image, AFFINE)  # of which CT alone is scaled by a fixed window
+    caplog.set_level("INFO", "segxfer3d")
+    knobs = {"checkpoint": str(run / "model.pt"), "progress": False, "device": "cpu"}
+    run_bundle(BUNDLES / "infer.json", output_dir=str(tmp_path / "out"), input=str(tmp_path / "in"), **knobs)
+    assert "warning: 1 of 1 volumes have values of CT far outside training's range: odd -8" in caplog.text
+    assert caplog.text.count("far outside") == 1
+    assert "are they in HU?" in caplog.text
+
+
 def test_other_channels_are_refused_by_infer(trained, tmp_path):
     _, run = trained
     knobs = {"checkpoint": str(run / "model.pt"), "progress": False, "device": "cpu"}
@@ -249,43 +264,29 @@ def test_patients_folders_by_pattern(tmp_path):
         find_cases(tmp_path, Request(channel_pattern="_t1", label_pattern="_seg$"))
 
 
-def test_pretraining_on_several_channels_starts_a_finetuning(tmp_path):
-    root = one_file_each(tmp_path / "data")
-    knobs = {name: value for name, value in TINY.items() if name != "max_epochs"} | {"max_epochs": 1}
-    run_bundle(
-        BUNDLES / "genesis_pretrain.json", dataset_dir=str(root), output_dir=str(tmp_path / "pre"),
-        network="plain_unet", pretrain_fraction=0.4, **knobs,
-    )  # fmt: skip
-    before = read_model(tmp_path / "pre" / "model.pt")
-    arguments = before["network"]["arguments"]
-    assert (arguments["in_channels"], arguments["out_channels"]) == (3, 3)
-    assert before["preprocessing"]["channel_names"] == list(NAMES)
-    start = {"init": "encoder+decoder", "checkpoint": str(tmp_path / "pre" / "model.pt"), "pretrain_fraction": 0.4}
-    run = finetuned(root, tmp_path / "run", **{**FINETUNE, **start, "spacing": None, "label_count": 1})
-    loaded = json.loads((run / "transfer.json").read_text())["loaded"]
-    assert any(name.startswith("encoder.") for name in loaded)
-
-
-def test_a_pretraining_on_one_channel_starts_a_network_of_three(tmp_path):
-    root = one_file_each(tmp_path / "data")
-    knobs = {name: value for name, value in TINY.items() if name != "max_epochs"} | {"max_epochs": 1}
-    run_bundle(
-        BUNDLES / "genesis_pretrain.json", dataset_dir=str(root), output_dir=str(tmp_path / "pre"),
-        network="plain_unet", pretrain_fraction=0.4, channel_names="CT", **knobs,
-    )  # fmt: skip
-    assert read_model(tmp_path / "pre" / "model.pt")["network"]["arguments"]["in_channels"] == 1
-    start = {"init": "encoder", "checkpoint": str(tmp_path / "pre" / "model.pt"), "pretrain_fraction": 0.4}
-    run = finetuned(root, tmp_path / "run", **{**FINETUNE, **start, "spacing": None, "label_count": 1})
-    transfer = json.loads((run / "transfer.json").read_text())
-    assert transfer["stem"] == "its stem of 1 channel is repeated for 3 and divided by 3"
-
-
-def test_previews_show_the_first_channel(trained):
+def test_previews_show_the_channel_that_is_asked_for(trained):
     _, run = trained
     previews = read_previews(run)
     assert {(preview.channel, preview.image.shape[0]) for preview in previews} == {("T1", 1)}
-    whole = next(preview for preview in previews if preview.image.shape[1:] == SHAPE)
-    t1 = channels(int(whole.case[1:]))[0].astype(np.float32)
-    low, high = np.percentile(t1, (0.5, 99.5))
-    expected = np.rint(((t1 - low) / (high - low)).clip(0, 1) * 255)
-    np.testing.assert_allclose(whole.image[0], expected, atol=1)
+    whole = {
+        name: next(p for p in read_previews(run, name) if p.image.shape[1:] == SHAPE) for name in ("t1", "CT", "3")
+    }
+    t1, ct, pet = channels(int(whole["t1"].case[1:]))
+    for name, array in (("t1", t1.astype(np.float32)), ("3", pet)):
+        low, high = np.percentile(array, (0.5, 99.5))
+        expected = np.rint(((array - low) / (high - low)).clip(0, 1) * 255)
+        np.testing.assert_allclose(whole[name].image[0], expected, atol=1)
+    lung = np.rint(((ct.clip(-1000, 1000) + 1350.0) / 1500).clip(0, 1) * 255)  # the window of CT, of its channel alone
+    np.testing.assert_allclose(whole["CT"].image[0], lung, atol=1)
+    assert whole["3"].words == f"{whole['3'].case}, PET"
+    with pytest.raises(InputError, match=r"channel FLAIR: pictures of p. have T1, CT, PET"):
+        read_previews(run, "FLAIR")
+
+
+def test_a_report_shows_the_channel_that_is_asked_for(trained, tmp_path):
+    _, run = trained
+    write_report(run.parent, tmp_path / "page.html", channel="PET")
+    assert ", PET, dice" in (tmp_path / "page.html").read_text()
+    with pytest.raises(InputError, match="channel FLAIR"):
+        write_report(run.parent, tmp_path / "no.html", channel="FLAIR")
+    assert not (tmp_path / "no.html").exists()

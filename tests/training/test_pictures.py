@@ -161,6 +161,8 @@ def test_grids_refuse_what_does_not_fit():
             image_grid(columns)
 
 
-def test_of_volumes_of_several_channels_the_first_is_shown():
-    volumes = torch.rand(1, 4, 5, 5, 6)
-    np.testing.assert_array_equal(image_grid({"a": volumes}), image_grid({"a": volumes[:, :1]}))
+def test_channels_of_volumes_are_side_by_side():
+    volumes, other = torch.rand(2, 1, 3, 5, 4, 6), torch.rand(1, 1, 5, 4, 6)
+    grid = image_grid({"a": volumes[0], "b": other, "c": volumes[1]})
+    expected = {str(i): part for i, part in enumerate([*volumes[0].split(1, 1), other, *volumes[1].split(1, 1)])}
+    np.testing.assert_array_equal(grid, image_grid(expected))
