@@ -31,6 +31,24 @@ ONLY_ADDED = """
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items if item.nodeid.split("::")[0] not in MANY or any(n in item.name for n in ADDED)]
 """
+ONE_AFTER_ANOTHER = """
+import json, os, runpy, sys
+import ignite.engine, monai.bundle, torch._dynamo, torch.utils.tensorboard
+for file, words in json.loads(sys.argv[1]):
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(1, 2)
+        sys.argv = words
+        if words[0].endswith(".py"):
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        sys.exit()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        sys.exit(code)
+"""
 TINY = ["--generated_images", "20", "--image_size", "16", "--canvas_size", "20", "--width", "2", "--batch_size", "4"]
 TINY += ["--max_epochs", "1", "--steps_per_epoch", "2", "--progress", "False", "--device", "cpu"]
 
@@ -55,23 +73,29 @@ def brought_tests(page):
     return [file for file, _ in blocks(page) if file.startswith("tests/")]
 
 
-def python(root, *arguments):
-    """Run Python in a copy of the repository; gives what it says."""
+def python(root, *programs):
+    """Run Python programs, each with its arguments, one after another in a copy of the repository; gives what each
+    says. What all of them import is imported once: they are forked."""
+    said = [root / f"said-{number}.txt" for number in range(len(programs))]
     result = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps([*zip(map(str, said), programs, strict=True)])],
         cwd=root,
         # what the pages add is not to be found in the caches; tiny trainings are quicker with one thread
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
     )
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
-    return result.stdout
+    texts = [path.read_text(encoding="utf-8") for path in said if path.is_file()]
+    assert result.returncode == 0, "".join(texts)[-6000:] + result.stderr[-2000:]
+    return texts
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A copy of the repository where all pages were done."""
+    """A copy of the repository where all pages were done: its bundles written, its tests run, a new bundle trained.
+
+    Gives the copy, and what the new bundle's help says.
+    """
     root = tmp_path_factory.mktemp("copy")
     for name in ("segxfer3d", "bundles", "scripts", "tests", "docs"):
         # links stay links: the package finds its bundles by one
@@ -81,26 +105,33 @@ def done(tmp_path_factory):
     shutil.copy(ROOT / "pyproject.toml", root)
     for page in PAGES:
         do(page, root)
-    python(root, "scripts/write_bundles.py")
-    return root
+    files = [file for page in PAGES for file in brought_tests(page)]
+    # every network with every pretext takes minutes, and was tested here already: what the pages add is left
+    added = [Path(file).stem.removeprefix("test_") for file in files]
+    (root / "only_added.py").write_text(f"MANY, ADDED = {MANY!r}, {added!r}\n{ONLY_ADDED}", encoding="utf-8")
+    tests = ["pytest", "-o", "addopts=--strict-markers", "--basetemp", "temporary", "-p", "only_added"]
+    bundle = ["monai.bundle", "run", "--config_file", "bundles/rotation_pretrain.json"]
+    *_, shown, _ = python(
+        root,
+        ["scripts/write_bundles.py"],
+        [*tests, "--junitxml", "results.xml", *files, *STANDING],
+        ["segxfer3d.cli", "run", "rotation_pretrain", "--help"],
+        [*bundle, "--output_dir", "rotation", *TINY, "--turns", "2"],
+    )
+    return root, shown
 
 
 @pytest.fixture(scope="module")
 def outcome(done):
-    """Test file to (passed, other) in the copy."""
-    files = [file for page in PAGES for file in brought_tests(page)]
-    # every network with every pretext takes minutes, and was tested here already: what the pages add is left
-    added = [Path(file).stem.removeprefix("test_") for file in files]
-    (done / "only_added.py").write_text(f"MANY, ADDED = {MANY!r}, {added!r}\n{ONLY_ADDED}", encoding="utf-8")
-    command = ["-m", "pytest", "-o", "addopts=--strict-markers", "--basetemp", str(done / "temporary")]
-    python(done, *command, "-p", "only_added", "--junitxml", "results.xml", *files, *STANDING)
+    """Test file to whether its tests passed, in the copy."""
     passed = {}
-    for case in ElementTree.parse(done / "results.xml").iter("testcase"):
+    for case in ElementTree.parse(done[0] / "results.xml").iter("testcase"):
         file = "/".join(case.get("classname").split(".")) + ".py"
         passed.setdefault(file, []).append(len(case) == 0)
     return passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_works(page, outcome):
     assert brought_tests(page)
@@ -109,18 +140,19 @@ def test_what_a_page_says_works(page, outcome):
         assert all(outcome[file]), file
 
 
+@pytest.mark.slow
 def test_what_stands_holds_for_the_new_things_too(outcome):
     for file in STANDING:
         assert outcome[file], file
         assert all(outcome[file]), file
 
 
+@pytest.mark.slow
 def test_a_new_pretext_is_a_bundle_that_trains(done):
-    assert "turns" in python(done, "-m", "segxfer3d.cli", "run", "rotation_pretrain", "--help")
-    bundle = ["-m", "monai.bundle", "run", "--config_file", "bundles/rotation_pretrain.json"]
-    python(done, *bundle, "--output_dir", "rotation", *TINY, "--turns", "2")
-    assert json.loads((done / "rotation" / "run.json").read_text(encoding="utf-8"))["pretext"]["title"] == "Rotation"
-    assert (done / "rotation" / "model.pt").is_file()
+    root, shown = done
+    assert "turns" in shown
+    assert json.loads((root / "rotation" / "run.json").read_text(encoding="utf-8"))["pretext"]["title"] == "Rotation"
+    assert (root / "rotation" / "model.pt").is_file()
 
 
 def test_links_between_pages_lead_somewhere():

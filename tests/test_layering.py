@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
@@ -40,6 +41,7 @@ def imported(path):
                     yield alias.name.split(".")[1]
 
 
+@cache
 def arrows():
     """Room to the rooms that it imports, with a file that does."""
     found = {}

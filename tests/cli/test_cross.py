@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from segxfer3d.cli import cli
 from segxfer3d.cli.cross import count_folds, fine_tuning, typed_knobs
 from segxfer3d.errors import InputError
+from segxfer3d.study import launching
 from tests.jobs.volume_sets import write_dataset
+from tests.study import forked
 
 QUICK = [
     "--recipe=paper", "--width=2", "--patch_size=[16,16,8]", "--max_epochs=1", "--steps_per_epoch=1", "--batch_size=2",
@@ -27,7 +29,8 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path):
+def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(launching, "started_from", forked.started_from)
     data, folder = write_dataset(tmp_path / "set", patients=4), tmp_path / "out"
     command = ["genesis_finetune", "--folds", 2, "-o", folder, "--dataset_dir", data, *QUICK]
     result = call(*command)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from ignite.engine import Engine
 from torch.utils.data import DataLoader
 
@@ -20,6 +19,7 @@ from segxfer3d.evaluation.evaluate import case_loader, prepare_held, prepare_ite
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.settings import InferenceSettings
 from tests.data.image_files import noise, save
+from tests.two_processes import run_two
 
 CPU = torch.device("cpu")
 
@@ -281,9 +281,8 @@ def _measure_share(rank, folder, volumes):
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_table_of_one(volumes, tmp_path):
-    torch.multiprocessing.spawn(_measure_share, args=(tmp_path, volumes), nprocs=2)
+    run_two(_measure_share, tmp_path, volumes)
     table = CaseTable(WholeCases(volumes.cases, volumes, VolumePreprocessing()), volumes.classes, lesions=True)
     measure(table, right)
     for rank in range(2):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from ignite.engine import Engine
 from ignite.exceptions import NotComputableError
 from monai.data import MetaTensor
@@ -20,6 +19,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.evaluation import metrics, soft_dice
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, dice, iou, summarize
 from segxfer3d.evaluation.soft_dice import pooled_figures, soft_sums
+from tests.two_processes import run_two
 
 Case = tuple[torch.Tensor, torch.Tensor]
 
@@ -295,7 +295,7 @@ def _score_own_case(rank: int, folder: str) -> None:
 
 
 def test_two_processes_give_the_number_of_one(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_score_own_case, args=(str(tmp_path),), nprocs=2)
+    run_two(_score_own_case, str(tmp_path))
     cases = [random_case(0), random_case(1)]
     for rank in range(2):
         values = torch.load(tmp_path / str(rank), weights_only=True)

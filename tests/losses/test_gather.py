@@ -6,6 +6,7 @@ import torch
 
 from segxfer3d.losses import nt_xent
 from segxfer3d.losses.gather import gather, processes
+from tests.two_processes import run_two
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -23,7 +24,6 @@ def loss_and_gradient(weight: torch.Tensor, first: torch.Tensor, second: torch.T
 
 
 def _own_half(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     weight, first, second = batch()
     own = slice(2 * rank, 2 * rank + 2)
@@ -34,7 +34,7 @@ def _own_half(rank: int, folder: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_own_half, args=(str(tmp_path),), nprocs=2)
+    run_two(_own_half, str(tmp_path))
     expected = [*loss_and_gradient(*batch()), batch()[1]]
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / str(rank), weights_only=True), expected)

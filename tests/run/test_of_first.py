@@ -5,6 +5,7 @@ import torch
 
 from segxfer3d.run import processes
 from segxfer3d.training.rates import peak_rate
+from tests.two_processes import run_two
 
 
 class _Run:
@@ -42,4 +43,4 @@ def _ask(rank, folder):
 
 def test_the_first_process_says_text_and_rate(tmp_path):
     assert processes.of_first("alone") == "alone"
-    torch.multiprocessing.spawn(_ask, args=(str(tmp_path),), nprocs=2)
+    run_two(_ask, str(tmp_path))
