@@ -1,21 +1,21 @@
-"""Volumes on disk: what a patch costs, what a training takes in memory, and how it grows."""
+"""Volumes on disk: what a patch costs, what trainings take in memory, and what programs share."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
+import shutil
 import tempfile
+import time
 from pathlib import Path
 
-import nibabel
-import numpy as np
-import torch
+from benchmark_store_data import write_blocks
+from benchmark_store_old import old_memory, old_patch_milliseconds
+from benchmark_store_runs import BATCH, epoch_of_cubes, peak_of_finetuning, shared_memory
 from benchmark_timing import median_seconds
 from benchmark_volumes import CUBE, train_step
 
+from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.cubes import RandCubed
 from segxfer3d.augment.patches import labeled_patches, training_patches
 from segxfer3d.data.content_hash import voxels_hash
@@ -26,67 +26,54 @@ from segxfer3d.data.store.cases import StoredCases
 from segxfer3d.data.store.place import VolumeStore
 
 PATCHES = 32
-FINETUNE = {
-    "recipe": "paper", "plan": "none", "init": "random", "label_fraction": 1.0, "validation_fraction": 0.0,
-    "test_fraction": 0.0, "width": 2, "patch_size": [64, 64, 32], "max_epochs": 2, "steps_per_epoch": 40,
-    "batch_size": 2, "progress": False, "device": "cpu",
-}  # fmt: skip
-
-
-def write_blocks(root: Path, count: int, shape: tuple[int, int, int], classes: int) -> Path:
-    """CTs of true shape whose constant blocks compress to little, each with all classes, as a Decathlon folder."""
-    rng = np.random.default_rng(0)
-    pairs = []
-    for part in ("imagesTr", "labelsTr"):
-        (root / part).mkdir(parents=True)
-    for number in range(count):
-        image, label = np.full(shape, -900, dtype=np.int16), np.zeros(shape, dtype=np.uint8)
-        for value in range(1, classes + 1):
-            place = tuple(slice(start, start + 12) for start in (rng.integers(0, side - 12) for side in shape))
-            image[place], label[place] = rng.integers(-500, 800), value
-        pair = {"image": f"imagesTr/ct{number:03}.nii.gz", "label": f"labelsTr/ct{number:03}.nii.gz"}
-        for key, array in (("image", image), ("label", label)):
-            nibabel.save(nibabel.Nifti1Image(array, np.diag([0.7, 0.7, 2.5, 1])), root / pair[key])
-        pairs.append(pair)
-    names = {"0": "background", **{str(value): f"class {value}" for value in range(1, classes + 1)}}
-    content = {"labels": names, "modality": {"0": "CT"}, "training": pairs, "test": []}
-    (root / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
-    return root
-
-
-def peak_of_finetuning(data: Path, place: Path) -> float:
-    """GiB that a fine-tuning takes at most, from the first look at its files to the end; maps of files count."""
-    words = [f"--{name}={value}" for name, value in FINETUNE.items()]
-    command = [sys.executable, "-m", "segxfer3d.cli", "run", "genesis_finetune", "--dataset_dir", str(data)]
-    process = subprocess.Popen(
-        [*command, "--output_dir", str(place / "run"), "--store", str(place / "store"), *words],
-        stdout=subprocess.DEVNULL,
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{data}: the training ended with {status}")
-    return used.ru_maxrss / 2**20
+MANY = 20  # classes
 
 
 def store(options: argparse.Namespace) -> dict[str, float]:
-    """A patch and a cube of a stored CT beside those of one in memory, their share of a training step at full width,
-    and the peak memory of fine-tunings on few and on more CTs, with one class and with twenty (training alone: what is
-    predicted of a whole case takes a volume a class on top)."""
+    """A patch and a cube of a stored CT of --shape beside those of one in memory: CPU time, and wall time of one whose
+    files left the page cache. Peak memory of fine-tunings on few and on more --cases of --volume, and on --full CTs of
+    --shape where any are asked for (training alone: what is predicted of a whole case takes a volume a class on top);
+    anonymous is without the pages of files. Memory while the loader goes through an epoch of pretraining, --cubes of
+    each of 1,000 entries, which are the few CTs again and again, and the CPU time of a batch of 6 beside that of a step
+    of the full network on it. Memory of two programs at once that have looked at all voxels of one store. With --old,
+    a patch of the earlier build from the same CT, and the memory of its fine-tunings on 2 and on 4 CTs of --volume."""
     figures: dict[str, float] = {}
-    shape = tuple(options.shape)
     few, more = options.cases
     with tempfile.TemporaryDirectory(prefix="segxfer3d-store-", dir=options.scratch) as folder:
         root = Path(folder)
-        figures |= patch_seconds(write_blocks(root / "one", 1, shape, 3), root / "patches", options.width)
-        for count, classes in ((few, 1), (more, 1), (few, 20)):
-            data = write_blocks(root / f"d{count}_{classes}", count, shape, classes)
-            peak = peak_of_finetuning(data, root / f"r{count}_{classes}")
-            figures[f"peak_gib_of_{count}_cts_{classes}_classes"] = peak
+        shape = tuple(options.shape)
+        data = write_blocks(root / "full", 1, shape, 3)
+        figures |= patch_milliseconds(data, root / "patches")
+        step = figures["step_cpu_milliseconds_a_batch"] = step_milliseconds(options.width)
+        if options.old:
+            for name, milliseconds in old_patch_milliseconds(options.old, data).items():
+                figures[f"old_{name}"] = milliseconds
+                figures[f"{name}_times_faster"] = milliseconds / figures[f"{name}_from_the_store"]
+        volume = tuple(options.volume)
+        if options.old:
+            figures |= old_memory(options.old, root, volume)
+        place = root / "store"
+        for count, classes in ((few, 1), (few, MANY), (more, 1)):
+            data = write_blocks(root / "volumes", count, volume, classes)
+            name = f"of_{count}_cts_{classes}_classes"
+            figures |= _named(peak_of_finetuning(data, place, root / name), name)
+        data = root / "volumes" / f"{few}-cts-1-classes"
+        figures |= epoch_of_cubes(data, place, cubes=options.cubes, step=step)
+        figures |= shared_memory(data, place)
+        shutil.rmtree(place)
+        for classes in (1, MANY) if options.full else ():
+            data = write_blocks(root / "full", options.full, shape, classes)
+            name = f"of_{options.full}_full_cts_{classes}_classes"
+            figures |= _named(peak_of_finetuning(data, place, root / name), name)
     return figures
 
 
-def patch_seconds(data: Path, place: Path, width: int) -> dict[str, float]:
-    """Of one CT."""
+def _named(figures: dict[str, float], name: str) -> dict[str, float]:
+    return {f"{key}_{name}": value for key, value in figures.items()}
+
+
+def patch_milliseconds(data: Path, place: Path) -> dict[str, float]:
+    """Of one CT, from its store and from memory; cold: its file left the page cache before each."""
     case_set = find_cases(data, Request(layout="", dims=3, task="segmentation"))
     (case,), preprocessing = case_set.cases, VolumePreprocessing()
     loaded = load_volume(case)
@@ -97,20 +84,44 @@ def patch_seconds(data: Path, place: Path, width: int) -> dict[str, float]:
     disk = cases.items([case], labels=True)
     memory = preprocessing.hold([case], case_set, labels=True, progress=False)
     ways = {
-        "paper": labeled_patches(CUBE, foreground_share=0.5),
-        "strong": training_patches(CUBE, foreground_share=0.33),
+        "paper_patch": labeled_patches(CUBE, foreground_share=0.5),
+        "strong_patch": training_patches(CUBE, foreground_share=0.33, augmentation=Augmentation()),
         "cube": RandCubed(CUBE),
     }
     figures: dict[str, float] = {}
+    files = [*place.rglob("*.npy")]
+
+    def cold(patches: object) -> None:
+        for file in files:
+            _drop(file)
+        patches(disk[0])  # type: ignore[operator]
+
     for name, patches in ways.items():
         seconds = median_seconds(
             lambda patches=patches: [patches(disk[0]) for _ in range(PATCHES)],  # type: ignore[misc]
             lambda patches=patches: [patches(memory[0]) for _ in range(PATCHES)],  # type: ignore[misc]
+            clock=time.process_time,
         )
-        figures[f"{name}_milliseconds_from_the_store"] = seconds[0] / PATCHES * 1e3
-        figures[f"{name}_milliseconds_from_memory"] = seconds[1] / PATCHES * 1e3
-    torch.manual_seed(0)
-    (step,) = median_seconds(train_step(width, amp=False, channels_last=True), repeats=1)
-    figures["step_milliseconds_a_cube"] = step / 2 * 1e3
-    figures["cube_over_step"] = figures["cube_milliseconds_from_the_store"] / figures["step_milliseconds_a_cube"]
+        figures[f"{name}_cpu_milliseconds_from_the_store"] = seconds[0] / PATCHES * 1e3
+        figures[f"{name}_cpu_milliseconds_from_memory"] = seconds[1] / PATCHES * 1e3
+        (seconds_cold,) = median_seconds(lambda patches=patches: cold(patches), repeats=PATCHES)  # type: ignore[misc]
+        figures[f"{name}_wall_milliseconds_cold"] = seconds_cold * 1e3
     return figures
+
+
+def step_milliseconds(width: int) -> float:
+    """A training step on a batch of cubes."""
+    (seconds,) = median_seconds(
+        train_step(width, amp=False, channels_last=True, batch=2), repeats=1, clock=time.process_time
+    )
+    return seconds / 2 * BATCH * 1e3
+
+
+def _drop(path: Path) -> None:
+    """Have the system forget what it has read of a file."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(number)
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(number)

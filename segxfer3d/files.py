@@ -211,14 +211,15 @@ class Lock:
 
         Args:
             path: of the lock file.
-            shared: hold it together with others that share it.
+            shared: hold it together with others that share it, for which it is enough that it can be read.
 
         Raises:
             InputError: the file cannot be made.
         """
         make_folder(path.parent)
         try:
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            read_only = shared and path.is_file() and not os.access(path, os.W_OK)
+            number = os.open(path, os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise InputError(f"{_short(path)} cannot be written ({reason(error)})") from error
         with suppress(OSError):

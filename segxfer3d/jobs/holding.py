@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.cases import StoredCases
 from segxfer3d.data.store.place import VolumeStore, usual_folder
+from segxfer3d.errors import InputError
 from segxfer3d.jobs.source import Source
 from segxfer3d.run.folder import RunFolder
 
@@ -100,12 +102,14 @@ def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequen
 
 
 def stored_before(options: Options, source: Source) -> StoredCases | None:
-    """The store as other jobs have left it; None where there is none, or images are looked at."""
+    """The store as other jobs have left it; None where there is none that can be used, or images are looked at."""
     asked, preprocessing = options.find(Store), source.preprocessing
     if asked is None or asked.store == MEMORY or not isinstance(preprocessing, VolumePreprocessing):
         return None
-    store = VolumeStore(folder_of(asked), make=False)
-    return StoredCases(store, source.case_set, preprocessing, source.report.identities) if store.exists else None
+    with suppress(InputError):  # no home folder: nothing can be there
+        if store := VolumeStore.found(folder_of(asked)):
+            return StoredCases(store, source.case_set, preprocessing, source.report.identities)
+    return None
 
 
 def folder_of(asked: Store) -> Path:

@@ -1,8 +1,10 @@
 """Jobs whose volumes lie preprocessed on disk: the same bits as from memory, made once, and refused where they must."""
 
 import csv
+import errno
 import json
 import logging
+import os
 import shutil
 
 import nibabel
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from segxfer3d import files
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.jobs import holding
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
 from tests.jobs.volume_sets import BUNDLES, TINY
+from tests.training.test_resume import stop_at
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:parsing config_file"),
@@ -112,8 +116,8 @@ def finetuned(data, tmp_path_factory):
 
 def entries(store):
     """Every file of the entries, and when it was written."""
-    files = [path for kind in ("images", "labels") for path in (store / kind).rglob("*.npy")]
-    return {path: path.stat().st_mtime_ns for path in files}
+    arrays = [path for kind in ("images", "labels") for path in (store / kind).rglob("*.npy")]
+    return {path: path.stat().st_mtime_ns for path in arrays}
 
 
 def test_another_training_makes_nothing(finetuned, data, tmp_path, on_disk, caplog):
@@ -124,6 +128,39 @@ def test_another_training_makes_nothing(finetuned, data, tmp_path, on_disk, capl
     assert entries(store) == before
     assert "0 were made now" in caplog.text
     assert_same(first, again)
+
+
+def test_a_run_whose_store_is_gone_resumes_bit_for_bit(finetuned, data, tmp_path, on_disk, monkeypatch):
+    store = tmp_path / "a store ü 体"
+    options = {**FINETUNE, "recipe": "paper", "plan": "none", "store": str(store)}
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run("genesis_finetune", tmp_path / "r", data, **options)
+    shutil.rmtree(store)
+    run("genesis_finetune", tmp_path / "r", data, **options, resume=True)
+    assert_same(finetuned[0], tmp_path / "r")
+    assert entries(store)
+
+
+def test_a_disk_that_fills_up_while_volumes_are_stored(data, tmp_path, on_disk, monkeypatch):
+    save, written = np.save, []
+
+    def full(file, array, **options):
+        written.append(array)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(file, array, **options)
+
+    store = tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(
+            InputError, match=r"could not be saved \(.*No space left on device\); --store DIR puts it on"
+        ):
+            run("genesis_pretrain", tmp_path / "r", data, store=str(store))
+    assert len(entries(store)) == len([*(store / "images").iterdir()]) == 2
+    assert not (tmp_path / "r").exists()
 
 
 def test_evaluation_takes_what_is_in_the_store(finetuned, data, tmp_path, monkeypatch):
@@ -138,6 +175,26 @@ def test_evaluation_takes_what_is_in_the_store(finetuned, data, tmp_path, monkey
     rows = [(tmp_path / name / "cases.csv").read_text() for name in ("memory", "store")]
     assert rows[0] == rows[1]
     assert len(rows[0].splitlines()) == 1 + 2  # two cases
+
+
+@pytest.mark.parametrize("what", ["is being cleared", "is damaged", "is another's folder", "is a file"])
+def test_evaluation_does_without_a_store_that_cannot_be_used(what, finetuned, data, tmp_path):
+    folder, store = finetuned[0], shutil.copytree(finetuned[1], tmp_path / "store")
+    lock = files.Lock.take(store / "in-use.lock") if what == "is being cleared" else None
+    if what == "is damaged":
+        for path in (*store.glob("images/*/about.json"), *store.glob("labels/*/values.npy")):
+            path.write_bytes(b"{}")
+    if what in ("is another's folder", "is a file"):
+        shutil.rmtree(store)
+        (store if what == "is a file" else tmp_path / "mine.txt").write_text("mine")
+        store = store if what == "is a file" else tmp_path
+    options = {**FINETUNE, "checkpoint": str(folder / "model.pt"), "part": "validation", "progress": False}
+    del options["init"]
+    out = tmp_path / "out"
+    run_bundle(BUNDLES / "evaluate.json", dataset_dir=str(data), output_dir=str(out), store=str(store), **options)
+    assert len((out / "cases.csv").read_text().splitlines()) == 1 + 2
+    if lock is not None:
+        lock.release()
 
 
 def test_a_pretraining_from_the_store_is_that_from_memory(data, tmp_path, on_disk, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,17 +15,21 @@ from tqdm import tqdm
 
 from segxfer3d.augment.stored_masks import stored_masks
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.content_hash import voxels_hash
 from segxfer3d.data.preprocessing.labels import label_item
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.store.entry import about_entry, entry_array, entry_problem
 from segxfer3d.data.store.geometry import geometry_of, with_geometry
 from segxfer3d.data.store.identity import image_content, key_of, label_content
 from segxfer3d.data.store.label_values import label_values
 from segxfer3d.data.store.place import IMAGES, LABELS, VolumeStore
 from segxfer3d.data.store.volumes import StoredVolumes
+from segxfer3d.errors import InputError
 
 _THREADS = 2  # that compare checksums
+_CHANGED = "was changed since it was checked; start again"
 
 
 @dataclass
@@ -86,7 +91,7 @@ class StoredCases:
             needed: bytes that all of them take.
 
         Raises:
-            InputError: a disk without room for them, or a file that cannot be read.
+            InputError: a disk without room for them, or a file that cannot be read or has changed since it was checked.
         """
         made = Made()
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -96,15 +101,16 @@ class StoredCases:
         if not missing:
             return made
         self.store.require_room(needed * len(missing) / len(cases))
-        put_off: list[Case] = []
         with tqdm(total=len(missing), desc="storing", disable=not progress, leave=False) as bar:
-            for wait, row in ((False, missing), (True, put_off)):
-                for case in tuple(row):
-                    mine = self._made(case, made, labels=labels, kept=kept, wait=wait)
-                    if mine:
-                        bar.update()
-                    else:
-                        put_off.append(case)
+
+            def put_off(case: Case, *, wait: bool) -> bool:
+                settled = self._settle(case, made, labels=labels, kept=kept, wait=wait)
+                bar.update(settled)
+                return not settled
+
+            left = [case for case in missing if put_off(case, wait=False)]
+            for case in left:
+                put_off(case, wait=True)
         return made
 
     def items(self, cases: Sequence[Case], *, labels: bool) -> StoredVolumes:
@@ -117,41 +123,43 @@ class StoredCases:
     def whole(self, case: Case) -> Item | None:
         """A labeled case as :meth:`~segxfer3d.data.preprocessing.volumes.VolumePreprocessing.read` gives it; None where
         it is not in the store, or not sound."""
-        if case.name not in self.identities or not self.store.exists:
+        if case.name not in self.identities:
             return None
         contents = self.contents(case, label=True)
         if not all(self._is_sound(kind, content) for kind, content in contents.items()):
             return None
-        keys = {kind: key_of(content) for kind, content in contents.items()}
-        of_image, of_label = self.store.about(IMAGES, keys[IMAGES]), self.store.about(LABELS, keys[LABELS])
-        if of_image is None or of_label is None:
+        of_image, of_label = (self.store.path(kind, key_of(contents[kind])) for kind in (IMAGES, LABELS))
+        about_image, about_label = about_entry(of_image), about_entry(of_label)
+        if about_image is None or about_label is None:
             return None
-        image = torch.from_numpy(self.store.array(IMAGES, keys[IMAGES], "image"))
-        values = self.store.array(LABELS, keys[LABELS], "values").astype(np.float32)
-        label = with_geometry(torch.from_numpy(values)[None], of_label["geometry"], str(case.label))
+        image = torch.from_numpy(entry_array(of_image, "image"))
+        values = torch.from_numpy(entry_array(of_label, "values").astype(np.float32))
+        label = with_geometry(values[None], about_label["geometry"], str(case.label))
         return {
-            "image": with_geometry(image, of_image["geometry"], str(case.image)),
+            "image": with_geometry(image, about_image["geometry"], str(case.image)),
             "case": case.name,
             "patient": case.patient,
             **label_item(label, self.case_set.parts, self.case_set.label_rule.ignore),
         }
 
-    def _is_sound(self, kind: str, content: Mapping[str, Any]) -> bool:
+    def _problem(self, kind: str, content: Mapping[str, Any]) -> str:
+        """What is wrong with an entry; empty of one that is sound."""
         key = key_of(content)
-        if (kind, key) not in self._sound:
-            self._sound[kind, key] = not self.store.problem(kind, key, content)
-        return self._sound[kind, key]
+        problem = entry_problem(self.store.path(kind, key), content)
+        self._sound[kind, key] = not problem
+        return problem
+
+    def _is_sound(self, kind: str, content: Mapping[str, Any]) -> bool:
+        """Looked at once only."""
+        known = self._sound.get((kind, key_of(content)))
+        return not self._problem(kind, content) if known is None else known
 
     def _problems(self, case: Case, *, label: bool) -> dict[str, str]:
         """Kind of the entries of a case that are not sound -> what is wrong."""
-        problems = {}
-        for kind, content in self.contents(case, label=label).items():
-            if problem := self.store.problem(kind, key_of(content), content):
-                problems[kind] = problem
-            self._sound[kind, key_of(content)] = not problem
-        return problems
+        problems = {kind: self._problem(kind, of) for kind, of in self.contents(case, label=label).items()}
+        return {kind: problem for kind, problem in problems.items() if problem}
 
-    def _made(self, case: Case, made: Made, *, labels: bool, kept: KeptVolumes, wait: bool) -> bool:
+    def _settle(self, case: Case, made: Made, *, labels: bool, kept: KeptVolumes, wait: bool) -> bool:
         """Make a case, unless another process has by now; False where one is about to, and is not waited for."""
         contents = self.contents(case, label=labels)
         with self.store.making(key_of(contents[IMAGES]), wait=wait) as mine:
@@ -160,16 +168,32 @@ class StoredCases:
             if problems := self._problems(case, label=labels):
                 if wrong := [problem for problem in problems.values() if problem != "missing"]:
                     made.again[case.name] = wrong[0]
-                self._write(case, contents, problems, kept.take(case, label=labels))
+                loaded = kept.take(case, label=labels)
+                self._require_unchanged(case, loaded, labels=labels)
+                self._write(case, contents, problems, loaded)
                 made.number += 1
         return True
+
+    def _require_unchanged(self, case: Case, loaded: LoadedVolume, *, labels: bool) -> None:
+        """Make sure that nothing is stored under the name of something else.
+
+        Raises:
+            InputError: a file has changed since it was checked.
+        """
+        image, label = self.identities[case.name]
+        if voxels_hash(loaded.channels) != image:
+            raise InputError(f"{case.image}: {_CHANGED}")
+        if labels and loaded.label is not None and voxels_hash([loaded.label]) != label:
+            raise InputError(f"{case.label}: {_CHANGED}")
 
     def _write(
         self, case: Case, contents: Mapping[str, Mapping[str, Any]], kinds: Iterable[str], loaded: LoadedVolume
     ) -> None:
         name = {"data": self.case_set.name, "case": case.name}
         if IMAGES in kinds:
-            item = self.preprocessing.read(case, self.case_set, label=False, kept=_Loaded(loaded))
+            here = KeptVolumes(math.inf)
+            here(case, loaded)
+            item = self.preprocessing.read(case, self.case_set, label=False, kept=here)
             arrays = {"image": item["image"].as_tensor().contiguous().numpy()}
             about = {**name, "geometry": geometry_of(item["image"])}
             self._put(IMAGES, contents[IMAGES], arrays, about)
@@ -190,17 +214,6 @@ class StoredCases:
         ignore = self.case_set.label_rule.ignore
         valid = [frozenset({0, *self.case_set.values} - {*ignore})] if ignore else []
         return [*map(frozenset, self.case_set.parts), *valid]
-
-
-class _Loaded(KeptVolumes):
-    """A case that is in memory."""
-
-    def __init__(self, loaded: LoadedVolume) -> None:
-        super().__init__(0)
-        self._loaded = loaded
-
-    def take(self, case: Case, *, label: bool = True) -> LoadedVolume:
-        return self._loaded
 
 
 def _small(label: torch.Tensor) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
-from segxfer3d.data.store.place import ABOUT, IMAGES, IN_USE, LABELS, LOCKS, is_store
+from segxfer3d.data.store.entry import ABOUT, about_entry
+from segxfer3d.data.store.place import IMAGES, IN_USE, LABELS, LOCKS, is_store
 from segxfer3d.errors import InputError
 
 _DAY = 86400.0
@@ -88,7 +89,7 @@ def list_store(folder: Path) -> Listing:
         known = sets.setdefault(key, StoredSet(key[0], preprocessing))
         known.images += kind == IMAGES
         known.labels += kind == LABELS
-        known.bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        known.bytes += _bytes(path)
         known.used = max(known.used, _used(path))
     return Listing(folder, sorted(sets.values(), key=lambda each: -each.bytes))
 
@@ -104,22 +105,26 @@ def clear_store(folder: Path, *, unused_days: float = 0.0) -> int:
         the bytes that became free.
 
     Raises:
-        InputError: the folder is no store, or a program uses it.
+        InputError: the folder is no store, a program uses it, or something cannot be removed.
     """
     _require_store(folder)
     lock = files.Lock.take(folder / IN_USE)
     if lock is None:
         raise InputError(f"store {folder}: another program uses it; clear it when that has ended")
     try:
-        freed, before = 0, time.time() - unused_days * _DAY
+        freed, before, left = 0, time.time() - unused_days * _DAY, 0
         for _, path, _ in _entries(folder):
             if unused_days and _used(path) > before:
                 continue
-            freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            size = _bytes(path)
             shutil.rmtree(path, ignore_errors=True)
+            left += path.exists()
+            freed += size - _bytes(path)
         shutil.rmtree(folder / LOCKS, ignore_errors=True)
     finally:
         lock.release()
+    if left:
+        raise InputError(f"store {folder}: {left} volumes cannot be removed; expected a folder that can be written")
     return freed
 
 
@@ -132,10 +137,18 @@ def _entries(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """Kind, path and what is known of each entry; of a half one, nothing is."""
     for kind in (IMAGES, LABELS):
         for path in sorted((folder / kind).iterdir()) if (folder / kind).is_dir() else ():
-            about: dict[str, Any] = {}
-            with suppress(OSError, ValueError):
-                about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-            yield kind, path, about
+            if path.is_dir():
+                yield kind, path, about_entry(path) or {}
+
+
+def _bytes(path: Path) -> int:
+    """What an entry takes; of one that is just written or goes, some of it."""
+    total = 0
+    for folder, _, names in os.walk(path):  # which passes over what goes away
+        for name in names:
+            with suppress(OSError):
+                total += (Path(folder) / name).stat().st_size
+    return total
 
 
 def _used(path: Path) -> float:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping
@@ -13,28 +14,48 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d import files
-from segxfer3d.data.store.checksums import file_checksum
+from segxfer3d.data.store.entry import write_entry
 from segxfer3d.errors import InputError
 
 VARIABLE = "SEGXFER3D_STORE"  # of the environment: a folder instead of the usual one
-MARK, ABOUT = "segxfer3d-store.json", "about.json"
+MARK = "segxfer3d-store.json"
 IMAGES, LABELS = "images", "labels"  # the kinds of entries
 IN_USE, LOCKS = "in-use.lock", "locks"
 FORMAT = "segxfer3d-volumes"  # the entries say their version
 _WAIT = 0.2  # seconds between two looks at what another process makes
 _SPARE = 2**28  # bytes that stay free on the disk
+_ELSEWHERE = "--store DIR puts it on another disk"
 
 
 def usual_folder() -> Path:
-    """The folder of the environment variable, else one in the user's cache folder."""
+    """The folder of the environment variable, else one in the user's cache folder.
+
+    Raises:
+        InputError: nothing says whose that is, as in a container.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "segxfer3d" / "volumes"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "segxfer3d" / "volumes"
+    usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return _at_home(Path(usual)) / "segxfer3d" / "volumes"
+
+
+def _at_home(folder: Path) -> Path:
+    """A path whose ``~`` is a home folder.
+
+    Raises:
+        InputError: nobody knows which.
+    """
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(
+            f"store {folder}: no home folder is known; --store DIR or the variable {VARIABLE} says where volumes lie"
+        ) from error
 
 
 class VolumeStore:
@@ -44,106 +65,46 @@ class VolumeStore:
     open holds its lock together with others; it is cleared only where nobody does.
 
     Args:
-        folder: of the store.
-        make: whether it is made where it is missing.
+        folder: of the store, which is made where it is missing.
 
     Raises:
-        InputError: a folder that holds something else, or that cannot be written.
+        InputError: a folder that holds something else, that cannot be written, or that is being cleared.
     """
 
-    def __init__(self, folder: Path, *, make: bool = True) -> None:
-        self.folder = folder.expanduser().absolute()
-        if not is_store(self.folder) and make:
-            self._begin()
-        lock = files.Lock.take(self.folder / IN_USE, shared=True) if self.exists else None
-        if lock is None and self.exists:
+    def __init__(self, folder: Path) -> None:
+        self.folder = _at_home(folder)
+        if not is_store(self.folder):
+            _begin(self.folder)
+        lock = files.Lock.take(self.folder / IN_USE, shared=True)
+        if lock is None:
             raise InputError(f"store {self.folder}: is being cleared; try again")
-        if lock is not None:
-            weakref.finalize(self, lock.release)
+        weakref.finalize(self, lock.release)
+
+    @staticmethod
+    def found(folder: Path) -> VolumeStore | None:
+        """The store of a folder; None where there is none, or none that can be used now."""
+        with suppress(InputError):
+            return VolumeStore(folder) if is_store(_at_home(folder)) else None
+        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VolumeStore, (self.folder,)  # another process has a lock of its own
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is such a store."""
-        return is_store(self.folder)
-
-    def _begin(self) -> None:
-        files.make_folder(self.folder)
-        strange = [path.name for path in sorted(self.folder.iterdir()) if not path.name.startswith(".")]
-        if strange and not is_store(self.folder):
-            raise InputError(
-                f"store {self.folder}: holds {strange[0]}; expected a new or empty folder, or a store of volumes"
-            )
-        files.write_json(self.folder / MARK, {"format": FORMAT})
 
     def path(self, kind: str, key: str) -> Path:
         """Of an entry, whether or not it is there."""
         return self.folder / kind / key
 
-    def about(self, kind: str, key: str) -> dict[str, Any] | None:
-        """What is known of an entry; None where there is none."""
-        try:
-            about: dict[str, Any] = json.loads((self.path(kind, key) / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return about
-
-    def problem(self, kind: str, key: str, made_from: Mapping[str, Any]) -> str:
-        """What is wrong with an entry; empty where its arrays are as they were written, and made from what they should
-        be. It counts as used now."""
-        about = self.about(kind, key)
-        if about is None:
-            return "missing" if not self.path(kind, key).exists() else "damaged"
-        if about.get("made_from") != json.loads(json.dumps(made_from)):
-            return "made by another preprocessing"
-        for name, (size, checksum) in about["files"].items():
-            path = self.path(kind, key) / name
-            try:
-                if path.stat().st_size != size or file_checksum(path) != checksum:
-                    return "damaged"
-            except OSError:
-                return "damaged"
-        with suppress(OSError):
-            os.utime(self.path(kind, key) / ABOUT)
-        return ""
-
     def write(
         self, kind: str, key: str, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any], *, made_from: Any
     ) -> None:
-        """Write an entry; one that is there goes. The caller holds its lock, see :meth:`making`.
+        """Write an entry, see :func:`~segxfer3d.data.store.entry.write_entry`. The caller has the right to, see
+        :meth:`making`.
 
         Raises:
-            InputError: it cannot be written, as where the disk is full; nothing is left of it.
+            InputError: as there.
         """
-        path = self.path(kind, key)
-        shutil.rmtree(path, ignore_errors=True)
-        files.make_folder(path.parent)
-        with files.new_folder(path) as partial:
-            written = {}
-            for name, array in arrays.items():
-                with (partial / f"{name}.npy").open("wb") as file:
-                    np.save(file, array, allow_pickle=False)
-                    file.flush()
-                    os.fsync(file.fileno())
-                made = partial / f"{name}.npy"
-                written[made.name] = [made.stat().st_size, file_checksum(made)]
-            content = {"made_from": made_from, **about, "files": written}
-            files.write_text(partial / ABOUT, json.dumps(content) + "\n")
-
-    def array(self, kind: str, key: str, name: str) -> NDArray[Any]:
-        """An array of an entry, as a private map of its file: what is not looked at is not read, and processes share
-        what is.
-
-        Raises:
-            InputError: it is not there any more.
-        """
-        path = self.path(kind, key) / f"{name}.npy"
-        try:
-            return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: was changed or removed while it was in use; start again ({error})") from error
+        with _say_elsewhere():
+            write_entry(self.path(kind, key), arrays, about, made_from=made_from)
 
     @contextmanager
     def making(self, key: str, *, wait: bool = True) -> Iterator[bool]:
@@ -152,12 +113,16 @@ class VolumeStore:
         Args:
             key: of the entry.
             wait: until another process has made it or died; else False is given at once where one has the right.
+
+        Raises:
+            InputError: the store cannot be written.
         """
         place = self.folder / LOCKS / key
-        lock = files.Lock.take(place)
-        while lock is None and wait:
-            time.sleep(_WAIT)
+        with _say_elsewhere():
             lock = files.Lock.take(place)
+            while lock is None and wait:
+                time.sleep(_WAIT)
+                lock = files.Lock.take(place)
         try:
             yield lock is not None
         finally:
@@ -173,9 +138,42 @@ class VolumeStore:
         free = shutil.disk_usage(self.folder).free
         if needed + _SPARE > free:
             raise InputError(
-                f"store {self.folder}: {needed / 2**30:.3g} GiB are needed, {free / 2**30:.3g} are free; --store DIR "
-                f"puts it on another disk, segxfer3d data store {self.folder} --clear makes room"
+                f"store {self.folder}: {needed / 2**30:.3g} GiB are needed, {free / 2**30:.3g} are free; "
+                f"{_ELSEWHERE}, segxfer3d data store {self.folder} --clear makes room"
             )
+
+
+@contextmanager
+def _say_elsewhere() -> Iterator[None]:
+    """What cannot be written may be written on another disk."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"store: {error}; {_ELSEWHERE}") from error
+
+
+def _begin(folder: Path) -> None:
+    """Make a store of a folder that is new or empty; others may be about to as well.
+
+    Raises:
+        InputError: it is neither, or cannot be written.
+    """
+    files.make_folder(folder)
+    try:
+        strange = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+        if is_store(folder):
+            return
+        if MARK in strange:
+            raise InputError(f"store {folder}: {MARK} is damaged; remove the folder, or use another one")
+        if strange:
+            raise InputError(
+                f"store {folder}: holds {strange[0]}; expected a new or empty folder, or a store of volumes"
+            )
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as own:
+            files.write_json(Path(own) / MARK, {"format": FORMAT})
+            (Path(own) / MARK).replace(folder / MARK)
+    except OSError as error:
+        raise InputError(f"store {folder}: cannot be written ({files.reason(error)}); {_ELSEWHERE}") from error
 
 
 def is_store(folder: Path) -> bool:

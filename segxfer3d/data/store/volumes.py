@@ -9,6 +9,7 @@ import torch
 
 from segxfer3d.augment.stored_masks import StoredMasks
 from segxfer3d.data.preprocessing.protocol import Item
+from segxfer3d.data.store.entry import entry_array
 from segxfer3d.data.store.place import IMAGES, LABELS, VolumeStore
 
 
@@ -48,12 +49,12 @@ class StoredVolumes(Sequence[Item]):
         if isinstance(index, slice):
             return self.part(range(len(self))[index])
         keys = self.keys[index]
-        item: Item = {"image": torch.from_numpy(self.store.array(IMAGES, keys[IMAGES], "image"))}
+        image = self.store.path(IMAGES, keys[IMAGES])
+        item: Item = {"image": torch.from_numpy(entry_array(image, "image"))}
         if LABELS in keys:
-            index_, table, planes = (
-                self.store.array(LABELS, keys[LABELS], name) for name in ("index", "table", "planes")
-            )
-            masks = StoredMasks(index_, table, planes, (0, table.shape[1]))
+            label = self.store.path(LABELS, keys[LABELS])
+            numbers, table, planes = (entry_array(label, name) for name in ("index", "table", "planes"))
+            masks = StoredMasks(numbers, table, planes, (0, table.shape[1]))
             item["label"] = masks.part(0, self.classes)
             if self.ignores:
                 item["valid"] = masks.part(self.classes, table.shape[1])
