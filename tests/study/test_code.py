@@ -27,11 +27,21 @@ def config(name):
     return json.loads((BUNDLES / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def copy(folder):
+    shutil.copytree(Path(segxfer3d.__file__).parent, folder / "segxfer3d", ignore=shutil.ignore_patterns("*.pyc"))
+    return folder / "segxfer3d"
+
+
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package, to be edited."""
-    shutil.copytree(Path(segxfer3d.__file__).parent, tmp_path / "segxfer3d", ignore=shutil.ignore_patterns("*.pyc"))
-    return tmp_path / "segxfer3d"
+    return copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The version of a copy that nobody edits."""
+    return version(copy(tmp_path_factory.mktemp("package")), *NAMES)
 
 
 def version(package, *names):
@@ -48,8 +58,7 @@ def edit(path, before, after):
     path.write_text(text.replace(before, after, 1), encoding="utf-8")
 
 
-def test_a_cosmetic_edit_changes_nothing(package):
-    before = version(package, *NAMES)
+def test_a_cosmetic_edit_changes_nothing(package, before):
     for name in (
         "report/page.py",
         "study/runner.py",
@@ -65,8 +74,7 @@ def test_a_cosmetic_edit_changes_nothing(package):
     assert version(package, *NAMES) == before
 
 
-def test_what_may_change_a_result_changes_it(package):
-    before = version(package, *NAMES)
+def test_what_may_change_a_result_changes_it(package, before):
     with (package / "losses" / "nt_xent.py").open("a", encoding="utf-8") as file:
         file.write("\nADDED = 1\n")
     losses = version(package, *NAMES)
@@ -74,8 +82,7 @@ def test_what_may_change_a_result_changes_it(package):
     assert len({before, losses, version(package, *NAMES)}) == 3
 
 
-def test_a_new_layout_counts_and_another_pretext_does_not(package):
-    before = version(package, *NAMES)
+def test_a_new_layout_counts_and_another_pretext_does_not(package, before):
     edit(package / "pretexts" / "moco.py", "import", "ADDED = 1\nimport")
     assert version(package, *NAMES) == before
     (package / "networks" / "another.py").write_text("ADDED = 1\n")
