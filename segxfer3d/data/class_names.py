@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from segxfer3d.errors import InputError, some
@@ -18,14 +17,16 @@ def refuse_one_name(classes: Mapping[int, str], place: object) -> None:
     Raises:
         InputError: several have one name, in any spelling of it in large and small letters.
     """
-    counts = Counter(_plain(name) for name in classes.values())
-    for name, count in counts.items():
-        if count > 1:
-            values = [str(value) for value, other in classes.items() if _plain(other) == name]
-            raise InputError(
-                f"{place}: the classes {' and '.join(values)} have one name, {name}; expected another for each, or "
-                f"--label_map {values[1]}:{values[0]} to make them one"
-            )
+    values: dict[str, list[int]] = {}
+    for value, name in classes.items():
+        values.setdefault(_plain(name), []).append(value)
+    twice = {name: which for name, which in values.items() if len(which) > 1}
+    if twice:
+        listed = some((f"{' and '.join(map(str, which))} have one name, {name}" for name, which in twice.items()), 5)
+        pairs = ",".join(f"{value}:{first}" for first, *rest in twice.values() for value in rest)
+        raise InputError(
+            f"{place}: the classes {listed}; expected another for each, or --label_map {pairs} to make them one"
+        )
 
 
 def refuse_other_order(data: Mapping[int, str], model: Mapping[int, str], *, place: object, checkpoint: object) -> str:

@@ -57,3 +57,11 @@ def test_the_same_order_says_nothing():
         order({1: "nodule"}, {1: "foreground"})
         == "classes have other names than the model's: 1 nodule (the model's: foreground)"
     )
+
+
+def test_all_names_that_are_there_twice(tmp_path):
+    told(tmp_path, {"0": "background", "1": "tumor", "2": "liver", "3": "Tumor", "4": "Liver"})
+    message = r"the classes 1 and 3 have one name, tumor; 2 and 4 have one name, liver; .*--label_map 3:1,4:2 to make"
+    with pytest.raises(InputError, match=message):
+        find_cases(tmp_path)
+    assert find_cases(tmp_path, Request(label_map="3:1,4:2")).classes == {1: "tumor", 2: "liver"}

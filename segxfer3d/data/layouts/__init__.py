@@ -23,6 +23,7 @@ from segxfer3d.data.case import NOUNS, CaseSet, compiled_pattern
 from segxfer3d.data.class_names import refuse_one_name
 from segxfer3d.data.label_map import value_pairs, with_label_map
 from segxfer3d.data.layouts.channel_files import choose_channels
+from segxfer3d.data.layouts.declared import without_ignored
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
@@ -31,6 +32,7 @@ __all__ = ["Layout", "OtherKindError", "Request", "about", "find_cases", "layout
 
 KINDS = {"gray": 1, "color": 3}
 FOLDER = "folder"  # fits everything, so it is asked last
+_LOOKED = 30  # folders at most that are looked into for a data set, where the one that was named is none
 
 
 class Layout(Protocol):
@@ -95,8 +97,13 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
             f"channel_pattern {request.channel_pattern}: the layout {name} of {root} says itself which files are "
             "channels; --channel_names picks among them, --dataset folder goes by the pattern"
         )
-    case_set = layouts()[name].read(root, request)
-    case_set = with_label_map(case_set, pairs)
+    try:
+        case_set = layouts()[name].read(root, request)
+    except InputError as error:
+        if name == FOLDER and not named and (inner := _inner(root, request.dims)):
+            raise InputError(f"{error}\n{inner}: a data set of its own; is it the one that is meant?") from error
+        raise
+    case_set = with_label_map(without_ignored(case_set), pairs)
     refuse_one_name(case_set.classes, f"dataset_dir {root}")
     if request.dims == 2 and request.task != "classification":
         case_set = replace(case_set, categories=())
@@ -144,6 +151,13 @@ def _named(request: Request) -> str:
         kind = NOUNS[5 - request.dims]
         raise OtherKindError(f"dataset {name}: a data set of {kind}", what_takes_it(request.dims, request.task))
     return one_of("dataset", name, [name for name, layout in layouts().items() if request.dims in layout.DIMS])
+
+
+def _inner(root: Path, dims: int) -> Path | None:
+    """The first folder below that has a layout of its own, two levels deep at most."""
+    known = [layout for name, layout in layouts().items() if name != FOLDER and dims in layout.DIMS]
+    folders = [path for depth in ("*", "*/*") for path in sorted(root.glob(depth)) if path.is_dir()][:_LOOKED]
+    return next((path for path in folders if any(layout.fits(path) for layout in known)), None)
 
 
 def _fitting(root: Path, request: Request) -> str:

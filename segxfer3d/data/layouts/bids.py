@@ -22,7 +22,8 @@ from segxfer3d.config.channels import names_of
 from segxfer3d.data.case import Case, CaseSet, LabelRule, compiled_pattern, patient_of
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.channel_files import channel_matches
-from segxfer3d.data.layouts.dataset_json import Declared, read_declared, refuse_regions
+from segxfer3d.data.layouts.dataset_json import read_declared, refuse_regions
+from segxfer3d.data.layouts.declared import Declared
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse, with_masks
 from segxfer3d.data.layouts.request import Request, require
@@ -68,7 +69,8 @@ class Named(NamedTuple):
     def is_of(self, image: Named) -> bool:
         """Whether a label has all entities of an image, and lies in its space."""
         same = all(self.entities.get(key) == label for key, label in image.entities.items())
-        return same and self.entities.get("space", "") in (*NATIVE, image.suffix, *image.kinds)
+        space, of_image = (named.entities.get("space", "") for named in (self, image))
+        return same and (space == of_image or space in (*NATIVE, image.suffix, *image.kinds))
 
 
 def fits(root: Path) -> bool:
@@ -239,7 +241,8 @@ def _classes(root: Path, labels: list[Named]) -> dict[int, str]:
 def _table_of(root: Path, label: Named) -> Path | None:
     """The nearest ``dseg.tsv`` beside a label or above it whose entities the label has."""
     for folder in label.path.parents:
-        for table in sorted(folder.glob("*dseg.tsv"), key=lambda path: -len(path.name)):
+        tables = (path for path in folder.glob("*dseg.tsv") if not path.name.startswith("."))
+        for table in sorted(tables, key=lambda path: -len(path.name)):
             parts = table.name.removesuffix("dseg.tsv").strip("_").split("_")
             pairs = [part.split("-", 1) for part in parts if "-" in part]
             if all(label.entities.get(key) == value for key, value in pairs):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import Declared, read_declared
+from segxfer3d.data.layouts.dataset_json import read_declared
+from segxfer3d.data.layouts.declared import Declared
 from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volumes_in
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError
@@ -64,18 +65,21 @@ def read(root: Path, request: Request) -> CaseSet:
     if len(styles) > 1:
         raise InputError(f"{root}: scans that are called as since 2023 and as before; expected one kind")
     (mark,) = styles
-    cases = []
+    cases, others = [], []
     for folder in folders:
         files = {name.lower(): path for name, path in volumes_in(folder).items()}
         stem = f"{folder.name}{mark}".lower()
         known = {channel: files.get(f"{stem}{channel}") for channel in NAMES[mark]}
         ending = next((path.name[len(volume_name(path)) :] for path in known.values() if path), "")
         first, *further = (path or folder / f"{folder.name}{mark}{channel}{ending}" for channel, path in known.items())
+        own = {f"{stem}{name}" for name in (*NAMES[mark], LABEL)}
+        others += [path for name, path in files.items() if name not in own]
         name = name_of(folder, folders, root)
         patient = patient_of(name, request.patient_pattern)
         if not request.patient_pattern and (timed := _TIMED.fullmatch(folder.name)):
             patient = timed.group(1)
         cases.append(Case(name, first, files.get(f"{stem}{LABEL}"), patient, further=tuple(further)))
+    notes = (f"{len(others)} volumes are no channel and no label, for example {others[0]}",) if others else ()
     declared = read_declared(root) or Declared(CLASSES[mark], LabelRule(tuple(CLASSES[mark])))
     return CaseSet(
         root,
@@ -87,4 +91,5 @@ def read(root: Path, request: Request) -> CaseSet:
         regions=declared.regions,
         channel_names=tuple(NAMES[mark].values()),
         modality="MR",
+        notes=notes,
     )

@@ -6,15 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from segxfer3d.data.case import LabelRule, Regions
 from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.declared import Declared, classes_of, classes_of_volumes
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError
 
 NAME = "dataset.json"
-IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
+_SPLITS = ("validation", "fold", "folds")  # what only a list of cases says
 ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
 
@@ -40,95 +40,23 @@ def load(path: Path) -> Any:
     return json.loads(path.read_text(encoding=ENCODING), object_pairs_hook=_entries)
 
 
-def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
-    """Value to name of the foreground classes, in rising order; Decathlon has {"1": "name"}, nnU-Net {"name": 1}.
-
-    Raises:
-        ValueError: a name or a value is there twice.
-    """
-    if twice := getattr(labels, "twice", ()):
-        raise ValueError(f"two classes are called {twice[0]}")
-    if labels and all(isinstance(value, int) for value in labels.values()):
-        names: dict[int, str] = {}
-        for name, value in labels.items():
-            if names.setdefault(value, str(name)) != name:
-                raise ValueError(f"two classes, {names[value]} and {name}, have the value {value}")
-    else:
-        names = {int(value): str(name) for value, name in labels.items()}
-    return {value: names[value] for value in sorted(names) if value != 0} or {1: "foreground"}
-
-
-class Declared(NamedTuple):
-    """What the labels of volumes mean.
-
-    Attributes:
-        classes: label value to name.
-        rule: says which values neither train nor count: nnU-Net's "ignore", which is no class.
-        regions: see :attr:`~segxfer3d.data.case.CaseSet.regions`.
-    """
-
-    classes: dict[int, str]
-    rule: LabelRule
-    regions: Regions = ()
-
-
-NOTHING = Declared({}, LabelRule())  # what is said where there is no such file
-
-
-def classes_of_volumes(labels: Mapping[str, Any], order: Any = None) -> Declared:
-    """The classes of volumes, or the regions (classes that are lists of values).
-
-    Args:
-        labels: the entry "labels".
-        order: of regions the entry "regions_class_order": the value that each is written as, in their order.
-
-    Raises:
-        ValueError: names or values that are there twice; regions without values of their own, or without a value that
-            they are written as.
-    """
-    if any(isinstance(value, list) for value in labels.values()):
-        return _regions_of(labels, order)
-    known = classes_of(labels)
-    classes = {value: name for value, name in known.items() if name != IGNORED}
-    return Declared(classes, LabelRule(tuple(classes), ignore=tuple(known.keys() - classes.keys())))
-
-
-def _regions_of(labels: Mapping[str, Any], order: Any) -> Declared:
-    if twice := getattr(labels, "twice", ()):
-        raise ValueError(f"two regions are called {twice[0]}")
-    ignore = tuple(int(value) for name, value in labels.items() if name == IGNORED)
-    named = {name: value for name, value in labels.items() if value not in (0, [0]) and name != IGNORED}
-    parts = {
-        name: tuple(map(int, value)) if isinstance(value, list) else (int(value),) for name, value in named.items()
-    }
-    if not isinstance(order, list) or len(order) != len(parts) or len(set(order)) < len(order):
-        raise ValueError(
-            f"regions_class_order {order}: expected {len(parts)} different values, one for each region "
-            f"({', '.join(parts)})"
-        )
-    regions = []
-    for value, (name, part) in zip(order, parts.items(), strict=True):
-        if not part or {0, *ignore} & set(part):
-            raise ValueError(f"the region {name} is of the labels {list(part)}; expected its classes, none of them 0")
-        if value not in part:
-            raise ValueError(f"the region {name} is written as {value}, which is none of its labels {list(part)}")
-        regions.append((int(value), part))
-    classes = {value: name for (value, _), name in zip(regions, parts, strict=True)}
-    return Declared(dict(sorted(classes.items())), LabelRule(tuple(sorted(classes)), ignore=ignore), tuple(regions))
-
-
 def read_declared(root: Path) -> Declared | None:
     """What a ``dataset.json`` in the folder says of the labels of volumes; None where there is no such file.
 
     Raises:
-        InputError: the file is damaged, or has no entry "labels" of names and values.
+        InputError: the file is damaged, or has no entry "labels" of names and values; or it says who validates, or
+            folds, which only a list of cases can.
     """
     path = root / NAME
     if not path.is_file():
         return None
     try:
         content = load(path)
+        if said := [key for key in _SPLITS if content.get(key)]:
+            raise InputError(f"{path}: has {said[0]!r} and lists no cases; say who is in which part by --split_file")
         return classes_of_volumes(content["labels"], content.get("regions_class_order"))
+    except InputError:
+        raise
     except BAD as error:
         raise _no_classes(path, error) from error
 
@@ -146,8 +74,13 @@ def read_classes(root: Path) -> dict[int, str]:
     try:
         labels = load(path)["labels"]
         if any(isinstance(value, list) for value in labels.values()):
-            raise ValueError("classes that are regions, lists of values")
+            raise InputError(
+                f"{path}: regions, classes that are lists of values, are for volumes; of images each class has one "
+                "value"
+            )
         return classes_of(labels)
+    except InputError:
+        raise
     except BAD as error:
         raise _no_classes(path, error) from error
 

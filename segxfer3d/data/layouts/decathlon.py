@@ -17,15 +17,8 @@ from typing import Any
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.dicom import scan_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import (
-    BAD,
-    NAME,
-    classes_of_volumes,
-    lists_cases,
-    load,
-    modality_of_channels,
-    names_of_channels,
-)
+from segxfer3d.data.layouts.dataset_json import BAD, NAME, lists_cases, load, modality_of_channels, names_of_channels
+from segxfer3d.data.layouts.declared import classes_of_volumes
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.official import as_entries, check_official, with_parts
 from segxfer3d.data.layouts.request import Request, require

@@ -21,12 +21,14 @@ others then count as background); one that is called "ignore" neither trains nor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.channel_files import NUMBERED, numbered_channels, with_channels
-from segxfer3d.data.layouts.dataset_json import NOTHING, read_channel_names, read_declared, read_modality
+from segxfer3d.data.layouts.dataset_json import read_channel_names, read_declared, read_modality
+from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.folder_images import read_images
 from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
@@ -63,8 +65,7 @@ def read(root: Path, request: Request) -> CaseSet:
         return read_images(root, request)
     if request.label_pattern:
         return _by_pattern(root, request)
-    image_folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
-    label_folder = next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), None)
+    image_folder, label_folder = (_folder_called(root, names) for names in (IMAGE_FOLDERS, LABEL_FOLDERS))
     if label_folder is not None and image_folder is None:
         raise InputError(f"{label_folder}: labels without images; expected {' or '.join(IMAGE_FOLDERS)} beside it")
     found = find_volumes(image_folder or root, series=request.series, image_pattern=request.image_pattern)
@@ -84,6 +85,12 @@ def read(root: Path, request: Request) -> CaseSet:
         for name, volume in images.items()
     )
     return _case_set(root, found, tuple(cases))
+
+
+def _folder_called(root: Path, names: Sequence[str]) -> Path | None:
+    """The folder of the first of the names, in any spelling in large and small letters."""
+    there = {path.name.lower(): path for path in sorted(root.iterdir(), reverse=True) if path.is_dir()}
+    return next((there[name.lower()] for name in names if name.lower() in there), None)
 
 
 def _unlabeled(folder: Path, pattern: str) -> dict[str, FoundVolume]:

@@ -10,7 +10,8 @@ from segxfer3d.data.case import Case, CaseSet, LabelRule, page_names, patient_of
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.open_image import image_channels, pages_of
 from segxfer3d.data.io.radiographs import is_radiograph, patient_in
-from segxfer3d.data.layouts.dataset_json import IGNORED, NAME, read_classes
+from segxfer3d.data.layouts.dataset_json import NAME, read_classes
+from segxfer3d.data.layouts.declared import is_ignored
 from segxfer3d.data.layouts.files_below import is_of_system
 from segxfer3d.data.layouts.image_files import PARTS, ImageFiles, find_images, passed_note
 from segxfer3d.data.layouts.listing import refuse_other_kind
@@ -184,8 +185,8 @@ def _classes(root: Path, target: str) -> tuple[dict[int, str], LabelRule]:
                 f"of a {NAME} beside them"
             )
         return {}, RULE
-    ignored = tuple(value for value, name in declared.items() if name == IGNORED)
-    known = {value: name for value, name in declared.items() if name != IGNORED}
+    ignored = tuple(value for value, name in declared.items() if is_ignored(name))
+    known = {value: name for value, name in declared.items() if not is_ignored(name)}
     wanted = {one_of("target", name.strip(), list(known.values())) for name in target.split(",")} if target else set()
     classes = {value: name for value, name in known.items() if not target or name in wanted}
     background = (0, *(value for value in known if value not in classes))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.layouts.dataset_json import Declared, read_declared
-from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volume_called
+from segxfer3d.data.layouts.dataset_json import read_declared
+from segxfer3d.data.layouts.declared import Declared
+from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, refuse, volume_called
 from segxfer3d.data.layouts.request import Request, require
 
 TITLE = "KiTS"
@@ -34,13 +35,20 @@ def _is_case(folder: Path) -> bool:
     return folder.name.startswith("case_") and volume_called(folder, IMAGE) is not None
 
 
+def _holds(folder: Path) -> bool:
+    return volume_called(folder, IMAGE, *LABELS) is not None
+
+
 def read(root: Path, request: Request) -> CaseSet:
     """All cases, labeled where there is a segmentation.
 
     Raises:
-        InputError: no case, or ``patient_pattern`` does not fit.
+        InputError: no case, segmentations without image, or ``patient_pattern`` does not fit.
     """
-    folders = case_folders(root, _is_case)
+    found = case_folders(root, lambda folder: folder.name.startswith("case_") and _holds(folder))
+    lone = [volume_called(folder, *LABELS) for folder in found if not _is_case(folder)]
+    refuse(root, [f"{path} (label without image)" for path in lone])
+    folders = [folder for folder in found if _is_case(folder)]
     if not folders:
         require(root, ["case_00000/imaging.nii.gz"], title=TITLE, source=SOURCE)
     cases = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case
 from segxfer3d.data.io.volumes import FORMATS, volume_name
+from segxfer3d.data.layouts.declared import is_ignored
 from segxfer3d.data.layouts.files_below import is_of_system
 from segxfer3d.errors import InputError, some
 
@@ -36,11 +37,19 @@ def has_case(root: Path, is_case: Callable[[Path], bool]) -> bool:
     return any(True for _ in _cases_in(root, is_case, DEPTH))
 
 
+def volumes_called(folder: Path, *names: str) -> list[Path]:
+    """The volume files of these names, without their endings, in a folder, in any spelling in large and small letters;
+    in the order of the names."""
+    there: dict[str, list[Path]] = {}
+    for path in sorted(_entries(folder)):
+        there.setdefault(path.name.lower(), []).append(path)
+    wanted = (f"{name.lower()}{ending}" for name in dict.fromkeys(name.lower() for name in names) for ending in FORMATS)
+    return [path for name in wanted for path in there.get(name, ())]
+
+
 def volume_called(folder: Path, *names: str) -> Path | None:
-    """The volume file of one of these names, without its ending, in a folder; the first name that is there."""
-    there = {path.name for path in _entries(folder)}
-    wanted = (f"{name}{ending}" for name in names for ending in FORMATS)
-    return next((folder / name for name in wanted if name in there), None)
+    """The first of :func:`volumes_called`, if there is one."""
+    return next(iter(volumes_called(folder, *names)), None)
 
 
 def volumes_in(folder: Path) -> dict[str, Path]:
@@ -57,14 +66,14 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def refuse(place: object, problems: Sequence[str]) -> None:
-    """What is wrong with a data set's files, all at once.
+def refuse(place: object, problems: Sequence[str], hint: str = "") -> None:
+    """What is wrong with a data set's files, all at once; the hint stands at the end.
 
     Raises:
         InputError: there is something.
     """
     if problems:
-        raise InputError(f"{place}: images and labels do not match: {some(problems)}")
+        raise InputError(f"{place}: images and labels do not match: {some(problems)}{hint}")
 
 
 def name_of(folder: Path, folders: Sequence[Path], root: Path) -> str:
@@ -82,11 +91,11 @@ def with_masks(
         name: of the case.
         image: its image.
         masks: name of the class to file; those of no class are passed over.
-        classes: value to name.
+        classes: value to name; with what is ignored, of which there need not be a mask.
         folder: of the masks.
         patient: of the case.
     """
     known = {key.casefold(): path for key, path in masks.items()}
     chosen = tuple((value, known[key.casefold()]) for value, key in classes.items() if key.casefold() in known)
-    lacking = [key for key in classes.values() if key.casefold() not in known]
+    lacking = [key for key in classes.values() if key.casefold() not in known and not is_ignored(key)]
     return Case(name, image, folder if masks else None, patient, masks=chosen), lacking

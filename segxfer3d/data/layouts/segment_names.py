@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.io.segments import Segment, segments_of
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 
 def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
@@ -21,6 +21,9 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
     Args:
         case_set: volumes.
         declared: whether the classes of the set are those of its ``dataset.json``.
+
+    Raises:
+        InputError: beside segments that are classes by their names, others that are none and have the value of one.
     """
     if case_set.regions:
         return case_set
@@ -32,6 +35,7 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
         classes = _classes_of(list(named.values()))
         case_set = replace(case_set, classes=classes, label_rule=LabelRule(tuple(classes)))
     values = {name.casefold(): value for value, name in case_set.classes.items()}
+    _refuse_strange(case_set, named, values)
     cases = (_with_names(case, named.get(case.name, ()), values) for case in case_set.cases)
     return replace(case_set, cases=tuple(cases))
 
@@ -52,6 +56,23 @@ def _classes_of(files: Sequence[Sequence[Segment]]) -> dict[int, str]:
     if len(pairs) == len(names) == len(values) and 0 not in values:
         return dict(sorted((value, name) for name, value in pairs))
     return dict(enumerate(names, 1))
+
+
+def _refuse_strange(
+    case_set: CaseSet, named: Mapping[str, Sequence[Segment]], values: Mapping[str, int]
+) -> None:  # by its value a segment would be read as a class that it is not
+    known = {name.casefold() for segments in named.values() for name, *_ in segments} & values.keys()
+    strange = [
+        f"{name} in {case.label}"
+        for case in case_set.cases
+        for name, value, *_ in named.get(case.name, ())
+        if known and name.casefold() not in values and value in values.values()
+    ]
+    if strange:
+        raise InputError(
+            f"{case_set.root}: segments that are no class: {some(strange, 10, ', ')}; expected "
+            f"{some(case_set.classes.values(), 10, ', ')}"
+        )
 
 
 def _with_names(case: Case, segments: Sequence[Segment], values: Mapping[str, int]) -> Case:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.segments import ENDING
-from segxfer3d.data.layouts.dataset_json import NOTHING, read_declared, read_modality, refuse_regions
+from segxfer3d.data.layouts.dataset_json import read_declared, read_modality, refuse_regions
+from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse
 from segxfer3d.data.layouts.request import Request, require

@@ -45,10 +45,12 @@ def read(root: Path, request: Request) -> CaseSet:
     """All cases, labeled where there are masks.
 
     Raises:
-        InputError: no case, CT and MR in one data set, a structure that some cases have no mask of, or
-            ``patient_pattern`` does not fit.
+        InputError: no case, masks without image, CT and MR in one data set, a structure that some cases have no mask
+            of, or ``patient_pattern`` does not fit.
     """
-    folders = case_folders(root, _is_case)
+    found = case_folders(root, lambda folder: (folder / MASKS).is_dir() or volume_called(folder, *IMAGES) is not None)
+    folders = [folder for folder in found if volume_called(folder, *IMAGES)]
+    refuse(root, [f"{folder / MASKS} (labels without image)" for folder in found if folder not in folders])
     if not folders:
         require(root, [f"s0001/ct.nii.gz with s0001/{MASKS}"], title=TITLE, source=SOURCE)
     images = {folder: image for folder in folders if (image := volume_called(folder, *IMAGES))}
@@ -59,7 +61,7 @@ def read(root: Path, request: Request) -> CaseSet:
     names = sorted({name for found in masks.values() for name in found})
     declared = read_declared(root)
     refuse_regions(root, declared)
-    classes = declared.classes if declared else dict(enumerate(names, 1))
+    classes = declared.masks if declared else dict(enumerate(names, 1))
     if strange := [name for name in classes.values() if name.casefold() not in {each.casefold() for each in names}]:
         raise InputError(f"{root}: no mask of {some(strange, 5, ', ')}; there are {some(names, 10, ', ')}")
     cases, problems = [], []

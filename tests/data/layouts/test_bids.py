@@ -160,3 +160,20 @@ def test_tables_that_contradict(tmp_path):
         path.with_name(f"sub-{subject}_dseg.tsv").write_text(f"index\tname\n1\t{name}\n")
     with pytest.raises(InputError, match=r"sub-02_dseg\.tsv: 1 is white, elsewhere gray"):
         find_cases(tmp_path)
+
+
+def test_labels_in_the_space_of_their_image(tmp_path):
+    name = "sub-r001s001_ses-1_space-MNI152NLin2009aSym"  # as in ATLAS 2
+    image(tmp_path, f"sub-r001s001/ses-1/anat/{name}_T1w")
+    label(tmp_path, f"atlas/sub-r001s001/ses-1/anat/{name}_label-L_desc-T1lesion_mask")
+    label(tmp_path, "atlas/sub-r001s001/ses-1/anat/sub-r001s001_ses-1_space-MNI305_label-L_mask")
+    ((_, found),) = cases(tmp_path).values()
+    assert found.endswith("_label-L_desc-T1lesion_mask.nii.gz")
+
+
+def test_what_a_mac_leaves_beside_a_table(tmp_path):
+    image(tmp_path, "sub-01/anat/sub-01_T1w")
+    label(tmp_path, "manual/sub-01/anat/sub-01_dseg", LEFT + RIGHT * 2)
+    (tmp_path / "derivatives" / "manual" / "dseg.tsv").write_text("index\tname\n1\tgray\n2\twhite\n")
+    (tmp_path / "derivatives" / "manual" / "._dseg.tsv").write_bytes(b"\0\5\x16\7")
+    assert find_cases(tmp_path).classes == {1: "gray", 2: "white"}

@@ -72,3 +72,15 @@ def test_both_kinds_of_names(tmp_path):
     scan(tmp_path, "BraTS2021_00030", OLD)
     with pytest.raises(InputError, match="called as since 2023 and as before"):
         find_cases(tmp_path)
+
+
+def test_a_label_of_another_name_is_said(tmp_path):
+    for name in ("BraTS20_Training_354", "BraTS20_Training_355"):
+        scan(tmp_path, name, OLD)
+    label = tmp_path / "BraTS20_Training_355" / "BraTS20_Training_355_seg.nii.gz"
+    label.rename(label.with_name("W39_1998.09.19_Segm.nii.gz"))  # as in the archive of 2020
+    found = find_cases(tmp_path)
+    assert [case.label is None for case in found.cases] == [False, True]
+    assert found.notes == (
+        f"1 volumes are no channel and no label, for example {label.parent}/W39_1998.09.19_Segm.nii.gz",
+    )

@@ -126,3 +126,11 @@ def test_two_cases_of_one_name_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(package, "layouts", lambda: {"twice": layout, "folder": layouts()["folder"]})
     with pytest.raises(InputError, match="several cases of one name: a"):
         find_cases(tmp_path)
+
+
+def test_a_data_set_in_a_folder_of_the_one_that_was_named(tmp_path):
+    for place in ("imagesTr/a", "imagesTr/b", "labelsTr/a", "labelsTr/b"):
+        write_nifti(tmp_path / "Task01_X" / f"{place}.nii.gz", ct())
+    (tmp_path / "Task01_X" / "dataset.json").write_text('{"labels": {"1": "x"}, "training": []}')
+    with pytest.raises(InputError, match=r"Task01_X: a data set of its own; is it the one that is meant\?$"):
+        find_cases(tmp_path)

@@ -2,7 +2,7 @@ import pytest
 
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
-from tests.data.volumes import ct, write_dicom
+from tests.data.volumes import ct, write_dicom, write_nifti
 
 from .test_luna16 import make
 
@@ -103,3 +103,10 @@ def test_two_files_for_one_label_and_two_images_of_one_label(tmp_path):
     assert "labels/a.nii.gz and " in str(error.value)
     assert "labels/a.seg.nrrd (two labels of one image)" in str(error.value)
     assert "images/b_0000.nii (two images of one label)" in str(error.value)
+
+
+def test_folders_in_large_letters(tmp_path):
+    write_nifti(tmp_path / "Images" / "b c.nii.gz", ct())
+    write_nifti(tmp_path / "LABELS" / "b c.nii.gz", ct())
+    found = find_cases(tmp_path)
+    assert [(case.name, case.label is not None) for case in found.cases] == [("b c", True)]

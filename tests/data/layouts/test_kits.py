@@ -1,9 +1,11 @@
 """Trees as KiTS has them: case_00000/imaging.nii.gz and segmentation.nii.gz."""
 
 import numpy as np
+import pytest
 
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
+from segxfer3d.errors import InputError
 from tests.data.volumes import ct, write_nifti
 
 
@@ -35,3 +37,12 @@ def test_the_majority_of_2021(tmp_path):
     found = find_cases(tmp_path)
     assert [case.label.name for case in found.labeled] == ["aggregated_MAJ_seg.nii.gz"]
     assert found.classes == {1: "kidney", 2: "tumor", 3: "cyst"}
+
+
+def test_segmentations_whose_image_is_not_there(tmp_path):
+    for name in ("case_00000", "case_00001", "case_00002"):
+        scan(tmp_path, name)
+    for name in ("case_00001", "case_00002"):  # as before the images are downloaded
+        (tmp_path / name / "imaging.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"case_00001/segmentation\.nii\.gz \(label without image\); .*case_00002"):
+        find_cases(tmp_path)

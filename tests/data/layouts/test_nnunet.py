@@ -128,7 +128,7 @@ def test_regions_are_read_where_their_order_is_known_and_of_volumes_only(tmp_pat
     save(tmp_path / "images" / "a.png", noise())
     save(tmp_path / "masks" / "a.png", square())
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": regions}))
-    with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(ValueError: classes that are regions"):
+    with pytest.raises(InputError, match=r"dataset\.json: regions, classes that are lists of values, are for volumes"):
         find_images("folder", tmp_path)
 
 
@@ -139,3 +139,82 @@ def test_labels_without_image_are_named(tmp_path):
     (root / "imagesTr" / "c1_0000.nii.gz").unlink()
     with pytest.raises(InputError, match=r"imagesTr/c1_0000\.nii\.gz \(label without image\)$"):
         find_cases(root)
+
+
+def test_a_name_in_both_folders_is_refused(tmp_path):
+    root = second(tmp_path, ["CT"], ["0000"])
+    write_nifti(root / "imagesTs" / "c0_0000.nii.gz", ct())
+    with pytest.raises(InputError, match=r"dataset\.json: c0 \(in imagesTr and in imagesTs\)"):
+        find_cases(root)
+
+
+def test_endings_in_large_letters_and_files_that_are_no_cases(tmp_path):
+    root = second(tmp_path, ["CT"], ["0000"])
+    for path in [*root.glob("*/c0*")]:
+        path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
+    (root / "imagesTr" / "._c0_0000.NII.GZ").write_bytes(b"of a Mac")
+    (root / "imagesTr" / ".DS_Store").write_bytes(b"of a Mac")
+    write_nifti(root / "imagesTr" / "c2_0000.nii", ct())
+    found = find_cases(root)
+    assert [(case.name, case.label.name) for case in found.cases] == [("c0", "c0.NII.GZ"), ("c1", "c1.nii.gz")]
+    assert found.notes == (f"1 volumes are no case's and are passed over, for example {root}/imagesTr/c2_0000.nii",)
+    assert check(found, progress=False).good == found.cases
+
+
+@pytest.mark.parametrize("said", [{"file_ending": ".mha"}, {}])
+def test_another_ending_than_the_file_says(tmp_path, said):
+    root = second(tmp_path, ["CT"], ["0000"], **said)
+    if not said:
+        for path in [*root.glob("*/*.nii.gz")]:
+            path.rename(path.with_name(path.name.removesuffix(".gz")))
+    there = "c0_0000.nii" if not said else "c0_0000.nii.gz"
+    with pytest.raises(InputError, match=rf'there is {there}: expected "file_ending": "{there[7:]}"'):
+        find_cases(root)
+
+
+def listed(name, **more):
+    return {"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz", **more}
+
+
+def test_folds_and_patients_of_listed_cases(tmp_path):
+    root = dataset(tmp_path, ["0000"], training=[listed("c0", fold=1, patient="P"), listed("c1", fold=0)])
+    assert [(case.fold, case.patient) for case in find_cases(root).cases] == [(1, "P"), (0, "c1")]
+    dataset(root, ["0000"], training=[listed("c0", fold=1), listed("c1")])
+    with pytest.raises(InputError, match='1 of 2 labeled cases have no "fold"'):
+        find_cases(root)
+
+
+def parts(root):
+    return {case.name: case.part for case in find_cases(root).cases}
+
+
+def test_cases_that_validate(tmp_path):
+    root = dataset(tmp_path, ["0000"], training=[listed("c0")], validation=[listed("c1")])
+    assert parts(root) == {"c0": "train", "c1": "val"}
+    assert 'dataset.json has 1 cases in "validation"' in find_cases(root).notes[0]
+    for entry in ("c0", "imagesTr/c0_0000.nii.gz", listed("c0")):
+        second(root, ["CT"], ["0000"], validation=[entry])
+        assert parts(root) == {"c0": "val", "c1": "train"}
+    both = {
+        name: {"images": [f"imagesTr/{name}_0000.nii.gz"], "label": f"labelsTr/{name}.nii.gz"} for name in ["c0", "c1"]
+    }
+    second(root, ["CT"], ["0000"], dataset=both, validation=["c1"])
+    assert parts(root) == {"c0": "train", "c1": "val"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"training": [listed("c0"), listed("c1")], "validation": [listed("c1")]},
+            '"training" and "validation" name c1',
+        ),
+        (
+            {"training": [listed("c0")], "validation": ["c7"]},
+            '"validation" names c7, of which there is no labeled case',
+        ),
+    ],
+)
+def test_cases_that_cannot_validate(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        find_cases(dataset(tmp_path, ["0000"], **content))

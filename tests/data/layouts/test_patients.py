@@ -80,3 +80,53 @@ def test_folders_of_one_name_have_the_names_of_their_paths(tmp_path):
         write_nifti(tmp_path / site / "p1" / "label.nii.gz", LEFT)
     assert [case.name for case in find_cases(tmp_path).cases] == ["a_p1", "b_p1"]
     assert find_cases(tmp_path, Request(patient_pattern="p1")).cases[0].patient == "p1"
+
+
+def scan(folder, image="image.nii.gz", label="label.nii.gz"):
+    write_nifti(folder / image, ct())
+    write_nifti(folder / label, LEFT)
+
+
+def test_scans_in_folders_of_their_patients(tmp_path):
+    for place in ("P1/a", "P1/b", "P2/c"):
+        scan(tmp_path / place)
+    found = find_cases(tmp_path)
+    assert [(case.name, case.patient) for case in found.cases] == [("P1_a", "P1"), ("P1_b", "P1"), ("P2_c", "P2")]
+    assert found.notes == ("patients are the folders P1, P2; --patient_pattern says otherwise",)
+    chosen = find_cases(tmp_path, Request(patient_pattern="_(.)$"))
+    assert [case.patient for case in chosen.cases] == ["a", "b", "c"]
+    assert chosen.notes == ()
+
+
+@pytest.mark.parametrize("above", [("Train", "test"), ("archive", "archive")])
+def test_folders_above_that_are_no_patients(tmp_path, above):
+    for folder, name in zip(above, ("p1", "p2"), strict=True):
+        scan(tmp_path / folder / name)
+    found = find_cases(tmp_path)
+    assert [(case.name, case.patient) for case in found.cases] == [("p1", "p1"), ("p2", "p2")]
+    assert found.notes == ()
+
+
+def test_a_scan_beside_folders_of_patients(tmp_path):
+    for place in ("p1", "p2/a", "p2/b"):
+        scan(tmp_path / place)
+    assert {case.name: case.patient for case in find_cases(tmp_path).cases} == {"p1": "p1", "p2_a": "p2", "p2_b": "p2"}
+
+
+def test_large_and_small_letters(tmp_path):
+    scan(tmp_path / "p1")
+    scan(tmp_path / "p2", "IMAGE.NII.GZ", "Label.nii.gz")
+    (tmp_path / "p2" / "._IMAGE.NII.GZ").write_bytes(b"of a Mac")
+    found = find_cases(tmp_path)
+    assert [(case.name, case.label.name) for case in found.cases] == [("p1", "label.nii.gz"), ("p2", "Label.nii.gz")]
+    assert check(found, progress=False).good == found.cases
+
+
+def test_several_labels_of_one_image(tmp_path):
+    for name in ("p1", "p2"):
+        scan(tmp_path / name)
+    write_nifti(tmp_path / "p1" / "seg.nii.gz", RIGHT)  # of the brain, or of a lesion?
+    write_nifti(tmp_path / "p2" / "image.nii", ct())
+    with pytest.raises(InputError, match=r"p1/label\.nii\.gz and .*p1/seg\.nii\.gz \(2 labels of one image\)") as error:
+        find_cases(tmp_path)
+    assert "p2/image.nii (2 images of one label); --image_pattern and --label_pattern say" in str(error.value)

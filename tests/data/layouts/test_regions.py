@@ -89,7 +89,11 @@ def test_plans_look_at_all_of_them(tmp_path):
             r"the region whole tumor is of the labels \[1, 2, 3\]; expected its classes",
         ),
         (BRATS, [1, 3, 2], r"the region enhancing tumor is written as 2, which is none of its labels \[3\]"),
-        (BRATS | {"tumor core": ["two"]}, [1, 2, 3], r"invalid literal"),
+        (
+            BRATS | {"tumor core": ["two"]},
+            [1, 2, 3],
+            r"the region tumor core is of the labels \['two'\]; expected their values",
+        ),
     ],
 )
 def test_regions_that_cannot_be(tmp_path, labels, order, message):

@@ -75,3 +75,21 @@ def test_other_labels_among_them_go_by_value(scans):
     write_nifti(root / "images" / "b.nii.gz", ct())
     write_nifti(root / "labels" / "b.nii.gz", RIGHT)
     assert find_cases(root).classes == {1: "foreground"}
+
+
+def test_segments_that_are_no_class(scans):
+    root = scans(
+        a=([LEFT + RIGHT * 2], [("tumor", 0, 1), ("liver", 0, 2)]),
+        b=([LEFT], [("Segment_1", 0, 1)]),
+        c=([LEFT * 7], [("Segment_7", 0, 7)]),
+    )
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "liver": 1, "tumor": 2}}))
+    with pytest.raises(
+        InputError, match=r"segments that are no class: Segment_1 in .*b\.seg\.nrrd; expected liver, tumor"
+    ):
+        find_cases(root)  # or it would be read as liver
+    root = scans(b=([LEFT], [("Tumor", 0, 1)]))
+    found = find_cases(root)
+    assert set(np.unique(values(found)["b"])) == {0, 2}
+    with pytest.raises(InputError, match=r"1 of 3 cases .*\n.*c\.seg\.nrrd: label values 7; expected 0, 1, 2"):
+        check(found, progress=False)

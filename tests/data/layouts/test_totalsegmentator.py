@@ -63,3 +63,12 @@ def test_ct_and_mr_are_two_data_sets(root):
 def test_patterns_come_before_names(root):
     found = find_cases(root, Request(image_pattern="/ct$", label_pattern="/segmentations/liver$"))
     assert (found.layout, len(found.labeled)) == ("folder", 2)
+
+
+def test_an_image_or_masks_alone(root):
+    folder = root / "Totalsegmentator_dataset_v201"
+    write_nifti(folder / "s0002" / "ct.nii.gz", ct())
+    assert [case.name for case in find_cases(root).unlabeled] == ["s0002"]
+    (folder / "s0001" / "ct.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"s0001/segmentations \(labels without image\)"):
+        find_cases(root)
