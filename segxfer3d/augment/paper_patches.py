@@ -8,7 +8,7 @@ numbers are the same, bit for bit, and so are the patches; a test compares.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,9 @@ class PaperPatches(Randomizable, Transform):
     As in MONAI's crop, a label of several channels counts as one-hot with the background first: where there are two
     classes or more, the first one's voxels count as background. The recipe ``paper`` keeps that.
 
+    Where some voxels do not count (``valid``), MONAI's crop would center patches on those, too, and a patch of nothing
+    else teaches nothing: other patches than those on foreground then lie around a voxel that counts, as nnU-Net's do.
+
     Args:
         size: of the patch, in voxels.
         foreground_share: share of the patches that are centered on foreground, 0 to 1.
@@ -62,7 +65,8 @@ class PaperPatches(Randomizable, Transform):
         self.size = tuple(int(side) for side in size)
         self.foreground_share = float(foreground_share)
         self._states = [[np.random.RandomState(0) for _ in range(count)] for count in _STEPS]
-        # id of a label -> the label, and how many voxels of each of its planes are foreground
+        # id of a label, or of its valid mask -> that, and how many voxels of each of its planes are foreground, or
+        # count and are none
         self._counted: dict[int, tuple[weakref.ref[Tensor], NDArray[np.int64]]] = {}
         self.set_random_state()
 
@@ -78,17 +82,17 @@ class PaperPatches(Randomizable, Transform):
                 own.seed(step_seed)
         return self
 
-    def randomize(self, data: Tensor | StoredMasks) -> PatchDraw:
-        """The next patch of a volume with this label, (K, X, Y, Z)."""
+    def randomize(self, data: Tensor | StoredMasks, valid: Tensor | StoredMasks | None = None) -> PatchDraw:
+        """The next patch of a volume with this label, (K, X, Y, Z), of which ``valid``, (1, X, Y, Z), counts."""
         (crop,), *flips, scale, shift = self._states
-        start = self._start(crop, data)
+        start = self._start(crop, data, valid)
         turned = tuple(axis for axis, (own,) in enumerate(flips) if own.rand() < FLIP)
         factor, offset = _amount(scale, SCALE, FACTOR), _amount(shift, SHIFT, OFFSET)
         return PatchDraw(start, turned, None if factor is None else 1 + factor, offset)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Tensor]:
         """The patch (C, *size) of ``image`` (C, X, Y, Z) and of ``label`` (K, X, Y, Z), plain tensors of their own."""
-        drawn = self.randomize(data["label"])
+        drawn = self.randomize(data["label"], data.get("valid"))
         patch: dict[Hashable, Tensor] = {}
         for key in (key for key in KEYS if key in data):
             cropped = _crop(_plain(data[key]), drawn.start, self.size)
@@ -99,29 +103,53 @@ class PaperPatches(Randomizable, Transform):
             patch["image"].add_(drawn.offset)
         return patch
 
-    def _start(self, state: np.random.RandomState, label: Tensor | StoredMasks) -> tuple[int, ...]:
+    def _start(
+        self, state: np.random.RandomState, label: Tensor | StoredMasks, valid: Tensor | StoredMasks | None
+    ) -> tuple[int, ...]:
         """The patch around a voxel of the padded volume, moved inside."""
         counts = self._counts(label)
         shape = tuple(label.shape[1:])
         padded = tuple(max(side, length) for side, length in zip(self.size, shape, strict=True))
-        total, found = int(np.prod(padded)), int(counts.sum())
-        share = self.foreground_share if 0 < found < total else float(found > 0)
+        found = _in_padded(counts, padded[0])
+        others = np.prod(padded[1:], dtype=np.int64) - found
+        if valid is not None and (counting := self._others(label, valid)).any() | found.any():
+            others = _in_padded(counting, padded[0])
+        else:
+            valid = None  # resampling may leave nothing that counts
+        total, rest = int(found.sum()), int(others.sum())
+        share = self.foreground_share if total and rest else float(total > 0)
         foreground = state.rand() < share
-        number = int(state.randint(found if foreground else total - found))
-        center = _voxel(_plain(label), counts, padded, number, foreground)
+        number = int(state.randint(total if foreground else rest))
+        planes = found if foreground else others
+        x = int(np.searchsorted(np.cumsum(planes), number, side="right"))
+        known = _plain(label), None if valid is None else _plain(valid)
+        plane = _plane(*known, x, padded, foreground=foreground, shows=bool(found[x]))
+        index = np.flatnonzero(plane)[number - int(planes[:x].sum())]
+        center = (x, *(int(i) for i in np.unravel_index(index, padded[1:])))
         middles = zip(center, self.size, padded, strict=True)
         return tuple(min(max(c - side // 2, 0), length - side) for c, side, length in middles)
 
     def _counts(self, label: Tensor | StoredMasks) -> NDArray[np.int64]:
         """Foreground voxels of each plane, counted once a label."""
         if isinstance(label, StoredMasks):
-            return label.counts(*range(len(label))[len(label) > 1 :])
-        known = self._counted.get(id(label))
-        if known is not None and known[0]() is label:
+            return label.counts(*_foreground(label))
+        return self._once(label, lambda: _marked(label.as_subclass(Tensor)))
+
+    def _others(self, label: Tensor | StoredMasks, valid: Tensor | StoredMasks) -> NDArray[np.int64]:
+        """Voxels of each plane that count and are no foreground, counted once a mask."""
+        if isinstance(valid, StoredMasks) and isinstance(label, StoredMasks):
+            return valid.counts(0, without=[label.channels[0] + k for k in _foreground(label)])
+        assert isinstance(valid, Tensor)
+        assert isinstance(label, Tensor)
+        return self._once(valid, lambda: _counting(label.as_subclass(Tensor), valid.as_subclass(Tensor)))
+
+    def _once(self, mask: Tensor, marked: Callable[[], Tensor]) -> NDArray[np.int64]:
+        known = self._counted.get(id(mask))
+        if known is not None and known[0]() is mask:
             return known[1]
-        counts: NDArray[np.int64] = _marked(label.as_subclass(Tensor)).flatten(1).sum(1).numpy().astype(np.int64)
+        counts: NDArray[np.int64] = marked().flatten(1).sum(1).numpy().astype(np.int64)
         self._counted = {key: entry for key, entry in self._counted.items() if entry[0]() is not None}
-        self._counted[id(label)] = (weakref.ref(label), counts)
+        self._counted[id(mask)] = (weakref.ref(mask), counts)
         return counts
 
 
@@ -144,21 +172,49 @@ def _marked(label: Tensor) -> Tensor:
     return (label if len(label) == 1 else label[1:]).ne(0).any(0)
 
 
-def _voxel(
-    label: Tensor | StoredMasks, counts: NDArray[np.int64], padded: tuple[int, ...], number: int, foreground: bool
-) -> tuple[int, ...]:
-    """The voxel of a number among those of the padded volume that are foreground, or that are not, in C order."""
+def _foreground(label: Sized) -> range:
+    """The channels of a label that are foreground to MONAI."""
+    return range(len(label))[len(label) > 1 :]
+
+
+def _counting(label: Tensor, valid: Tensor) -> Tensor:
+    """Where (X, Y, Z) a voxel counts and is no foreground to MONAI."""
+    return valid[0].ne(0) & ~_marked(label)
+
+
+def _in_padded(planes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Numbers of the planes of a volume as those of the padded volume."""
+    result = np.zeros(length, dtype=np.int64)
+    first = (length - len(planes)) // 2
+    result[first : first + len(planes)] = planes
+    return result
+
+
+def _plane(
+    label: Tensor | StoredMasks, valid: Tensor | StoredMasks | None, x: int, padded: tuple[int, ...],
+    *, foreground: bool, shows: bool,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Where a plane (Y, Z) of the padded volume is foreground, or where it is not, of what counts.
+
+    Args:
+        label, valid: of the volume.
+        x: number of the plane.
+        padded: shape of the padded volume.
+        foreground: which of the two.
+        shows: whether the plane shows foreground; where it does not, and all counts, it need not be looked at.
+    """
     before = [(length - side) // 2 for length, side in zip(padded, label.shape[1:], strict=True)]
-    found = np.zeros(padded[0], dtype=np.int64)
-    found[before[0] : before[0] + len(counts)] = counts
-    ends = np.cumsum(found if foreground else np.prod(padded[1:], dtype=np.int64) - found)
-    x = int(np.searchsorted(ends, number, side="right"))
-    mask = np.zeros(padded[1:], dtype=bool)
-    if found[x]:
-        inside = tuple(slice(b, b + n) for b, n in zip(before[1:], label.shape[2:], strict=True))
-        mask[inside] = _marked(label[:, x - before[0]].unsqueeze(1))[0].numpy()
-    index = np.flatnonzero(mask if foreground else ~mask)[number - (ends[x - 1] if x else 0)]
-    return (x, *(int(i) for i in np.unravel_index(index, padded[1:])))
+    inside = tuple(slice(b, b + n) for b, n in zip(before[1:], label.shape[2:], strict=True))
+    plane = np.full(padded[1:], not foreground and valid is None, dtype=bool)
+    if shows or valid is not None:
+        here = label[:, x - before[0]].unsqueeze(1)
+        if foreground:
+            plane[inside] = _marked(here)[0].numpy()
+        elif valid is None:
+            plane[inside] = ~_marked(here)[0].numpy()
+        else:
+            plane[inside] = _counting(here, valid[:, x - before[0]].unsqueeze(1))[0].numpy()
+    return plane
 
 
 def _crop(volume: Tensor | StoredMasks, start: Sequence[int], size: Sequence[int]) -> Tensor:

@@ -64,9 +64,11 @@ class StoredMasks:
         """Whether any voxel is of a channel, counted from the first of these."""
         return bool(self.counts(channel).any())
 
-    def counts(self, *chosen: int) -> NDArray[np.int64]:
-        """(X,) voxels of each plane that are of any of these channels, counted from the first of these."""
+    def counts(self, *chosen: int, without: Sequence[int] = ()) -> NDArray[np.int64]:
+        """(X,) voxels of each plane that are of any of these channels, counted from the first of these, and of none of
+        ``without``, which are channels of all."""
         inside = (self.table[:, [self.channels[0] + channel for channel in chosen]] > 0).any(1)
+        inside &= ~(self.table[:, list(without)] > 0).any(1)
         counts: NDArray[np.int64] = np.asarray(self.planes)[:, inside].sum(1, dtype=np.int64)
         return counts
 

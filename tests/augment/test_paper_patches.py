@@ -18,6 +18,7 @@ from monai.transforms import (
 )
 
 from segxfer3d.augment.paper_patches import KEYS, PaperPatches
+from segxfer3d.augment.stored_masks import stored_masks
 
 PLAIN = ("image", "label")
 
@@ -77,7 +78,7 @@ def test_patches_are_monais(shape, size, classes, share):
 def test_what_is_not_valid_is_cut_and_flipped_along():
     data = item((9, 18, 5), 1)
     data["valid"] = 1.0 - data["label"]  # what is a label is ignored: the two stay opposites
-    fast, slow = PaperPatches((16, 9, 8), 0.5), monai_patches((16, 9, 8), 0.5, KEYS)
+    fast, slow = PaperPatches((16, 9, 8), 1.0), monai_patches((16, 9, 8), 1.0, KEYS)
     for seed in range(8):
         made, expected = (patches.set_random_state(seed=seed)(data) for patches in (fast, slow))
         assert all(torch.equal(made[key], expected[key].as_tensor()) for key in KEYS)
@@ -119,3 +120,36 @@ def test_labels_are_counted_once_and_forgotten_with_their_items():
         assert torch.equal(
             again.set_random_state(seed=3)(data)["image"], patches.set_random_state(seed=3)(data)["image"]
         )
+
+
+def ignored_item(shape=(30, 12, 10)):
+    """Values of which 3 is ignored: nearly all; with the masks as a tensor each and as they lie on disk."""
+    values = np.full(shape, 3, np.uint8)
+    values[25:28, 2:5, 4:6], values[26, 3, 4] = 0, 1
+    masks = stored_masks(values, [frozenset({1}), frozenset({2}), frozenset({0, 1, 2})])
+    image = torch.from_numpy(np.random.default_rng(0).random((1, *shape), dtype=np.float32))
+    label = torch.from_numpy(np.stack([values == 1, values == 2]).astype(np.float32))
+    plain = {"image": image, "label": label, "valid": torch.from_numpy((values != 3).astype(np.float32))[None]}
+    return plain, {"image": image, "label": masks.part(0, 2), "valid": masks.part(2, 3)}
+
+
+@pytest.mark.parametrize("size", [(4, 4, 4), (33, 4, 12)])
+def test_other_patches_than_those_on_foreground_lie_around_a_voxel_that_counts(size):
+    plain, stored = ignored_item()
+    patches = PaperPatches(size, 0.5)
+    centers = set()
+    for seed in range(40):
+        start = patches.set_random_state(seed=seed).randomize(plain["label"], plain["valid"]).start
+        assert start == patches.set_random_state(seed=seed).randomize(stored["label"], stored["valid"]).start
+        centers.add(start)
+        patch = patches.set_random_state(seed=seed)(plain)
+        assert patch["valid"].any()
+    assert len(centers) > (5 if size == (4, 4, 4) else 1)
+
+
+def test_where_nothing_counts_patches_lie_anywhere():
+    plain, _ = ignored_item()
+    plain["valid"].zero_()
+    plain["label"].zero_()
+    assert len({PaperPatches((4, 4, 4), 0.5).set_random_state(seed).randomize(plain["label"], plain["valid"]).start
+                for seed in range(9)}) == 9  # fmt: skip

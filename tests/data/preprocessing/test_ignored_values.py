@@ -75,5 +75,6 @@ def test_every_patch_shows_what_counts(tmp_path):
     found = CaseSet(tmp_path, "x", 3, (case,), {1: "a", 2: "b"}, LabelRule((1, 2), ignore=(3,)), modality="CT")
     (item,) = VolumePreprocessing().hold(found.cases, found, labels=True, progress=False)
     for share in (0.0, 1.0):  # no class to center on in either case
-        patches = training_patches((6, 6, 6), foreground_share=share).set_random_state(seed=0)
-        assert all(patches(item)["valid"].any() for _ in range(20))
+        for patches in (training_patches((6, 6, 6), foreground_share=share), PaperPatches((6, 6, 6), share)):
+            patches.set_random_state(seed=0)
+            assert all(patches(item)["valid"].any() for _ in range(20))
