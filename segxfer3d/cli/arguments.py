@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from segxfer3d.config.volume_files import MODALITIES, UNEVEN, VolumeFiles
+from segxfer3d.config.groups import Data
+from segxfer3d.config.options import Group, infos
+from segxfer3d.config.volume_files import VolumeFiles
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -18,16 +19,19 @@ NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, whic
 # messages say which option settles something as bundles spell it, --image_pattern; here that is --image-pattern
 AS_IN_BUNDLES = {"token_normalize_func": lambda name: name.replace("_", "-") if name.islower() else name}
 
-_HELP = {
-    "series": "Which DICOM series of a folder: its UID, number, description or a part of that.",
-    "image_pattern": "Regular expression: which volumes are images, searched in the path without the ending.",
-    "label_pattern": "Regular expression: which volumes are the labels of others, searched in the same.",
-    "channel_pattern": "Regular expression whose first group is the channel, where each has a file: _(t1|flair)$.",
-    "channel_names": "Which channels, in which order, separated by commas.",
-    "modality": "What volumes are; auto: what DICOM or dataset.json says, else CT.",
-    "uneven_slices": "DICOM slices that are missing or unevenly spaced: refuse them, or resample to even ones.",
-}
-_CHOICES = {"modality": MODALITIES, "uneven_slices": UNEVEN}
+
+def of_bundles(group: type[Group], name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option of bundles as one of a command: its name with dashes, its default, its choices and its help.
+
+    Args:
+        group: that has it.
+        name: as bundles spell it.
+    """
+    info = infos(group)[name]
+    known: dict[str, Any] = {"default": info.default, "help": f"{info.help[:1].upper()}{info.help[1:]}."}
+    if info.limits.choices:
+        known |= {"type": click.Choice(info.limits.choices), "show_default": True}
+    return click.option("--" + name.replace("_", "-"), name, **known)
 
 
 class EachChannel(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click
@@ -59,18 +63,12 @@ class EachChannel(click.ParamType):  # type: ignore[type-arg]  # generic in some
         return values if listed else values[0]
 
 
-label_map = click.option(
-    "--label-map", default="", help="Values of label files that stand for others, such as 255:1 or 64:1,128:2."
-)
+label_map = of_bundles(Data, "label_map")
 
 
 def volume_files(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of bundles that say which files of a folder are the volumes that are meant; it gets
     them by keyword, as :class:`~segxfer3d.data.layouts.Request` does."""
-    for field in reversed(fields(VolumeFiles)):
-        known: dict[str, Any] = {}
-        if field.name in _CHOICES:
-            known = {"type": click.Choice(_CHOICES[field.name]), "show_default": True}
-        name = "--" + field.name.replace("_", "-")
-        command = click.option(name, field.name, default=field.default, help=_HELP[field.name], **known)(command)
+    for name in reversed(infos(VolumeFiles)):
+        command = of_bundles(VolumeFiles, name)(command)
     return command
