@@ -73,8 +73,8 @@ def read(root: Path, request: Request) -> CaseSet:
         problems += _problems(root, name, case, len(names), ending)
         files = [_channel(name, case, number, ending) for number in range(max(1, len(names)))]
         patient = str(case.said.get("patient", "")) or patient_of(name, request.patient_pattern)
-        official = {"fold": case.said.get("fold"), "part": str(case.said.get("part", ""))}
-        cases.append(Case(name, files[0], case.label, patient, further=tuple(files[1:]), **official))
+        fold, part = case.said.get("fold"), str(case.said.get("part", ""))
+        cases.append(Case(name, files[0], case.label, patient, fold=fold, part=part, further=tuple(files[1:])))
     if problems:
         raise InputError(f"{path}: {some(problems)}")
     notes = (*check_official(path, cases), *_passed(root, cases))
