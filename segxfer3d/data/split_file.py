@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class SplitFile:
                 f"fold: which of the {number} folds of split_file {self.path}? Expected 0 to {number - 1}; "
                 "segxfer3d cross runs all"
             )
-        if fold >= number:
+        if not 0 <= fold < number:
             raise InputError(f"fold: expected 0 to {number - 1} (split_file {self.path}), got {fold}")
         return self.splits[fold]
 
@@ -98,10 +99,23 @@ def read_split_file(path: str | Path) -> SplitFile:
     if path.suffix.lower() == ".csv":
         return _of_table(path, plain_csv(text))
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
+    except InputError as error:
+        raise InputError(f"split_file {path}: {error}") from error
     except ValueError as error:
         raise InputError(f"split_file {path}: no JSON ({error}); tables are called .csv") from error
     return _of_json(path, content)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file, of which Python keeps the last of two entries of one name.
+
+    Raises:
+        InputError: there are two.
+    """
+    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+        raise InputError(f"two lists are called {some(twice, 5, ', ')}; expected one")
+    return dict(pairs)
 
 
 def _of_json(path: Path, content: Any) -> SplitFile:

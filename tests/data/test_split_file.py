@@ -77,6 +77,7 @@ def test_a_table_of_folds(tmp_path):
         ({"train": [], "test": ["a"]}, "s.json", "nobody in the train part"),
         ({"train": ["a"], "tset": ["b"]}, "s.json", "no part is called 'tset'"),
         ({"train": ["a"], "val": ["b"], "validation": ["c"]}, "s.json", "two lists for the validation part"),
+        ('{"train": ["a"], "train": ["b"]}', "s.json", "two lists are called train; expected one"),
         ({"train": "a"}, "s.json", "train: expected a list of names"),
         ({"train": [True]}, "s.json", "train: expected a list of names"),
         ({**TRAIN, "unit": "slice"}, "s.json", "unit 'slice'; expected patient or case"),
@@ -105,6 +106,7 @@ def test_no_such_file(tmp_path):
     ("fold", "folds", "message"),
     [
         (2, None, r"fold: expected 0 to 1 \(split_file"),
+        (-1, None, r"fold: expected 0 to 1 \(split_file .* got -1"),
         (None, None, r"fold: which of the 2 folds .* Expected 0 to 1"),
         (0, 5, r"folds 5: split_file .* has 2"),
     ],
