@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,35 @@ from segxfer3d.errors import InputError, some
 
 # separate the streams of draws that one seed makes, beside those of split_draws
 _FOLDS, _VALIDATED = 4, 5
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn from the patients who are not tested.
+
+    Attributes:
+        validation_fraction: of the patients, to validate on; rounded half up, at least one where it is above 0.
+        split_seed: of the draws of patients.
+        label_fraction: of the training patients whose labels are used, see
+            :func:`~segxfer3d.data.split_draws.take_labels`; or
+        label_count: their number. Neither: all.
+        seed: of the draw of labels.
+        labels: False for pretraining: nobody's labels are drawn.
+    """
+
+    validation_fraction: float = 0.15
+    split_seed: int = 0
+    label_fraction: float | None = None
+    label_count: int | None = None
+    seed: int = 0
+    labels: bool = True
+
+    def labeled(self, train: Sequence[Case]) -> Cases:
+        """The cases of the training part whose labels are used."""
+        if not self.labels:
+            return ()
+        fraction, count = self.label_fraction, self.label_count
+        return take_labels(train, label_fraction=fraction, label_count=count, seed=self.seed)
 
 
 def fold_count(cases: Sequence[Case], folds: int | None) -> int:
@@ -42,16 +72,11 @@ def fold_count(cases: Sequence[Case], folds: int | None) -> int:
 
 def by_fold(
     cases: Sequence[Case],
+    draws: Draws | None = None,
     *,
     fold: int,
     folds: int | None = None,
     pretrain_fraction: float = 0.0,
-    validation_fraction: float = 0.15,
-    split_seed: int = 0,
-    label_fraction: float | None = None,
-    label_count: int | None = None,
-    seed: int = 0,
-    labels: bool = True,
     unit: str = "patient",
 ) -> Split:
     """The split in which one fold is tested and the others train, the same whatever the order of the files.
@@ -64,53 +89,43 @@ def by_fold(
 
     Args:
         cases: of one data set.
+        draws: who validates, and whose labels are used; the validation part is a share of those whom no pretraining
+            sets apart, or, for a pretraining with ``pretrain_fraction``, of those whom it sets apart.
         fold: which is tested, counted from 0 (of the data set's own: in the order of their numbers).
         folds: how many; None for the data set's own.
         pretrain_fraction: of the patients who have labels.
-        validation_fraction: of those whom no pretraining sets apart, or, for a pretraining with ``pretrain_fraction``,
-            of those whom it sets apart; rounded half up, at least one where it is above 0.
-        split_seed: of the folds.
-        label_fraction, label_count, seed: of the labels drawn from the training part, see
-            :func:`~segxfer3d.data.split_draws.take_labels`.
-        labels: False for pretraining.
         unit: what ``split.json`` names.
 
     Raises:
         InputError: no such fold, fewer patients than folds, or parts that leave nobody to train on.
     """
-    number = fold_count(cases, folds)
+    draws, number = draws or Draws(), fold_count(cases, folds)
     if not 0 <= fold < number:
         raise InputError(f"fold: expected 0 to {number - 1} (of {number} folds), got {fold}")
     target = labeled_or_all(cases)
     without_labels = {case.patient for case in cases} - {case.patient for case in target}
-    rest, apart = _set_apart(patients_of(target), pretrain_fraction, split_seed)
-    dealt = _dealt(target, rest, number, split_seed)
+    rest, apart = _set_apart(patients_of(target), pretrain_fraction, draws.split_seed)
+    dealt = _dealt(target, rest, number, draws.split_seed)
     others = [patient for step in range(1, number) for patient in dealt[(fold + step) % number]]
-    if apart and not labels:
-        held, learned = _held(apart, validation_fraction, split_seed)
+    if apart and not draws.labels:
+        held, learned = _held(apart, draws)
         return Split(
             cases_of({*learned, *without_labels}, cases), cases_of(others, target), (), cases_of(held, target),
             cases_of(dealt[fold], target), unit,
         )  # fmt: skip
-    validation, train = _first(others, validation_fraction, len(rest))
+    validation, train = _first(others, draws.validation_fraction, len(rest))
     parts = {name: cases_of(who, target) for name, who in (("train", train), ("validation", validation))}
     pretrain = cases_of({*(apart or train), *without_labels}, cases)
-    labeled = (
-        take_labels(parts["train"], label_fraction=label_fraction, label_count=label_count, seed=seed) if labels else ()
+    return Split(
+        pretrain, **parts, labeled=draws.labeled(parts["train"]), test=cases_of(dealt[fold], target), unit=unit
     )
-    return Split(pretrain, **parts, labeled=labeled, test=cases_of(dealt[fold], target), unit=unit)
 
 
 def by_names(
     cases: Sequence[Case],
     named: Mapping[str, Set[str]],
+    draws: Draws | None = None,
     *,
-    validation_fraction: float = 0.15,
-    split_seed: int = 0,
-    label_fraction: float | None = None,
-    label_count: int | None = None,
-    seed: int = 0,
-    labels: bool = True,
     unit: str = "patient",
 ) -> Split:
     """The split that a file says.
@@ -121,28 +136,25 @@ def by_names(
     Args:
         cases: that can be used.
         named: part to names of cases, of :func:`~segxfer3d.data.named_parts.name_cases`.
-        validation_fraction: of the patients of the training part, where the file has no validation part.
-        split_seed: of that draw.
-        label_fraction, label_count, seed, labels, unit: see :func:`by_fold`.
+        draws: whose labels are used, and, where the file has no validation part, who of its training part validates.
+        unit: what ``split.json`` names, where patients are whole.
 
     Raises:
         InputError: nobody is left to train on.
     """
+    draws = draws or Draws()
     parts = {part: _of_names(named.get(part, ()), cases) for part in ("pretrain", "train", "validation", "test")}
     if not parts["train"]:
         raise InputError("split_file: not one case of its train part can be used")
-    if "validation" not in named and validation_fraction:
-        held, rest = _held(patients_of(parts["train"]), validation_fraction, split_seed)
+    if "validation" not in named and draws.validation_fraction:
+        held, rest = _held(patients_of(parts["train"]), draws)
         parts["validation"], parts["train"] = (cases_of(who, parts["train"]) for who in (held, rest))
     if "pretrain" not in named:
         target = labeled_or_all(cases)
         others = {case.patient for case in cases} - {case.patient for case in target}
         parts["pretrain"] = _sorted({*parts["train"], *cases_of(others, cases)})
-    labeled = (
-        take_labels(parts["train"], label_fraction=label_fraction, label_count=label_count, seed=seed) if labels else ()
-    )
     whole = all(cases_of(patients_of(part), labeled_or_all(cases)) == part for part in list(parts.values())[1:])
-    return Split(**parts, labeled=labeled, unit=unit if whole else "case")
+    return Split(**parts, labeled=draws.labeled(parts["train"]), unit=unit if whole else "case")
 
 
 def _own_folds(cases: Sequence[Case]) -> list[int]:
@@ -192,10 +204,10 @@ def _first(order: Sequence[str], fraction: float, of: int) -> tuple[list[str], l
     return list(order[:count]), list(order[count:])
 
 
-def _held(patients: Sequence[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+def _held(patients: Sequence[str], draws: Draws) -> tuple[list[str], list[str]]:
     names = sorted(patients)
-    order = [names[i] for i in np.random.default_rng([seed, _VALIDATED]).permutation(len(names))]
-    return _first(order, fraction, len(order))
+    order = [names[i] for i in np.random.default_rng([draws.split_seed, _VALIDATED]).permutation(len(names))]
+    return _first(order, draws.validation_fraction, len(order))
 
 
 def _of_names(names: Set[str] | tuple[str, ...], cases: Sequence[Case]) -> Cases:

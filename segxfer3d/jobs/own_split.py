@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options
 from segxfer3d.config.own_split import OwnSplit
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.folds import by_fold, by_names, fold_count
+from segxfer3d.data.folds import Draws, by_fold, by_names, fold_count
 from segxfer3d.data.named_parts import name_cases
 from segxfer3d.data.split import Split
 from segxfer3d.data.split_file import SplitFile, read_split_file
@@ -64,24 +65,13 @@ class SplitSaid:
         Raises:
             InputError: as :func:`~segxfer3d.data.folds.by_fold` and :func:`~segxfer3d.data.folds.by_names`.
         """
-        data, drawn = options[groups.Data], options.find(groups.Labels)
-        seeded = options.find(groups.Training) or options.find(groups.Evaluation)
-        arguments: dict[str, Any] = {
-            "validation_fraction": data.validation_fraction,
-            "split_seed": data.split_seed,
-            "labels": labels,
-            "unit": "patient" if dims == 3 else "case",
-        }
-        if drawn is not None and labels:
-            arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
-            arguments["seed"] = seeded.seed if seeded else 0
+        draws, unit = _draws(options, labels=labels), "patient" if dims == 3 else "case"
         if self.file is not None:
-            split = by_names(cases, self._named, **arguments)
+            split = by_names(cases, self._named, draws, unit=unit)
         else:
             assert self.own.fold is not None
-            split = by_fold(
-                cases, fold=self.own.fold, folds=self.own.folds, pretrain_fraction=data.pretrain_fraction, **arguments
-            )
+            apart = options[groups.Data].pretrain_fraction
+            split = by_fold(cases, draws, fold=self.own.fold, folds=self.own.folds, pretrain_fraction=apart, unit=unit)
         source = f"split_file {self.file.path}" if self.file else "folds"
         which = f", fold {self.record['fold']} of {self.record['folds']}" if self.record else ""
         used = {case.name for part in (split.pretrain, split.train, split.validation, split.test) for case in part}
@@ -124,20 +114,25 @@ def split_said(options: Options, *, labels: bool) -> SplitSaid | None:
 
 def split_cases(options: Options, cases: Sequence[Case], rule: Callable[..., Split], *, labels: bool) -> Split:
     """Cases in parts, by a rule and what the options say of fractions, labels and seeds."""
-    data, images = options[groups.Data], options.find(groups.Images)
-    part, drawn = options.find(groups.TestPart), options.find(groups.Labels)
-    seeded = options.find(groups.Training) or options.find(groups.Evaluation)
+    part, images = options.find(groups.TestPart), options.find(groups.Images)
     arguments: dict[str, Any] = {
-        "pretrain_fraction": data.pretrain_fraction,
-        "validation_fraction": data.validation_fraction,
-        "split_seed": data.split_seed,
+        **vars(_draws(options, labels=labels)),
+        "pretrain_fraction": options[groups.Data].pretrain_fraction,
         "official": images is not None and images.official_split,
     }
     if images is not None:
         arguments["label_rounding"] = images.label_rounding
     if part is not None:
         arguments["test_fraction"] = part.test_fraction
-    if drawn is not None and labels:
-        arguments |= {"label_fraction": drawn.label_fraction, "label_count": drawn.label_count}
-        arguments["seed"] = seeded.seed if seeded else 0
-    return rule(cases, labels=labels, **arguments)
+    return rule(cases, **arguments)
+
+
+def _draws(options: Options, *, labels: bool) -> Draws:
+    """What the options say of validation and labels."""
+    data, drawn = options[groups.Data], options.find(groups.Labels)
+    draws = Draws(data.validation_fraction, data.split_seed, labels=labels)
+    if drawn is None or not labels:
+        return draws
+    seeded = options.find(groups.Training) or options.find(groups.Evaluation)
+    seed = seeded.seed if seeded else 0
+    return replace(draws, label_fraction=drawn.label_fraction, label_count=drawn.label_count, seed=seed)

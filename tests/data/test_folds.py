@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segxfer3d.data.case import Case
-from segxfer3d.data.folds import by_fold, by_names, fold_count
+from segxfer3d.data.folds import Draws, by_fold, by_names, fold_count
 from segxfer3d.errors import InputError
 
 
@@ -25,7 +25,7 @@ def patients(cases):
 @pytest.mark.parametrize(("number", "folds"), [(10, 5), (11, 5), (14, 3), (4, 4)])
 def test_every_patient_is_tested_once_and_never_where_she_trains(number, folds):
     cases = cohort(number)
-    splits = [by_fold(cases, fold=k, folds=folds, validation_fraction=0.0) for k in range(folds)]
+    splits = [by_fold(cases, Draws(validation_fraction=0.0), fold=k, folds=folds) for k in range(folds)]
     tested = [c.name for split in splits for c in split.test]
     assert sorted(tested) == sorted(c.name for c in cases)
     sizes = {len(patients(split.test)) for split in splits}
@@ -39,25 +39,25 @@ def test_every_patient_is_tested_once_and_never_where_she_trains(number, folds):
 def test_folds_are_those_of_the_split_seed_whatever_the_order_of_files():
     cases = cohort(12)
     shuffled = random.Random(0).sample(cases, len(cases))
-    one, other = (by_fold(each, fold=1, folds=3, split_seed=7) for each in (cases, shuffled))
+    one, other = (by_fold(each, Draws(split_seed=7), fold=1, folds=3) for each in (cases, shuffled))
     assert one == other
-    assert one != by_fold(cases, fold=1, folds=3, split_seed=8)
-    assert one.test == by_fold(cases, fold=1, folds=3, split_seed=7, validation_fraction=0.4, seed=3).test
+    assert one != by_fold(cases, Draws(split_seed=8), fold=1, folds=3)
+    assert one.test == by_fold(cases, Draws(split_seed=7, validation_fraction=0.4, seed=3), fold=1, folds=3).test
 
 
 def test_who_validates_is_neither_tested_nor_trained_on():
-    split = by_fold(cohort(20), fold=0, folds=5, validation_fraction=0.15)
+    split = by_fold(cohort(20), Draws(validation_fraction=0.15), fold=0, folds=5)
     assert [len(patients(part)) for part in (split.train, split.validation, split.test)] == [13, 3, 4]
     assert not patients(split.train) & patients(split.validation)
     assert not patients(split.test) & patients(split.train + split.validation)
 
 
 def test_labels_are_drawn_from_the_training_part_of_the_fold():
-    few, more = (by_fold(cohort(20), fold=2, folds=4, label_count=n, seed=5) for n in (2, 4))
+    few, more = (by_fold(cohort(20), Draws(label_count=n, seed=5), fold=2, folds=4) for n in (2, 4))
     assert len(patients(few.labeled)) == 2
     assert patients(few.labeled) < patients(more.labeled) <= patients(more.train)
     with pytest.raises(InputError, match=r"label_count: expected 1 to 12 \(the training patients\), got 13"):
-        by_fold(cohort(20), fold=2, folds=4, label_count=13)
+        by_fold(cohort(20), Draws(label_count=13), fold=2, folds=4)
 
 
 def test_patients_who_only_pretrain_are_set_apart_before_there_are_folds():
@@ -75,7 +75,7 @@ def test_patients_who_only_pretrain_are_set_apart_before_there_are_folds():
 
 def test_one_pretraining_of_those_set_apart_serves_every_fold():
     first, second = (
-        by_fold(cohort(20), fold=k, folds=4, pretrain_fraction=0.5, validation_fraction=0.2, labels=False)
+        by_fold(cohort(20), Draws(validation_fraction=0.2, labels=False), fold=k, folds=4, pretrain_fraction=0.5)
         for k in (0, 3)
     )
     assert (first.pretrain, first.validation) == (second.pretrain, second.validation)
@@ -86,7 +86,7 @@ def test_one_pretraining_of_those_set_apart_serves_every_fold():
 
 def test_pretraining_without_a_fraction_sees_what_its_fold_trains_on():
     cases = [*cohort(10), case("u", labeled=False)]
-    pretraining, finetuning = (by_fold(cases, fold=1, folds=5, labels=labels) for labels in (False, True))
+    pretraining, finetuning = (by_fold(cases, Draws(labels=labels), fold=1, folds=5) for labels in (False, True))
     assert pretraining.pretrain == (*finetuning.train, cases[-1])
     assert pretraining.validation == finetuning.validation
     assert pretraining.labeled == ()
@@ -95,7 +95,7 @@ def test_pretraining_without_a_fraction_sees_what_its_fold_trains_on():
 def test_folds_of_the_data_set():
     cases = [case(f"c{i}", f"p{i % 9}", fold=(1, 4, 7)[i % 3]) for i in range(18)]
     assert fold_count(cases, None) == fold_count(cases, 3) == 3
-    split = by_fold(cases, fold=1, validation_fraction=0.0)
+    split = by_fold(cases, Draws(validation_fraction=0.0), fold=1)
     assert {c.fold for c in split.test} == {4}
     assert {c.fold for c in split.train} == {1, 7}
     with pytest.raises(InputError, match=r"folds 5: the data set has 3 of its own"):
@@ -106,7 +106,7 @@ def test_folds_of_the_data_set():
 
 def test_a_patient_in_two_folds_of_the_data_set_counts_to_the_first():
     cases = [*(case(f"c{i}", f"p{i}", fold=i) for i in range(4)), case("again", "p0", fold=3)]
-    assert [c.name for c in by_fold(cases, fold=0, validation_fraction=0).test] == ["again", "c0"]
+    assert [c.name for c in by_fold(cases, Draws(validation_fraction=0), fold=0).test] == ["again", "c0"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_patient_in_two_folds_of_the_data_set_counts_to_the_first():
         (10, {"fold": 5, "folds": 5}, r"fold: expected 0 to 4 \(of 5 folds\), got 5"),
         (10, {"fold": 0}, "folds: how many"),
         (3, {"fold": 0, "folds": 5}, "3 patients leave nobody in fold 3, 4 of 5"),
-        (4, {"fold": 0, "folds": 4, "validation_fraction": 0.8}, "leaves none of 3 to train on"),
+        (4, {"draws": Draws(0.8), "fold": 0, "folds": 4}, "leaves none of 3 to train on"),
         (4, {"fold": 0, "folds": 2, "pretrain_fraction": 0.75}, "1 patients leave nobody in fold 1 of 2"),
     ],
 )
@@ -147,14 +147,14 @@ def test_parts_of_whole_patients_are_noted_by_patient():
 
 def test_validation_is_drawn_where_the_file_has_none():
     named = {"train": {c.name for c in cohort(10)}, "test": set()}
-    split = by_names(cohort(10), named, validation_fraction=0.25)
+    split = by_names(cohort(10), named, Draws(validation_fraction=0.25))
     assert (len(patients(split.train)), len(patients(split.validation))) == (7, 3)  # 2.5 is rounded up
-    assert by_names(cohort(10), named, validation_fraction=0.0).validation == ()
+    assert by_names(cohort(10), named, Draws(validation_fraction=0.0)).validation == ()
     assert by_names(cohort(10), {**named, "validation": set()}).validation == ()
 
 
 def test_pretraining_part_of_the_file():
-    split = by_names(cohort(6), {**NAMED, "pretrain": {"p005-0", "p005-1"}}, labels=False)
+    split = by_names(cohort(6), {**NAMED, "pretrain": {"p005-0", "p005-1"}}, Draws(labels=False))
     assert {c.name for c in split.pretrain} == {"p005-0", "p005-1"}
     assert split.labeled == ()
 
