@@ -1,12 +1,13 @@
-"""One data set as DICOM series with NIfTI labels, and as folders of patients: the same cases, split and dice come out.
+"""One data set in the forms that groups keep: the same cases, split and dice come out.
 
-``python scripts/as_clinics_have_it.py LIDC_VOIs Task04_Hippocampus --output W [--patients 24] [--page FILE]``
+``python scripts/as_clinics_have_it.py LIDC_VOIs Task04_Hippocampus --output W [--patients 24] [--forms F ...]``
 
-Each data set (a ``dataset.json`` that lists cases) is written twice below W. ``dicom``: ``PATIENT/SCAN/image/*``, a
-file a slice, by pydicom, names without order or ending, and ``PATIENT/SCAN/label.nii.gz``. ``patients``:
-``PATIENT/SCAN/image.nii.gz``, by nibabel, beside ``label.nii.gz``. Each form is read with ``--image_pattern`` and
-``--label_pattern``; what comes out is compared with the original: names, patients, voxels, places, the split, and the
-dice of a short training with one seed, case by case.
+Each data set (a ``dataset.json`` that lists cases) is written below W. ``dicom``: ``PATIENT/SCAN/image/*``, a file a
+slice, by pydicom, names without order or ending, and ``PATIENT/SCAN/label.nii.gz``, read with ``--image_pattern`` and
+``--label_pattern``. ``patients``: ``PATIENT/SCAN/image.nii.gz``, by nibabel, beside ``label.nii.gz``. ``nnunet``:
+``imagesTr/CASE_0000.nii.gz`` with ``labelsTr/CASE.nii.gz``, the files themselves, as version 2 has them. What comes out
+is compared with the original: names, patients, voxels, places, the split, and the dice of a short training with one
+seed, case by case. ``--page FILE`` adds a table to a page.
 """
 
 from __future__ import annotations
@@ -22,11 +23,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pydicom
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pydicom.valuerep import format_number_as_ds
+from dicom_series import SOP_CLASSES, write_series
 
 from segxfer3d import files
 from segxfer3d.data.case import Case, CaseSet
@@ -37,14 +34,12 @@ from segxfer3d.errors import InputError
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.run.devices import versions
 
-FORMS = ("original", "dicom", "patients")
+FORMS = ("original", "dicom", "patients", "nnunet")
 PATTERNS: dict[str, Any] = {"image_pattern": "/image$", "label_pattern": "/label$"}
 TRAINING: dict[str, Any] = {
     "init": "random", "plan": "none", "network": "genesis_unet", "width": 4, "patch_size": [32, 32, 16],
     "batch_size": 4, "max_epochs": 3, "steps_per_epoch": 40, "lr": 3e-3, "seed": 0, "progress": False, "device": "cpu",
 }  # fmt: skip
-_SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
-_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -68,77 +63,8 @@ class Outcome:
     dice: dict[str, float]
 
 
-def scale_of(values: NDArray[Any]) -> tuple[float, float, NDArray[np.int64]]:
-    """Slope, intercept and stored values of 16 bits that stand for values.
-
-    The slope is 1 for whole numbers that fit. Scanners and converters write whole multiples of a slope as floats; that
-    one is found from the least distance of two values on. Where values are no such multiples, the range over 65535 is
-    the slope. Numbers are as exact as DICOM's 16 characters are.
-    """
-    known = np.unique(values).astype(np.float64)
-    if (
-        np.array_equal(known, np.round(known))
-        and known[0] >= -32768
-        and known[-1] <= (65535 if known[0] >= 0 else 32767)
-    ):
-        return 1.0, 0.0, values.astype(np.int64)
-    slope = float(np.diff(known).min())
-    for _ in range(5):
-        multiples = np.round(known / slope)
-        slope = _as_ds(float(multiples @ known / (multiples @ multiples)))
-    used = multiples != 0
-    half = np.spacing(np.abs(known[used]).astype(np.float32)).astype(np.float64) / 2
-    low, high = (known[used] - half) / multiples[used], (known[used] + half) / multiples[used]
-    slope = _as_ds(float(low.max() + high.min()) / 2)  # rounds to every value in float32, if any does
-    coarse, lowest = _as_ds(float(np.ptp(known)) / 65535), _as_ds(float(known[0]))
-    if multiples[0] >= 0 and multiples[-1] <= 65535 and np.abs(multiples * slope - known).max() < coarse / 4:
-        return slope, 0.0, np.round(values.astype(np.float64) / slope).astype(np.int64)
-    return coarse, lowest, np.clip(np.round((values.astype(np.float64) - lowest) / coarse), 0, 65535).astype(np.int64)
-
-
-def _as_ds(number: float) -> float:
-    return float(format_number_as_ds(number))
-
-
-def write_series(
-    folder: Path, array: NDArray[Any], affine: NDArray[np.float64], *, patient: str, modality: str
-) -> None:
-    """A DICOM file a slice of (X, Y, Z), by pydicom.
-
-    Raises:
-        InputError: axes x, y, z that are not right-handed in DICOM's axes, as those of no series are.
-    """
-    lps = _TO_LPS @ affine
-    if np.linalg.det(lps[:3, :3]) <= 0:
-        raise InputError(f"{folder}: a left-handed volume, which no series of slices can be in its own order")
-    slope, intercept, stored = scale_of(array)
-    signed = bool(stored.min() < 0)
-    sides = np.linalg.norm(lps[:3, :3], axis=0)
-    files.make_folder(folder)
-    series, study, frame = generate_uid(), generate_uid(), generate_uid()
-    for k in range(array.shape[2]):
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID, dataset.SOPInstanceUID = _SOP_CLASSES[modality], generate_uid()
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
-        dataset.PatientID, dataset.PatientName, dataset.Modality = patient, patient, modality
-        dataset.SeriesNumber, dataset.InstanceNumber, dataset.ImageType = 1, k + 1, ["DERIVED", "PRIMARY"]
-        dataset.ImagePositionPatient = [_as_ds(x) for x in (lps @ (0, 0, k, 1))[:3].tolist()]
-        dataset.ImageOrientationPatient = [_as_ds(x) for x in (lps[:3, :2] / sides[:2]).T.ravel().tolist()]
-        dataset.PixelSpacing = [_as_ds(float(sides[1])), _as_ds(float(sides[0]))]
-        dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.Rows, dataset.Columns = array.shape[1], array.shape[0]
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
-        dataset.PixelRepresentation = int(signed)
-        dataset.PixelData = stored[:, :, k].T.astype("<i2" if signed else "<u2").tobytes()
-        dataset["PixelData"].VR = "OW"
-        pydicom.dcmwrite(folder / dataset.SOPInstanceUID, dataset, enforce_file_format=True)
-
-
-def convert(case_set: CaseSet, cases: Sequence[Case], output: Path) -> dict[str, Path]:
-    """Write the cases in every form; what is there already is written again.
+def convert(case_set: CaseSet, cases: Sequence[Case], output: Path, forms: Sequence[str] = FORMS) -> dict[str, Path]:
+    """Write the cases in the forms; what is there already is written again.
 
     Returns:
         form to data set; the original as a list of the cases.
@@ -156,23 +82,45 @@ def convert(case_set: CaseSet, cases: Sequence[Case], output: Path) -> dict[str,
     modality = {"0": {"MR": "MRI"}.get(case_set.modality, case_set.modality)}
     about = {"original": {"modality": modality, "labels": labels, "training": listed, "test": []}}
     about |= {"dicom": {"labels": labels}, "patients": {"labels": labels, "modality": modality}}
-    for form in FORMS:
+    about["nnunet"] = {
+        "channel_names": modality,
+        "labels": {name: int(value) for value, name in labels.items()},
+        "file_ending": ".nii.gz",
+        "dataset": {case.name: _as_nnunet(case, output / "nnunet") for case in cases} if "nnunet" in forms else {},
+    }
+    for form in forms:
         files.make_folder(output / form)
         files.write_json(output / form / "dataset.json", about[form])
     for case in cases:
         scan = case.name.removeprefix(case.patient).strip("_")
         volume = read_volume(case.image)
-        for form in FORMS[1:]:
+        for form in (form for form in forms if form in ("dicom", "patients")):
             folder = output / form / case.patient / scan
             files.make_folder(folder)
             shutil.copyfile(str(case.label), folder / "label.nii.gz")
             if form == "dicom":
-                modality_word = case_set.modality if case_set.modality in _SOP_CLASSES else "MR"
+                modality_word = case_set.modality if case_set.modality in SOP_CLASSES else "MR"
                 about_scan = {"patient": case.patient, "modality": modality_word}
                 write_series(folder / "image", volume.array, volume.affine, **about_scan)
             else:
                 nib.save(nib.Nifti1Image(volume.array, volume.affine), folder / "image.nii.gz")
-    return {form: output / form for form in FORMS}
+    return {form: output / form for form in forms}
+
+
+def _as_nnunet(case: Case, root: Path) -> dict[str, Any]:
+    """Write the files of a case as nnU-Net's, and what its ``dataset.json`` says of it.
+
+    Raises:
+        InputError: a file that does not end in ``.nii.gz``.
+    """
+    image, label = root / "imagesTr" / f"{case.name}_0000.nii.gz", root / "labelsTr" / f"{case.name}.nii.gz"
+    for source, target in ((case.image, image), (case.label, label)):
+        if source is None or not source.name.endswith(".nii.gz"):
+            raise InputError(f"{source}: expected .nii.gz, as that of all files of a data set of nnU-Net")
+        files.make_folder(target.parent)
+        shutil.copyfile(source, target)
+    places = [path.relative_to(root).as_posix() for path in (image, label)]
+    return {"images": places[:1], "label": places[1], "patient": case.patient}
 
 
 def compare(folders: dict[str, Path], runs: Path | None) -> list[Outcome]:
@@ -180,9 +128,8 @@ def compare(folders: dict[str, Path], runs: Path | None) -> list[Outcome]:
     outcomes = []
     originals: dict[str, Case] = {}
     for form, folder in folders.items():
-        options: dict[str, Any] = {} if form == "original" else PATTERNS
-        request = Request() if form == "original" else Request(**PATTERNS)
-        case_set = find_cases(folder, request)
+        options: dict[str, Any] = PATTERNS if form == "dicom" else {}
+        case_set = find_cases(folder, Request(**options))
         originals = originals or {case.name: case for case in case_set.cases}
         values = places = 0.0
         for case in case_set.cases:
@@ -228,18 +175,18 @@ COLUMNS = (
     "data set", "form", "cases of patients", "names, patients", "split", "values off", "places off (mm)", "mean dice",
     "dice off",
 )  # fmt: skip
-HEAD = """# One data set in three forms
+HEAD = """# One data set in several forms
 
 Written by `scripts/as_clinics_have_it.py`: as listed in `dataset.json`; as DICOM series with a NIfTI label beside each;
-as folders of patients with image and label. "Off" is the largest difference from the original: of a voxel's value as a
-share of its volume's range, of a number of the affine, of the dice of a test case in points. Whole numbers come back
-from DICOM as they were; multiples of a slope to float32's rounding, since DICOM writes the slope with 16 characters;
-others to half a 65535th of the range. A training makes such differences larger.
+as folders of patients with image and label; as raw data of nnU-Net. "Off" is the largest difference from the original:
+of a voxel's value as a share of its volume's range, of a number of the affine, of the dice of a test case in points.
+Whole numbers come back from DICOM as they were; multiples of a slope to float32's rounding, since DICOM writes the
+slope with 16 characters; others to half a 65535th of the range. A training makes such differences larger.
 """
 SECTION = """
 ## {title}
 
-`python scripts/as_clinics_have_it.py LIDC_VOIs Task04_Hippocampus --output W {arguments}--page PAGE`
+`python scripts/as_clinics_have_it.py {arguments}--page PAGE`
 
 {machine}, {cores} cores, {versions}.
 {training}
@@ -248,13 +195,13 @@ SECTION = """
 TRAINED = "Trained: {steps} steps of batch {batch}, width {width}, from random weights, one seed, no more than a check."
 
 
-def section(rows: Sequence[Sequence[str]], patients: int) -> str:
+def section(rows: Sequence[Sequence[str]], patients: int, arguments: str = "") -> str:
     """A table in Markdown, with its command and where it ran."""
     steps = TRAINING["max_epochs"] * TRAINING["steps_per_epoch"]
     trained = TRAINED.format(steps=steps, batch=TRAINING["batch_size"], width=TRAINING["width"])
     head = SECTION.format(
         title=f"The first {patients} patients, trained" if patients else "All cases",
-        arguments=f"--patients {patients} " if patients else "",
+        arguments=arguments,
         machine=versions()["processor"], cores=os.cpu_count(),
         versions=", ".join(f"{name} {version}" for name, version in versions().items() if name in ("torch", "monai")),
         training=trained if patients else "Nothing was trained.",
@@ -271,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--patients", type=int, default=0, help="the first ones, and train on them; 0: all, no training"
     )
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="the first is compared with")
     parser.add_argument("--page", type=Path, help="add the table to this page")
     options = parser.parse_args(arguments)
     rows = []
@@ -278,13 +226,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         case_set = find_cases(root)
         chosen = sorted({case.patient for case in case_set.labeled})[: options.patients or None]
         cases = [case for case in case_set.labeled if case.patient in chosen]
-        folders = convert(case_set, cases, options.output / root.name)
+        folders = convert(case_set, cases, options.output / root.name, options.forms)
         outcomes = compare(folders, options.output / "runs" / root.name if options.patients else None)
         rows += rows_of(root.name, outcomes)
-        print("\n".join(" | ".join(row) for row in rows[-len(FORMS) :]), flush=True)
+        print("\n".join(" | ".join(row) for row in rows[-len(folders) :]), flush=True)
     if options.page:
         before = options.page.read_text(encoding="utf-8") if options.page.is_file() else HEAD
-        files.write_text(options.page, before + section(rows, options.patients))
+        said = f"{' '.join(root.name for root in options.datasets)} --output W "
+        said += f"--patients {options.patients} " if options.patients else ""
+        said += f"--forms {' '.join(options.forms)} " if tuple(options.forms) != FORMS else ""
+        files.write_text(options.page, before + section(rows, options.patients, said))
 
 
 if __name__ == "__main__":
