@@ -12,8 +12,8 @@ from segxfer3d import files
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.data.layouts import OtherKindError, Request, find_cases
-from segxfer3d.data.layouts.dataset_json import IGNORED
 from segxfer3d.data.layouts.decathlon import name_of_files
+from segxfer3d.data.layouts.declared import IGNORED
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.preprocessing.loaded_channels import load_channels
 from segxfer3d.errors import InputError, some

@@ -4,7 +4,8 @@ A layout is a module of this folder with ``TITLE`` (what the data set is called)
 and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fits(root)`` (whether a folder has the
 layout) and ``read(root, request)``, which gives the cases. A new file is found by itself. Where a layout knows images
 and labels by nothing but their names, it has ``BY_NAMES = True``, and is not asked where ``image_pattern``,
-``label_pattern`` or ``channel_pattern`` are given. One that takes ``channel_pattern`` has ``BY_CHANNELS = True``.
+``label_pattern`` or ``channel_pattern`` are given. One that takes ``channel_pattern`` has ``BY_CHANNELS = True``; one
+whose ``dataset.json`` lists cases, and so may say their parts, has ``LISTS_CASES = True``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from segxfer3d.data.case import NOUNS, CaseSet, compiled_pattern
 from segxfer3d.data.class_names import refuse_one_name
 from segxfer3d.data.label_map import value_pairs, with_label_map
 from segxfer3d.data.layouts.channel_files import choose_channels
+from segxfer3d.data.layouts.dataset_json import refuse_parts
 from segxfer3d.data.layouts.declared import without_ignored
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
@@ -97,6 +99,8 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
             f"channel_pattern {request.channel_pattern}: the layout {name} of {root} says itself which files are "
             "channels; --channel_names picks among them, --dataset folder goes by the pattern"
         )
+    if request.dims == 3 and not getattr(layouts()[name], "LISTS_CASES", False):
+        refuse_parts(root)
     try:
         case_set = layouts()[name].read(root, request)
     except InputError as error:

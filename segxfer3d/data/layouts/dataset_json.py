@@ -40,23 +40,33 @@ def load(path: Path) -> Any:
     return json.loads(path.read_text(encoding=ENCODING), object_pairs_hook=_entries)
 
 
+def refuse_parts(root: Path) -> None:
+    """For layouts whose ``dataset.json`` lists no cases.
+
+    Raises:
+        InputError: it says who validates, or folds, which only a list of cases can.
+    """
+    path = root / NAME
+    try:
+        said = [key for key in _SPLITS if load(path).get(key)]
+    except (OSError, *BAD):
+        return  # whoever reads it says so
+    if said:
+        raise InputError(f"{path}: has {said[0]!r} and lists no cases; say who is in which part by --split_file")
+
+
 def read_declared(root: Path) -> Declared | None:
     """What a ``dataset.json`` in the folder says of the labels of volumes; None where there is no such file.
 
     Raises:
-        InputError: the file is damaged, or has no entry "labels" of names and values; or it says who validates, or
-            folds, which only a list of cases can.
+        InputError: the file is damaged, or has no entry "labels" of names and values.
     """
     path = root / NAME
     if not path.is_file():
         return None
     try:
         content = load(path)
-        if said := [key for key in _SPLITS if content.get(key)]:
-            raise InputError(f"{path}: has {said[0]!r} and lists no cases; say who is in which part by --split_file")
         return classes_of_volumes(content["labels"], content.get("regions_class_order"))
-    except InputError:
-        raise
     except BAD as error:
         raise _no_classes(path, error) from error
 

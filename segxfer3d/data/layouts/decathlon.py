@@ -28,6 +28,7 @@ from segxfer3d.errors import InputError, some
 TITLE = "the Medical Segmentation Decathlon"
 SOURCE = "an archive of one of its tasks, such as Task04_Hippocampus.tar of http://medicaldecathlon.com"
 DIMS = (3,)
+LISTS_CASES = True
 
 
 def fits(root: Path) -> bool:

@@ -27,6 +27,7 @@ from segxfer3d.errors import InputError, some
 TITLE = "nnU-Net"
 SOURCE = "a folder of nnUNet_raw, such as Dataset004_Hippocampus"
 DIMS = (3,)
+LISTS_CASES = True
 
 TRAINING, TEST, LABELS = "imagesTr", "imagesTs", "labelsTr"
 _NUMBER = r"_(\d{4})$"

@@ -5,6 +5,7 @@ import pytest
 
 from segxfer3d.data.check import check
 from segxfer3d.data.layouts import find_cases
+from segxfer3d.data.layouts.dataset_json import read_declared
 from segxfer3d.data.layouts.declared import classes_of, classes_of_volumes
 from segxfer3d.data.preprocessing.loaded_volumes import load_volume
 from segxfer3d.errors import InputError
@@ -76,3 +77,4 @@ def test_parts_without_a_list_of_cases_are_refused(tmp_path, key):
     (tmp_path / "dataset.json").write_text(f'{{"labels": {{"tumor": 1}}, "{key}": ["p1"]}}')
     with pytest.raises(InputError, match=rf"dataset\.json: has '{key}' and lists no cases; .*--split_file"):
         find_cases(tmp_path)
+    assert read_declared(tmp_path).classes == {1: "tumor"}  # also where it lies beside what is to be segmented
