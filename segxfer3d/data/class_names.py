@@ -29,7 +29,9 @@ def refuse_one_name(classes: Mapping[int, str], place: object) -> None:
         )
 
 
-def refuse_other_order(data: Mapping[int, str], model: Mapping[int, str], *, place: object, checkpoint: object) -> str:
+def refuse_other_order(
+    data: Mapping[int, str], model: Mapping[int, str], *, place: object, checkpoint: object, way_on: str = ""
+) -> str:
     """Classes that a model knows by the same names, but by other label values.
 
     Args:
@@ -37,6 +39,7 @@ def refuse_other_order(data: Mapping[int, str], model: Mapping[int, str], *, pla
         model: the same of the model.
         place: of the data set, for the message.
         checkpoint: of the model, for the message.
+        way_on: what a user can do; by default the ``label_map`` that reads labels in the model's order.
 
     Returns:
         what a user should hear where names differ and nothing says that they mean something else; empty where they are
@@ -51,8 +54,8 @@ def refuse_other_order(data: Mapping[int, str], model: Mapping[int, str], *, pla
         listed = some([f"{data[value]} is {value}, the model's is {to}" for value, to in moved.items()], 3)
         pairs = ",".join(f"{value}:{to}" for value, to in moved.items())
         raise InputError(
-            f"{place}: classes in another order than checkpoint {checkpoint} knows them: {listed}; --label_map {pairs} "
-            "reads the labels in the model's order"
+            f"{place}: classes in another order than checkpoint {checkpoint} knows them: {listed}; "
+            + (way_on or f"--label_map {pairs} reads the labels in the model's order")
         )
     others = [
         f"{value} {name} (the model's: {model[value]})"

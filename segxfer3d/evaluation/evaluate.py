@@ -124,7 +124,8 @@ def check_fit(model: Model, case_set: CaseSet) -> str:
             f"checkpoint {model.path}: {MODELS[model.dims]}; dataset_dir {case_set.root} holds {NOUNS[case_set.dims]}"
         )
     place = f"dataset_dir {case_set.root}"
-    note = refuse_other_order(case_set.classes, model.classes, place=place, checkpoint=model.path)
+    way_on = "expected the model's regions and regions_class_order in its dataset.json" if case_set.regions else ""
+    note = refuse_other_order(case_set.classes, model.classes, place=place, checkpoint=model.path, way_on=way_on)
     if case_set.classes.keys() != model.classes.keys():
         raise InputError(
             f"dataset_dir {case_set.root}: label values {list(case_set.classes)}, the model knows {list(model.classes)}"

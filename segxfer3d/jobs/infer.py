@@ -93,7 +93,9 @@ def _other_classes(target: Path, model: Model) -> list[str]:
                 break
     else:
         return []
-    note = refuse_other_order(declared.classes, model.classes, place=f"{folder / NAME}", checkpoint=model.path)
+    way_on = "masks would have the model's values; inputs that lie elsewhere go on"
+    place = f"{folder / NAME}"
+    note = refuse_other_order(declared.classes, model.classes, place=place, checkpoint=model.path, way_on=way_on)
     return [f"{folder / NAME}: {note}"] if note else []
 
 

@@ -47,6 +47,8 @@ def test_the_same_names_at_other_values():
     )
     with pytest.raises(InputError, match=message):
         order({1: "b", 2: "a"}, {1: "a", 2: "b"})
+    with pytest.raises(InputError, match=r"the model's is 1; expected another file$"):
+        refuse_other_order({2: "a"}, {1: "a"}, place="p", checkpoint="m.pt", way_on="expected another file")
     with pytest.raises(InputError, match="b is 3, the model's is 2; --label_map 3:2"):
         order({1: "a", 3: "b"}, {1: "a", 2: "b"})
 

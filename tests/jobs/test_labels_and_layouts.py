@@ -38,7 +38,7 @@ def test_inference_beside_a_dataset_json_with_another_order_is_refused(models, t
     write_nifti(folder / "a.nii.gz", np.asarray(ct(SHAPE)), AFFINE)
     knobs = {"input": str(folder), "checkpoint": models["finetuned"], "progress": False, "device": "cpu"}
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "other": 1, "foreground": 2}}))
-    message = r"dataset\.json: classes in another order than .*: foreground is 2, the model's is 1"
+    message = r"dataset\.json: classes in another order than .*: foreground is 2, the model's is 1; masks would have"
     with pytest.raises(InputError, match=message):
         run_bundle(BUNDLES / "infer.json", output_dir=str(tmp_path / "out"), **knobs)
     assert not (tmp_path / "out").exists()

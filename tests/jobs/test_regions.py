@@ -83,3 +83,8 @@ def test_what_does_not_go_with_regions(data, trained, tmp_path):
     plain = write_regions(tmp_path / "plain", 5, {"background": 0, "whole": 1, "core": 2, "enhancing": 3})
     knobs = {"checkpoint": str(trained / "model.pt"), "progress": False, "device": "cpu", "dataset_dir": str(plain)}
     refused("evaluate", tmp_path, r"no regions, checkpoint .* was trained on regions \(1: \[1, 2, 3\]", **knobs)
+    turned = write_regions(
+        tmp_path / "turned", 5, {"background": 0, "whole": [1, 2, 3], "enhancing": [2, 3], "core": 3}
+    )
+    message = r"enhancing is 2, the model's is 3; core is 3, the model's is 2; expected the model's regions"
+    refused("evaluate", tmp_path, message, **{**knobs, "dataset_dir": str(turned)})
