@@ -31,7 +31,8 @@ class VolumeFiles(Group):
         "_(t1|flair)$; empty: nnU-Net's _0000, _0001", pattern=True,
     )  # fmt: skip
     channel_names: str = option(
-        "", "which channels, in which order, by name; empty: all, as dataset.json or the files' names say",
+        "", "which channels, in which order, by name, or t1=T1 to call one otherwise; empty: all, as dataset.json or "
+        "the files' names say",
         text="names, separated by commas",
     )  # fmt: skip
     modality: str = option(

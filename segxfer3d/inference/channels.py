@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,17 @@ class ModelChannels:
             return
         ours, its = ([name.casefold() for name in names] for names in (self.names, case_set.channel_names))
         if ours != its:
-            way = f"; --channel_names {','.join(self.names)}" if sorted(ours) == sorted(its) else ""
+            way = (
+                f"; --channel_names {shlex.quote(','.join(self.names))}"
+                if sorted(ours) == sorted(its)
+                else self._renaming(its)
+            )
             raise InputError(f"{place}: {_words(self.number, case_set.channel_names)}; {self}{way}")
+
+    def _renaming(self, others: Sequence[str]) -> str:
+        """How a user says that channels of other names are the model's."""
+        ours = next(name for name in self.names if name.casefold() not in others)
+        return f"; one that is there by another name is called so by --channel_names, as in ITS_NAME={ours},..."
 
     def __str__(self) -> str:
         whose = f"checkpoint {self.checkpoint}" if self.checkpoint else "the model"

@@ -12,6 +12,8 @@ from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.previews import read_previews
+from segxfer3d.inference.channels import ModelChannels
+from segxfer3d.inference.inputs import find_inputs
 from segxfer3d.inference.model import load_model
 from segxfer3d.report.page import write_report
 from segxfer3d.run.bundle import run_bundle
@@ -164,17 +166,23 @@ def test_other_channels_are_refused_by_infer(trained, tmp_path):
     two = one_file_each(tmp_path / "two", names=NAMES[:2])
     refused("infer", tmp_path, rf"2 channels \(T1, CT\); checkpoint .*{known}", input=str(two / "imagesTr"), **knobs)
     other = one_file_each(tmp_path / "other", names=("T1", "CT", "T2"))
-    refused("infer", tmp_path, rf"3 channels \(T1, CT, T2\); .*{known}$", input=str(other / "imagesTr"), **knobs)
+    way = r"; one that is there by another name is called so by --channel_names, as in ITS_NAME=PET,\.\.\.$"
+    refused("infer", tmp_path, rf"3 channels \(T1, CT, T2\); .*{known}{way}", input=str(other / "imagesTr"), **knobs)
     turned = one_file_each(tmp_path / "turned", names=("CT", "T1", "PET"))
-    way = "--channel_names T1,CT,PET"
-    refused("infer", tmp_path, rf"{known}; {way}", input=str(turned / "imagesTr"), **knobs)
-    refused("evaluate", tmp_path, rf"{known}; {way}", dataset_dir=str(turned), **knobs)
+    order = "; --channel_names T1,CT,PET$"
+    refused("infer", tmp_path, f"{known}{order}", input=str(turned / "imagesTr"), **knobs)
+    refused("evaluate", tmp_path, f"{known}{order}", dataset_dir=str(turned), **knobs)
     (two / "dataset.json").unlink()
     message = r"p0\.nii\.gz: 2 channels; expected 3 \(T1, CT, PET\)"
     refused("infer", tmp_path, message, input=str(two / "imagesTr" / "p0.nii.gz"), **knobs)
     words = files_by_channel(tmp_path / "words", endings=("_T1", "_CT", "_T2")) / "imagesTr"
     pattern = {"channel_pattern": r"_(T1|CT|T2)$"}
-    refused("infer", tmp_path, rf"3 channels \(CT, T1, T2\); .*{known}$", input=str(words), **pattern, **knobs)
+    refused("infer", tmp_path, rf"3 channels \(CT, T1, T2\); .*{known}{way}", input=str(words), **pattern, **knobs)
+    choice = {"channel_names": "T1,CT,T2=PET", **pattern}  # which says what T2 is
+    called = find_inputs(words, dims=3, channels=ModelChannels(3, NAMES), **choice)
+    assert [path.name for path in called[0].files] == ["p0_T1.nii.gz", "p0_CT.nii.gz", "p0_T2.nii.gz"]
+    with pytest.raises(InputError, match="two channels would be called the same"):
+        find_cases(other, Request(channel_names="T1,T2=T1"))
 
 
 def test_bad_channels_are_all_named(tmp_path):

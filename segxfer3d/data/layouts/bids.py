@@ -157,7 +157,8 @@ def _channels_of(root: Path, images: list[Named], request: Request) -> tuple[lis
             :func:`~segxfer3d.data.layouts.channel_files.channel_matches`.
     """
     kinds = sorted({image.suffix for image in images})
-    asked, pattern = names_of(request.channel_names), request.channel_pattern
+    asked = [name.partition("=")[0].strip() for name in names_of(request.channel_names)]
+    pattern = request.channel_pattern
     if not pattern and (len(kinds) < 2 or not asked):
         _refuse_several(root, images)
         return images, ()

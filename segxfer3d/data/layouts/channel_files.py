@@ -109,10 +109,11 @@ def choose_channels(case_set: CaseSet, names: tuple[str, ...]) -> CaseSet:
     Args:
         case_set: as its layout gives it.
         names: of those that are meant; empty: all as they are. Where nothing else says what the channels are called,
-            these are their names, all of them.
+            these are their names, all of them. ``t1=T1 (pre-contrast)`` takes the channel t1 and calls it so, as where
+            a model knows it by that name.
 
     Raises:
-        InputError: a name that no channel has, or not as many names as channels.
+        InputError: a name that no channel has, two channels that are called the same, or not as many names as channels.
     """
     known = case_set.channel_names
     if not names or names == known:
@@ -123,9 +124,19 @@ def choose_channels(case_set: CaseSet, names: tuple[str, ...]) -> CaseSet:
         if case_set.assumed:
             case_set = replace(case_set, modality=modality_of_names(names), assumed=False)
         return replace(case_set, channel_names=names, channels=len(names))
-    chosen = [index_of(name, known, case_set.root) for name in names]
+    parts = [(name, name) if name in known else _renamed(name) for name in names]
+    chosen = [index_of(name, known, case_set.root) for name, _ in parts]
+    called = tuple(name for _, name in parts)
+    if len(set(called)) < len(called):
+        raise InputError(f"channel_names {','.join(names)}: two channels would be called the same")
     cases = tuple(_with_channels(case, chosen) for case in case_set.cases)
-    return replace(case_set, cases=cases, channel_names=names, channels=len(names))
+    return replace(case_set, cases=cases, channel_names=called, channels=len(names))
+
+
+def _renamed(text: str) -> tuple[str, str]:
+    """The name that a channel has, and the one that it gets."""
+    name, _, called = (part.strip() for part in text.partition("="))
+    return name, called or name
 
 
 def index_of(name: str, known: Sequence[str], root: Path) -> int:

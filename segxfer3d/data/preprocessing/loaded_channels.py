@@ -52,7 +52,8 @@ def require_channels(case: Case, channels: Sequence[Volume], expected: int, name
             "channels of such files are, as in T1,FLAIR"
         )
     named = f" ({', '.join(names)})" if names else ""
-    raise InputError(f"{case.image}: {_counted(number)}; expected {expected}{named}")
+    way = "; where each has a file, --channel_pattern says which, such as _(t1|flair)$" if number == 1 else ""
+    raise InputError(f"{case.image}: {_counted(number)}; expected {expected}{named}{way}")
 
 
 def _counted(channels: int) -> str:

@@ -99,6 +99,7 @@ def test_kinds_are_channels_where_they_are_named(tmp_path):
     assert find_cases(tmp_path, Request(channel_names="T2w")).channel_names == ("T2w",)
     with_pet = find_cases(tmp_path, Request(channel_names="pet,T1w"))
     assert (with_pet.modalities, with_pet.cases[0].image.name) == (("unknown", "MR"), "sub-01_pet.nii.gz")
+    assert find_cases(tmp_path, Request(channel_names="FLAIR=flair,T1w")).channel_names == ("flair", "T1w")
     with pytest.raises(InputError, match=r"channel_names T1c: .* has the kinds FLAIR, T1w, T2w, pet"):
         find_cases(tmp_path, Request(channel_names="T1w,T1c"))
 
