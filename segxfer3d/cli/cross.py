@@ -34,7 +34,7 @@ _REFUSED = {
 @click.option(
     "--output_dir", "--output-dir", "-o", "folder", type=FOLDER, required=True, help="The folder of all folds."
 )
-@click.option("--folds", type=click.IntRange(2, 1000), help=f"How many [of --split_file, else {FOLDS}].")
+@click.option("--folds", type=click.IntRange(2, 1000), help=f"How many [of the split file or the data, else {FOLDS}].")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Trainings at a time.")
 @click.option(
     "--threads", type=click.IntRange(1), help="CPU threads of a training [OMP_NUM_THREADS, else cores / jobs]."
@@ -51,7 +51,7 @@ def cross(
     command goes on after a stop. At the end cases.csv and cases_summary.json are of all cases, each measured by the
     training that did not see it; `segxfer3d run infer --model_dir FOLDER` averages what all folds say.
     """
-    from segxfer3d.cli.cross_plan import PLAN_FILE, check_names, shared_plan
+    from segxfer3d.cli.cross_plan import PLAN_FILE, checked_folds, shared_plan
     from segxfer3d.evaluation.folds import write_folds
     from segxfer3d.evaluation.summary import format_table
     from segxfer3d.files import write_json
@@ -61,8 +61,7 @@ def cross(
 
     bundle = fine_tuning(name)
     knobs = typed_knobs(words, bundle)
-    number = count_folds(folds, knobs)
-    check_names(bundle, knobs)
+    number = checked_folds(bundle, knobs, count_folds(folds, knobs), usual=FOLDS)
     plan = shared_plan(bundle, knobs, folder)
     study = as_study(bundle, knobs, number, folder)
     with runner.study_lock(folder):
@@ -145,8 +144,8 @@ def typed_knobs(words: Sequence[str], bundle: Bundle) -> dict[str, Any]:
     return knobs
 
 
-def count_folds(folds: int | None, knobs: Mapping[str, Any]) -> int:
-    """How many folds there are.
+def count_folds(folds: int | None, knobs: Mapping[str, Any]) -> int | None:
+    """How many folds are asked for, or a split file has; None where neither says it.
 
     Raises:
         InputError: a split file without folds, or with another number of them, or that tests a name twice.
@@ -154,7 +153,7 @@ def count_folds(folds: int | None, knobs: Mapping[str, Any]) -> int:
     from segxfer3d.data.split_file import read_split_file
 
     if not knobs.get("split_file"):
-        return folds or FOLDS
+        return folds
     file = read_split_file(str(knobs["split_file"]))
     if not file.folded:
         raise InputError(f"split_file {file.path}: has one split and no folds; segxfer3d run {{NAME}} trains on it")

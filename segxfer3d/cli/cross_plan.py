@@ -48,22 +48,40 @@ def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[
     return made
 
 
-def check_names(bundle: Bundle, knobs: Mapping[str, Any]) -> None:
-    """Compare a split file with the volumes that there are, once instead of in every fold's training.
+def checked_folds(bundle: Bundle, knobs: Mapping[str, Any], folds: int | None, *, usual: int) -> int:
+    """How many folds the volumes have; a split file, or a number, is compared with them once instead of in every fold's
+    training.
 
     Args:
         bundle: of the fine-tuning; of images each training compares.
         knobs: that are set.
+        folds: that are asked for, or that a split file has.
+        usual: where nobody says how many.
 
     Raises:
-        InputError: names that do not fit, all at once, or data that cannot be found.
+        InputError: names that do not fit, all at once; another number than the data set's own folds; a fold without
+            patients; a validation part of the data set's own; or data that cannot be found.
     """
-    if not knobs.get("split_file") or "spacing" not in bundle.knobs:
-        return
+    if "spacing" not in bundle.knobs:
+        return folds or usual
+    from segxfer3d.config.own_split import OwnSplit
+    from segxfer3d.data.folds import Draws, by_fold, fold_count
     from segxfer3d.data.named_parts import name_cases
     from segxfer3d.data.split_file import read_split_file
+    from segxfer3d.jobs.own_split import SplitSaid
 
-    name_cases(read_split_file(str(knobs["split_file"])), _cases(knobs).cases, labels=True)
+    case_set = _cases(knobs)
+    if knobs.get("split_file"):
+        name_cases(read_split_file(str(knobs["split_file"])), case_set.cases, labels=True)
+        return folds or usual
+    own = all(case.fold is not None for case in case_set.labeled or case_set.cases)
+    number = fold_count(case_set.cases, folds if folds or own else usual)
+    SplitSaid(OwnSplit(fold=0, folds=number), None, labels=True).look(case_set)
+    asked = {name: value for name, value in knobs.items() if not isinstance(value, str)}  # no expression
+    drawn = {name: asked[name] for name in ("validation_fraction", "split_seed") if name in asked}
+    apart = asked.get("pretrain_fraction", 0.0)
+    by_fold(case_set.cases, Draws(labels=False, **drawn), fold=0, folds=number, pretrain_fraction=apart)
+    return number
 
 
 def _cases(knobs: Mapping[str, Any]) -> CaseSet:
@@ -72,9 +90,8 @@ def _cases(knobs: Mapping[str, Any]) -> CaseSet:
     from segxfer3d.data.layouts import Request, find_cases
 
     files = {field.name: knobs[field.name] for field in fields(VolumeFiles) if field.name in knobs}
-    request = Request(
-        layout=knobs.get("dataset", ""), patient_pattern=knobs.get("patient_pattern", ""), progress=False, **files
-    )
+    texts = {name: knobs.get(name, "") for name in ("patient_pattern", "label_map")}
+    request = Request(layout=knobs.get("dataset", ""), progress=False, **texts, **files)
     return find_cases(knobs["dataset_dir"], request)
 
 

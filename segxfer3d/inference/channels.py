@@ -53,11 +53,8 @@ class ModelChannels:
             return
         ours, its = ([name.casefold() for name in names] for names in (self.names, case_set.channel_names))
         if ours != its:
-            way = (
-                f"; --channel_names {shlex.quote(','.join(self.names))}"
-                if sorted(ours) == sorted(its)
-                else self._renaming(its)
-            )
+            same = sorted(ours) == sorted(its)
+            way = f"; --channel_names {shlex.quote(','.join(self.names))}" if same else self._renaming(its)
             raise InputError(f"{place}: {_words(self.number, case_set.channel_names)}; {self}{way}")
 
     def _renaming(self, others: Sequence[str]) -> str:

@@ -9,8 +9,10 @@ from click.testing import CliRunner
 
 from segxfer3d.cli import cli
 from segxfer3d.cli.cross import count_folds, fine_tuning, typed_knobs
+from segxfer3d.cli.cross_plan import _cases, checked_folds
 from segxfer3d.errors import InputError
 from segxfer3d.study import launching
+from tests.jobs.test_channels import nnunet
 from tests.jobs.volume_sets import write_dataset
 from tests.study import forked
 
@@ -96,7 +98,44 @@ def test_folds_of_a_split_file(tmp_path):
     file.write_text(json.dumps({"train": ["a"], "test": ["b"]}))
     with pytest.raises(InputError, match="has one split and no folds"):
         count_folds(None, {"split_file": str(file)})
-    assert count_folds(None, {}) == 5
+    assert count_folds(None, {}) is None
+    assert count_folds(7, {}) == 7
+
+
+def test_folds_are_the_data_set_s_own_or_as_many_as_it_has_patients_for(tmp_path):
+    data, bundle = write_dataset(tmp_path / "set", patients=6), fine_tuning("genesis_finetune")
+    knobs = {"dataset_dir": str(data)}
+    assert checked_folds(bundle, knobs, None, usual=5) == 5
+    refused = call("genesis_finetune", "--folds", 7, "-o", tmp_path / "out", "--dataset_dir", data, *QUICK)
+    assert "6 patients leave nobody in fold 6 of 7" in str(refused.exception)
+    names = [path.name for path in sorted((data / "imagesTr").iterdir())]
+    training = [
+        {"image": f"imagesTr/{name}", "label": f"labelsTr/{name}", "fold": number % 3}
+        for number, name in enumerate(names)
+    ]
+    (data / "dataset.json").write_text(json.dumps({"labels": {"1": "tumor"}, "training": training}))
+    assert checked_folds(bundle, knobs, None, usual=5) == 3
+    refused = call("genesis_finetune", "--folds", 5, "-o", tmp_path / "out", "--dataset_dir", data, *QUICK)
+    assert "folds 5: the data set has 3 of its own" in str(refused.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_channel_that_is_missing_stops_all_folds_before_one_starts(tmp_path):
+    data = nnunet(tmp_path / "set")
+    for name in ("p1_0002", "p3_0000"):
+        (data / "imagesTr" / f"{name}.nii.gz").unlink()
+    words = ["--recipe=strong", "--network=plain_unet", *QUICK[1:-1]]
+    result = call("genesis_finetune", "--folds", 2, "-o", tmp_path / "out", "--dataset_dir", data, *words)
+    assert isinstance(result.exception, InputError)
+    assert "2 of 5 cases cannot be used" in str(result.exception)
+    assert "p1_0002.nii.gz: no such file" in str(result.exception)
+    assert "p3_0000.nii.gz: no such file" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_values_of_labels_are_mapped_for_the_plan_of_all_folds(tmp_path):
+    data = write_dataset(tmp_path / "set", patients=2)
+    assert _cases({"dataset_dir": str(data), "label_map": "255:1"}).cases[0].label_map == ((255, 1),)
 
 
 def test_knobs_are_read_as_they_are_meant(tmp_path):
