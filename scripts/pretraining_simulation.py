@@ -1,7 +1,7 @@
 """Simulate studies that repeat their pretraining, judge them by the report's own functions, and write what came out.
 
 ``python scripts/pretraining_simulation.py [--studies 2000]`` writes ``docs/results/pretrainings.json`` and the page
-``docs/results/pretrainings.md`` beside it; ``--page`` writes the page alone. Scores are in percent points; the encoder
+``docs/results/pretrainings.md`` beside it; ``--page`` writes the page alone. Scores are in percentage points; the encoder
 is in truth as good as ``random``, so every "better" or "worse" is wrong.
 """
 

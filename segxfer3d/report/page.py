@@ -63,7 +63,7 @@ def write_report(
     Args:
         folder: of the study, or with runs in it.
         output: the page, ``*.html``.
-        margin: largest difference of dice that does not matter, in percent points; None: the study file's, or 2.
+        margin: largest difference of dice that does not matter, in percentage points; None: the study file's, or 2.
         all_figures: save each figure as PDF, too, and draw the masks of every label budget, not of the smallest alone.
         channel: that pictures show of volumes of several, by its name or its number from 1; empty: the first.
 

@@ -141,7 +141,7 @@ def results(
     Args:
         collection: of runs; those that are done count.
         published: figures of the paper by (arm, data, budget_name).
-        margin: largest difference of dice that does not matter, in percent points; None: the study file's ``margin``,
+        margin: largest difference of dice that does not matter, in percentage points; None: the study file's ``margin``,
             or :data:`MARGIN`.
 
     Raises:

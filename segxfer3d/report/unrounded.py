@@ -47,7 +47,7 @@ def lesions(results: Sequence[Result]) -> Rows:
 
 
 def comparisons(results: Sequence[Result]) -> Rows:
-    """All comparisons of all results, in percent points."""
+    """All comparisons of all results, in percentage points."""
     rows = []
     for result in results:
         for pair, verdict in result.comparisons:

@@ -26,7 +26,7 @@ default has to be given. ``published`` may hold a list of ``{"arm", "data", "bud
 ``"values"``, with whatever else explains it, for the report to show beside. Arms of different recipes (the option
 ``recipe``) are refused unless ``"mixed_recipes": true`` says that they are meant. The knob ``plan`` may name a file of
 ``segxfer3d plan --json`` by its path from the study file, see :mod:`segxfer3d.study.plan_files`. ``margin`` is the
-largest difference of dice, in percent points, that does not matter: the report calls arms equivalent within it.
+largest difference of dice, in percentage points, that does not matter: the report calls arms equivalent within it.
 
 ``"pretrain_seeds": [0, 1, 2]`` repeats every pretraining with these seeds, so that verdicts are on the pretext and not
 on one checkpoint. With ``"pretrain_design": "nested"`` (the default) the seeds of fine-tuning take them in turn, so

@@ -70,7 +70,7 @@ def draw_forest(results: Sequence[Result]) -> Figure | None:
         ]
         if bars:
             panels[result.title] = bars
-    return forest(panels, "difference of dice, percent points") if panels else None
+    return forest(panels, "difference of dice, percentage points") if panels else None
 
 
 def draw_labels(results: Sequence[Result]) -> Figure | None:
