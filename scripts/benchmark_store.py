@@ -32,11 +32,12 @@ MANY = 20  # classes
 def store(options: argparse.Namespace) -> dict[str, float]:
     """A patch and a cube of a stored CT of --shape beside those of one in memory: CPU time, and wall time of one whose
     files left the page cache. Peak memory of fine-tunings on few and on more --cases of --volume, and on --full CTs of
-    --shape where any are asked for (training alone: what is predicted of a whole case takes a volume a class on top);
-    anonymous is without the pages of files. Memory while the loader goes through an epoch of pretraining, --cubes of
-    each of 1,000 entries, which are the few CTs again and again, and the CPU time of a batch of 6 beside that of a step
-    of the full network on it. Memory of two programs at once that have looked at all voxels of one store. With --old,
-    a patch of the earlier build from the same CT, and the memory of its fine-tunings on 2 and on 4 CTs of --volume."""
+    --shape where any are asked for, with the pages of files that they map (training alone: what is predicted of a whole
+    case takes a volume a class on top). Memory, without such pages, while the loader goes through an epoch of
+    pretraining, --cubes of each of 1,000 entries, which are the few CTs again and again, and the CPU time of a batch of
+    6 beside that of a step of the full network on it. Memory of two programs at once that have looked at all voxels of
+    one store. With --old, a patch of the earlier build from the same CT, and the memory of its fine-tunings on 2 and on
+    4 CTs of --volume."""
     figures: dict[str, float] = {}
     few, more = options.cases
     with tempfile.TemporaryDirectory(prefix="segxfer3d-store-", dir=options.scratch) as folder:
@@ -55,21 +56,17 @@ def store(options: argparse.Namespace) -> dict[str, float]:
         place = root / "store"
         for count, classes in ((few, 1), (few, MANY), (more, 1)):
             data = write_blocks(root / "volumes", count, volume, classes)
-            name = f"of_{count}_cts_{classes}_classes"
-            figures |= _named(peak_of_finetuning(data, place, root / name), name)
+            name = f"peak_gib_of_{count}_cts_{classes}_classes"
+            figures[name] = peak_of_finetuning(data, place, root / name)
         data = root / "volumes" / f"{few}-cts-1-classes"
         figures |= epoch_of_cubes(data, place, cubes=options.cubes, step=step)
-        figures |= shared_memory(data, place)
+        figures |= shared_memory(place)
         shutil.rmtree(place)
-        for classes in (1, MANY) if options.full else ():
-            data = write_blocks(root / "full", options.full, shape, classes)
-            name = f"of_{options.full}_full_cts_{classes}_classes"
-            figures |= _named(peak_of_finetuning(data, place, root / name), name)
+        if options.full:
+            data = write_blocks(root / "full", options.full, shape, MANY)
+            name = f"peak_gib_of_{options.full}_full_cts_{MANY}_classes"
+            figures[name] = peak_of_finetuning(data, place, root / name)
     return figures
-
-
-def _named(figures: dict[str, float], name: str) -> dict[str, float]:
-    return {f"{key}_{name}": value for key, value in figures.items()}
 
 
 def patch_milliseconds(data: Path, place: Path) -> dict[str, float]:

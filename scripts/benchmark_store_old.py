@@ -74,8 +74,7 @@ def old_memory(build: Path, root: Path, shape: tuple[int, ...]) -> dict[str, flo
         command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file"]
         command += ["bundles/genesis_finetune.json", "--dataset_dir", str(data)]
         command += [f"--output_dir={root / f'old-{count}-{classes}'}", *words]
-        peak = peak_of(command, environment(build), cwd=build)
-        figures[f"old_peak_gib_of_{count}_cts_{classes}_classes"] = peak["peak_gib"]
+        figures[f"old_peak_gib_of_{count}_cts_{classes}_classes"] = peak_of(command, environment(build), cwd=build)
     return figures
 
 

@@ -12,31 +12,24 @@ from pathlib import Path
 LOOK = 0.05  # seconds between two looks
 
 
-def peak_of(command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> dict[str, float]:
-    """GiB that a program takes at most: with the pages of files that it maps, and without (anonymous).
+def peak_of(command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> float:
+    """GiB that a program takes at most, with the pages of files that it maps.
 
     (``ru_maxrss`` may be that of the process that started it.)
 
     Raises:
         RuntimeError: it failed; with what it said.
     """
-    peak, anonymous = 0.0, 0.0
+    peak = 0.0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, env={**environment}, cwd=cwd, stdout=said, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            now = memory_of(process.pid)
-            peak, anonymous = max(peak, now.get("VmHWM", 0)), max(anonymous, now.get("RssAnon", 0))
+            peak = max(peak, _gib(process.pid, "status", ("VmHWM",)).get("VmHWM", 0.0))
             time.sleep(LOOK)
         if process.returncode:
             said.seek(0)
             raise RuntimeError(said.read().decode(errors="replace")[-4000:])
-    return {"peak_gib": peak, "peak_anonymous_gib": anonymous}
-
-
-def memory_of(pid: int) -> dict[str, float]:
-    """GiB by the names of /proc/PID/status, and, as Pss and Unshared, what smaps_rollup adds up; empty of one that has
-    ended."""
-    return _gib(pid, "status", ("VmHWM", "VmRSS", "RssAnon"))
+    return peak
 
 
 def shares_of(pid: int) -> dict[str, float]:
@@ -45,12 +38,13 @@ def shares_of(pid: int) -> dict[str, float]:
     return {"rss": found["Rss"], "pss": found["Pss"], "unshared": found["Private_Clean"] + found["Private_Dirty"]}
 
 
-def own_anonymous() -> float:
+def own_memory() -> float:
     """GiB of this process, without pages of files."""
-    return memory_of(os.getpid())["RssAnon"]
+    return sum(_gib(os.getpid(), "status", ("RssAnon", "RssShmem")).values())
 
 
 def _gib(pid: int, file: str, names: Sequence[str]) -> dict[str, float]:
+    """By the names of a file in /proc/PID; empty of a process that has ended."""
     try:
         lines = Path(f"/proc/{pid}/{file}").read_text(encoding="utf-8").splitlines()
     except OSError:

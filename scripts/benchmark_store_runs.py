@@ -1,6 +1,6 @@
 """Programs that train from a store: their memory, and what they wait.
 
-As a program it is what they start: ``python benchmark_store_runs.py epoch DATA STORE CUBES`` or ``hold DATA STORE``.
+As a program it is what they start: ``python benchmark_store_runs.py epoch DATA STORE CUBES`` or ``hold STORE``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-from benchmark_store_processes import own_anonymous, peak_of, shares_of
+import numpy as np
+from benchmark_store_processes import own_memory, peak_of, shares_of
+
+from segxfer3d.data.store.entry import entry_array
 
 CUBE = (64, 64, 32)
 ENTRIES, BATCH = 1000, 6  # volumes of an epoch, cubes of a batch
@@ -27,8 +29,8 @@ FINETUNE = {
 }  # fmt: skip
 
 
-def peak_of_finetuning(data: Path, store: Path, place: Path) -> dict[str, float]:
-    """Of a fine-tuning, from the first look at its files to the end."""
+def peak_of_finetuning(data: Path, store: Path, place: Path) -> float:
+    """GiB of a fine-tuning, from the first look at its files to the end."""
     words = [f"--{name}={value}" for name, value in FINETUNE.items()]
     command = [sys.executable, "-m", "segxfer3d.cli", "run", "genesis_finetune", "--dataset_dir", str(data)]
     command += ["--output_dir", str(place), "--store", str(store), *words]
@@ -44,16 +46,16 @@ def epoch_of_cubes(data: Path, store: Path, *, cubes: int, step: float) -> dict[
         cubes: of each volume.
         step: CPU milliseconds of a training step on a batch.
     """
-    figures: dict[str, float] = json.loads(_started("epoch", data, store, str(cubes)).communicate()[0])
+    figures: dict[str, float] = json.loads(_started("epoch", data, store, cubes).communicate()[0])
     figures["epoch_waiting_percent_of_a_step"] = figures["epoch_batch_cpu_milliseconds"] / step * 100
     return figures
 
 
-def shared_memory(data: Path, store: Path) -> dict[str, float]:
+def shared_memory(store: Path) -> dict[str, float]:
     """Of programs that have looked at all images of a store, beside that of one which is alone."""
     figures: dict[str, float] = {}
     for count in (1, PROGRAMS):
-        programs = [_started("hold", data, store) for _ in range(count)]
+        programs = [_started("hold", store) for _ in range(count)]
         for program in programs:
             assert program.stdout is not None
             program.stdout.readline()
@@ -65,8 +67,8 @@ def shared_memory(data: Path, store: Path) -> dict[str, float]:
     return figures
 
 
-def _started(what: str, data: Path, store: Path, *further: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "ignore", __file__, what, str(data), str(store), *further]
+def _started(what: str, *further: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", __file__, what, *map(str, further)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -87,6 +89,7 @@ def _items(data: Path, store: Path):  # type: ignore[no-untyped-def]
 
 
 def _epoch(data: Path, store: Path, cubes: int) -> dict[str, float]:
+    import torch
     from monai.transforms import Compose
 
     from segxfer3d.augment.cubes import CropRule, RandCubed
@@ -106,7 +109,7 @@ def _epoch(data: Path, store: Path, cubes: int) -> dict[str, float]:
         next(batches)
         waited.append(time.perf_counter() - start)
         if number in marks:
-            figures[f"epoch_anonymous_gib_at_{marks[number]:.0%}".replace("%", "_percent")] = own_anonymous()
+            figures[f"epoch_gib_at_{marks[number]:.0%}".replace("%", "_percent")] = own_memory()
     busy = time.process_time() - busy
     return figures | {
         "epoch_batch_cpu_milliseconds": busy / len(loader) * 1e3,
@@ -114,17 +117,16 @@ def _epoch(data: Path, store: Path, cubes: int) -> dict[str, float]:
     }
 
 
-def _hold(data: Path, store: Path) -> None:
-    """Look at every voxel, and stay until somebody says something."""
-    items = [*_items(data, store)]
-    total = sum(float(item["image"].sum()) for item in items)
-    print(total, flush=True)
+def _hold(store: Path) -> None:
+    """Look at every voxel of the images, and stay until somebody says something."""
+    maps = [entry_array(entry, "image") for entry in sorted((store / "images").iterdir())]
+    print(sum(float(image.sum(dtype=np.float64)) for image in maps), flush=True)
     sys.stdin.readline()
 
 
 if __name__ == "__main__":
-    what, data, store, *further = sys.argv[1:]
-    if what == "epoch":
-        print(json.dumps(_epoch(Path(data), Path(store), int(further[0]))))
+    if sys.argv[1] == "epoch":
+        data, store, cubes = sys.argv[2:]
+        print(json.dumps(_epoch(Path(data), Path(store), int(cubes))))
     else:
-        _hold(Path(data), Path(store))
+        _hold(Path(sys.argv[2]))

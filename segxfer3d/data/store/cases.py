@@ -189,23 +189,34 @@ class StoredCases:
     def _write(
         self, case: Case, contents: Mapping[str, Mapping[str, Any]], kinds: Iterable[str], loaded: LoadedVolume
     ) -> None:
-        name = {"data": self.case_set.name, "case": case.name}
+        # one after the other: either takes several times what is kept of it
         if IMAGES in kinds:
-            here = KeptVolumes(math.inf)
-            here(case, loaded)
-            item = self.preprocessing.read(case, self.case_set, label=False, kept=here)
-            arrays = {"image": item["image"].as_tensor().contiguous().numpy()}
-            about = {**name, "geometry": geometry_of(item["image"])}
-            self._put(IMAGES, contents[IMAGES], arrays, about)
+            self._write_image(case, contents[IMAGES], loaded)
         if LABELS in kinds:
-            native, on_grid = label_values(self.preprocessing, case, loaded)
-            masks = stored_masks(on_grid[0].numpy(), self._sets())
-            arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": _small(native)}
-            self._put(LABELS, contents[LABELS], arrays, {**name, "geometry": geometry_of(native)})
+            self._write_label(case, contents[LABELS], loaded)
+
+    def _write_image(self, case: Case, content: Mapping[str, Any], loaded: LoadedVolume) -> None:
+        here = KeptVolumes(math.inf)
+        here(case, loaded)
+        image = self.preprocessing.read(case, self.case_set, label=False, kept=here)["image"]
+        arrays = {"image": image.as_tensor().contiguous().numpy()}
+        self._put(IMAGES, case, content, arrays, geometry_of(image))
+
+    def _write_label(self, case: Case, content: Mapping[str, Any], loaded: LoadedVolume) -> None:
+        native, on_grid = label_values(self.preprocessing, case, loaded)
+        masks = stored_masks(on_grid[0].numpy(), self._sets())
+        arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": _small(native)}
+        self._put(LABELS, case, content, arrays, geometry_of(native))
 
     def _put(
-        self, kind: str, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
+        self,
+        kind: str,
+        case: Case,
+        content: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        geometry: Mapping[str, Any],
     ) -> None:
+        about = {"data": self.case_set.name, "case": case.name, "geometry": geometry}
         self.store.write(kind, key_of(content), arrays, about, made_from=content)
         self._sound[kind, key_of(content)] = True
 
