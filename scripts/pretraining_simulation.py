@@ -1,8 +1,8 @@
 """Simulate studies that repeat their pretraining, judge them by the report's own functions, and write what came out.
 
 ``python scripts/pretraining_simulation.py [--studies 2000]`` writes ``docs/results/pretrainings.json`` and the page
-``docs/results/pretrainings.md`` beside it; ``--page`` writes the page alone. Scores are in percentage points; the encoder
-is in truth as good as ``random``, so every "better" or "worse" is wrong.
+``docs/results/pretrainings.md`` beside it; ``--page`` writes the page alone. Scores are in percentage points; the
+encoder is in truth as good as ``random``, so every "better" or "worse" is wrong.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Simulate studies whose truth is known, judge them by the report's own functions, and write what came out.
 
 ``python scripts/verdict_simulation.py [--studies 2000]`` writes ``docs/results/verdicts.json`` and the page
-``docs/results/verdicts.md`` beside it; ``--page`` writes the page alone. Scores are in percentage points, every study has
-ten arms that are all as good as the eleventh, ``random``, so every "better" or "worse" is wrong.
+``docs/results/verdicts.md`` beside it; ``--page`` writes the page alone. Scores are in percentage points, every study
+has ten arms that are all as good as the eleventh, ``random``, so every "better" or "worse" is wrong.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ def results(
     Args:
         collection: of runs; those that are done count.
         published: figures of the paper by (arm, data, budget_name).
-        margin: largest difference of dice that does not matter, in percentage points; None: the study file's ``margin``,
-            or :data:`MARGIN`.
+        margin: largest difference of dice that does not matter, in percentage points; None: the study file's
+            ``margin``, or :data:`MARGIN`.
 
     Raises:
         InputError: a margin that is no positive number, or not smaller than the spread of all scores.
