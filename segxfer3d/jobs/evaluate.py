@@ -105,8 +105,8 @@ def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:
     return case_evaluator(model.network, table, inferer=model.inferer, device=model.device, batch_size=EVALUATION_BATCH)
 
 
-def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable) -> None:
-    """Evaluate, write what was measured, and show the short table that a run ends with."""
+def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable, part: str = "test") -> None:
+    """Evaluate, write what was measured, and show the short table that a run ends with; ``part`` is what it is of."""
     if len(table.dataset) == 0:
         run.say("no test patients (test_fraction 0): no table")
         return
@@ -118,7 +118,7 @@ def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable
             run.write_rows(name, content)
         else:
             run.write_json(name, content)
-    run.say(format_table(f"{run.job}, test part", table.summary))
+    run.say(format_table(f"{run.job}, {'all cases' if part == 'all' else f'{part} part'}", table.summary))
     run.say(f"every case: {run.path / 'cases.csv'}")
     if run.main:
         write_previews(run.path, take_previews(evaluator, table))
@@ -160,6 +160,6 @@ RECIPE = Recipe(
         },
         "evaluator": {"_target_": "segxfer3d.jobs.evaluate.evaluator_of", "model": "@model", "table": "@table"},
         "initialize": ["@options", "@run_folder", "@evaluator", "$@run_folder.begin()"],
-        "run": ["$evaluate.final_table(@run_folder, @evaluator, @table)"],
+        "run": ["$evaluate.final_table(@run_folder, @evaluator, @table, @part)"],
     },
 )  # fmt: skip

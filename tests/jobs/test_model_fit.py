@@ -91,7 +91,9 @@ def test_evaluation_hears_of_another_spacing_too(native, tmp_path, said):
         BUNDLES / "evaluate.json", output_dir=str(tmp_path / "out"), dataset_dir=str(root), part="all",
         checkpoint=native, validation_fraction=0, test_fraction=0, **QUIET,
     )  # fmt: skip
-    assert "2 of 2 volumes have a spacing far from training's: p0, p1 1 x 1 x 6 mm" in said()
+    text = said()
+    assert "2 of 2 volumes have a spacing far from training's: p0, p1 1 x 1 x 6 mm" in text
+    assert "evaluate, all cases: 2 cases" in text
 
 
 def test_several_models_are_measured_and_segment_as_one(native, several, good, tmp_path, said):

@@ -138,8 +138,16 @@ def about(case_set: CaseSet) -> str:
     whose = "patients" if case_set.dims == 3 else "patients or scenes"
     return (
         f"{case_set.root}: layout {titled(case_set)}, {len(case_set.cases)} {NOUNS[case_set.dims]} of {patients} "
-        f"{whose}, {len(case_set.labeled)} labeled"
+        f"{whose}, {len(case_set.labeled)} labeled{_channels(case_set)}"
     )
+
+
+def _channels(case_set: CaseSet) -> str:
+    """Those of volumes of several, in words."""
+    if case_set.dims == 2 or case_set.channels == 1:
+        return ""
+    names = f" ({', '.join(case_set.channel_names)})" if case_set.channel_names else ""
+    return f", {case_set.channels} channels{names}"
 
 
 def titled(case_set: CaseSet) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.check import check
-from segxfer3d.data.layouts import Request, find_cases
+from segxfer3d.data.layouts import Request, about, find_cases
 from segxfer3d.errors import InputError
 from tests.data.volumes import write_nifti
 
@@ -27,6 +27,7 @@ def test_four_channels_in_their_order_and_scans_of_one_patient(tmp_path):
         found = find_cases(place)
         assert (found.layout, found.modality, found.channels) == ("brats", "MR", 4)
         assert found.channel_names == ("T1", "T1 contrast", "T2", "FLAIR")
+        assert about(found).endswith("2 labeled, 4 channels (T1, T1 contrast, T2, FLAIR)")
         assert found.classes == {1: "necrotic core", 2: "edema", 3: "enhancing tumor"}
     assert [(case.name, case.patient, case.label is not None) for case in found.cases] == [
         ("BraTS-GLI-00005-000", "BraTS-GLI-00005", True),
