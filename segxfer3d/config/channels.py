@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 Value = TypeVar("Value", str, float)
 
@@ -39,7 +40,7 @@ def names_of(text: str) -> tuple[str, ...]:
     Raises:
         InputError: an empty one, or one that is there twice.
     """
-    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
+    names = tuple(name.strip() for name in one_form(text).split(",")) if text.strip() else ()
     if not all(names) or len(set(names)) < len(names):
         raise InputError(f"channel_names {text}: expected different names, separated by commas, such as T1,FLAIR")
     return names

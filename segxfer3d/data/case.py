@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segxfer3d.data.modalities import UNKNOWN, modality_of_names
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 NOUNS = {2: "images", 3: "volumes"}
 ValuePairs = tuple[tuple[int, int], ...]  # value in a label file, value that it stands for
@@ -22,7 +23,8 @@ class Case:
     """One volume or image, with its label and its category where there are any.
 
     Attributes:
-        name: unique within its data set.
+        name: unique within its data set; it and ``patient`` have one form of letters with marks,
+            see :mod:`segxfer3d.spelling`.
         image: a file, or a folder with one DICOM series.
         label: the segmentation, on the image's grid; None for an unlabeled case.
         patient: whose it is (of images also: which scene), cases of one patient are never split; the case's name where
@@ -56,8 +58,8 @@ class Case:
     label_map: ValuePairs = ()
 
     def __post_init__(self) -> None:
-        if not self.patient:
-            object.__setattr__(self, "patient", self.name)
+        object.__setattr__(self, "name", one_form(self.name))
+        object.__setattr__(self, "patient", one_form(self.patient) or self.name)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -153,6 +155,7 @@ class CaseSet:
     def __post_init__(self) -> None:
         if not self.classes:
             object.__setattr__(self, "classes", {1: self.target or "foreground"})
+        object.__setattr__(self, "channel_names", tuple(map(one_form, self.channel_names)))
         if not self.channels:
             object.__setattr__(self, "channels", 3 if self.dims == 2 else len(self.channel_names) or 1)
 
@@ -208,7 +211,7 @@ def compiled_pattern(pattern: str, option: str = "patient_pattern") -> re.Patter
         InputError: it is none.
     """
     try:
-        return re.compile(pattern)
+        return re.compile(one_form(pattern))
     except re.error as error:
         raise InputError(f"{option} {pattern!r}: not a regular expression ({error})") from error
 
@@ -228,7 +231,7 @@ def patient_of(name: str, pattern: str = "") -> str:
     if not pattern:
         match = _LIDC_PATIENT.search(name)
         return match.group() if match else name
-    match = compiled_pattern(pattern).search(name)
+    match = compiled_pattern(pattern).search(one_form(name))
     patient = match and match.group(1 if match.re.groups else 0)
     if not patient:
         raise InputError(f"patient_pattern {pattern!r}: finds no patient in the file name {name!r}")

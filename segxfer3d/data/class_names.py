@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import one_form
 
 
 def refuse_one_name(classes: Mapping[int, str], place: object) -> None:
@@ -67,4 +68,4 @@ def refuse_other_order(
 
 def _plain(name: str) -> str:
     """A name as it is compared."""
-    return " ".join(name.split()).casefold()
+    return " ".join(one_form(name).split()).casefold()

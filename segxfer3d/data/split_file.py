@@ -1,4 +1,4 @@
-"""A file that says who is in which part: JSON or CSV, one split or folds.
+"""A file that says who is in which part: JSON or a table, one split or folds.
 
 JSON is one of::
 
@@ -7,7 +7,7 @@ JSON is one of::
     [{"train": [...], "val": [...]}, ...]                        folds, as nnU-Net's splits_final.json has them
 
 of names of cases or of patients. Where an entry of the last form has no "test", its "val" is what the fold tests, as in
-nnU-Net's cross-validation. CSV has a column ``case`` or ``patient``, and a column ``part`` or ``fold``.
+nnU-Net's cross-validation. A table has a column ``case`` or ``patient``, and a column ``part`` or ``fold``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError, some
-from segxfer3d.spreadsheets import plain_csv
+from segxfer3d.spelling import one_form
+from segxfer3d.spreadsheets import SEPARATORS, plain_csv
 
 Names = tuple[str, ...]
 # a part, by all that files call it
@@ -30,6 +31,7 @@ PARTS = {
     "train": "train", "training": "train", "validation": "validation", "val": "validation", "valid": "validation",
     "test": "test", "testing": "test", "pretrain": "pretrain", "pretraining": "pretrain",
 }  # fmt: skip
+_TABLES = (".csv", ".tsv", ".txt")
 _BESIDE = ("unit", "fold", "folds")  # of a run's own split.json
 _EXPECTED = (
     'expected {"train": [...], "validation": [...], "test": [...]}, {"folds": [[...], ...]}, or a list of '
@@ -84,7 +86,7 @@ def read_split_file(path: str | Path) -> SplitFile:
     """Read a split.
 
     Args:
-        path: of JSON, or of CSV (called ``.csv``, separated by commas or semicolons).
+        path: of JSON, or of a table (called ``.csv``, ``.tsv`` or ``.txt``) separated by commas, semicolons or tabs.
 
     Raises:
         InputError: no such file, or it is neither form.
@@ -96,14 +98,14 @@ def read_split_file(path: str | Path) -> SplitFile:
         raise InputError(f"split_file {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"split_file {path}: no text in UTF-8") from error
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in _TABLES and not text.lstrip().startswith(("{", "[")):
         return _of_table(path, plain_csv(text))
     try:
         content = json.loads(text, object_pairs_hook=_once)
     except InputError as error:
         raise InputError(f"split_file {path}: {error}") from error
     except ValueError as error:
-        raise InputError(f"split_file {path}: no JSON ({error}); tables are called .csv") from error
+        raise InputError(f"split_file {path}: no JSON ({error}); tables are called {', '.join(_TABLES)}") from error
     return _of_json(path, content)
 
 
@@ -163,7 +165,7 @@ def _parts(path: Path, entry: Any, where: str) -> dict[str, Names]:
 def _names(path: Path, value: Any, where: str) -> Names:
     if not isinstance(value, list) or any(isinstance(n, bool) or not isinstance(n, (str, int)) for n in value):
         raise InputError(f"split_file {path}: {where}expected a list of names")
-    return tuple(str(name).strip() for name in value)
+    return tuple(one_form(str(name)).strip() for name in value)
 
 
 def _as_tested(parts: dict[str, Names]) -> dict[str, Names]:
@@ -188,10 +190,11 @@ def _of_table(path: Path, text: str) -> SplitFile:
     whose, what = ([n for n in header if n in pair] for pair in (("case", "patient"), ("part", "fold")))
     if len(whose) != 1 or len(what) != 1 or len(set(header)) < len(header):
         raise InputError(
-            f"split_file {path}: the columns {', '.join(header) or 'none'}; expected case or patient, and part or fold"
+            f"split_file {path}: the columns {', '.join(header) or 'none'}; expected case or patient, and part or "
+            f"fold (columns are told apart by {', '.join(SEPARATORS.values())})"
         )
     reader.fieldnames = header
-    rows = [(str(row[whose[0]] or "").strip(), str(row[what[0]] or "").strip()) for row in reader]
+    rows = [(one_form(str(row[whose[0]] or "")).strip(), str(row[what[0]] or "").strip()) for row in reader]
     if bad := [f"line {line}" for line, row in enumerate(rows, 2) if not all(row)]:
         raise InputError(f"split_file {path}: {some(bad, 10, ', ')}: a name or its {what[0]} is missing")
     if what[0] == "part":

@@ -14,6 +14,7 @@ from segxfer3d.data.layouts.channel_files import NUMBERED, are_numbered, choose_
 from segxfer3d.data.layouts.dataset_json import read_channel_names
 from segxfer3d.data.layouts.volume_files import FoundVolumes
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ModelChannels:
     @staticmethod
     def of(preprocessing: Mapping[str, Any], checkpoint: str) -> ModelChannels:
         """Those that a checkpoint's preprocessing has."""
-        names = tuple(preprocessing.get("channel_names", ()))
+        names = tuple(map(one_form, preprocessing.get("channel_names", ())))
         return ModelChannels(preprocessing.get("channels", 1), names, checkpoint)
 
     def refuse_others(self, place: str, case_set: CaseSet) -> None:

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from segxfer3d.data.io import itk, nrrd
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 ENDING = ".seg.nrrd"
+_MARK = ".seg"
 _ENTRY = re.compile(r"^Segment(\d+)_(Name|LabelValue|Layer):=(.*)$", re.MULTILINE)
 
 
@@ -60,14 +62,23 @@ def segments_of(path: Path) -> tuple[Segment, ...]:
         for at, (number, said) in enumerate(sorted(entries.items()), 1):
             stored = int(said.get("LabelValue", 1))
             layer = int(said.get("Layer", at - 1 if layers > 1 else 0))
-            segments.append(
-                Segment(said.get("Name", f"Segment_{number}"), stored if layers == 1 else at, layer, stored)
-            )
+            name = one_form(said.get("Name", f"Segment_{number}"))
+            segments.append(Segment(name, stored if layers == 1 else at, layer, stored))
     except (OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read, damaged or truncated (its header: {error})") from error
     if twice := [name for name, count in Counter(segment.name for segment in segments).items() if count > 1]:
         raise InputError(f"{path}: two segments are called {twice[0]}; expected another name for each")
     return tuple(segments)
+
+
+def without_mark(name: str) -> str:
+    """The name of a segmentation without the ``.seg`` that 3D Slicer puts before the ending, in large or small letters.
+
+    Example:
+        >>> without_mark("ct.SEG"), without_mark("ct")
+        ('ct', 'ct')
+    """
+    return name[: -len(_MARK)] if name.lower().endswith(_MARK) else name
 
 
 def has_layers(path: Path) -> bool:

@@ -15,6 +15,7 @@ from segxfer3d.data.io import dicom, itk, nifti
 from segxfer3d.data.io.segments import has_layers, read_layers
 from segxfer3d.data.io.whole_numbers import rounded_if_close
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 FORMATS = (*nifti.ENDINGS, *itk.ENDINGS, *nifti.MGH, nifti.PAIR[0])
 
@@ -43,12 +44,18 @@ class Volume:
 
 
 def volume_name(path: str | os.PathLike[str]) -> str:
-    """The name of a volume file without its ending, or of a folder; empty for any other file."""
+    """The name of a volume file without its ending, or of a folder, in one form of letters with marks; empty for any
+    other file."""
     path = Path(path)
-    for suffix in FORMATS:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name if path.is_dir() else ""
+    if ending := volume_ending(path):
+        return one_form(path.name[: -len(ending)])
+    return one_form(path.name) if path.is_dir() else ""
+
+
+def volume_ending(path: str | os.PathLike[str]) -> str:
+    """The ending of a volume file as it is spelled there, such as ``.nii.gz``; empty for any other file."""
+    name = Path(path).name
+    return next((name[-len(ending) :] for ending in FORMATS if name.lower().endswith(ending)), "")
 
 
 def read_volume(path: str | os.PathLike[str], *, uneven: str = "refuse") -> Volume:

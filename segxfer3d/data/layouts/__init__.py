@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections import Counter
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -29,6 +28,7 @@ from segxfer3d.data.layouts.declared import without_ignored
 from segxfer3d.data.layouts.listing import OtherKindError, refuse_other_kind, what_takes_it
 from segxfer3d.data.layouts.request import BORDERS, TASKS, Request, one_of
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import two_paths
 
 __all__ = ["Layout", "OtherKindError", "Request", "about", "find_cases", "layouts", "titled"]
 
@@ -118,8 +118,8 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
             raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r}){passed}")
         target = f" of {case_set.target}" if case_set.target else ""
         raise InputError(f"dataset_dir {root}: no images for {request.task}{target} in it")
-    if twice := [name for name, count in Counter(case.name for case in case_set.cases).items() if count > 1]:
-        raise InputError(f"dataset_dir {root}: several cases of one name: {some(sorted(twice))}")
+    if twice := _of_one_name(case_set):
+        raise InputError(f"dataset_dir {root}: several cases of one name: {some(twice)}")
     cases = sorted(case_set.cases, key=lambda case: case.name)
     if request.dims == 3:
         case_set = choose_channels(replace(case_set, cases=tuple(cases)), names_of(request.channel_names))
@@ -130,6 +130,14 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     elif request.image_kind != "auto":
         case_set = replace(case_set, channels=KINDS[request.image_kind], convert=True)
     return replace(case_set, cases=tuple(cases), exif=request.exif)
+
+
+def _of_one_name(case_set: CaseSet) -> list[str]:
+    """The names that several cases have, with two of their files."""
+    files: dict[str, list[Path]] = {}
+    for case in case_set.cases:
+        files.setdefault(case.name, []).append(case.image)
+    return [f"{name} ({two_paths(*paths[:2])})" for name, paths in sorted(files.items()) if len(paths) > 1]
 
 
 def about(case_set: CaseSet) -> str:

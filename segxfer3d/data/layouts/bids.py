@@ -20,14 +20,16 @@ from typing import NamedTuple
 
 from segxfer3d.config.channels import names_of
 from segxfer3d.data.case import Case, CaseSet, LabelRule, compiled_pattern, patient_of
-from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.io.volumes import volume_ending, volume_name
 from segxfer3d.data.layouts.channel_files import channel_matches
 from segxfer3d.data.layouts.dataset_json import read_declared, refuse_regions
 from segxfer3d.data.layouts.declared import Declared
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse, with_masks
 from segxfer3d.data.layouts.request import Request, require
+from segxfer3d.data.layouts.volume_files import place_of
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import on_disk
 
 TITLE = "BIDS"
 SOURCE = "a data set of https://bids.neuroimaging.io"
@@ -145,7 +147,7 @@ def _named(root: Path, folder: Path, suffixes: Iterable[str], pattern: str, opti
             *parts, suffix = (volume_name(path) or "-").split("_")
             if "-" in suffix or not parts or not all("-" in part for part in parts) or not parts[0].startswith("sub-"):
                 continue
-            if (not suffixes or suffix in suffixes) and wanted.search(_place(root, path)):
+            if (not suffixes or suffix in suffixes) and wanted.search(place_of(root, path)):
                 yield Named(path, dict(part.split("-", 1) for part in parts), suffix)
 
 
@@ -166,7 +168,7 @@ def _channels_of(root: Path, images: list[Named], request: Request) -> tuple[lis
         if strange := [name for name in asked if name not in kinds]:
             raise InputError(f"channel_names {', '.join(strange)}: {root} has the kinds {', '.join(kinds)}")
         pattern = f"_({'|'.join(map(re.escape, asked))})$"
-    places = {_place(root, image.path): image for image in images}
+    places = {place_of(root, image.path): image for image in images}
     matches = channel_matches(root, places, pattern)
     channels = sorted({match[1] for match in matches.values()})
     wholes: dict[str, dict[str, Named]] = {}
@@ -181,7 +183,7 @@ def _channels_of(root: Path, images: list[Named], request: Request) -> tuple[lis
     found = []
     for rest, whole in wholes.items():
         there = next(iter(whole.values()))
-        match = matches[_place(root, there.path)]
+        match = matches[place_of(root, there.path)]
         first, *further = (
             whole[channel].path if channel in whole else _lacking(root, there.path, match, channel)
             for channel in channels
@@ -195,11 +197,7 @@ def _channels_of(root: Path, images: list[Named], request: Request) -> tuple[lis
 def _lacking(root: Path, path: Path, match: re.Match[str], channel: str) -> Path:
     """Where the file of a channel should be that an image lacks, by one that it has."""
     place = match.string[: match.start(1)] + channel + match.string[match.end(1) :]
-    return root / f"{place}{path.name[len(volume_name(path)) :]}"
-
-
-def _place(root: Path, path: Path) -> str:
-    return (path.relative_to(root).parent / volume_name(path)).as_posix()
+    return on_disk(root / f"{place}{volume_ending(path)}")
 
 
 def _refuse_several(root: Path, images: list[Named]) -> None:

@@ -13,12 +13,13 @@ import re
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
-from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.io.volumes import volume_ending
 from segxfer3d.data.layouts.dataset_json import read_declared
 from segxfer3d.data.layouts.declared import Declared
-from segxfer3d.data.layouts.patient_folders import case_folders, has_case, name_of, volumes_in
+from segxfer3d.data.layouts.patient_folders import case_folders, has_case, masks_in, name_of, volumes_in
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 TITLE = "BraTS"
 SOURCE = "the training data of a year of https://www.synapse.org/brats"
@@ -45,9 +46,9 @@ def fits(root: Path) -> bool:
 def _style(folder: Path) -> str:
     """What stands before a contrast in the names of a folder's files; empty where no file is called so."""
     found = {name.lower() for name in volumes_in(folder)}
+    stem = one_form(folder.name)
     return next(
-        (mark for mark, names in NAMES.items() if any(f"{folder.name}{mark}{name}".lower() in found for name in names)),
-        "",
+        (mark for mark, names in NAMES.items() if any(f"{stem}{mark}{name}".lower() in found for name in names)), ""
     )
 
 
@@ -67,10 +68,10 @@ def read(root: Path, request: Request) -> CaseSet:
     (mark,) = styles
     cases, others = [], []
     for folder in folders:
-        files = {name.lower(): path for name, path in volumes_in(folder).items()}
-        stem = f"{folder.name}{mark}".lower()
+        files = {name.lower(): path for name, path in masks_in(folder).items()}
+        stem = f"{one_form(folder.name)}{mark}".lower()
         known = {channel: files.get(f"{stem}{channel}") for channel in NAMES[mark]}
-        ending = next((path.name[len(volume_name(path)) :] for path in known.values() if path), "")
+        ending = next((volume_ending(path) for path in known.values() if path), "")
         first, *further = (path or folder / f"{folder.name}{mark}{channel}{ending}" for channel, path in known.items())
         own = {f"{stem}{name}" for name in (*NAMES[mark], LABEL)}
         others += [path for name, path in files.items() if name not in own]

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, compiled_pattern
+from segxfer3d.data.io.volumes import volume_ending
 from segxfer3d.data.layouts.volume_files import FoundVolume, FoundVolumes
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import on_disk, two_paths
 
 NUMBERED = r"_(\d{4})$"  # nnU-Net's
 OPTION = "channel_pattern"
@@ -42,7 +44,7 @@ def with_channels(found: FoundVolumes, pattern: str) -> FoundVolumes:
     for name, match in matches.items():
         whole = volumes.setdefault(match.string[: match.start()] + match.string[match.end() :], {})
         if match[1] in whole:
-            problems.append(f"{found.volumes[whole[match[1]]].path} and {found.volumes[name].path}")
+            problems.append(two_paths(found.volumes[whole[match[1]]].path, found.volumes[name].path))
         whole[match[1]] = name
     if problems:
         raise InputError(f"{found.root}: two files of one channel by --{OPTION} {pattern}: {some(problems)}")
@@ -61,7 +63,9 @@ def with_channels(found: FoundVolumes, pattern: str) -> FoundVolumes:
             for channel in channels
         ]
         if name in result.volumes:
-            raise InputError(f"{found.root}: two volumes are called {name}: {result.volumes[name].path} and {paths[0]}")
+            raise InputError(
+                f"{found.root}: two volumes are called {name}: {two_paths(result.volumes[name].path, paths[0])}"
+            )
         of_first = found.volumes[first]
         modality = of_first.modality if len({found.volumes[each].modality for each in whole.values()}) == 1 else ""
         result.volumes[name] = FoundVolume(paths[0], of_first.patient, modality, tuple(paths[1:]))
@@ -160,5 +164,4 @@ def _with_channels(case: Case, chosen: Sequence[int]) -> Case:
 def _other(path: Path, match: re.Match[str], channel: str, root: Path) -> Path:
     """Where the file of another channel should be, by the path of one."""
     place = match.string[: match.start(1)] + channel + match.string[match.end(1) :]
-    ending = path.name[len(Path(match.string).name) :] if path.name.startswith(Path(match.string).name) else ""
-    return root / f"{place}{ending}"
+    return on_disk(root / f"{place}{volume_ending(path)}")

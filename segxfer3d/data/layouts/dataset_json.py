@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.io.volumes import volume_ending, volume_name
 from segxfer3d.data.layouts.declared import Declared, classes_of, classes_of_volumes
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import on_disk, one_form
 
 NAME = "dataset.json"
 _SPLITS = ("validation", "fold", "folds")  # what only a list of cases says
@@ -143,11 +144,12 @@ def _numbered(root: Path, content: Mapping[str, Any]) -> bool:
     if "training" not in content:
         return bool(content.get("channel_names"))
     try:
-        first = root / content["training"][0]["image"]
+        first = on_disk(root / content["training"][0]["image"])
     except (TypeError, KeyError, IndexError):
         return False
     name = volume_name(first)
-    return bool(name) and not first.exists() and first.with_name(f"{name}_0000{first.name[len(name) :]}").exists()
+    numbered = first.with_name(f"{name}_0000{volume_ending(first)}")
+    return bool(name) and not first.exists() and on_disk(numbered).exists()
 
 
 def read_modality(root: Path) -> str:
@@ -176,7 +178,7 @@ def names_of_channels(content: Mapping[str, Any]) -> tuple[str, ...]:
     named = content.get("channel_names") or content.get("modality") or {}
     if not isinstance(named, Mapping) or len(named) < 2:
         return ()
-    names = {int(number): str(name) for number, name in named.items()}
+    names = {int(number): one_form(str(name)) for number, name in named.items()}
     if sorted(names) != list(range(len(names))):
         raise ValueError(f"channels {', '.join(map(str, named))}; expected 0 to {len(named) - 1}")
     return tuple(names[number] for number in range(len(names)))

@@ -24,6 +24,7 @@ from segxfer3d.data.layouts.official import as_entries, check_official, with_par
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.data.layouts.volume_files import FoundVolume, modality_of
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import on_disk
 
 TITLE = "the Medical Segmentation Decathlon"
 SOURCE = "an archive of one of its tasks, such as Task04_Hippocampus.tar of http://medicaldecathlon.com"
@@ -62,8 +63,8 @@ def read(root: Path, request: Request) -> CaseSet:
     scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:
         listed = entry["image"]
-        image, *further = [root / name for name in ([listed] if isinstance(listed, str) else listed)]
-        label = root / entry["label"] if labeled and entry.get("label") else None
+        image, *further = [on_disk(root / name) for name in ([listed] if isinstance(listed, str) else listed)]
+        label = on_disk(root / entry["label"]) if labeled and entry.get("label") else None
         if not any(path.exists() for path in (image, *further)):  # the check names what only lacks some channels
             problems.append(f"{image} (label without image)" if label and label.exists() else f"{image} (no such file)")
         if labeled and not (label and label.exists()):

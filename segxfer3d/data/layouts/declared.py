@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from segxfer3d.data.case import CaseSet, LabelRule, Regions
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form
 
 IGNORED = "ignore"  # what nnU-Net calls voxels and pixels that neither train nor count
 BACKGROUND = "background"
@@ -30,11 +31,11 @@ def classes_of(labels: Mapping[str, Any]) -> dict[int, str]:
     whole = all(isinstance(value, int) for value in labels.values())
     if labels and (whole or (all(map(_is_number, labels.values())) and not all(map(_is_number, labels)))):
         names: dict[int, str] = {}
-        for name, value in ((name, int(value)) for name, value in labels.items()):
-            if names.setdefault(value, str(name)) != name:
+        for name, value in ((one_form(str(name)), int(value)) for name, value in labels.items()):
+            if names.setdefault(value, name) != name:
                 raise ValueError(f"two classes, {names[value]} and {name}, have the value {value}")
     else:
-        names = {int(value): str(name) for value, name in labels.items()}
+        names = {int(value): one_form(str(name)) for value, name in labels.items()}
     for value, name in names.items():
         if value and name.strip().casefold() == BACKGROUND:
             raise ValueError(f"the background is {value}; expected 0")
@@ -95,9 +96,9 @@ def classes_of_volumes(labels: Mapping[str, Any], order: Any = None) -> Declared
 def _regions_of(labels: Mapping[str, Any], order: Any) -> Declared:
     if twice := getattr(labels, "twice", ()):
         raise ValueError(f"two regions are called {twice[0]}")
-    values = {name: value if isinstance(value, list) else [value] for name, value in labels.items()}
+    values = {one_form(name): value if isinstance(value, list) else [value] for name, value in labels.items()}
     if odd := [name for name, part in values.items() if not all(map(_is_number, part))]:
-        raise ValueError(f"the region {odd[0]} is of the labels {labels[odd[0]]}; expected their values")
+        raise ValueError(f"the region {odd[0]} is of the labels {values[odd[0]]}; expected their values")
     known = {name: tuple(map(int, part)) for name, part in values.items()}
     ignore = tuple(value for name, part in known.items() if is_ignored(name) for value in part)
     parts = {name: part for name, part in known.items() if part != (0,) and not is_ignored(name)}

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.io.segments import without_mark
 from segxfer3d.data.layouts.channel_files import NUMBERED, numbered_channels, with_channels
 from segxfer3d.data.layouts.dataset_json import read_channel_names, read_declared, read_modality
 from segxfer3d.data.layouts.declared import NOTHING
@@ -34,9 +34,17 @@ from segxfer3d.data.layouts.label_files import labels_of
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
 from segxfer3d.data.layouts.segment_names import by_segments
-from segxfer3d.data.layouts.volume_files import FoundVolume, FoundVolumes, find_volumes, modality_of, refuse_doubtful
+from segxfer3d.data.layouts.volume_files import (
+    FoundVolume,
+    FoundVolumes,
+    find_volumes,
+    modality_of,
+    place_of,
+    refuse_doubtful,
+)
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import two_paths
 
 TITLE = "any folder"
 SOURCE = "volumes or images of your own"
@@ -79,7 +87,7 @@ def read(root: Path, request: Request) -> CaseSet:
     if image_folder is not None:
         for name, volume in _unlabeled(root / UNLABELED_FOLDER, pattern).items():
             if images.setdefault(name, volume) != volume:
-                raise InputError(f"{root}: two volumes are called {name}: {images[name].path} and {volume.path}")
+                raise InputError(f"{root}: two volumes are called {name}: {two_paths(images[name].path, volume.path)}")
     cases = (
         Case(name, volume.path, labels.get(name), _patient(name, found, request), further=volume.further)
         for name, volume in images.items()
@@ -98,8 +106,7 @@ def _unlabeled(folder: Path, pattern: str) -> dict[str, FoundVolume]:
     found = FoundVolumes(folder)
     for name, path in volumes_below(folder).items():
         found.volumes[name] = FoundVolume(path)
-        below = path.relative_to(folder)
-        found.places[name] = (below.parent / volume_name(path)).as_posix()
+        found.places[name] = place_of(folder, path)
     return with_channels(found, pattern).volumes if pattern and found.volumes else found.volumes
 
 
@@ -159,12 +166,12 @@ def _patient(name: str, found: FoundVolumes, request: Request) -> str:
 def _match(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> dict[str, Path]:
     """The label of every image, by the image's name."""
     # 3D Slicer calls the segmentation of c0.nii.gz c0.seg.nrrd
-    of_slicer = {name.removesuffix(".seg") for name in labels if name.endswith(".seg")} & set(images)
+    of_slicer = {short: name for name in labels if (short := without_mark(name)) != name and short in images}
     problems = [
-        f"{labels[name]} and {labels[f'{name}.seg']} (two labels of one image)"
-        for name in sorted(of_slicer & set(labels))
+        f"{labels[name]} and {labels[of_slicer[name]]} (two labels of one image)"
+        for name in sorted(of_slicer.keys() & labels.keys())
     ]
-    labels = {short if (short := name.removesuffix(".seg")) in images else name: path for name, path in labels.items()}
+    labels = {short if (short := without_mark(name)) in images else name: path for name, path in labels.items()}
     label_names = {name: name if name in labels else name.removesuffix("_0000") for name in images}
     problems += [
         f"{images[name]} and {images[f'{name}_0000']} (two images of one label)"

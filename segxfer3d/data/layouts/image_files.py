@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 
 from segxfer3d.data.layouts.listing import image_name, listed_images
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import two_paths
 
 _IMAGES = {"image", "images", "img", "imgs", "imagestr", "imagests", "jpegimages"}
 _MASKS = {
@@ -162,7 +163,7 @@ def _of_image(mask: str, images: Mapping[str, Path]) -> str:
 
 def _add(root: Path, places: dict[str, Path], name: str, path: Path, what: str) -> None:
     if name in places:
-        raise InputError(f"{root}: two {what} are called {name}: {places[name]} and {path}")
+        raise InputError(f"{root}: two {what} are called {name}: {two_paths(places[name], path)}")
     places[name] = path
 
 

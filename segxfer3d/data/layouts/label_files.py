@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segxfer3d.data.layouts.volume_files import FoundVolumes
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import one_form
 
 
 def labels_of(found: FoundVolumes, *, image_pattern: str, label_pattern: str) -> dict[str, tuple[str, Path | None]]:
@@ -57,4 +58,4 @@ def labels_of(found: FoundVolumes, *, image_pattern: str, label_pattern: str) ->
 
 def _rest(pattern: str, place: str) -> str:
     """A path less what a pattern finds in it."""
-    return re.sub(pattern, "", place, count=1).strip("/")
+    return re.sub(one_form(pattern), "", place, count=1).strip("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.dataset_json import NAME
 from segxfer3d.data.layouts.files_below import files_below, folders_below
 from segxfer3d.errors import InputError
+from segxfer3d.spelling import one_form, two_paths
 
 # what takes the other kind of data: dimensions -> whether labels train -> bundle
 _BUNDLES = {
@@ -38,9 +38,9 @@ def volumes_below(folder: Path) -> dict[str, Path]:
         if not volumes and any(_is_dicom(path) for path in candidates):
             volumes = [here]
         for path in volumes:
-            name = "_".join([*path.relative_to(folder).parts[:-1], volume_name(path)])
+            name = one_form("_".join([*path.relative_to(folder).parts[:-1], volume_name(path)]))
             if name in paths:
-                raise InputError(f"{folder}: two volumes are called {name}: {paths[name]} and {path}")
+                raise InputError(f"{folder}: two volumes are called {name}: {two_paths(paths[name], path)}")
             paths[name] = path
     return paths
 
@@ -87,7 +87,7 @@ def image_name(path: PurePath) -> str:
     Letters with marks have one form (NFC), for systems store them in two, which look alike.
     """
     stem = path.with_suffix("") if path.suffix.lower() in (*ENDINGS, *DICOM_ENDINGS) else path
-    return unicodedata.normalize("NFC", "_".join(stem.parts))
+    return one_form("_".join(stem.parts))
 
 
 def images_below(folder: Path, *, radiographs: bool = True) -> dict[str, Path]:
@@ -100,7 +100,7 @@ def images_below(folder: Path, *, radiographs: bool = True) -> dict[str, Path]:
     for path in listed_images(folder, radiographs=radiographs).files:
         key = image_name(path.relative_to(folder))
         if key in paths:
-            raise InputError(f"{folder}: two images are called {key}: {paths[key]} and {path}")
+            raise InputError(f"{folder}: two images are called {key}: {two_paths(paths[key], path)}")
         paths[key] = path
     return paths
 

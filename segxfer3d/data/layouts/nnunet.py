@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.io.volumes import volume_ending, volume_name
 from segxfer3d.data.layouts.dataset_json import BAD, NAME, lists_numbered, load, modality_of_channels, names_of_channels
 from segxfer3d.data.layouts.declared import classes_of_volumes
 from segxfer3d.data.layouts.listing import refuse_other_kind
 from segxfer3d.data.layouts.official import as_entries, check_official
 from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import on_disk, one_form, two_paths
 
 TITLE = "nnU-Net"
 SOURCE = "a folder of nnUNet_raw, such as Dataset004_Hippocampus"
@@ -98,25 +99,30 @@ def _training(root: Path, content: Mapping[str, Any], ending: str) -> dict[str, 
     validation = {_name_of(entry, ending): entry for entry in as_entries(content, "validation")}
     if listed := content.get("dataset"):
         found = {
-            str(name): _Found(
-                {number: root / image for number, image in enumerate(entry["images"])}, root / entry["label"], entry
+            one_form(str(name)): _Found(
+                {number: on_disk(root / image) for number, image in enumerate(entry["images"])},
+                on_disk(root / entry["label"]),
+                entry,
             )
             for name, entry in listed.items()
         }
         return _with_parts(found, validation)
     numbered = _numbered(root / TRAINING, ending)
-    wanted = {name: path for path in _files(root / LABELS, ending) if (name := _bare(path, ending))}
+    wanted: dict[str, Path] = {}
+    for path in _files(root / LABELS, ending):
+        if wanted.setdefault(_bare(path, ending), path) != path:
+            raise ValueError(f"two labels of one case: {two_paths(wanted[_bare(path, ending)], path)}")
     said: dict[str, Mapping[str, Any]] = {}
     if training := content.get("training"):
         if twice := validation.keys() & {_name_of(entry, ending) for entry in training}:
             raise ValueError(f'"training" and "validation" name {some(sorted(twice), 10, ", ")}')
         more = [entry for entry in validation.values() if isinstance(entry, Mapping) and entry.get("label")]
         said = {_name_of(entry, ending): entry for entry in [*training, *more]}
-        wanted = {name: root / entry["label"] for name, entry in said.items()}
+        wanted = {name: on_disk(root / entry["label"]) for name, entry in said.items()}
         numbered = {name: case for name, case in numbered.items() if name in said}
     found = {}
     for name in sorted(numbered.keys() | wanted.keys()):
-        label = wanted.get(name, root / LABELS / f"{name}{ending}")
+        label = wanted.get(name, on_disk(root / LABELS / f"{name}{ending}"))
         found[name] = _Found(numbered.get(name, _Found()).files, label, said.get(name, {}))
     return _with_parts(found, validation)
 
@@ -124,7 +130,7 @@ def _training(root: Path, content: Mapping[str, Any], ending: str) -> dict[str, 
 def _name_of(entry: Any, ending: str) -> str:
     """The case that an entry of a list means: by the name of its label, else of its image, less a channel's number."""
     place = entry if isinstance(entry, str) else str(entry.get("label") or entry["image"])
-    name = _bare(Path(place), ending) or Path(place).name
+    name = _bare(Path(place), ending) or one_form(Path(place).name)
     return name if isinstance(entry, Mapping) and entry.get("label") else re.sub(_NUMBER, "", name)
 
 
@@ -146,7 +152,9 @@ def _numbered(folder: Path, ending: str) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
     for path in _files(folder, ending):
         if match := re.fullmatch(rf"(.+){_NUMBER}", _bare(path, ending)):
-            found.setdefault(match[1], _Found()).files[int(match[2])] = path
+            other = found.setdefault(match[1], _Found()).files.setdefault(int(match[2]), path)
+            if other != path:
+                raise ValueError(f"two files of one channel: {two_paths(other, path)}")
     return found
 
 
@@ -157,16 +165,16 @@ def _files(folder: Path, ending: str) -> list[Path]:
 
 def _bare(path: Path, ending: str) -> str:
     """The name of a file without the ending; empty where it has another."""
-    return path.name[: -len(ending)] if path.name.lower().endswith(ending.lower()) else ""
+    return one_form(path.name[: -len(ending)]) if path.name.lower().endswith(ending.lower()) else ""
 
 
 def _refuse_ending(path: Path, ending: str) -> None:
     """Say so where volumes have another ending than the file says."""
     for file in sorted((path.parent / TRAINING).glob("[!.]*")):
-        if name := volume_name(file):
+        if volume_name(file):
             raise InputError(
                 f"{path}: no image in {TRAINING} is called CASE_0000{ending}; there is {file.name}: expected "
-                f'"file_ending": "{file.name[len(name) :]}", and the number of a channel at the end of each name'
+                f'"file_ending": "{volume_ending(file)}", and the number of a channel at the end of each name'
             )
 
 

@@ -10,6 +10,7 @@ from segxfer3d.data.io.volumes import FORMATS, volume_name
 from segxfer3d.data.layouts.declared import is_ignored
 from segxfer3d.data.layouts.files_below import is_of_system
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import one_form, two_paths
 
 DEPTH = 2  # folders between the data set's and a patient's, which archives make
 
@@ -54,8 +55,28 @@ def volume_called(folder: Path, *names: str) -> Path | None:
 
 def volumes_in(folder: Path) -> dict[str, Path]:
     """Name without ending to file, of the volumes in a folder, sorted."""
-    files = sorted(path for path in _entries(folder) if not path.name.startswith("."))
-    return {name: path for path in files if (name := volume_name(path)) and path.is_file()}
+    return {name: paths[-1] for name, paths in _by_name(folder).items()}
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """As :func:`volumes_in`, of a folder in which each name should be there once.
+
+    Raises:
+        InputError: two files of one name, by their formats, their large letters or the form of their marks.
+    """
+    found = _by_name(folder)
+    twice = [two_paths(*paths[:2]) for paths in found.values() if len(paths) > 1]
+    refuse(folder, [f"{paths} (two files of one name)" for paths in twice])
+    return {name: paths[0] for name, paths in found.items()}
+
+
+def _by_name(folder: Path) -> dict[str, list[Path]]:
+    """Name without ending to files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(path for path in _entries(folder) if not path.name.startswith(".")):
+        if (name := volume_name(path)) and path.is_file():
+            found.setdefault(name, []).append(path)
+    return found
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -78,7 +99,7 @@ def refuse(place: object, problems: Sequence[str], hint: str = "") -> None:
 
 def name_of(folder: Path, folders: Sequence[Path], root: Path) -> str:
     """What a case is called: as its folder, or by the path to it where several folders have one name."""
-    twice = sum(other.name == folder.name for other in folders) > 1
+    twice = sum(one_form(other.name) == one_form(folder.name) for other in folders) > 1
     return "_".join(folder.relative_to(root).parts) if twice else folder.name
 
 

@@ -20,6 +20,7 @@ from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.patient_folders import (
     case_folders,
     has_case,
+    masks_in,
     name_of,
     refuse,
     volumes_called,
@@ -102,7 +103,7 @@ def read(root: Path, request: Request) -> CaseSet:
     classes, rule, regions = declared or NOTHING
     called = _called(found, root)
     labels = {folder: label for folder in found if (label := _label(folder))}
-    masks = {folder: volumes_in(label) for folder, label in labels.items() if label.is_dir()}
+    masks = {folder: masks_in(label) for folder, label in labels.items() if label.is_dir()}
     names = sorted({name for each in masks.values() for name in each})
     if masks:
         refuse_regions(root, declared)

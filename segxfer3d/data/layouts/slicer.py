@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.io.segments import ENDING
+from segxfer3d.data.io.segments import ENDING, without_mark
 from segxfer3d.data.layouts.dataset_json import read_declared, read_modality, refuse_regions
 from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.files_below import folders_below
@@ -25,13 +25,13 @@ SOURCE = "volumes with a segmentation (.seg.nrrd) beside each"
 DIMS = (3,)
 BY_NAMES = True
 
-_PATTERN = r"\.seg$"  # of paths without the ending of a volume
+_PATTERN = r"\.(?i:seg)$"  # of paths without the ending of a volume
 _DEPTHS = ("", "*/", "*/*/")
 
 
 def fits(root: Path) -> bool:
     """Whether there is a segmentation of 3D Slicer in a folder that holds something else, too."""
-    found = (path for depth in _DEPTHS for path in root.glob(f"{depth}*{ENDING}"))
+    found = (path for depth in _DEPTHS for path in root.glob(f"{depth}*") if path.name.lower().endswith(ENDING))
     return any(_has_scan(path.parent) for path in found)
 
 
@@ -92,7 +92,7 @@ def _labels_of(found: FoundVolumes) -> dict[str, Path]:
     problems = []
     for place, path in found.labels.items():
         alone = inside[place.rpartition("/")[0]]
-        name = by_place.get(place.removesuffix(".seg")) or (alone[0] if len(alone) == 1 else "")
+        name = by_place.get(without_mark(place)) or (alone[0] if len(alone) == 1 else "")
         if not name:
             problems.append(f"{path} (label without image)")
         elif labels.setdefault(name, path) != path:

@@ -14,10 +14,10 @@ from segxfer3d.data.layouts.dataset_json import read_declared, refuse_regions
 from segxfer3d.data.layouts.patient_folders import (
     case_folders,
     has_case,
+    masks_in,
     name_of,
     refuse,
     volume_called,
-    volumes_in,
     with_masks,
 )
 from segxfer3d.data.layouts.request import Request, require
@@ -57,7 +57,7 @@ def read(root: Path, request: Request) -> CaseSet:
     kinds = sorted({IMAGES[image.name.split(".")[0].lower()] for image in images.values()})
     if len(kinds) > 1:
         raise InputError(f"{root}: cases of {' and of '.join(kinds)}; expected one modality in a data set")
-    masks = {folder: volumes_in(folder / MASKS) for folder in folders}
+    masks = {folder: masks_in(folder / MASKS) for folder in folders}
     names = sorted({name for found in masks.values() for name in found})
     declared = read_declared(root)
     refuse_regions(root, declared)

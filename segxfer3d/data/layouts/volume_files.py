@@ -17,6 +17,7 @@ from segxfer3d.data.io.dicom import Contents, Scan, chosen, contents_of, which_s
 from segxfer3d.data.io.volumes import volume_name
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.errors import InputError, some
+from segxfer3d.spelling import one_form, two_paths
 
 _MASK = re.compile(
     r"(?:^|[-_./ ])"
@@ -114,11 +115,11 @@ def find_volumes(folder: Path, *, series: str = "", image_pattern: str = "", lab
     tried = ""  # a path that the patterns are searched in, to show
     for here, names in below.files.items():
         volumes = [name for name in names if volume_name(here / name)]
-        tried = tried or next((_place(folder, here / name) for name in volumes), "")
+        tried = tried or next((place_of(folder, here / name) for name in volumes), "")
         if label_pattern:
             volumes = [name for name in volumes if not _is_label(found, here / name, label_pattern, problems)]
-        volumes = [name for name in volumes if wanted.search(_place(folder, here / name))]
-        contents = contents_of(here) if wanted.search(_place(folder, here)) else Contents()
+        volumes = [name for name in volumes if wanted.search(place_of(folder, here / name))]
+        contents = contents_of(here) if wanted.search(place_of(folder, here)) else Contents()
         found.passed |= _passed(here, names, contents)
         found.passed |= {
             str(here / name): "not of image_pattern"
@@ -214,27 +215,27 @@ def modality_of(volumes: Iterable[FoundVolume], root: Path) -> str:
 
 
 def _add(found: FoundVolumes, path: Path, volume: FoundVolume) -> None:
-    name = "_".join([*path.relative_to(found.root).parts[:-1], volume_name(path)])
+    name = one_form("_".join([*path.relative_to(found.root).parts[:-1], volume_name(path)]))
     if name in found.volumes:
-        raise InputError(f"{found.root}: two volumes are called {name}: {found.volumes[name].path} and {path}")
-    found.volumes[name], found.places[name] = volume, _place(found.root, path)
+        raise InputError(f"{found.root}: two volumes are called {name}: {two_paths(found.volumes[name].path, path)}")
+    found.volumes[name], found.places[name] = volume, place_of(found.root, path)
 
 
 def _is_label(found: FoundVolumes, path: Path, pattern: str, problems: list[str]) -> bool:
     """Whether a file is a label; it is noted, twice is a problem."""
-    place = _place(found.root, path)
-    if not re.search(pattern, place):
+    place = place_of(found.root, path)
+    if not re.search(one_form(pattern), place):
         return False
     if found.labels.setdefault(place, path) != path:
-        problems.append(f"{found.root}: two labels are called {place}: {found.labels[place]} and {path}")
+        problems.append(f"{found.root}: two labels are called {place}: {two_paths(found.labels[place], path)}")
     return True
 
 
-def _place(root: Path, path: Path) -> str:
-    """The path below the folder without the ending."""
+def place_of(root: Path, path: Path) -> str:
+    """The path of a volume below a folder without the ending, in one form of letters with marks."""
     relative = path.relative_to(root)
     name = volume_name(path)
-    return (relative.parent / name).as_posix() if name and relative.parts else relative.as_posix()
+    return one_form((relative.parent / name).as_posix() if name and relative.parts else relative.as_posix())
 
 
 def _series(here: Path, contents: Contents, series: str, problems: list[str], others: list[str]) -> Scan | None:
@@ -260,7 +261,7 @@ def _passed(here: Path, names: list[str], contents: Contents) -> dict[str, str]:
     for name in names:
         path = here / name
         voxels = path.suffix.lower() == ".img" and str(path) not in used
-        if voxels and path.stem in stems:
+        if voxels and one_form(path.stem) in stems:
             continue
         if str(path) in contents.passed:
             why = contents.passed[str(path)]

@@ -101,7 +101,7 @@ def test_bad_json(tmp_path, text, message):
 
 def test_two_cases_of_one_name(tmp_path):
     other = {"image": "other/a.nii.gz", "label": "other/l.nii.gz"}
-    with pytest.raises(InputError, match=r"several cases of one name: a$"):
+    with pytest.raises(InputError, match=r"several cases of one name: a \(.*imagesTr/a.nii.gz and .*other/a.nii.gz\)$"):
         find_cases(make(tmp_path, [pair("a"), other]))
 
 
