@@ -11,19 +11,22 @@ import re
 from segxfer3d.errors import InputError
 
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of columns, in the order in which they are tried
 _SHARES = ("dice", "iou")  # columns of numbers from 0 to 1
 
 
 def plain_csv(text: str) -> str:
     """The text of a CSV file without a byte order mark, with commas between columns and points in numbers.
 
-    Excel's "CSV UTF-8" begins with that mark; where decimals have a comma, it separates columns by semicolons.
+    Excel's "CSV UTF-8" begins with that mark; where decimals have a comma, it separates columns by semicolons. What it
+    saves as text has tabs.
 
     Args:
         text: of the file, decoded.
 
     Raises:
-        InputError: semicolons, and a dice or IoU that is not from 0 to 1: the program took points for something else.
+        InputError: semicolons or tabs, and a dice or IoU that is not from 0 to 1: the program took points for something
+            else.
 
     Example:
         >>> plain_csv("case;dice\\na;0,5\\n")
@@ -31,14 +34,16 @@ def plain_csv(text: str) -> str:
     """
     text = text.removeprefix("\ufeff")
     header = text.partition("\n")[0]
-    if ";" not in header or "," in header:
+    separator = next((mark for mark in SEPARATORS if mark in header), ",")
+    if separator == ",":
         return text
-    names, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=";")
+    names, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     plain = [[cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row] for row in rows]
     for row in plain:
         for name, cell in zip(names, row, strict=False):
             if name in _SHARES and not _is_share(cell):
-                raise InputError(f"{name} {cell!r} in a table with semicolons, as Excel saves it: expected 0 to 1")
+                marks = SEPARATORS[separator]
+                raise InputError(f"{name} {cell!r} in a table with {marks}, as Excel saves it: expected 0 to 1")
     result = io.StringIO(newline="")
     csv.writer(result, lineterminator="\n").writerows([names, *plain])
     return result.getvalue()

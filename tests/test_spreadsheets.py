@@ -28,6 +28,10 @@ def test_semicolons_and_decimal_commas(tmp_path, mark):
     assert [score.value for score in read_scores(path, "random", 5, 0, "iou")] == [0.75, 0]
 
 
+def test_tabs():
+    assert plain_csv("case\tdice\na,1\t0,5\n") == 'case,dice\n"a,1",0.5\n'
+
+
 @pytest.mark.parametrize("cell", ["875", "05. Jan", ""])
 def test_what_excel_took_for_something_else_is_refused(cell):
     with pytest.raises(InputError, match=rf"dice '{cell}' in a table with semicolons, as Excel saves it: expected"):

@@ -53,13 +53,18 @@ def test_folds_as_lists(tmp_path, folds):
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("comma", [",", ";"])
-def test_tables(tmp_path, mark, comma):
+@pytest.mark.parametrize("comma", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["split.csv", "split.tsv", "SPLIT.TXT"])
+def test_tables(tmp_path, mark, comma, name):
     text = "case,part\na,train\nb,val\nc,test\nd,train\n".replace(",", comma)
-    file = read_split_file(write(tmp_path, mark + text, "split.csv"))
+    file = read_split_file(write(tmp_path, mark + text, name))
     assert (file.unit, file.of_fold(None)) == (
         "case", {"train": ("a", "d"), "validation": ("b",), "test": ("c",)},
     )  # fmt: skip
+
+
+def test_json_may_be_called_as_text(tmp_path):
+    assert read_split_file(write(tmp_path, TRAIN, "split.txt")).of_fold(None)["train"] == tuple(TRAIN["train"])
 
 
 def test_a_table_of_folds(tmp_path):
@@ -84,7 +89,13 @@ def test_a_table_of_folds(tmp_path):
         ({"folds": [["a"], []]}, "s.json", "two folds or more, each with somebody in it"),
         ({"folds": [["a"], ["b"]], "test": ["c"]}, "s.json", "test beside folds"),
         ([{"train": ["a"], "val": ["b"]}, {"val": ["a"]}], "s.json", "fold 1: nobody in the train part"),
-        ("name,part\na,train\n", "s.csv", "the columns name, part; expected case or patient"),
+        (
+            "name,part\na,train\n",
+            "s.csv",
+            "the columns name, part; expected case or patient, and part or fold "
+            r"\(columns are told apart by commas, semicolons, tabs\)",
+        ),
+        ("case|part\na|train\n", "s.csv", r"the columns case\|part; expected .*commas, semicolons, tabs"),
         ("case,part\na,train\nb,\n,test\n", "s.csv", "line 3, line 4: a name or its part is missing"),
         ("case,fold\na,one\nb,2\n", "s.csv", "fold one; expected whole numbers"),
         ("case,fold\na,1\nb,1\n", "s.csv", "two folds or more"),
