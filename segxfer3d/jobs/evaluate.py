@@ -26,7 +26,7 @@ from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
 from segxfer3d.jobs.holding import stored_before
-from segxfer3d.jobs.model_fit import say_fit, say_members
+from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
 from segxfer3d.jobs.source import Source, find_source
 from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
@@ -45,6 +45,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     Raises:
         InputError: data of another kind or with other classes than the model's, or the part is empty.
     """
+    refuse_unused(options, model)
     run.record("transfer", model.transfer.as_dict())
     say_members(run, model)
     images = model.dims == 2

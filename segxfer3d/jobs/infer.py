@@ -24,7 +24,7 @@ from segxfer3d.inference.components import columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
-from segxfer3d.jobs.model_fit import say_fit, say_members
+from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
 from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
 
@@ -44,6 +44,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     if run.place.world_size > 1:
         raise InputError("infer runs in one process; start it with python -m monai.bundle run, without torchrun")
     inference = options[groups.Inference]
+    refuse_unused(options, model)
     run.record("transfer", model.transfer.as_dict())
     say_members(run, model)
     files = options[VolumeFiles]

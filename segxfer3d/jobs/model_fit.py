@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
-from segxfer3d.data.case import Case
+from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.options import Group, Options
+from segxfer3d.config.store import Store
+from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import CheckReport
 from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.seen import Values, is_far_range, is_far_spacing, values_seen
-from segxfer3d.errors import some
+from segxfer3d.errors import InputError, some
 from segxfer3d.inference.model import Model
 from segxfer3d.run.folder import RunFolder
+
+# what a model of images has no use for, and one of volumes
+_OF_OTHERS: Mapping[int, tuple[type[Group], ...]] = {2: (VolumeFiles, Store), 3: (ImageFiles,)}
+
+
+def refuse_unused(options: Options, model: Model) -> None:
+    """Options of volumes beside a model of images, or the other way round, which nothing would look at.
+
+    Raises:
+        InputError: some are set; all are named.
+    """
+    groups = [group for kind in _OF_OTHERS[model.dims] if (group := options.find(kind)) is not None]
+    asked = [
+        f"{field.name} {value}"
+        for group in groups
+        for field in fields(group)
+        if (value := getattr(group, field.name)) != field.default
+    ]
+    if asked:
+        raise InputError(
+            f"{some(asked, 10, ', ')}: of {NOUNS[5 - model.dims]}; the model {model.path} is of {NOUNS[model.dims]}, "
+            "expected none"
+        )
 
 
 def say_members(run: RunFolder, model: Model) -> None:

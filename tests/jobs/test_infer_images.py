@@ -10,7 +10,7 @@ from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.inference.inputs import find_inputs, kinds_of
 from segxfer3d.run.bundle import run_bundle
 from tests.data.dicom_files import stored, write_slices
-from tests.data.image_files import noise, save
+from tests.data.image_files import noise, save, square
 from tests.data.io.test_radiographs import radiograph
 from tests.inference.models import image_model
 from tests.jobs.test_bad_volumes import refused
@@ -67,3 +67,21 @@ def test_a_page_is_read_by_its_number(tmp_path, page):
     assert isinstance(case, Case)
     loaded = load_image(case, CaseSet(tmp_path, "folder", 2, (case,), official=False))
     np.testing.assert_array_equal(loaded.image, arrays[page].transpose(2, 0, 1))
+
+
+def test_options_of_volumes_are_refused_beside_a_model_of_images(tmp_path):
+    model = image_model(tmp_path / "m.pt")
+    for folder in ("images", "masks"):
+        for name in ("a", "b"):
+            save(tmp_path / "in" / folder / f"{name}.png", noise((20, 30)) if folder == "images" else square((20, 30)))
+    knobs = {"checkpoint": model, "progress": False, "device": "cpu"}
+    of_images = f"of volumes; the model {model} is of images, expected none"
+    evaluate = {**knobs, "dataset_dir": str(tmp_path / "in"), "part": "all"}
+    refused("evaluate", tmp_path, f"store {tmp_path / 'st'}: {of_images}", store=str(tmp_path / "st"), **evaluate)
+    refused("evaluate", tmp_path, f"store memory: {of_images}", store="memory", **evaluate)
+    asked = {"channel_names": "T1", "modality": "MR"}
+    refused(
+        "infer", tmp_path, f"channel_names T1, modality MR: {of_images}", input=str(tmp_path / "in"), **asked, **knobs
+    )
+    refused("infer", tmp_path, "--store: no such knob", input=str(tmp_path / "in"), store="memory", **knobs)
+    assert not (tmp_path / "st").exists()

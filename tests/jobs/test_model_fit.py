@@ -130,3 +130,10 @@ def test_models_are_named_once(native, several, good, tmp_path):
     scan = str(good / "imagesTr" / "p0.nii.gz")
     refused("infer", tmp_path, "checkpoint and model_dir: expected one of them", input=scan, **both, **QUIET)
     refused("infer", tmp_path, "no such folder", input=scan, model_dir=str(tmp_path / "no"), **QUIET)
+
+
+def test_options_of_images_are_refused_beside_a_model_of_volumes(native, good, tmp_path):
+    message = f"image_kind gray, exif shown: of images; the model {native} is of volumes, expected none"
+    asked = {"checkpoint": native, "image_kind": "gray", "exif": "shown", **QUIET}
+    refused("evaluate", tmp_path, message, dataset_dir=str(good), **asked)
+    refused("infer", tmp_path, message, input=str(good / "imagesTr"), **asked)

@@ -104,6 +104,39 @@ def test_a_finetuning_from_the_store_is_that_from_memory(options, data, tmp_path
     assert f"{held} were made now" in said
 
 
+def test_several_channels_from_the_store_are_those_from_memory(data, tmp_path, on_disk, caplog):
+    caplog.set_level(logging.INFO)
+    root = tmp_path / "two"
+    shutil.copytree(data, root)
+    for path in (root / "imagesTr").iterdir():
+        image = nibabel.load(path)
+        first = np.asarray(image.dataobj)
+        both = np.stack([first, np.random.default_rng(len(path.name)).integers(0, 900, first.shape)], axis=-1)
+        nibabel.save(nibabel.Nifti1Image(both.astype(np.int16), image.affine), path)
+    about = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({**about, "modality": {"0": "CT", "1": "T1"}}))
+    options = {**FINETUNE, "recipe": "paper", "plan": "none", "intensity": ["window", "percentile"]}
+    memory = run("genesis_finetune", tmp_path / "m", root, **options, store="memory")
+    store = tmp_path / "store"
+    made = run("genesis_finetune", tmp_path / "s", root, **options, store=str(store))
+    before = entries(store)
+    caplog.clear()
+    again = run("genesis_finetune", tmp_path / "t", root, **options, store=str(store))
+    assert "0 were made now" in caplog.text
+    assert entries(store) == before
+    assert_same(memory, made)
+    assert_same(memory, again)
+    asked = {key: value for key, value in FINETUNE.items() if key != "init"} | {"part": "validation", "progress": False}
+    for name, place in (("memory", "memory"), ("store", str(store))):
+        out, model = str(tmp_path / f"e-{name}"), str(made / "model.pt")
+        run_bundle(
+            BUNDLES / "evaluate.json", dataset_dir=str(root), output_dir=out, checkpoint=model, store=place, **asked
+        )
+    tables = [(tmp_path / name / "cases.csv").read_text() for name in ("e-memory", "e-store")]
+    assert tables[0] == tables[1]
+    assert "2 channels (CT, T1)" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def finetuned(data, tmp_path_factory):
     """A model, and the store that its training has left."""
