@@ -127,6 +127,18 @@ def test_the_command_of_the_rival_has_the_choices(tmp_path, monkeypatch):
     assert set(VARIANTS) >= {"adam-ours", "own-planned"}
 
 
+def test_the_rival_prepares_the_patients_of_each_part(tmp_path, monkeypatch):
+    """Where a fifth of the patients validates, others are labeled than where a twentieth does."""
+    monkeypatch.setattr(baseline, "best_variant", lambda _: "adam-ours")
+    monkeypatch.setattr(baseline, "best_rate", lambda _, method: "lr_0.003")
+    options = Namespace(data="D", work=tmp_path, records=tmp_path)
+    trials = [Trial("grid", "nnunet", "hippocampus", 5, minutes, 0) for minutes in (1, 2)]
+    trials.append(Trial("rates", "nnunet", "hippocampus", 5, 2, 0, "lr_0.003"))
+    lines = [baseline.command(trial, options) for trial in trials]
+    one, two, other = (line[line.index("--prepared") + 1] for line in lines)
+    assert one == two != other
+
+
 def test_the_dry_run_says_what_is_left(tmp_path, capsys):
     keep(tmp_path, TRIAL, about(), {"": rows(0.5)})
     baseline.main(["--dry-run", "--records", str(tmp_path), "--only", "stage=grid", "method=strong", "minutes=2"])
