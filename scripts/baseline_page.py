@@ -11,7 +11,11 @@ from baseline_grid import DATA, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANT
 from baseline_record import Record, refuse_mixed
 
 from segxfer3d.errors import InputError
+from segxfer3d.report.results import FAR, MARGIN
+from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.crossed import crossed_mean
+from segxfer3d.statistics.scores import ScoreTable
+from segxfer3d.statistics.verdict import judge
 
 TITLES = {"paper": "paper recipe", "strong": "strong recipe", "nnunet": "nnU-Net"}
 NAMES = {"hippocampus": "hippocampus", "nodules": "lung nodules", "lgg": "LGG_MRI, FLAIR"}
@@ -25,6 +29,12 @@ thread; imports, reading, preprocessing, validation and testing do not count. Bo
 patients and are scored by the same code, masks against labels on the grid of the file. Dice in points, mean over
 patients (of a patient with several cases, their mean); ± is the standard deviation over seeds, their number in
 brackets.
+"""
+DIFFERENCES = """Strong recipe less the other, paired by seed and patient; 95 % interval over seeds and patients, p
+after Holm over all differences here. Verdicts are those of a report ([how to read it](../reading_the_report.md)) with
+a margin of {margin:g} dice points; there is none with fewer than three seeds, or where a training ended far from its
+arm's others.
+
 """
 CHOICES = """## Choices, on validation patients
 
@@ -96,19 +106,38 @@ def _dice_table(grid: Sequence[Record], data: str, labels: int) -> str:
 
 
 def _differences(grid: Sequence[Record]) -> str:
-    rows = []
+    found = []
     for against, data, labels in product(AGAINST, DATA, (5, 20)):
         for minutes in _minutes(data, labels):
-            found = [_cell(grid, method, data, labels, minutes) for method in ("strong", against)]
-            pair = paired(*found)
-            if pair is not None:
-                interval = crossed_mean(pair).interval
-                ends = "–" if interval is None else f"{interval[0]:+.1f} to {interval[1]:+.1f}"
-                what = f"strong recipe less {TITLES[against]}"
-                rows.append([what, NAMES[data], labels, minutes, f"{pair.mean():+.1f}", ends, len(pair), pair.shape[1]])
-    text = "Strong recipe less the other, paired by seed and patient; 95 % interval over seeds and patients.\n\n"
-    head = ["difference", "data", "labels", "minutes", "dice points", "95 % interval", "seeds", "patients"]
-    return text + _table(head, rows)
+            cells = [_cell(grid, method, data, labels, minutes) for method in ("strong", against)]
+            if one := compared(*cells, against=TITLES[against], labels=labels):
+                found.append(((NAMES[data], labels, minutes), one))
+    rows = []
+    for place, one in zip([place for place, _ in found], corrected([one for _, one in found]), strict=True):
+        ends = "–" if one.interval is None else f"{one.interval[0]:+.1f} to {one.interval[1]:+.1f}"
+        p_holm = "–" if one.p_holm is None else f"{one.p_holm:.2g}"
+        what, verdict = f"{one.arm} less {one.reference}", judge(one, MARGIN).kind
+        rows.append([what, *place, f"{one.difference:+.1f}", ends, p_holm, verdict, one.seeds, one.patients])
+    text = DIFFERENCES.format(margin=MARGIN)
+    head = ["difference", "data", "labels", "minutes", "dice points", "95 % interval", "p (Holm)", "verdict"]
+    return text + _table([*head, "seeds", "patients"], rows)
+
+
+def compared(first: Sequence[Record], second: Sequence[Record], *, against: str, labels: int) -> Comparison | None:
+    """The strong recipe against another, in points, of the seeds that both have; None where they share none.
+
+    Raises:
+        InputError: the same seed was measured on other patients.
+    """
+    pair = paired(first, second)
+    if pair is None:
+        return None
+    seeds = tuple(sorted({record.trial.seed for record in first} & {record.trial.seed for record in second}))
+    each = [{record.trial.seed: record.by_patient() for record in records} for records in (first, second)]
+    patients = tuple(each[0][seeds[0]])
+    values = 100 * np.array([[[of[seed][patient] for patient in patients] for seed in seeds] for of in each])
+    arms = (TITLES["strong"], against)
+    return compare(ScoreTable(float(labels), arms, seeds, patients, patients, values), [arms], far=FAR)[0]
 
 
 def paired(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray | None:

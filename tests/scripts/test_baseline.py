@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
@@ -182,6 +183,17 @@ def test_the_page_is_made_from_the_records(tmp_path):
     assert text == page(read_all(tmp_path))
     assert str(tmp_path) not in text
     assert max(map(len, text.split("## Commands")[0].split("\n"))) < 250
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.1, "better"), (-0.1, "worse"), (0.001, "equivalent")])
+def test_differences_have_the_verdicts_of_a_report(tmp_path, shift, verdict):
+    noise = np.random.default_rng(0).normal(0, 0.005, (2, 5, 20))
+    for (method, gain), by_seed in zip((("strong", shift), ("nnunet", 0.0)), noise, strict=True):
+        for seed, off in enumerate(by_seed):
+            dice = rows(*(0.6 + gain + off))
+            keep(tmp_path, Trial("grid", method, "hippocampus", 5, 2, seed), about(), {"": dice})
+    line = next(line for line in page(read_all(tmp_path)).splitlines() if line.startswith("| strong recipe less"))
+    assert line.split(" | ")[-3:] == [verdict, "5", "20 |"]
 
 
 def test_the_committed_page_is_made_from_the_committed_records():
