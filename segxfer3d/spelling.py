@@ -49,6 +49,4 @@ def two_paths(one: object, other: object) -> str:
         'they look alike: their letters with marks are stored in two forms)'
     """
     alike = str(one) != str(other) and one_form(str(one)) == one_form(str(other))
-    return f"{one} and {other}" + (
-        " (they look alike: their letters with marks are stored in two forms)" if alike else ""
-    )
+    return f"{one} and {other}{_ALIKE if alike else ''}"
