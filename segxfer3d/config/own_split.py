@@ -16,7 +16,7 @@ class OwnSplit(Group):
     """Who is in which part, where that is not drawn by fractions."""
 
     split_file: str = option(
-        "", "JSON or CSV that says which cases or patients train, validate and test, or are of which fold",
+        "", "JSON or a table (CSV, TSV): which cases or patients train, validate and test, or are of which fold",
         path="file", tells_arms=False,
     )  # fmt: skip
     fold: int | None = option(
