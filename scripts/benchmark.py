@@ -2,8 +2,8 @@
 
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
-Parts: corruption, augmentation, views, pretext, step, engine, inference, reading, start, main, demo, images, report,
-store; all where none is named.
+Parts: corruption, augmentation, views, pretext, step, engine, engines, inference, reading, start, main, demo, images,
+report, store; all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from benchmark_augmentation import augmentation
 from benchmark_demo import demo
 from benchmark_engine import engine
+from benchmark_engines import engine_windows
 from benchmark_images import pretext, views
 from benchmark_main import main_command
 from benchmark_old_images import old_images
@@ -37,7 +38,7 @@ from segxfer3d.run.devices import versions
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
-    "engine": engine, "inference": inference, "reading": reading, "start": start, "main": main_command,
+    "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start, "main": main_command,
     "demo": demo, "images": old_images, "report": report, "store": store,
 }  # fmt: skip
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--model", type=Path, help="model.pt that engines computes; without it random weights of --width")
+    parser.add_argument("--repeats", type=int, default=5, help="of engines")
     parser.add_argument("--small", type=int, default=8, help="width of the networks of engine")
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")
     parser.add_argument("--old", type=Path, help="folder of another build, which runs beside ours where a part says so")

@@ -29,6 +29,7 @@ from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.channels import ModelChannels
+from segxfer3d.inference.engines import with_engine
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.mirroring import MirroredForward
@@ -199,6 +200,7 @@ def load_model(
     progress: bool = False,
     image_kind: str = "auto",
     exif: str = "auto",
+    engine: str = "torch",
 ) -> Model:
     """A fine-tuned model from its file, every part loaded, in evaluation mode; it mirrors, and keeps the largest
     components, as its file says.
@@ -215,10 +217,11 @@ def load_model(
             them.
         exif: ``stored`` passes over the EXIF orientation of images; else they are turned as viewers do. Masks lie on
             the pixels as stored either way.
+        engine: what computes the network, see :mod:`segxfer3d.inference.engines`.
 
     Raises:
         InputError: no such file, not a model of this package or a damaged one, or a pretrained one, which segments
-            nothing yet; or a device that is not there, or a number out of its limits.
+            nothing yet; or a device or an engine that is not there, or a number out of its limits.
     """
     from segxfer3d.run.devices import find_device
 
@@ -239,6 +242,7 @@ def load_model(
     network.to(find_device(str(device))).eval()
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
+    network, amp, channels_last = with_engine(network, engine, amp=amp, channels_last=channels_last)
     patch_size = tuple(content["provenance"]["patch_size"])
     inferer: Inferer = MirroredForward(amp, channels_last, inference.mirror_axes)
     if preprocessing.dims == 3:

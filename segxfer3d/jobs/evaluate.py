@@ -8,6 +8,7 @@ from monai.engines import SupervisedEvaluator
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.engines import Engines
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.models import Models
 from segxfer3d.config.options import Options
@@ -25,6 +26,7 @@ from segxfer3d.evaluation.summary import format_table
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
+from segxfer3d.jobs.engine import settle_engine
 from segxfer3d.jobs.holding import stored_before
 from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
 from segxfer3d.jobs.source import Source, find_source
@@ -69,6 +71,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
         raise InputError(f"part {part}: no cases in it at these fractions")
     _warn_of_seen(run, model, source, cases)
     say_fit(run, model, cases, source.report)
+    settle_engine(run, model, cases, source.report, options[groups.Windows].overlap)
     lesions, stored = options[groups.Lesions], stored_before(options, source)
     table = empty_table(
         model,
@@ -133,7 +136,7 @@ RECIPE = Recipe(
     dims=0,
     options=(
         groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, Models, groups.Phantoms,
-        groups.Images, groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store,
+        groups.Images, groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store, Engines,
     ),
     imports=(
         "import segxfer3d.jobs.evaluate as evaluate",
@@ -152,7 +155,7 @@ RECIPE = Recipe(
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "amp": "@amp", "channels_last": "@channels_last",
+            "amp": "@amp", "channels_last": "@channels_last", "engine": "@engine",
         },
         "network_def": "$@model.network",
         "table": {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segxfer3d.config import groups
 from segxfer3d.config.bundles import Recipe
+from segxfer3d.config.engines import Engines
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.masks import Masks
 from segxfer3d.config.models import Models
@@ -24,6 +25,7 @@ from segxfer3d.inference.components import columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
+from segxfer3d.jobs.engine import settle_engine
 from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
 from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
@@ -79,6 +81,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         run.say(f"left out: {name} ({why})")
     for note, whose in by_note(report).items():
         run.say(f"note: {some(whose, 3, ', ')}: {note}")
+    settle_engine(run, model, report.good, report, options[groups.Windows].overlap)
     return tuple(report.good)
 
 
@@ -159,7 +162,7 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows),
+    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, Engines),
     imports=(
         "import segxfer3d.inference.ensemble as ensemble",
         "import segxfer3d.weights.checkpoint as checkpoint",
@@ -176,7 +179,7 @@ RECIPE = Recipe(
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
-            "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif",
+            "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif", "engine": "@engine",
         },
         "network_def": "$@model.network",
         "inferer": "$@model.inferer",
