@@ -38,8 +38,8 @@ from segxfer3d.run.devices import versions
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
-    "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start, "main": main_command,
-    "demo": demo, "images": old_images, "report": report, "store": store,
+    "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start,
+    "main": main_command, "demo": demo, "images": old_images, "report": report, "store": store,
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--model", type=Path, help="model.pt that engines computes; without it random weights of --width")
+    parser.add_argument("--model", type=Path, help="model.pt that engines computes; random without it")
     parser.add_argument("--repeats", type=int, default=5, help="of engines")
     parser.add_argument("--small", type=int, default=8, help="width of the networks of engine")
     parser.add_argument("--shape", type=int, nargs=3, default=[512, 512, 300], help="of the synthetic CT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def engine_windows(options: argparse.Namespace) -> dict[str, float]:
     window = _window(network)
     with torch.no_grad():
         exact = EngineNetwork(network, None, amp=False)(window)
-    figures: dict[str, float] = {"largest_logit": float(exact.abs().max()), "width": 0 if options.model else options.width}
+    figures = {"largest_logit": float(exact.abs().max()), "width": 0 if options.model else options.width}
     threads = torch.get_num_threads()
     for number in (1, 2):
         torch.set_num_threads(number)
@@ -38,14 +39,14 @@ def engine_windows(options: argparse.Namespace) -> dict[str, float]:
         for name, computed in _computed(network).items():
             with torch.no_grad():
                 logits = computed(window)
-            ready[name] = lambda computed=computed: computed(window)
+            ready[name] = partial(computed, window)
             if number == 1:
                 figures |= _difference(name, logits, exact)
                 figures |= {f"{name}_compile_seconds": computed.compile_seconds} if computed.engine else {}
         with torch.no_grad():
             seconds = median_seconds(*ready.values(), repeats=options.repeats)
         figures |= {f"{name}_seconds_{number}_threads": s for name, s in zip(ready, seconds, strict=True)}
-        figures |= {f"{name}_share_of_torch_{number}_threads": s / seconds[0] for name, s in zip(ready, seconds, strict=True)}
+        figures |= {f"{n}_share_of_torch_{number}_threads": s / seconds[0] for n, s in zip(ready, seconds, strict=True)}
     torch.set_num_threads(threads)
     return figures
 
