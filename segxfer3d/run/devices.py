@@ -16,7 +16,7 @@ from segxfer3d.config import command_line
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
-from segxfer3d.run import processes
+from segxfer3d.run import precision, processes
 from segxfer3d.version import __version__
 
 
@@ -80,17 +80,30 @@ def seed_everything(*numbers: int) -> None:
 
 
 def has_fast_bf16(device: str) -> bool:
-    """Whether ``device`` multiplies bf16 faster than float32: a GPU that has it, a CPU with matrix units for it (AMX).
+    """Whether trainings on ``device`` compute in bf16 where nobody says: where it :func:`computes_faster_in_bf16`, or
+    what the environment variable ``SEGXFER3D_AMP`` sets instead.
 
-    Other CPUs emulate it, many times slower; those with AVX-512's bf16 instructions alone are slower than in float32
-    too (docs/results/speed.md: 1.5 times, for a training step).
+    Raises:
+        InputError: a variable that says neither True nor False.
+    """
+    said = precision.said()
+    return computes_faster_in_bf16(device) if said is None else said
+
+
+def computes_faster_in_bf16(device: str) -> bool:
+    """Whether ``device`` is faster in bf16 than in float32 by a margin, see
+    :func:`~segxfer3d.run.precision.bf16_speedup`.
+
+    The first of several processes measures, and all have its answer; so every process has to ask.
 
     A name that is no device, or a GPU that is not there, gives False: :class:`Place` refuses it with a better message.
     """
-    if str(device).startswith("cuda"):
-        return torch.cuda.is_available() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
-    return any(capabilities.get(name, False) for name in ("amx_bf16", "bf16"))
+    device = str(device)
+    if not precision.can_be_asked(device):
+        return False
+    processes.join()
+    speedup = precision.bf16_speedup(device) if idist.get_rank() == 0 else 0.0
+    return float(processes.of_first(str(speedup))) >= precision.FASTER
 
 
 def _processor() -> str:

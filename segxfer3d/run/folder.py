@@ -23,8 +23,8 @@ from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
 from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
-from segxfer3d.run import processes
-from segxfer3d.run.devices import Place, has_fast_bf16, versions
+from segxfer3d.run import precision, processes
+from segxfer3d.run.devices import Place, computes_faster_in_bf16, versions
 from segxfer3d.spreadsheets import scores_hash
 
 logger = logging.getLogger("segxfer3d")
@@ -101,8 +101,8 @@ class RunFolder:
         self._records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
         self._started = time.time()
-        if options[Run].amp and not has_fast_bf16(str(place.device)):
-            self.say(f"warning: bf16 is emulated on this {place.device.type} and slower than float32; --amp False")
+        if options[Run].amp and not computes_faster_in_bf16(options[Run].device):
+            self.say(f"warning: bf16 is not faster than float32 on this {place.device.type}; --amp False")
         _open.append(self)
 
     @property
@@ -222,10 +222,17 @@ class RunFolder:
             "overrides": self.options.typed,
             "command": sys.argv,
             "versions": versions(),
+            "precision": self._precision(),
             "processes": self.place.world_size,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         return about | ({"pretext": self.pretext} if self.pretext else {})
+
+    def _precision(self) -> dict[str, Any]:
+        """What is computed in, and the measurement where that chose it: not a hand, nor an environment variable."""
+        chosen = "amp" not in self.options.by_hand and precision.said() is None
+        speedup = precision.measured(self.options[Run].device) if chosen else None
+        return {"amp": self.options[Run].amp, "bf16_speedup": speedup}
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON file of the run, atomically (main process only)."""

@@ -1,9 +1,11 @@
 """What the first process says, in a second one too."""
 
+import os
+
 import ignite.distributed as idist
 import torch
 
-from segxfer3d.run import processes
+from segxfer3d.run import devices, precision, processes
 from segxfer3d.training.rates import peak_rate
 from tests.two_processes import run_two
 
@@ -44,3 +46,16 @@ def _ask(rank, folder):
 def test_the_first_process_says_text_and_rate(tmp_path):
     assert processes.of_first("alone") == "alone"
     run_two(_ask, str(tmp_path))
+
+
+def _ask_precision(rank, folder):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+    os.environ.pop(precision.VARIABLE, None)
+    for first, second, expected in ((2.0, 0.5, True), (0.5, 2.0, False)):
+        precision._known["cpu"] = (first, second)[rank]
+        assert devices.has_fast_bf16("cpu") is expected
+    torch.distributed.destroy_process_group()
+
+
+def test_the_first_process_chooses_the_precision(tmp_path):
+    run_two(_ask_precision, str(tmp_path))

@@ -71,7 +71,7 @@ def launch(name, knobs, processes=2, code=0):
 @pytest.fixture(scope="module")
 def knobs(tmp_path_factory):
     root = write_dataset(tmp_path_factory.mktemp("data") / "set")
-    return {**TINY, "dataset_dir": str(root), "max_epochs": 12, "validation_interval": 5}
+    return {**TINY, "dataset_dir": str(root), "max_epochs": 12, "validation_interval": 5, "amp": False}
 
 
 def with_init(name, knobs):
@@ -86,22 +86,22 @@ def whole(knobs, tmp_path_factory):
     """Runs that were never killed, by name and number of processes, made when asked for."""
     root = tmp_path_factory.mktemp("whole")
 
-    def get(name, processes):
-        folder = root / f"{name}-{processes}"
+    def get(name, processes, amp=False):
+        folder = root / f"{name}-{processes}-{amp}"
         if not folder.exists():
-            launch(name, {**with_init(name, knobs), "output_dir": folder}, processes)
+            launch(name, {**with_init(name, knobs), "amp": amp, "output_dir": folder}, processes)
         return folder
 
     return get
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "amp"), [(0, False), (2, False), (0, True)])
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("name", ["genesis_pretrain", "genesis_finetune"])
-def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, knobs, whole, tmp_path):
-    expected = whole(name, processes)
+def test_a_killed_run_goes_on_bit_for_bit(name, processes, workers, amp, knobs, whole, tmp_path):
+    expected = whole(name, processes, amp)
     folder = tmp_path / "run"
-    values = {**with_init(name, knobs), "output_dir": folder, "num_workers": workers}
+    values = {**with_init(name, knobs), "amp": amp, "output_dir": folder, "num_workers": workers}
     process = subprocess.Popen(command(name, values, processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.time() + LIMIT
     while not (folder / "checkpoints" / "epoch-00003.pt").exists() and time.time() < deadline:

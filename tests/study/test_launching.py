@@ -203,8 +203,10 @@ def test_the_worker_imports_what_the_bundles_of_a_study_run():
 
 
 @pytest.mark.slow
-def test_a_forked_training_is_that_of_a_new_process_bit_by_bit(tmp_path):
+@pytest.mark.parametrize("amp", [False, True])
+def test_a_forked_training_is_that_of_a_new_process_bit_by_bit(tmp_path, amp):
     small = {"width": 2, "patch_size": [16, 16, 8], "batch_size": 2, "phantom_patients": 8, "device": "cpu"}
+    small |= {"amp": amp}
     folders = [tmp_path / way for way in ("warm", "fresh")]
     for folder in folders:
         _, trials = plan(tmp_path / "file", common=small, seeds=[0])

@@ -26,7 +26,14 @@ __all__ = ["pytestmark"]
 @pytest.fixture(scope="module")
 def knobs(tmp_path_factory):
     root = write_dataset(tmp_path_factory.mktemp("data") / "set")
-    return {**TINY, "dataset_dir": str(root), "patch_size": [16, 16, 16], "max_epochs": 4, "num_workers": 0}
+    return {
+        **TINY,
+        "dataset_dir": str(root),
+        "patch_size": [16, 16, 16],
+        "max_epochs": 4,
+        "num_workers": 0,
+        "amp": False,
+    }
 
 
 def run(name, folder, knobs, **more):
@@ -69,8 +76,13 @@ def stop_at(monkeypatch, epoch, error):
     monkeypatch.setattr(RepeatableEpochs, "__call__", stop)
 
 
+@pytest.mark.parametrize("amp", [False, True])
 @pytest.mark.parametrize("name", ["genesis_pretrain", "genesis_finetune"])
-def test_ctrl_c_and_a_damaged_state_then_resume(name, knobs, whole, tmp_path, monkeypatch):
+def test_ctrl_c_and_a_damaged_state_then_resume(name, amp, knobs, whole, tmp_path, monkeypatch):
+    expected = whole / name
+    if amp:
+        knobs, expected = {**knobs, "amp": True}, tmp_path / "whole"
+        run(name, expected, knobs)
     with monkeypatch.context() as patch:
         stop_at(patch, 4, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -80,7 +92,9 @@ def test_ctrl_c_and_a_damaged_state_then_resume(name, knobs, whole, tmp_path, mo
     newest.write_bytes(newest.read_bytes()[:1000])
     run(name, tmp_path / "run", knobs, resume=True)
     assert "going back to the state before it" in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
-    assert_same_run(whole / name, tmp_path / "run")
+    assert_same_run(expected, tmp_path / "run")
+    knobs_of_run = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["knobs"]
+    assert knobs_of_run["amp"] is amp
 
 
 @pytest.mark.parametrize("name", ["genesis_pretrain", "genesis_finetune"])

@@ -45,7 +45,7 @@ IMPORTS = (  # MONAI finds no module by "from"
 # what pretraining and fine-tuning share
 TRAIN: dict[str, Any] = {
     **START,
-    "amp": "$(@width or 32) >= 16 and devices.has_fast_bf16(@device)",
+    "amp": groups.AMP_BY_DEVICE,
     "tracking_uri": "$folder.tracking_uri(@run_folder)",
     "experiment_name": "segxfer3d",
     "run_name": None,

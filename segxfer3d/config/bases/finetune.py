@@ -144,7 +144,8 @@ FINETUNE: dict[str, Any] = {
     "run": [
         "$@train::trainer.run()",
         "$@state.use_best()",
-        "$@writer.write(@network_def, @ending.settings())",
+        # in this order: what the precision is found to be, the rest is settled and measured in
+        "$@writer.write(@network_def, found=@ending.precision(), inference=@ending.settings())",
         "$evaluate.final_table(@run_folder, @test::evaluator, @test::table)",
     ],
 }  # fmt: skip
@@ -155,7 +156,6 @@ WINDOWS = {
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
 BROUGHT_3D = "checkpoint.network_of(@checkpoint) or plans.network_of(@plan)"
-PLANNED = "@network in ('plain_unet', 'resenc_unet')"  # which bf16 makes faster at any width
 
 
 def _of_recipe(dims: int) -> dict[str, str]:
@@ -173,7 +173,6 @@ FINETUNE_VOLUMES = Layer(
         **_of_recipe(3),
         "test_fraction": f"${NOT_SAID}0.25",
         "network": f"${BROUGHT_3D} or {recipes.expressions(3)['network'].lstrip('$')}",
-        "amp": f"$({PLANNED} or (@width or 32) >= 16) and devices.has_fast_bf16(@device)",
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
         "patches": {
