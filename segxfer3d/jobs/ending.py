@@ -9,9 +9,10 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
-from segxfer3d.config import learning
+from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.evaluation.component_choice import choose_components
+from segxfer3d.evaluation.precision_check import check_precision
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.jobs.planning import Planned
@@ -46,6 +47,7 @@ class Ending:
         device: torch.device,
     ) -> None:
         self.keep = options[learning.Learning].largest_component
+        self.amp = options[groups.Run].amp
         self.run = run
         self.network = network
         self.planned = planned
@@ -54,6 +56,25 @@ class Ending:
         self.inferer = inferer
         self.prepare_batch = prepare_batch
         self.device = device
+
+    def precision(self) -> dict[str, Any]:
+        """What model.pt says of its precision: ``amp``, and how that was found; the final table is measured in it.
+
+        Nothing is checked of what trained in float32.
+        """
+        if not self.amp:
+            return {}
+        found = check_precision(
+            self.network,
+            self.validation,
+            inferer=self.inferer,
+            device=self.device,
+            batch_size=EVALUATION_BATCH,
+            prepare_batch=self.prepare_batch,
+        )
+        self.run.record("precision", found.as_dict())
+        self.run.say(found.text())
+        return {"amp": found.amp, "precision": found.as_dict()}
 
     def settings(self) -> InferenceSettings:
         """What model.pt says of inference; the table of the test cases takes it on."""

@@ -28,7 +28,7 @@ from segxfer3d.inference.inputs import MODELS
 from segxfer3d.inference.model import Model
 from segxfer3d.jobs.engine import settle_engine
 from segxfer3d.jobs.holding import stored_before
-from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
+from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members, say_precision
 from segxfer3d.jobs.source import Source, find_source
 from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
@@ -50,6 +50,7 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
     refuse_unused(options, model)
     run.record("transfer", model.transfer.as_dict())
     say_members(run, model)
+    say_precision(options, run, model)
     images = model.dims == 2
     try:
         source = find_source(
@@ -141,13 +142,11 @@ RECIPE = Recipe(
     imports=(
         "import segxfer3d.jobs.evaluate as evaluate",
         "import segxfer3d.inference.ensemble as ensemble",
+        "import segxfer3d.inference.precision as precision",
         "import segxfer3d.weights.checkpoint as checkpoint",
     ),
     differs={
-        "amp": (
-            "$checkpoint.amp_of(ensemble.first_of(@checkpoint, @model_dir), unknown=False) "
-            "and devices.has_fast_bf16(@device)"
-        ),
+        "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": f"$0.15 if {_VOLUMES} else 0.0",
         "test_fraction": f"${NOT_SAID}0.25 if {_VOLUMES} else 0.0",

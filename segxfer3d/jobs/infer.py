@@ -26,7 +26,7 @@ from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_
 from segxfer3d.inference.model import Model
 from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
 from segxfer3d.jobs.engine import settle_engine
-from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members
+from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members, say_precision
 from segxfer3d.jobs.source import by_note
 from segxfer3d.run.folder import RunFolder
 
@@ -49,6 +49,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     refuse_unused(options, model)
     run.record("transfer", model.transfer.as_dict())
     say_members(run, model)
+    say_precision(options, run, model)
     files = options[VolumeFiles]
     patterns = {"image_pattern": files.image_pattern, "label_pattern": files.label_pattern}
     of_channels = {"channel_pattern": files.channel_pattern, "channel_names": files.channel_names}
@@ -165,13 +166,10 @@ RECIPE = Recipe(
     options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, Engines),
     imports=(
         "import segxfer3d.inference.ensemble as ensemble",
-        "import segxfer3d.weights.checkpoint as checkpoint",
+        "import segxfer3d.inference.precision as precision",
     ),
     differs={
-        "amp": (
-            "$checkpoint.amp_of(ensemble.first_of(@checkpoint, @model_dir), unknown=True) "
-            "and devices.has_fast_bf16(@device)"
-        ),
+        "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
         "batch_size": 2,
         "dataset_dir": "@input",
         "model": {

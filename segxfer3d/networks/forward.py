@@ -68,3 +68,17 @@ class NetworkForward(Inferer):
         if isinstance(output, list):
             return [level.float() for level in output]
         return output.float() if isinstance(output, Tensor) else output
+
+
+def set_amp(inferer: Inferer, amp: bool) -> bool:
+    """Have an inferer compute in bf16 or not from here on; whether it is one that can.
+
+    Args:
+        inferer: a :class:`NetworkForward`, or one that has one as ``forward``.
+        amp: compute in bf16 where autocast does.
+    """
+    forward = getattr(inferer, "forward", inferer)
+    if not isinstance(forward, NetworkForward):
+        return False
+    forward.amp = amp
+    return True

@@ -32,7 +32,7 @@ class ModelWriter:
         init: how the network was initialized; empty for a pretext.
         pretext: what it was trained by, where it is a pretext: which parts it trained is noted.
         plan: that its sizes come from, if any: it is noted.
-        amp: whether it was trained and measured in bf16, which evaluation and inference repeat.
+        amp: whether it was trained in bf16, which is repeated unless something else was found at the end.
     """
 
     def __init__(
@@ -62,12 +62,19 @@ class ModelWriter:
         if pretext is not None:
             self.provenance |= {"pretext": type(pretext).__name__, "trained_parts": list(pretext.trained_parts)}
 
-    def write(self, network: SegmentationNetwork, inference: InferenceSettings | None = None) -> Path:
+    def write(
+        self,
+        network: SegmentationNetwork,
+        inference: InferenceSettings | None = None,
+        *,
+        found: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Write the weights of ``network``; gives the file.
 
         Args:
             network: that was trained.
             inference: how its outputs become masks; None for a pretext.
+            found: at the end of the training, for the provenance.
 
         Raises:
             InputError: it cannot be written.
@@ -80,7 +87,7 @@ class ModelWriter:
                 network=network.definition,
                 preprocessing=self.preprocessing.as_dict(),
                 classes=self.classes,
-                provenance=self.provenance,
+                provenance={**self.provenance, **(found or {})},
                 inference=None if inference is None else inference.as_dict(),
             )
         self.run.say(f"model: {path}")

@@ -115,14 +115,15 @@ def test_several_models_are_measured_and_segment_as_one(native, several, good, t
 
 
 @pytest.mark.parametrize("bundle", ["evaluate", "infer"])
-def test_precision_is_that_of_the_members(bundle, several, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(checkpoint, "amp_of", lambda path, *, unknown: asked.append((str(path), unknown)) or False)
-    parser = ConfigParser()
-    parser.read_config(BUNDLES / f"{bundle}.json")
-    parser.update({"model_dir": str(several), "checkpoint": ""})
-    assert parser.get_parsed_content("amp") is False
-    assert asked == [(str(several / "a" / "model.pt"), bundle == "infer")]
+def test_precision_is_bf16_where_all_members_are_for_it(bundle, several, monkeypatch):
+    monkeypatch.setenv("SEGXFER3D_AMP", "True")
+    paths = [str(several / name / "model.pt") for name in ("a", "b")]
+    for those_for_it, expected in ((paths, True), (paths[:1], False), ([], False)):
+        monkeypatch.setattr(checkpoint, "amp_of", lambda path, *, unknown, those=those_for_it: path in those or unknown)
+        parser = ConfigParser()
+        parser.read_config(BUNDLES / f"{bundle}.json")
+        parser.update({"model_dir": str(several), "checkpoint": ""})
+        assert parser.get_parsed_content("amp") is expected
 
 
 def test_models_are_named_once(native, several, good, tmp_path):
