@@ -8,8 +8,8 @@ import pytest
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
 PARTS = [
-    "corruption", "augmentation", "views", "pretext", "step", "engine", "engines", "inference", "reading", "start", "main",
-    "demo", "images",
+    "corruption", "augmentation", "views", "pretext", "step", "engine", "engines", "inference", "reading", "start",
+    "main", "demo", "images",
 ]  # fmt: skip
 
 
