@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities, with one network in memory.
+"""Several models as one: the mean of their probabilities.
 
 Example:
     >>> model = load_ensemble("runs/five_folds")  # doctest: +SKIP
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from segxfer3d.data import seen
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
+from segxfer3d.inference.engines.network import EngineNetwork
 from segxfer3d.inference.model import Model, load_model
+from segxfer3d.inference.open_sums import Box
 from segxfer3d.losses.activation import foreground_probabilities
 from segxfer3d.weights import checkpoint
-from segxfer3d.weights.initialize import load_all
 
 MODEL = "model.pt"
 FOLDS = "folds.json"  # of segxfer3d cross: which models there are
@@ -33,39 +34,67 @@ _LEAST = 1e-7  # probability: what single precision can tell from 0 and from 1
 
 
 class EnsembleInferer(Inferer):
-    """What several networks of one kind say of a batch: logits of the mean of their probabilities.
+    """What several networks of one kind say of a batch, or of a volume: logits of the mean of their probabilities.
 
-    The weights of each are read into the one network in turn, so that memory stays that of a single model with one map
-    of probabilities more.
+    All networks are in memory. They see each window of a volume in turn, so that no map of what one says is held.
 
     Args:
-        paths: of the models.
+        networks: of the models.
         inferers: how each is applied.
         activation: of their outputs.
     """
 
-    def __init__(self, paths: Sequence[str], inferers: Sequence[Inferer], activation: str) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, networks: Sequence[Callable[..., Any]], inferers: Sequence[Any], activation: str) -> None:
+        self.networks = tuple(networks)
         self.inferers = tuple(inferers)
         self.activation = activation
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """``inputs``: (N, C, *spatial); the logits (N, outputs, *spatial)."""
+        said = (each(inputs, member, *args, **kwargs) for each, member in self._members(network))
+        return self._together(said, dim=1)
+
+    def order(self, shape: Sequence[int], network: Callable[..., Any]) -> tuple[int, ...]:
+        """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
+        order: tuple[int, ...] = self.inferers[0].order(shape, self.networks[0])
+        return order
+
+    def blocks(
+        self, image: Tensor, network: Callable[..., Any], device: torch.device | None = None
+    ) -> Iterator[tuple[Box, Tensor]]:
+        """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
+        members = [each.blocks(image, member, device) for each, member in self._members(network)]
+        for said in zip(*members, strict=True):
+            yield said[0][0], self._together((block for _, block in said), dim=0)
+
+    def smaller(self, shape: Sequence[int], network: Callable[..., Any]) -> EnsembleInferer | None:
+        """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
+        smaller = [each.smaller(shape, member) for each, member in self._members(network)]
+        return None if None in smaller else EnsembleInferer(self.networks, smaller, self.activation)
+
+    def _members(self, first: Callable[..., Any]) -> Iterator[tuple[Any, Callable[..., Any]]]:
+        """Those of the networks, all by the engine that the first was given."""
+        for network in self.networks:
+            if isinstance(network, EngineNetwork) and isinstance(first, EngineNetwork):
+                network.follow(first)
+        return zip(self.inferers, self.networks, strict=True)
+
+    def _together(self, logits: Iterable[Tensor], *, dim: int) -> Tensor:
         total: Tensor | None = None
-        for path, inferer in zip(self.paths, self.inferers, strict=True):
-            network.load_state_dict(checkpoint.read_model(path)["state_dict"])
-            said = foreground_probabilities(inferer(inputs, network, *args, **kwargs), self.activation, dim=1)
+        for each in logits:
+            said = foreground_probabilities(each, self.activation, dim=dim)
             total = said if total is None else total.add_(said)
         assert total is not None
-        return as_logits(total / len(self.paths), self.activation)
+        return as_logits(total / len(self.networks), self.activation, dim=dim)
 
 
-def as_logits(probabilities: Tensor, activation: str) -> Tensor:
+def as_logits(probabilities: Tensor, activation: str, *, dim: int = 1) -> Tensor:
     """Outputs of a network that would say these probabilities.
 
     Args:
         probabilities: (N, K, *spatial) of the foreground classes, in [0, 1].
         activation: ``sigmoid`` gives (N, K, *spatial), ``softmax`` (N, K + 1, *spatial) with the background first.
+        dim: of the classes: 1 of a batch, 0 of a case.
 
     Example:
         >>> torch.sigmoid(as_logits(torch.tensor([[0.25]]), "sigmoid"))
@@ -73,8 +102,8 @@ def as_logits(probabilities: Tensor, activation: str) -> Tensor:
     """
     if activation == "sigmoid":
         return torch.logit(probabilities, eps=_LEAST)
-    background = 1 - probabilities.sum(1, keepdim=True)
-    return torch.cat([background, probabilities], 1).clamp_(min=_LEAST).log_()
+    background = 1 - probabilities.sum(dim, keepdim=True)
+    return torch.cat([background, probabilities], dim).clamp_(min=_LEAST).log_()
 
 
 def members_of(folder: str | Path) -> list[str]:
@@ -124,18 +153,17 @@ def load_ensemble(models_of: str | Path | Sequence[str | Path], **how: Any) -> M
     first = load_model(paths[0], **how)
     for path in paths:
         content = checkpoint.read_model(path)
-        model = first if not models else replace(load_model(path, **how), network=first.network)
-        del content["state_dict"]  # one network is enough
+        model = first if not models else load_model(path, **{**how, "progress": False})
+        del content["state_dict"]
         contents.append(content)
         models.append(model)
     _refuse_unlike([str(path) for path in paths], contents)
-    load_all(first.network, checkpoint.read_model(paths[0])["state_dict"], str(paths[0]))
     kept = Counter(value for model in models for value in model.inference.largest_component)
     largest = tuple(value for value in first.classes if 2 * kept[value] > len(models))
     return replace(
         first,
         inferer=EnsembleInferer(
-            [model.path for model in models], [model.inferer for model in models], first.inference.activation
+            [model.network for model in models], [model.inferer for model in models], first.inference.activation
         ),
         inference=replace(first.inference, largest_component=largest),
         provenance=_together([model.provenance for model in models]),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import NetworkForward
@@ -42,7 +42,7 @@ class MirroredForward(NetworkForward):
         check_axes(axes)
         self.axes = tuple(axes)
 
-    def __call__(self, inputs: Any, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``inputs``: (N, C, *spatial); the logits (N, K, *spatial), of a network in evaluation mode."""
         total: Tensor = super().__call__(inputs, network, *args, **kwargs)
         if not self.axes:

@@ -10,34 +10,33 @@ Example:
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
 from segxfer3d.config import groups
 from segxfer3d.config.image_files import ImageFiles
+from segxfer3d.config.windows import Mirroring, WindowSize
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.channels import ModelChannels
 from segxfer3d.inference.engines import with_engine
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
-from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.mirroring import MirroredForward
+from segxfer3d.inference.predicting import predictions
 from segxfer3d.inference.predictions import Prediction
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import layout_of
+from segxfer3d.networks.sizes import refuse_size
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import TransferReport, load_all
 
@@ -121,19 +120,18 @@ class Model:
         """
         return next(self.predict_each([image]))
 
-    def predict_each(self, images: Iterable[str | Path | Case]) -> Iterator[Prediction]:
+    def predict_each(self, images: Iterable[str | Path | Case], *, probabilities: bool = True) -> Iterator[Prediction]:
         """Segment files in turn; images pass the network ``batch_size`` at a time.
+
+        Args:
+            images: paths, or cases.
+            probabilities: keep those of volumes, one map a class; without them a volume takes little more memory than
+                its mask, see :mod:`~segxfer3d.inference.volume_masks`.
 
         Raises:
             InputError: as :meth:`predict`, when it comes to the file.
         """
-        size = self.batch_size if self.dims == 2 else 1
-        cases = map(self._case, images)
-        while batch := list(itertools.islice(cases, size)):
-            case_set = self.case_set(batch)
-            items = [self.preprocessing.read(case, case_set, label=False) for case in batch]
-            for case, item, logits in zip(batch, items, self.logits(items), strict=True):
-                yield self._prediction(case, item, logits)
+        return predictions(self, map(self._case, images), probabilities=probabilities)
 
     def logits(self, items: list[Item]) -> Tensor:
         """What the network makes of cases that preprocessing read: (N, outputs, *spatial), on its device."""
@@ -158,23 +156,6 @@ class Model:
             raise InputError(f"{path}: no such {'image' if self.dims == 2 else 'volume'}")
         return case
 
-    def _prediction(self, case: Case, item: Item, logits: Tensor) -> Prediction:
-        probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
-        turn = item.get("turn", 1)
-        probabilities = as_stored(probabilities, turn)
-        affine = getattr(probabilities, "affine", None)
-        plain = probabilities.as_subclass(Tensor)
-        return Prediction(
-            name=item["case"],
-            probabilities=plain,
-            mask=index_to_values(self.inference.class_index(plain, list(self.classes)), list(self.classes)),
-            affine=None if affine is None else np.asarray(affine, np.float64),
-            classes=self.classes,
-            notes=tuple(getattr(item["image"], "meta", {}).get("read_notes", ())),
-            source=case.image,
-            turn=turn,
-        )
-
 
 def network_input(images: Tensor) -> Tensor:
     """Images as the network takes them, float32 in [0, 1]; uint8 becomes a 255th, as in training."""
@@ -194,7 +175,9 @@ def load_model(
     *,
     device: str | torch.device = "cpu",
     channels_last: bool = True,
-    overlap: float = 0.25,
+    overlap: float | None = 0.25,
+    window: tuple[int, int, int] | None = None,
+    mirroring: bool | None = None,
     batch_size: int = 4,
     amp: bool = False,
     progress: bool = False,
@@ -209,7 +192,10 @@ def load_model(
         path: ``model.pt`` of a fine-tuning run.
         device: where the network goes.
         channels_last: the memory layout that is faster on most devices.
-        overlap: of sliding windows, a share of a window.
+        overlap: of sliding windows, a share of a window; None: windows are planned for each volume, see
+            :func:`~segxfer3d.inference.window_grid.planned_grid`, and constant ones pass the network once.
+        window: size of the windows, voxels; None: as planned, or that of a patch where there is an overlap.
+        mirroring: None: mirrored as the file says; True: along all axes where it says none; False: not at all.
         batch_size: windows, or images, of a forward pass.
         amp: compute in bf16 where autocast does.
         progress: show a bar of windows.
@@ -226,6 +212,8 @@ def load_model(
     from segxfer3d.run.devices import find_device
 
     groups.Windows(overlap=overlap)
+    WindowSize(window=window)
+    Mirroring(mirroring=mirroring)
     groups.Inference(batch_size=batch_size)
     if not str(path):
         raise InputError("checkpoint: expected model.pt of a fine-tuning run (--checkpoint runs/.../model.pt)")
@@ -239,6 +227,7 @@ def load_model(
     outputs = content["network"]["arguments"].get("out_channels")
     inference.check_model(classes=list(content["classes"]), outputs=outputs, dims=preprocessing.dims, source=str(path))
     transfer = load_all(network, content["state_dict"], str(path))
+    inference = inference.mirrored(mirroring, preprocessing.dims)
     network.to(find_device(str(device))).eval()
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
@@ -254,6 +243,8 @@ def load_model(
             channels_last=channels_last,
             progress=progress,
             mirror_axes=inference.mirror_axes,
+            window=_usable(window, network),
+            reuse=overlap is None,
         )
     return Model(
         network=network,
@@ -268,6 +259,12 @@ def load_model(
         inference=inference,
         image_files=ImageFiles(image_kind=image_kind, exif=exif),
     )
+
+
+def _usable(window: tuple[int, int, int] | None, network: SegmentationNetwork) -> tuple[int, int, int] | None:
+    if window is not None:
+        refuse_size(network, window, "window")
+    return window
 
 
 def _refuse_kind(image_kind: str, preprocessing: Preprocessing) -> None:

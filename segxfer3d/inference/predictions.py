@@ -29,7 +29,8 @@ class Prediction:
 
     Attributes:
         name: of the case.
-        probabilities: (K, X, Y, Z) or (K, rows, columns) float32 in [0, 1], a channel for each class.
+        probabilities: (K, X, Y, Z) or (K, rows, columns) float32 in [0, 1], a channel for each class; None where they
+            were not asked for.
         mask: label values (X, Y, Z) or (rows, columns); 0 is background.
         affine: of a volume, (4, 4) voxel index to world millimeters, RAS+; None for an image.
         classes: label value to name, in the order of the channels.
@@ -40,7 +41,7 @@ class Prediction:
     """
 
     name: str
-    probabilities: Tensor
+    probabilities: Tensor | None
     mask: NDArray[np.integer]
     affine: NDArray[np.float64] | None
     classes: dict[int, str]
@@ -84,7 +85,7 @@ def write_prediction(
         path = folder / f"{name}_mask{ending}"
         write_mask(path, prediction.mask, prediction.classes, turn=prediction.turn)
         if probabilities:
-            for channel, value in zip(prediction.probabilities.numpy(), prediction.classes, strict=True):
+            for channel, value in zip(_channels(prediction), prediction.classes, strict=True):
                 write_probability(folder / f"{name}_{named[value]}_probability{ending}", channel, turn=prediction.turn)
         return path
     refuse_format(mask_format, dims=3, sources=[prediction.source])
@@ -98,9 +99,15 @@ def write_prediction(
     if about := _about(prediction, chosen.why):
         files.write_json(folder / f"{name}_mask.json", about)
     if probabilities:
-        for channel, value in zip(prediction.probabilities.numpy(), prediction.classes, strict=True):
+        for channel, value in zip(_channels(prediction), prediction.classes, strict=True):
             chosen.write(folder / f"{name}_{named[value]}_probability{chosen.ending}", channel)
     return path
+
+
+def _channels(prediction: Prediction) -> NDArray[np.floating]:
+    if prediction.probabilities is None:
+        raise InputError(f"{prediction.name}: its probabilities were not kept; expected predict with probabilities")
+    return prediction.probabilities.numpy()
 
 
 def prediction_format(prediction: Prediction, mask_format: str = "auto") -> VolumeFormat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -106,6 +106,17 @@ class InferenceSettings:
             raise InputError(f"{what}: regions of the classes {[v for v, _ in self.regions]}; it knows {list(classes)}")
         check_axes(self.mirror_axes, dims)
 
+    def mirrored(self, mirror: bool | None, dims: int) -> InferenceSettings:
+        """The same, mirrored or not.
+
+        Args:
+            mirror: None: as it is; True: along the axes that are said, or, where none are, all; False: along none.
+            dims: of the images.
+        """
+        if mirror is None:
+            return self
+        return replace(self, mirror_axes=(self.mirror_axes or tuple(range(dims))) if mirror else ())
+
     def numbers(self, classes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """What in a class index (see :meth:`class_index`) is of each class: its own number, or those of all regions
         that lie in it.
@@ -139,7 +150,15 @@ class InferenceSettings:
         Raises:
             InputError: as :func:`~segxfer3d.inference.labels.class_index`.
         """
-        index = self.shown(probabilities, classes)
+        return self.largest(self.shown(probabilities, classes), classes)
+
+    def largest(self, index: Tensor, classes: Sequence[int]) -> Tensor:
+        """A class index with the largest component alone of each class that keeps only this.
+
+        Args:
+            index: (*spatial) uint8, of a whole case.
+            classes: label values, in the order of the channels.
+        """
         for number, value in enumerate(classes, 1):
             if value in self.largest_component:
                 index = keep_largest(index, number)

@@ -15,6 +15,7 @@ from segxfer3d.config.options import Options
 from segxfer3d.config.own_split import NOT_SAID, OwnSplit
 from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.windows import Mirroring, WindowSize
 from segxfer3d.data.case import Case
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
@@ -137,7 +138,8 @@ RECIPE = Recipe(
     dims=0,
     options=(
         groups.Data, OwnSplit, groups.TestPart, groups.Labels, groups.Evaluation, Models, groups.Phantoms,
-        groups.Images, groups.Windows, groups.Lesions, VolumeFiles, ImageFiles, Store, Engines,
+        groups.Images, groups.Windows, WindowSize, Mirroring, groups.Lesions, VolumeFiles, ImageFiles, Store,
+        Engines,
     ),
     imports=(
         "import segxfer3d.jobs.evaluate as evaluate",
@@ -154,7 +156,8 @@ RECIPE = Recipe(
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "amp": "@amp", "channels_last": "@channels_last", "engine": "@engine",
+            "window": "@window", "mirroring": "@mirroring", "amp": "@amp", "channels_last": "@channels_last",
+            "engine": "@engine",
         },
         "network_def": "$@model.network",
         "table": {

@@ -14,6 +14,7 @@ from segxfer3d.config.masks import Masks
 from segxfer3d.config.models import Models
 from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.windows import Mirroring, WindowSize
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.data.class_names import refuse_other_order
@@ -144,7 +145,7 @@ class Segmenter:
         """Segment every input in turn; a mask that is written stays, whatever happens to the next."""
         run, rows = self.run_folder, []
         unit = "voxels" if self.model.dims == 3 else "pixels"
-        for number, prediction in enumerate(self.model.predict_each(self.cases), 1):
+        for number, prediction in enumerate(self.model.predict_each(self.cases, probabilities=self.probabilities), 1):
             write_prediction(run.path, prediction, probabilities=self.probabilities, mask_format=self.mask_format)
             if self.model.dims == 3 and (why := prediction_format(prediction, self.mask_format).why):
                 run.say(f"note: {prediction.name}: {why}")
@@ -163,7 +164,7 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, Engines),
+    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, WindowSize, Mirroring, Engines),
     imports=(
         "import segxfer3d.inference.ensemble as ensemble",
         "import segxfer3d.inference.precision as precision",
@@ -171,11 +172,13 @@ RECIPE = Recipe(
     differs={
         "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
         "batch_size": 2,
+        "overlap": "$None",  # planned
         "dataset_dir": "@input",
         "model": {
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
+            "window": "@window", "mirroring": "@mirroring",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
             "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif", "engine": "@engine",
         },

@@ -10,6 +10,7 @@ from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Group, Options
 from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
+from segxfer3d.config.windows import WindowSize
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import CheckReport
 from segxfer3d.data.modalities import modality_of_names
@@ -21,7 +22,7 @@ from segxfer3d.run import precision
 from segxfer3d.run.folder import RunFolder
 
 # what a model of images has no use for, and one of volumes
-_OF_OTHERS: Mapping[int, tuple[type[Group], ...]] = {2: (VolumeFiles, Store), 3: (ImageFiles,)}
+_OF_OTHERS: Mapping[int, tuple[type[Group], ...]] = {2: (VolumeFiles, Store, WindowSize), 3: (ImageFiles,)}
 
 
 def refuse_unused(options: Options, model: Model) -> None:

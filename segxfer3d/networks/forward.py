@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ class NetworkForward(Inferer):
         self.amp = amp
         self.channels_last = channels_last
 
-    def __call__(self, inputs: Any, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What ``network`` makes of ``inputs``: (N, C, *spatial), or a batch (a mapping of names to such).
 
         A list of logits (deep supervision) stays one.

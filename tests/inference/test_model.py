@@ -59,6 +59,25 @@ def test_windows_overlap_as_asked_for(models):
         assert load_model(models["volumes"], overlap=overlap).inferer.overlap == overlap
 
 
+def test_windows_and_mirroring_as_asked_for(models, tmp_path):
+    planned = load_model(models["volumes"], overlap=None).inferer
+    assert (planned.overlap, planned.reuse, planned.window) == (None, True, None)
+    assert load_model(models["volumes"], window=(24, 16, 32)).inferer.window == (24, 16, 32)
+    assert not load_model(models["volumes"]).inferer.reuse
+    mirrored = volume_model(tmp_path / "m.pt", {1: "a"}, {"mirror_axes": [1]})
+    for path, mirroring, axes in (
+        (models["volumes"], None, ()),
+        (models["volumes"], True, (0, 1, 2)),
+        (mirrored, None, (1,)),
+        (mirrored, True, (1,)),
+        (mirrored, False, ()),
+    ):
+        model = load_model(path, mirroring=mirroring)
+        assert model.inferer.forward.axes == model.inference.mirror_axes == axes
+    images = load_model(models["images"], mirroring=True)
+    assert images.inferer.axes == (0, 1)
+
+
 def test_a_notebook_segments_a_picture(models, tmp_path):
     path = save(tmp_path / "a.png", noise((40, 64), seed=1))
     model = load_model(models["images"])
@@ -202,7 +221,12 @@ def test_what_a_model_says_of_itself(models):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"overlap": 2.0}, r"overlap: expected a number from 0 to 0\.99, got 2\.0"),
+        ({"overlap": 2.0}, r"overlap: expected a number from 0 to 0\.99, or none, got 2\.0"),
+        (
+            {"window": (20, 16, 16)},
+            r"window 20 x 16 x 16: does not divide by the strides of the network, 8 x 8 x 8; next",
+        ),
+        ({"window": (0, 16, 16)}, "window: expected three whole numbers up to 2048"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1"),
         ({"device": "tpuu"}, "device: expected cpu, cuda or cuda:<n>, got 'tpuu'"),
     ],

@@ -3,9 +3,12 @@
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
 from torch import nn
 
+from segxfer3d.inference.mirroring import MirroredForward
 from segxfer3d.inference.windows import WindowInferer
+from segxfer3d.networks import genesis_unet, make_network
 
 
 class Doubled(nn.Module):
@@ -81,3 +84,89 @@ def test_precision_is_float32_outside_and_bf16_inside():
         assert WindowInferer((8, 8, 8), amp=True)(volume, network).dtype == torch.float32
         assert WindowInferer((8, 8, 8), amp=False)(volume, network).dtype == torch.float32
     assert seen == [torch.bfloat16, torch.float32]
+
+
+class Counted(nn.Module):
+    """A network that keeps the windows that it saw; its answer depends on all of a window."""
+
+    def __init__(self, batch_statistics=False):
+        super().__init__()
+        self.seen = []
+        self.batch_statistics = batch_statistics
+
+    def forward(self, x):
+        self.seen += list(x)
+        return x + x.mean((1, 2, 3, 4), keepdim=True) + torch.linspace(0, 1, x.shape[-1])
+
+
+def with_air(values=(0.0, 1.0)):
+    """A body between two pieces without anything in them."""
+    volume = torch.rand(1, 2, 40, 8, 8, generator=torch.Generator().manual_seed(0))
+    volume[:, :, :18], volume[:, :, 24:] = values
+    return volume
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_a_constant_window_passes_the_network_once(values, batch_size):
+    volume, network, every = with_air(values), Counted(), Counted()
+    how = {"amp": False, "batch_size": batch_size}
+    found = WindowInferer((8, 8, 8), 0.0, reuse=True, **how)(volume, network)
+    assert torch.equal(found, WindowInferer((8, 8, 8), 0.0, **how)(volume, every))
+    assert len(every.seen) == 5
+    assert len(network.seen) == 1 + len(set(values))  # the body's, and one of each value
+    constant = [window for window in network.seen if window.min() == window.max()]
+    assert len(constant) == len(set(values))
+
+
+def test_a_window_is_constant_in_every_channel():
+    volume, network = torch.zeros(1, 2, 24, 8, 8), Counted()
+    volume[:, 1] = 1.0
+    volume[0, 1, 20, 4, 4] = 0.5
+    WindowInferer((8, 8, 8), 0.0, reuse=True, amp=False)(volume, network)
+    assert len(network.seen) == 2
+
+
+def test_no_window_stands_for_another_where_a_batch_is_normalized():
+    network = genesis_unet(width=2, batch_statistics=True).eval()
+    seen = []
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    with torch.no_grad():
+        WindowInferer((8, 8, 8), 0.0, reuse=True, amp=False)(torch.zeros(1, 1, 24, 8, 8), network)
+    assert seen == [3]
+
+
+def test_planned_windows_of_networks():
+    """Those of batch norm may grow; instance norm has seen patches."""
+    volume = (70, 40, 33)
+    genesis = WindowInferer((16, 16, 16), None).grid(volume, genesis_unet(width=2))
+    assert genesis.size == (72, 40, 40)
+    plain = make_network(
+        "plain_unet", dims=3, in_channels=1, out_channels=1, width=2, strides=[[1, 1, 1], [2, 2, 2], [2, 2, 1]],
+        kernels=[[3, 3, 3]] * 3, norm="instance",
+    )  # fmt: skip
+    assert WindowInferer((16, 16, 16), None).grid(volume, plain).size == (16, 16, 16)
+    assert WindowInferer((48, 48, 48), None).grid(volume, plain).size == (48, 40, 34)
+    assert WindowInferer((48, 48, 48), None, window=(32, 32, 32)).grid(volume, genesis_unet(width=2)).size == (32,) * 3
+    assert WindowInferer((48, 48, 48), 0.5).grid(volume, genesis_unet(width=2)).size == (48,) * 3
+    # nothing is known of what is no network of ours
+    assert WindowInferer((48, 48, 48), None).grid(volume, Doubled()).size == (48,) * 3
+
+
+def test_planned_windows_cover_every_voxel():
+    volume = torch.rand(1, 1, 70, 9, 33, generator=torch.Generator().manual_seed(0))
+    logits = WindowInferer((16, 16, 16), None, amp=False)(volume, Doubled())
+    torch.testing.assert_close(logits, torch.cat([2 * volume, volume - 1], 1))
+
+
+@pytest.mark.parametrize("shape", [(20, 17, 33), (9, 16, 40)])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.7])
+@pytest.mark.parametrize("axes", [(), (0, 2)])
+@torch.no_grad()
+def test_windows_with_an_overlap_are_monais_bit_for_bit(shape, overlap, axes):
+    torch.manual_seed(0)
+    network, volume = genesis_unet(out_channels=3, width=2).eval(), torch.rand(1, 1, *shape)
+    forward = MirroredForward(amp=False, axes=axes)
+    monais = SlidingWindowInferer((16, 16, 16), 4, overlap=overlap, mode="gaussian")
+    ours = WindowInferer((16, 16, 16), overlap, amp=False, mirror_axes=axes)
+    assert torch.equal(ours(volume, network), monais(volume, lambda batch: forward(batch, network)))

@@ -17,8 +17,8 @@ from segxfer3d.networks.forward import NetworkForward
 class EngineNetwork(SegmentationNetwork):
     """The parts of a network, whose logits an engine computes.
 
-    It is compiled when it first sees windows of a size, once for each size and for all weights that are read into it,
-    as an ensemble does with those of its members; all that is compiled stays in memory. Precision and memory layout
+    It is compiled when it first sees windows of a size, once for each size and for all weights that are read into it;
+    all that is compiled stays in memory. Precision and memory layout
     are the engine's business, so that whoever applies it leaves both alone (``amp`` and ``channels_last`` off).
 
     Args:
@@ -64,6 +64,11 @@ class EngineNetwork(SegmentationNetwork):
     def use(self, engine: Engine | None) -> None:
         """Compute by an engine from now on; None is torch."""
         self.engine = engine
+
+    def follow(self, other: EngineNetwork) -> None:
+        """Compute as another one does, and share what either compiles."""
+        self.engine = other.engine
+        self._compiled = other._compiled
 
     def forget_others(self) -> None:
         """Let go of what other engines than this one have compiled."""

@@ -1,0 +1,48 @@
+"""Sums over windows, of which the open ones are kept."""
+
+import math
+
+import pytest
+import torch
+
+from segxfer3d.inference.open_sums import OpenSums, open_voxels
+from segxfer3d.inference.window_grid import planned_grid, regular_grid
+
+
+def grids():
+    for shape in ((20, 17, 33), (16, 40, 16), (9, 16, 21)):
+        for overlap in (0.0, 0.25, 0.7):
+            yield regular_grid(shape, (8, 8, 8), overlap)
+            yield planned_grid(shape, (8, 8, 8), divisors=(2, 2, 2), overlap=overlap, most=1000)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_sums_are_those_over_the_whole_volume_bit_for_bit(channels_last):
+    generator = torch.Generator().manual_seed(0)
+    for grid in grids():
+        shape = [max(side.length, side.size) for side in grid.sides]
+        expected, found = torch.zeros(3, *shape), torch.full((3, *shape), torch.nan)
+        sums = OpenSums(grid)
+        for window in grid.windows():
+            values = torch.randn(1, 3, *grid.size, generator=generator)
+            if channels_last:
+                values = values.contiguous(memory_format=torch.channels_last_3d)
+            expected[(slice(None), *grid.box(window))] += values[0]
+            box, finished = sums.add(window, values[0])
+            assert found[(slice(None), *box)].isnan().all()  # every voxel is finished once
+            found[(slice(None), *box)] = finished
+        assert torch.equal(found, expected)
+
+
+def test_what_is_kept_of_a_ct_are_layers():
+    """Of 60 classes, and of any number: no class has a volume."""
+    grid = planned_grid((512, 512, 300), (64, 64, 32), divisors=(8, 8, 8), grows=False)
+    sums = OpenSums(grid)
+    values = torch.zeros(1, *grid.size)
+    for window in [*grid.windows()][:200]:
+        sums.add(window, values.clone())
+    kept = sum(layer.numel() for layer in sums._open)
+    assert kept == open_voxels(grid)
+    layer = 8 * 512 * 300 + 64 * 8 * 300 + 64 * 64 * 6
+    assert kept <= layer
+    assert kept < 0.02 * math.prod((512, 512, 300))
