@@ -119,6 +119,12 @@ class Training(Group):
     """How long, how fast, and what is kept."""
 
     resume: bool = option(False, "go on with the run in output_dir", changes_result=False, tells_arms=False)
+    accept_changed_data: bool = option(
+        False,
+        "go on where files have other values than at the start, as long as each part has the same cases",
+        changes_result=False,
+        tells_arms=False,
+    )
     save_interval: int = option(
         1, "epochs from one training state to the next", least=1, most=_STEPS, changes_result=False, tells_arms=False
     )

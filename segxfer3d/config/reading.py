@@ -62,7 +62,8 @@ def read(job: str, *groups: type[Group]) -> Options:
             problems.append(str(error))
     if problems:
         raise InputError("; ".join(dict.fromkeys(problems)))
-    return Options(job, filled, typed, by_hand)
+    components = {name: value for name, value in bundle.items() if name not in known and name not in _OF_MONAI}
+    return Options(job, filled, typed, by_hand, components)
 
 
 def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class CheckReport:
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
             :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
         spacings: name -> millimeters along each axis of good volumes.
-        identities: name -> fingerprints of the voxels of a good volume and of its label ("" where it has none), see
+        identities: name -> fingerprints of what a good case and its label hold ("" where it has none), see
             :func:`~segxfer3d.data.content_hash.voxels_hash`; where they were asked for.
         seen: name -> of a good volume, see :mod:`segxfer3d.data.seen`.
     """
@@ -115,7 +115,7 @@ def check(
             :class:`~segxfer3d.data.preprocessing.loaded_images.LoadedImage` or
             :class:`~segxfer3d.data.preprocessing.loaded_volumes.LoadedVolume`.
         spacing: millimeters that volumes will be resampled to; those that would then not fit in memory are bad.
-        identify: take fingerprints of volumes.
+        identify: take fingerprints of all cases and their labels.
 
     Raises:
         InputError: bad cases, all listed with what is wrong; with ``skip_bad`` only where no good one is left; or a
@@ -197,7 +197,7 @@ def _look(
     """What is seen of a case, or what is wrong with it."""
     try:
         if case_set.dims == 2:
-            return _look_at_image(case, case_set, keep)
+            return _look_at_image(case, case_set, keep, identify)
         loaded = load_volume(case)
         require_channels(case, loaded.channels, case_set.channels, case_set.channel_names)
         require_room(case.image, loaded.image, spacing, channels=case_set.channels)
@@ -213,7 +213,7 @@ def _look(
         return str(error)
 
 
-def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
+def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None, identify: bool) -> _Look:
     loaded = load_image(case, case_set)
     if keep is not None:
         keep(case, loaded)
@@ -223,7 +223,11 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None) -> _Look:
     empty = loaded.label is not None and not loaded.label.label.any()
     shape = loaded.image.shape[1:]
     kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
-    return _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes, kind=kind)
+    look = _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes, kind=kind)
+    if not identify:
+        return look
+    label = [] if loaded.label is None else [loaded.label.label, loaded.label.valid]
+    return look._replace(identity=(look.content, "".join(content_hash(np.asarray(array)) for array in label)))
 
 
 def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ignore: Sequence[int]) -> _Look:

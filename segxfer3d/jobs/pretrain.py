@@ -65,7 +65,7 @@ def pretraining_data(
     length = training.steps_per_epoch * training.batch_size * place.world_size
     folder = options[groups.Data].dataset_dir
     if dims == 3 and folder and is_cube_store(folder):
-        return _stored_cubes(options, Path(folder), size, transform, length)
+        return _stored_cubes(options, run, Path(folder), size=size, transform=transform, length=length)
     if dims == 2:
         refuse_sizes(options)
         refuse_extra(options, task)
@@ -107,12 +107,19 @@ def refuse_sizes(options: Options) -> None:
 
 
 def _stored_cubes(
-    options: Options, folder: Path, size: tuple[int, int, int], transform: Transform | None, length: int
+    options: Options,
+    run: RunFolder,
+    folder: Path,
+    *,
+    size: tuple[int, int, int],
+    transform: Transform | None,
+    length: int,
 ) -> PretrainingData:
     store = CubeStore(folder)
     if tuple(store.size) != size:
         raise InputError(f"patch_size: the cube store {folder} holds cubes of {list(store.size)}, not {list(size)}")
     provenance = {"data": folder.resolve().name, **store.provenance()}
+    run.made_from.take(cubes=store.identity)
     preprocessing = VolumePreprocessing.from_dict(store.preprocessing)
     train = SeededDataset(store, transform, options[groups.Training].seed, length)
     return PretrainingData(train, None, preprocessing, provenance, channels=preprocessing.channels)

@@ -20,6 +20,8 @@ from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
+from segxfer3d.files import digest
+from segxfer3d.jobs.made_from import cases_of, data_of
 from segxfer3d.jobs.source import Source, find_checked, official_parts_of
 from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run.folder import RunFolder
@@ -151,6 +153,7 @@ def _extra(
             f"extra_dataset_dir {case_set.root}: {case_set.channels} channels, {source.case_set.root} "
             f"{source.case_set.channels}"
         )
+    run.made_from.take(extra_data=data_of(case_set) | {"cases": digest(cases_of(case_set, report))})
     return case_set, report.good, beside, set(report.contents.values())
 
 

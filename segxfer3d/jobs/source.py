@@ -12,7 +12,6 @@ from segxfer3d.config import groups, learning
 from segxfer3d.config.channels import each_channel
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Options
-from segxfer3d.config.store import MEMORY, Store
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
@@ -30,6 +29,7 @@ from segxfer3d.data.synthetic.phantoms import write_phantoms
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
+from segxfer3d.jobs.made_from import take_data
 from segxfer3d.jobs.own_split import split_cases, split_said
 from segxfer3d.run.folder import RunFolder
 
@@ -150,6 +150,8 @@ def find_source(
                 run.say(
                     f"warning: taken for CT in HU, without a value below 0 or of a small range: {some(others, 5, ', ')}"
                 )
+    more = said.record if said else {}
+    take_data(run, case_set, report, split=split, labels=labels, preprocessing=preprocessing, said=more)
     return Source(case_set, report, split, preprocessing, generated, kept)
 
 
@@ -200,7 +202,6 @@ def find_checked(
             raise InputError(
                 f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
             )
-    asked = options.find(Store)
     report = check(
         case_set,
         cases,
@@ -208,7 +209,7 @@ def find_checked(
         progress=progress,
         keep=keep,
         spacing=spacing,
-        identify=dims == 3 and asked is not None and asked.store != MEMORY,
+        identify=True,
     )
     if dims == 3 and case_set.layout == "folder" and not request.image_pattern:
         refuse_masks(root, report.good, report.kinds)

@@ -25,6 +25,7 @@ from segxfer3d.config.options import Options, differences
 from segxfer3d.errors import InputError, some
 from segxfer3d.run import precision, processes
 from segxfer3d.run.devices import Place, computes_faster_in_bf16, versions
+from segxfer3d.run.made_from import MadeFrom
 from segxfer3d.spreadsheets import scores_hash
 
 logger = logging.getLogger("segxfer3d")
@@ -98,6 +99,13 @@ class RunFolder:
         self.path = Path(options[Run].output_dir)
         self._check_folder()
         self.finished = (self.path / "done.json").is_file()
+        self.made_from = MadeFrom(
+            self.path,
+            resume=self.resume,
+            accept=training is not None and training.accept_changed_data,
+            finished=self.finished,
+        )
+        self.made_from.take(configuration=options.components)
         self._records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
         self._started = time.time()
@@ -207,7 +215,9 @@ class RunFolder:
             for name in (None, "ignite"):  # ignite does not propagate, see logging.conf
                 logging.getLogger(name).addHandler(self._log)
             for name, content in self._records.items():
-                self.write_json(f"{name}.json", content)
+                if not (self.resume and (self.path / f"{name}.json").exists()):  # what a run was started with stays
+                    self.write_json(f"{name}.json", content)
+            self.made_from.write()
             if not self.resume:  # last: a folder with it has all that a run that goes on needs
                 self.write_json("run.json", self.description())
             if self.can_resume:

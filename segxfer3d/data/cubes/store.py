@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segxfer3d import files
 from segxfer3d.data.preprocessing.intensities import UNIT
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -91,6 +92,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         size: voxels of a cube along x, y, z.
         preprocessing: of the volumes, as `VolumePreprocessing.as_dict` gives it.
         cases: where the cubes come from; those of a case follow each other, in this order.
+        identity: fingerprint of all of it.
 
     Raises:
         InputError: no store, half of one or a damaged one; when a cube is read, a damaged cube.
@@ -103,6 +105,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
             index = json.loads(path.read_text(encoding="utf-8"))
             if index["format"] != FORMAT or index["version"] not in (VERSION, OF_CHANNELS):
                 raise InputError(f"{path}: not a cube store that this version reads")
+            self.identity = files.digest(index)  # it lists the checksum of every cube
             self.size: tuple[int, ...] = tuple(index["size"])
             self.preprocessing: dict[str, Any] = index["preprocessing"]
             self.cases = tuple(StoredCase(**case) for case in index["cases"])
