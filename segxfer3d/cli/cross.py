@@ -55,16 +55,21 @@ def cross(
     from segxfer3d.evaluation.folds import write_folds
     from segxfer3d.evaluation.summary import format_table
     from segxfer3d.files import write_json
-    from segxfer3d.study import grid, runner
+    from segxfer3d.study import grid, precision, runner
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.states import DONE
 
     bundle = fine_tuning(name)
     knobs = typed_knobs(words, bundle)
     number = checked_folds(bundle, knobs, count_folds(folds, knobs), usual=FOLDS)
+    resources = resources_of(jobs, threads, None)
+    if (chosen := precision.of_knobs(bundle.config, knobs, folder, resources.environment())) is not None:
+        click.echo(chosen.sentence())
+        knobs["amp"] = chosen.amp
     plan = shared_plan(bundle, knobs, folder)
     study = as_study(bundle, knobs, number, folder)
     with runner.study_lock(folder):
+        precision.keep(folder, chosen)
         if plan is not None:
             path = folder.absolute() / PLAN_FILE
             write_json(path, plan)
@@ -74,9 +79,7 @@ def cross(
         grid.write(study, trials, folder)
         try:
             with started_from([str(bundle.path)], fresh=fresh) as processes:
-                standing = runner.run(
-                    trials, folder, resources_of(jobs, threads, None), click.echo, processes=processes
-                )
+                standing = runner.run(trials, folder, resources, click.echo, processes=processes)
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(STOPPED) from None

@@ -13,7 +13,9 @@ from segxfer3d.cli.arguments import FOLDER, NAMED
 from segxfer3d.errors import STOPPED, InputError, some
 
 if TYPE_CHECKING:
+    from segxfer3d.study.definition import Study
     from segxfer3d.study.matching import Match
+    from segxfer3d.study.precision import Precision
     from segxfer3d.study.runner import Resources
     from segxfer3d.study.states import State
     from segxfer3d.study.trials import Trial
@@ -70,21 +72,20 @@ def study_run(
 
     The same command goes on after a stop. Trials that failed are tried again. With --done, also on another machine.
     """
-    from segxfer3d.study import grid, restoring, runner
+    from segxfer3d.study import grid, precision, restoring, runner
     from segxfer3d.study.launching import started_from
-    from segxfer3d.study.study_file import read_study
 
-    plan = read_study(file, parsed(settings))
-    trials = grid.expand(plan)
+    resources = resources_of(jobs, threads, per_gpu)
+    plan, trials, chosen = _planned(file, settings, output, record, resources)
     left = grid.check_folder(plan, trials, output)
     match = _matched(plan.name, trials, record)
-    resources = resources_of(jobs, threads, per_gpu)
     for place in left:
         click.echo(f"note: {output / place} is no trial of this study any more, it is left as it is")
     if dry_run:
         _list(trials, output, resources, match, timing=not no_timing)
         return
     with runner.study_lock(output):
+        precision.keep(output, chosen)
         grid.write(plan, trials, output)
         restoring.restore(output, trials, match)
         try:
@@ -119,14 +120,13 @@ def study_status(folder: Path, show_all: bool) -> None:
 @_done
 def study_prepare(file: Path, output: Path, settings: tuple[str, ...], record: Path | None) -> None:
     """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
-    from segxfer3d.study import grid, restoring, runner
-    from segxfer3d.study.study_file import read_study
+    from segxfer3d.study import grid, precision, restoring, runner
 
-    plan = read_study(file, parsed(settings))
-    trials = grid.expand(plan)
+    plan, trials, chosen = _planned(file, settings, output, record, resources_of(1, None, None))
     grid.check_folder(plan, trials, output)
     match = _matched(plan.name, trials, record)
     with runner.study_lock(output):
+        precision.keep(output, chosen)
         grid.write(plan, trials, output)
         restoring.restore(output, trials, match)
     click.echo(f"{len(trials)} trials in {output / 'trials.json'}")
@@ -180,21 +180,35 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
 
     The same command goes on after a stop; with more --trials it goes further.
     """
-    from segxfer3d.study import search_results, tuning
+    from segxfer3d.study import precision, search_results, tuning
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.search_file import read_search
 
-    plan = read_search(file, parsed(settings))
+    plan, resources = read_search(file, parsed(settings)), resources_of(1, threads, None)
     try:
         with started_from([str(plan.bundle.path)]) as processes:
-            tried = tuning.search(plan, output, resources_of(1, threads, None), click.echo, trials, processes=processes)
+            tried = tuning.search(plan, output, resources, click.echo, trials, processes=processes)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on", err=True)
         raise SystemExit(STOPPED) from None
     click.echo(search_results.table(plan, tried))
     if tried[0].value is None:
         raise InputError(f"all {len(tried)} trials failed; {output / 'trials.csv'} says why")
+    plan = precision.of_search(plan, output, resources.environment())
     click.echo(f"the best again: {search_results.command(plan, tried[0])}")
+
+
+def _planned(
+    file: Path, settings: tuple[str, ...], output: Path, record: Path | None, resources: Resources
+) -> tuple[Study, list[Trial], Precision | None]:
+    """A study, its trials, and what those compute in of which it says nothing."""
+    from segxfer3d.study import precision
+    from segxfer3d.study.study_file import read_study
+
+    planned = precision.settle(read_study(file, parsed(settings)), output, resources.environment(), record)
+    if planned[2] is not None:
+        click.echo(planned[2].sentence())
+    return planned
 
 
 def parsed(settings: tuple[str, ...]) -> dict[str, str]:

@@ -14,7 +14,6 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "nesterov", "lars")
 BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
 NORMS = ("auto", "instance", "batch")
 PARTS = ("test", "validation", "train", "all")
-AMP_BY_DEVICE = "$devices.has_fast_bf16(@device)"  # amp where nobody says, of what trains
 WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
 
 _SEEDS = 2**32 - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from segxfer3d.config import groups
+from segxfer3d.config import amp, groups
 from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Group, Options
 from segxfer3d.config.store import Store
@@ -18,7 +18,6 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.seen import Values, is_far_range, is_far_spacing, values_seen
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.model import Model
-from segxfer3d.run import precision
 from segxfer3d.run.folder import RunFolder
 
 # what a model of images has no use for, and one of volumes
@@ -60,22 +59,22 @@ def say_precision(options: Options, run: RunFolder, model: Model) -> None:
         run: is told.
         model: to use.
     """
-    amp, by_hand = options[groups.Run].amp, "amp" in options.by_hand
+    in_bf16, by_hand = options[groups.Run].amp, "amp" in options.by_hand
     check = model.provenance.get("precision") or {}
     figures = "it had no validation cases"
     if check.get("cases"):
         figures = "dice {bf16:.4f} in bf16, {float32:.4f} in float32".format(**check["dice"])
-    if amp and by_hand and check.get("used") == "float32":
+    if in_bf16 and by_hand and check.get("used") == "float32":
         run.say(f"warning: {model.path} was found not to be for bf16 ({figures})")
-    elif not amp and not by_hand and model.provenance.get("amp"):
+    elif not in_bf16 and not by_hand and model.provenance.get("amp"):
         run.say(f"note: trained in bf16, used in float32: {_why_float32(model)}")
-    elif not amp and not by_hand and check:
+    elif not in_bf16 and not by_hand and check:
         run.say(f"note: trained in bf16, used in float32, as its check chose ({figures})")
 
 
 def _why_float32(model: Model) -> str:
-    if precision.said() is False:
-        return f"{precision.VARIABLE} says so"
+    if amp.said() is False:
+        return f"{amp.VARIABLE} says so"
     slow = "this device is not faster in bf16"
     return f"{slow}, or one of the other models is not for it" if model.members else slow
 

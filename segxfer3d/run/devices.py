@@ -12,7 +12,7 @@ import monai
 import numpy as np
 import torch
 
-from segxfer3d.config import command_line
+from segxfer3d.config import amp, command_line
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
@@ -86,7 +86,7 @@ def has_fast_bf16(device: str) -> bool:
     Raises:
         InputError: a variable that says neither True nor False.
     """
-    said = precision.said()
+    said = amp.said()
     return computes_faster_in_bf16(device) if said is None else said
 
 

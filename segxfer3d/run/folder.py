@@ -18,7 +18,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from segxfer3d import files
-from segxfer3d.config import earlier, short_errors
+from segxfer3d.config import amp, earlier, short_errors
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
 from segxfer3d.config.options import Options, differences
@@ -240,7 +240,7 @@ class RunFolder:
 
     def _precision(self) -> dict[str, Any]:
         """What is computed in, and the measurement where that chose it: not a hand, nor an environment variable."""
-        chosen = "amp" not in self.options.by_hand and precision.said() is None
+        chosen = "amp" not in self.options.by_hand and amp.said() is None
         speedup = precision.measured(self.options[Run].device) if chosen else None
         return {"amp": self.options[Run].amp, "bf16_speedup": speedup}
 

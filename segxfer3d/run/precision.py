@@ -10,7 +10,6 @@ of its trainings.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,9 +17,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from segxfer3d.errors import InputError
-
-VARIABLE = "SEGXFER3D_AMP"
 FASTER = 1.2  # times, from which bf16 is worth its rounding
 _NEAR = (1.1, 1.35)  # what is so near to that is tried more often
 _FIRST_TRIES, _TRIES, _MORE_TRIES = 2, 5, 20
@@ -55,19 +51,6 @@ def bf16_speedup(device: str) -> float:
 def measured(device: str) -> float | None:
     """What :func:`bf16_speedup` gave in this process; None where nobody asked."""
     return _known.get(device)
-
-
-def said() -> bool | None:
-    """What the environment variable ``SEGXFER3D_AMP`` sets in the place of a measurement, for machines that are not
-    alike and what is to repeat on all of them; None where it is not set.
-
-    Raises:
-        InputError: neither True nor False.
-    """
-    text = os.environ.get(VARIABLE, "")
-    if text not in ("", "True", "False"):
-        raise InputError(f"{VARIABLE}: expected True or False in this environment variable, got {text!r}")
-    return None if not text else text == "True"
 
 
 def can_be_asked(device: str) -> bool:

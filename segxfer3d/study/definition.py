@@ -100,6 +100,7 @@ class Study:
         pretrain_seeds: of every pretraining; empty: each is made once, with the seed of its bundle or its knobs.
         pretrain_design: how they meet the seeds of fine-tuning, :data:`NESTED` or :data:`CROSSED`.
         folds: that each fine-tuning is made for; None: it tests one part.
+        amp: whether trainings compute in bf16 of which it says nothing; None: each chooses by its device.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Study:
     pretrain_seeds: Sequence[int] = ()
     pretrain_design: str = NESTED
     folds: int | None = None
+    amp: bool | None = None
 
     def pretrainings_of(self, seed: int) -> Sequence[int | None]:
         """The seeds of the pretrainings that fine-tunings with a seed start from; None: it is not repeated."""

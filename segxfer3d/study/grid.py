@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
+from segxfer3d.config.amp import BY_DEVICE
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
@@ -54,7 +55,7 @@ def expand(study: Study) -> list[Trial]:
 
 def _pretraining(study: Study, data: str, name: str, seed: int | None, fold: int | None) -> Trial:
     stage = study.pretrain[name]
-    knobs = {**_quiet(stage), **study.common, **study.data[data][0], **stage.knobs}
+    knobs = {**_quiet(stage), **_by_device(study, stage), **study.common, **study.data[data][0], **stage.knobs}
     if seed is not None:
         knobs["seed"] = seed
     fold = _left_out(study, data, stage, knobs, fold)
@@ -90,6 +91,7 @@ def _finetuning(
     stage = study.finetune
     labels = {key: value for key, value in budget.knobs.items() if key in stage.bundle.knobs}
     knobs = {
+        **_by_device(study, stage),
         **study.common,
         **study.data[data][1],
         **stage.knobs,
@@ -119,6 +121,11 @@ def _finetuning(
 def _quiet(stage: Stage) -> dict[str, Any]:
     """Nobody watches the bars of a trial."""
     return {"progress": False} if "progress" in stage.bundle.knobs else {}
+
+
+def _by_device(study: Study, stage: Stage) -> dict[str, Any]:
+    """The precision that was chosen for all trainings, where a bundle leaves it to the device."""
+    return {"amp": study.amp} if study.amp is not None and stage.bundle.config.get("amp") == BY_DEVICE else {}
 
 
 def resolved(study: Study) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A study's folder::
 
     study.json            the study, resolved
     trials.json           the list of its trials
+    precision.json        what its trainings compute in where it does not say (segxfer3d.study.precision)
     study.lock            held by the process that runs the study
     pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
     finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings, and with

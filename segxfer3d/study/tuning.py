@@ -3,6 +3,7 @@
 What is searched stands in a file (:mod:`segxfer3d.study.search_file`). The folder of a search::
 
     search.db       Optuna's storage (SQLite)
+    precision.json  what its trainings compute in, where the search does not say (segxfer3d.study.precision)
     search.lock     held by the process that searches
     trials/0000/    a run, as its bundle leaves it
     trials.csv      every trial, the best first
@@ -21,7 +22,7 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.errors import InputError, installed_with
 from segxfer3d.files import Lock
-from segxfer3d.study import identity, runner
+from segxfer3d.study import identity, precision, runner
 from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.launching import FRESH, Processes
@@ -69,6 +70,7 @@ def search(
     if lock is None:
         raise InputError(f"{folder}: a search is running in it; wait for it, or give another folder")
     try:
+        plan = precision.of_search(plan, folder, resources.environment())
         storage = _opened(optuna, plan, folder)
         while (asked := _next(optuna, storage, plan, folder, trials or plan.trials)) is not None:
             trial = _trial(plan, asked.number, asked.params)

@@ -112,7 +112,15 @@ def test_a_study_is_listed_run_and_looked_at(tmp_path, fakes):
 
 def test_workflow_managers_prepare_and_run_single_trials(tmp_path, fakes):
     file, folder = write(tmp_path), tmp_path / "out"
-    assert call("study", "prepare", file, "-o", folder) == (0, f"5 trials in {folder}/trials.json\n")
+    status, said = call("study", "prepare", file, "-o", folder)
+    assert status == 0
+    assert said.splitlines() == [
+        "float32 in all trainings of which nothing else is said: SEGXFER3D_AMP says so",
+        f"5 trials in {folder}/trials.json",
+    ]
+    entries = json.loads((folder / "trials.json").read_text(encoding="utf-8"))
+    assert {entry["knobs"]["amp"] for entry in entries} == {False}
+    assert json.loads((folder / "precision.json").read_text(encoding="utf-8"))["amp"] is False
     trials = [entry["id"] for entry in json.loads((folder / "trials.json").read_text(encoding="utf-8"))]
     status, said = call("study", "trial", folder, trials[2])
     assert (status, "which is waiting" in said) == (1, True)

@@ -53,12 +53,14 @@ def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path, monkeyp
     before = [(run / "model.pt").stat().st_mtime_ns for run in runs]
     (folder / "cases.csv").unlink()
     shutil.rmtree(runs[1])
+    monkeypatch.setenv("SEGXFER3D_AMP", "True")  # another machine, say
     again = call(*command)  # goes on with what is missing
     assert again.exit_code == 0, again.output
     assert rows(folder / "cases.csv") == table
     after = [(run / "model.pt").stat().st_mtime_ns for run in runs]
     assert after[0] == before[0]
     assert after[1] != before[1]
+    assert [json.loads((run / "run.json").read_text())["knobs"]["amp"] for run in runs] == [False, False]
     other = call(*command, "--lr", "0.1")
     assert isinstance(other.exception, InputError)
     assert "lr" in str(other.exception)

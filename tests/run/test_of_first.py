@@ -5,6 +5,7 @@ import os
 import ignite.distributed as idist
 import torch
 
+from segxfer3d.config import amp
 from segxfer3d.run import devices, precision, processes
 from segxfer3d.training.rates import peak_rate
 from tests.two_processes import run_two
@@ -50,7 +51,7 @@ def test_the_first_process_says_text_and_rate(tmp_path):
 
 def _ask_precision(rank, folder):
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
-    os.environ.pop(precision.VARIABLE, None)
+    os.environ.pop(amp.VARIABLE, None)
     for first, second, expected in ((2.0, 0.5, True), (0.5, 2.0, False)):
         precision._known["cpu"] = (first, second)[rank]
         assert devices.has_fast_bf16("cpu") is expected

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from segxfer3d.config import amp
 from segxfer3d.errors import InputError
 from segxfer3d.run import devices, precision
 from segxfer3d.run.bundle import run_bundle
@@ -17,7 +18,7 @@ from segxfer3d.run.bundle import run_bundle
 def unmeasured(monkeypatch):
     """Nothing is known of any device, and nothing is said."""
     monkeypatch.setattr(precision, "_known", {})
-    monkeypatch.delenv(precision.VARIABLE, raising=False)
+    monkeypatch.delenv(amp.VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_emulation_is_known_by_its_small_size_alone(clock):
     assert {side for side, _ in asked} == {8}
 
 
-EMULATED = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", precision.VARIABLE: ""}
+EMULATED = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", amp.VARIABLE: ""}
 
 
 def test_a_processor_without_bf16_stays_in_float32():
@@ -115,10 +116,10 @@ def test_a_device_that_is_not_there_is_left_to_others_to_refuse(unmeasured, devi
 def test_an_environment_variable_takes_the_place_of_a_measurement(clock, monkeypatch):
     asked = clock(FAIR, FAIR)
     for text, expected in (("True", True), ("False", False)):
-        monkeypatch.setenv(precision.VARIABLE, text)
+        monkeypatch.setenv(amp.VARIABLE, text)
         assert devices.has_fast_bf16("cpu") is expected
     assert asked == []
-    monkeypatch.setenv(precision.VARIABLE, "yes")
+    monkeypatch.setenv(amp.VARIABLE, "yes")
     with pytest.raises(InputError, match=r"SEGXFER3D_AMP: expected True or False .*, got 'yes'"):
         devices.has_fast_bf16("cpu")
 
@@ -141,7 +142,7 @@ def test_run_json_has_the_choice_and_its_measurement(
 ):
     monkeypatch.setattr(precision, "_known", {"cpu": speedup})
     if said:
-        monkeypatch.setenv(precision.VARIABLE, said)
+        monkeypatch.setenv(amp.VARIABLE, said)
     more = {} if by_hand is None else {"amp": by_hand}
     values = {**SMALL, "dataset_dir": str(phantoms), "output_dir": str(tmp_path / "run")}
     with caplog.at_level("INFO", "segxfer3d"):
@@ -153,7 +154,7 @@ def test_run_json_has_the_choice_and_its_measurement(
     assert ("warning: bf16 is not faster than float32 on this cpu; --amp False" in caplog.text) is slow
     # whatever this machine would choose now
     monkeypatch.setattr(precision, "_known", {"cpu": 0.4 if expected[0] else 2.5})
-    monkeypatch.delenv(precision.VARIABLE, raising=False)
+    monkeypatch.delenv(amp.VARIABLE, raising=False)
     (tmp_path / "run" / "done.json").unlink()
     caplog.clear()
     with caplog.at_level("INFO", "segxfer3d"):

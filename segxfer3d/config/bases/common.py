@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from segxfer3d.config import groups
+from segxfer3d.config import amp, groups
 from segxfer3d.config.options import Group
 
 TRAINING = "segxfer3d.training"
@@ -45,7 +45,7 @@ IMPORTS = (  # MONAI finds no module by "from"
 # what pretraining and fine-tuning share
 TRAIN: dict[str, Any] = {
     **START,
-    "amp": groups.AMP_BY_DEVICE,
+    "amp": amp.BY_DEVICE,
     "tracking_uri": "$folder.tracking_uri(@run_folder)",
     "experiment_name": "segxfer3d",
     "run_name": None,
