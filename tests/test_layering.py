@@ -13,7 +13,7 @@ FLOORS = [
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
     {"pretexts", "inference"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "export"},
     {"jobs", "report"},
     {"cli", "__init__"},
 ]

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from segxfer3d.cli import bundles, cross, data, gallery, plan, power, reports, study
+from segxfer3d.cli import bundles, cross, data, export, gallery, plan, power, reports, study
 from segxfer3d.errors import InputError
 
 
@@ -31,7 +31,7 @@ def cli() -> None:
 
 for _command in (
     bundles.run, bundles.bundles, cross.cross, study.study, study.tune, data.check, plan.plan, data.data,
-    reports.weights, reports.report, reports.results, reports.paper, reports.compare,
+    export.export, reports.weights, reports.report, reports.results, reports.paper, reports.compare,
     gallery.gallery,
 ):  # fmt: skip
     cli.add_command(_command)

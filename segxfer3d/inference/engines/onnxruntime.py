@@ -24,8 +24,9 @@ def package() -> Any:
     return onnxruntime
 
 
-def session_of(content: bytes, providers: Sequence[Any]) -> Forward:
-    """What computes a network that is ONNX, by providers of ONNX Runtime, with as many threads as torch has."""
+def session_of(content: bytes | str, providers: Sequence[Any]) -> Forward:
+    """What computes a network that is ONNX, or in a file of that path, by providers of ONNX Runtime, with as many
+    threads as torch has."""
     runtime = package()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

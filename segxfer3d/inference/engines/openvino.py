@@ -55,13 +55,17 @@ def converted(network: SegmentationNetwork, example: Tensor, shape: tuple[int, .
 
 
 def _compile(network: SegmentationNetwork, example: Tensor, amp: bool) -> Forward:
+    return compiled(converted(network, example, tuple(example.shape)), amp=amp)
+
+
+def compiled(model: Any, *, amp: bool) -> Forward:
+    """A model of OpenVINO, or the path of one, ready to compute in bfloat16 or in float32."""
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if amp else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": 1,
     }
-    request = _core().compile_model(converted(network, example, tuple(example.shape)), "CPU", settings)
-    request = request.create_infer_request()
+    request = _core().compile_model(model, "CPU", settings).create_infer_request()
 
     def forward(batch: Tensor) -> Tensor:
         images = batch.float().contiguous().numpy()
