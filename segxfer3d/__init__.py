@@ -23,6 +23,7 @@ _PUBLIC = {
     "Request": "data.layouts",
     "check": "data.check",
     "evaluate": "evaluation.evaluate",
+    "export_model": "export",
     "find_cases": "data.layouts",
     "load_ensemble": "inference.ensemble",
     "load_model": "inference.model",
@@ -30,7 +31,8 @@ _PUBLIC = {
     "write_report": "report.page",
 }
 __all__ = ["Case", "CaseSet", "CaseTable", "InputError", "Model", "Prediction", "Recipe", "Request", "__version__",
-           "check", "evaluate", "find_cases", "load_ensemble", "load_model", "run_bundle", "write_report"]  # fmt: skip
+           "check", "evaluate", "export_model", "find_cases", "load_ensemble", "load_model", "run_bundle",
+           "write_report"]  # fmt: skip
 
 if TYPE_CHECKING:
     from segxfer3d.config.bundles import Recipe
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from segxfer3d.errors import InputError
     from segxfer3d.evaluation.evaluate import evaluate
     from segxfer3d.evaluation.tables import CaseTable
+    from segxfer3d.export import export_model
     from segxfer3d.inference.ensemble import load_ensemble
     from segxfer3d.inference.model import Model, load_model
     from segxfer3d.inference.predictions import Prediction

@@ -50,6 +50,8 @@ def by_forward(work: Work, target: Target, folder: Path, case: Path) -> Compared
     engine = Engine(target.name, target.title, "", (), ("cpu",), "float32", lambda network, example, amp: forward)
     exported = replace(work.model, network=EngineNetwork(work.model.network, engine, amp=False))
     expected, said = work.model.predict(case), exported.predict(case)
+    assert expected.probabilities is not None
+    assert said.probabilities is not None
     difference = float((said.probabilities - expected.probabilities).abs().max())
     return Compared(_voxels(expected, said.mask), expected.mask.size, difference)
 
