@@ -3,7 +3,7 @@ scan, the objects of a picture)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,10 @@ def components(
     """
     rows: list[Row] = []
     for value, name in classes.items():
-        pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(_bytes(mask == value)), True))
-        points = np.argwhere(pieces)
-        number = pieces[tuple(points.T)]
-        counts = np.bincount(number)
-        sums = np.stack([np.bincount(number, weights=points[:, axis]) for axis in range(mask.ndim)], axis=1)
+        where = mask == value
+        if (box := _box(where)) is None:
+            continue
+        counts, sums = _sizes(_pieces(where[box]), [part.start for part in box])
         order = sorted(range(1, len(counts)), key=lambda component: -counts[component])
         for rank, component in enumerate(order, 1):
             row: Row = {"case": case, "component": rank, "class": name}
@@ -62,18 +61,50 @@ def components(
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest connected component of a mask, of the same shape; of equal ones the first. Corners connect."""
-    where = np.nonzero(mask)
-    if not len(where[0]):
-        return mask.copy()
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in where)
-    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(_bytes(mask[box])), True))
     kept = np.zeros_like(mask)
-    kept[box] = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    if (box := _box(mask)) is not None:
+        pieces = _pieces(mask[box])
+        kept[box] = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
     return kept
 
 
-def _bytes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return mask.astype(np.uint8)
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """The smallest box that all of a mask lies in; None where nothing does."""
+    box: tuple[slice, ...] = ()
+    for axis in range(mask.ndim):
+        along = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if not len(along):
+            return None
+        box = (*box, slice(int(along[0]), int(along[-1]) + 1))
+    return box
+
+
+def _pieces(mask: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """The number of the connected component that each voxel is of; 0 for none."""
+    pieces: NDArray[np.integer] = sitk.GetArrayFromImage(
+        sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
+    )
+    return pieces
+
+
+def _sizes(pieces: NDArray[np.integer], first: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Of each component its voxels, and the sums of their places, plane by plane so that no list of all is made.
+
+    Args:
+        pieces: see :func:`_pieces`.
+        first: place of the first voxel.
+    """
+    number = int(pieces.max()) + 1
+    counts, sums = np.zeros(number, np.int64), np.zeros((number, pieces.ndim))
+    for place, plane in enumerate(pieces, first[0]):
+        points = np.nonzero(plane)
+        found = plane[points]
+        here = np.bincount(found, minlength=number)
+        counts += here
+        sums[:, 0] += here * place
+        for axis, along in enumerate(points, 1):
+            sums[:, axis] += np.bincount(found, weights=along + first[axis], minlength=number)
+    return counts, sums
 
 
 def _in_world(voxels: int, center: NDArray[np.float64], affine: NDArray[np.float64]) -> Row:

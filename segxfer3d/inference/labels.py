@@ -130,7 +130,12 @@ def index_to_values(index: torch.Tensor, class_values: Sequence[int]) -> NDArray
     values = [0, *map(int, class_values)]
     kinds = (np.uint8, np.uint16, np.uint32, np.uint64) if min(values) == 0 else (np.int8, np.int16, np.int32, np.int64)
     smallest = next(kind for kind in kinds if np.iinfo(kind).min <= min(values) and max(values) <= np.iinfo(kind).max)
-    label_map: NDArray[np.integer] = np.array(values, smallest)[index.cpu().numpy()]
+    table, numbers = np.array(values, smallest), index.cpu().numpy()
+    if table.dtype == numbers.dtype and values == list(range(len(values))):
+        return numbers
+    label_map: NDArray[np.integer] = np.empty(numbers.shape, smallest)
+    for target, plane in zip(label_map, numbers, strict=True):  # NumPy makes a copy of eight bytes a voxel of an index
+        target[...] = table[plane]
     return label_map
 
 

@@ -24,6 +24,7 @@ from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.windows import Mirroring, WindowSize
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.inference.channels import ModelChannels
@@ -39,6 +40,8 @@ from segxfer3d.networks.forward import layout_of
 from segxfer3d.networks.sizes import refuse_size
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import TransferReport, load_all
+
+KEPT_BYTES = 2**28  # of volumes that were read before: a large CT, as its file stores it
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,7 @@ class Model:
         inference: how its outputs become masks.
         image_files: how the files of images are taken.
         members: paths of the models that are averaged; empty for one model.
+        kept: volumes that were read before, such as by a check, and are not read again.
     """
 
     network: SegmentationNetwork = field(repr=False)
@@ -72,6 +76,7 @@ class Model:
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     image_files: ImageFiles = field(default_factory=ImageFiles, repr=False)
     members: tuple[str, ...] = ()
+    kept: KeptVolumes = field(default_factory=lambda: KeptVolumes(KEPT_BYTES), repr=False)
 
     @property
     def dims(self) -> int:

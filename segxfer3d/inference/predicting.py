@@ -35,7 +35,7 @@ def predictions(model: Model, cases: Iterable[Case], *, probabilities: bool) -> 
 
     def read(batch: list[Case]) -> Read:
         case_set = model.case_set(batch)
-        return batch, [model.preprocessing.read(case, case_set, label=False) for case in batch]
+        return batch, [model.preprocessing.read(case, case_set, label=False, kept=model.kept) for case in batch]
 
     batches = batched(cases, model.batch_size if model.dims == 2 else 1)
     for batch, items in one_ahead(read, batches):

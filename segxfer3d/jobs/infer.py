@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from segxfer3d.data.layouts.dataset_json import NAME, read_declared
 from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
-from segxfer3d.inference.components import columns_of
+from segxfer3d.inference.components import Row, columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
-from segxfer3d.inference.predictions import prediction_format, refuse_format, write_prediction
+from segxfer3d.inference.predictions import Prediction, prediction_format, refuse_format, write_prediction
 from segxfer3d.jobs.engine import settle_engine
 from segxfer3d.jobs.model_fit import refuse_unused, say_fit, say_members, say_precision
 from segxfer3d.jobs.source import by_note
@@ -64,6 +65,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
         case_set,
         skip_bad=inference.skip_bad_cases,
         progress=options[groups.Run].progress,
+        keep=model.kept if model.dims == 3 else None,
         spacing=model.preprocessing.spacing if isinstance(model.preprocessing, VolumePreprocessing) else None,
     )
     if model.dims == 3 and not files.image_pattern:
@@ -140,23 +142,48 @@ class Segmenter:
         self.cases = cases
         self.probabilities = options[groups.Inference].probabilities
         self.mask_format = options[Masks].mask_format
+        self.rows: list[Row] = []
 
     def run(self) -> None:
-        """Segment every input in turn; a mask that is written stays, whatever happens to the next."""
-        run, rows = self.run_folder, []
-        unit = "voxels" if self.model.dims == 3 else "pixels"
-        for number, prediction in enumerate(self.model.predict_each(self.cases, probabilities=self.probabilities), 1):
-            write_prediction(run.path, prediction, probabilities=self.probabilities, mask_format=self.mask_format)
-            if self.model.dims == 3 and (why := prediction_format(prediction, self.mask_format).why):
-                run.say(f"note: {prediction.name}: {why}")
-            components = prediction.components()
-            rows += components
-            run.write_rows("components.csv", rows, columns_of(self.model.dims))
-            run.say(
-                f"{number}/{len(self.cases)} {prediction.name}: {len(components)} components, "
-                f"{int((prediction.mask > 0).sum())} {unit}"
-            )
-        run.say(f"masks and components.csv: {run.path}")
+        """Segment every input in turn; a mask that is written stays, whatever happens to the next.
+
+        While a case passes the network, the mask of the one before is written and its components are measured.
+        """
+        with ThreadPoolExecutor(1, "writing") as pool:
+            writing: Future[tuple[list[Row], list[str]]] | None = None
+            try:
+                for number, prediction in enumerate(
+                    self.model.predict_each(self.cases, probabilities=self.probabilities), 1
+                ):
+                    last, writing = writing, None
+                    self._say(last)
+                    writing = pool.submit(self._written, number, prediction)
+                    del prediction  # not while the next one is waited for
+            finally:
+                self._say(writing)
+        self.run_folder.say(f"masks and components.csv: {self.run_folder.path}")
+
+    def _written(self, number: int, prediction: Prediction) -> tuple[list[Row], list[str]]:
+        """Write what is said of a case; the rows of its components, and what a user should hear."""
+        path, volume = self.run_folder.path, self.model.dims == 3
+        write_prediction(path, prediction, probabilities=self.probabilities, mask_format=self.mask_format)
+        said = []
+        if volume and (why := prediction_format(prediction, self.mask_format).why):
+            said.append(f"note: {prediction.name}: {why}")
+        components = prediction.components()
+        size = f"{int((prediction.mask > 0).sum())} {'voxels' if volume else 'pixels'}"
+        said.append(f"{number}/{len(self.cases)} {prediction.name}: {len(components)} components, {size}")
+        return components, said
+
+    def _say(self, writing: Future[tuple[list[Row], list[str]]] | None) -> None:
+        """Wait for what is being written, and say it."""
+        if writing is None:
+            return
+        components, said = writing.result()
+        self.rows += components
+        self.run_folder.write_rows("components.csv", self.rows, columns_of(self.model.dims))
+        for text in said:
+            self.run_folder.say(text)
 
 
 RECIPE = Recipe(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from segxfer3d.inference.components import COMPONENT_COLUMNS, IMAGE_COLUMNS, columns_of, components, largest_component
 
@@ -59,3 +60,30 @@ def test_the_largest():
     nothing = largest_component(np.zeros((3, 3), bool))
     assert nothing.shape == (3, 3)
     assert not nothing.any()
+
+
+def plain_components(mask, classes):
+    """Component, voxels and center of each, by a list of all voxels."""
+    found = []
+    for value in classes:
+        pieces = sitk.GetArrayFromImage(
+            sitk.ConnectedComponent(sitk.GetImageFromArray((mask == value).astype(np.uint8)), True)
+        )
+        places = [np.argwhere(pieces == number) for number in range(1, pieces.max() + 1)]
+        found += [(value, len(points), points.mean(0)) for points in sorted(places, key=lambda points: -len(points))]
+    return found
+
+
+@pytest.mark.parametrize("shape", [(12, 9, 14), (30, 40)])
+def test_rows_are_those_of_a_list_of_all_voxels(shape):
+    mask = np.random.default_rng(0).choice([0, 0, 0, 0, 0, 2, 7], shape).astype(np.uint8)
+    mask[0], mask[-2:] = 0, 0
+    rows = components(mask, "a", classes={2: "2", 7: "7", 9: "9"}, affine=np.eye(4) if len(shape) == 3 else None)
+    expected = plain_components(mask, [2, 7])
+    assert len(rows) == len(expected) > 10
+    for row, (value, size, center) in zip(rows, expected, strict=True):
+        assert (row["class"], row.get("voxels", row.get("pixels"))) == (str(value), size)
+        names = ("center_x_mm", "center_y_mm", "center_z_mm")
+        if len(shape) == 2:
+            names, center = ("center_x_pixels", "center_y_pixels"), center[::-1]
+        assert [row[name] for name in names] == [round(float(place), 3) for place in center]

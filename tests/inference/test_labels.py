@@ -9,7 +9,7 @@ import torch
 
 from segxfer3d.errors import InputError
 from segxfer3d.inference import labels
-from segxfer3d.inference.labels import class_index, to_label_map
+from segxfer3d.inference.labels import class_index, index_to_values, to_label_map
 
 
 def test_label_map_takes_the_most_probable_class():
@@ -66,3 +66,11 @@ def test_examples_in_the_docstrings_run():
     outcome = doctest.testmod(labels, extraglobs={"torch": torch})
     assert outcome.attempted == 1
     assert outcome.failed == 0
+
+
+@pytest.mark.parametrize(("values", "kind"), [([1, 2, 3], np.uint8), ([3, 1, 300], np.uint16), ([-1, 2, 5], np.int8)])
+def test_label_values_of_an_index(values, kind):
+    index = torch.randint(0, 4, (5, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = index_to_values(index, values)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, np.array([0, *values])[index.numpy()])

@@ -4,6 +4,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from segxfer3d.data.preprocessing import loaded_volumes
+from segxfer3d.data.preprocessing.loaded_channels import load_channels
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import InputError
 from segxfer3d.run.bundle import run_bundle
 from tests.data.volumes import ct, write_dicom, write_nifti
 from tests.jobs.volume_sets import AFFINE, BUNDLES, MARKS, SHAPE, cut, image, refused
@@ -65,3 +69,39 @@ def test_infer_takes_any_orientation_and_dicom(models, tmp_path, caplog):
     assert np.allclose(mask.affine, turned)
     assert nibabel.load(tmp_path / "out" / "small_mask.nii.gz").shape == nibabel.load(small).shape
     assert nibabel.load(tmp_path / "out" / "series_mask.nii.gz").shape == SHAPE
+
+
+def test_what_is_written_stays_whatever_happens_to_the_next(models, tmp_path, monkeypatch, caplog):
+    for name in "abc":
+        write_nifti(tmp_path / "in" / f"{name}.nii.gz", ct(SHAPE))
+    original = VolumePreprocessing.read
+
+    def read(self, case, case_set, **how):
+        if case.name == "b":
+            raise InputError(f"{case.image}: cannot be read")
+        return original(self, case, case_set, **how)
+
+    monkeypatch.setattr(VolumePreprocessing, "read", read)
+    out = tmp_path / "out"
+    with caplog.at_level("INFO", "segxfer3d"), pytest.raises(InputError, match=r"b\.nii\.gz: cannot be read"):
+        run_bundle(
+            BUNDLES / "infer.json", input=str(tmp_path / "in"), checkpoint=models["finetuned"], output_dir=str(out),
+            progress=False, device="cpu",
+        )  # fmt: skip
+    assert [path.name for path in out.glob("*_mask.nii.gz")] == ["a_mask.nii.gz"]
+    assert (out / "components.csv").is_file()
+    assert "1/3 a: " in caplog.text
+    assert "2/3" not in caplog.text
+
+
+def test_a_volume_that_was_checked_is_not_read_again(models, tmp_path, monkeypatch):
+    for name in "ab":
+        write_nifti(tmp_path / "in" / f"{name}.nii.gz", ct(SHAPE))
+    read = []
+    original = load_channels
+    monkeypatch.setattr(loaded_volumes, "load_channels", lambda case: read.append(case.name) or original(case))
+    run_bundle(
+        BUNDLES / "infer.json", input=str(tmp_path / "in"), checkpoint=models["finetuned"],
+        output_dir=str(tmp_path / "out"), progress=False, device="cpu",
+    )  # fmt: skip
+    assert sorted(read) == ["a", "b"]

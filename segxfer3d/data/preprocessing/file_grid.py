@@ -9,8 +9,11 @@ import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.utils import MetaKeys, SpaceKeys
 from numpy.typing import NDArray
 from torch import Tensor
+
+from segxfer3d.data.io.volumes import Volume
 
 Box = tuple[slice, ...]
 _STRAIGHT = 1e-4  # voxels by which axes of two grids may part over a whole volume
@@ -65,6 +68,13 @@ class FileGrid:
     def resampled(self) -> bool:
         """Whether the two grids have other voxels."""
         return any(where is not None for where in self.places)
+
+    def whole(self, values: Tensor) -> MetaTensor:
+        """Values (K, *seen) that were not resampled, where their voxels lie in the file: float32 in [0, 1], on the CPU,
+        with the file's affine."""
+        placed = torch.empty((len(values), *self.shape))
+        self.put(placed, tuple(slice(0, side) for side in self.seen), values)
+        return MetaTensor(placed.clamp_(0, 1), affine=torch.from_numpy(self.affine))
 
     def put(self, target: Tensor, box: Box, values: Tensor) -> None:
         """Write a box of the file's voxels, whose axes run as the network's, where they lie in the file.
@@ -166,3 +176,26 @@ class _Before:
 
     def _place(self, level: int, wider: Box) -> Box:
         return tuple(slice(0, 1) if axis == self.order[level] else wider[axis] for axis in range(len(wider)))
+
+
+def as_read(image: Tensor, volume: Volume, path: str) -> MetaTensor:
+    """An image (C, X, Y, Z) whose axes were turned to right, anterior and up, with what MONAI's transforms would have
+    noted of its file, but for their steps: :class:`FileGrid` knows the way back.
+
+    Args:
+        image: scaled.
+        volume: as it lies in the file, the first channel.
+        path: of the file.
+    """
+    orientation = nibabel.orientations.io_orientation(volume.affine)
+    shape = volume.array.shape
+    affine = volume.affine @ nibabel.orientations.inv_ornt_aff(orientation, shape)
+    meta = {
+        MetaKeys.AFFINE: torch.from_numpy(affine),
+        MetaKeys.ORIGINAL_AFFINE: volume.affine.copy(),
+        MetaKeys.SPATIAL_SHAPE: shape,
+        MetaKeys.SPACE: SpaceKeys.RAS,
+        "filename_or_obj": path,
+        "read_notes": volume.notes,
+    }
+    return MetaTensor(image, meta=meta)

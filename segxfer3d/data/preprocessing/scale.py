@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from monai.transforms import MapTransform
 from torch import Tensor
 
@@ -112,6 +113,12 @@ class Scale:
             return scaled_to_unit(image, None)
         low, high = ((end - self.mean) / self.sd for end in self.clip)
         return scaled_to_unit(image, (low, high))
+
+
+def turned_image(channels: Sequence[Volume], scales: Sequence[Scale]) -> Tensor:
+    """All channels, see :meth:`Scale.turned`: (C, X, Y, Z) float32."""
+    turned = [scale.turned(channel) for channel, scale in zip(channels, scales, strict=True)]
+    return turned[0][None] if len(turned) == 1 else torch.stack(turned)
 
 
 def scales_of(

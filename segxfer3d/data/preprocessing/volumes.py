@@ -17,12 +17,13 @@ from tqdm import tqdm
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference
+from segxfer3d.data.preprocessing.file_grid import FileGrid, as_read
 from segxfer3d.data.preprocessing.files import LoadVolumed
 from segxfer3d.data.preprocessing.labels import ShareGridd, label_item, turned_label_item
 from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume, require_room
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
-from segxfer3d.data.preprocessing.scale import Scale, ScaleChannelsd, scales_of
+from segxfer3d.data.preprocessing.scale import Scale, ScaleChannelsd, scales_of, turned_image
 from segxfer3d.errors import InputError
 
 ORIENTATION = "RAS"
@@ -198,20 +199,14 @@ class VolumePreprocessing:
         image, label = loaded.image, loaded.label
         require_channels(case, loaded.channels, self.channels, self.channel_names)
         require_room(case.image, image, self.spacing, channels=self.channels)
-        scales = self.scales
-        if self.spacing is not None or any(
-            scale.intensity == "zscore" for scale in scales
-        ):  # whose sums depend on the order of voxels
-            steps, keys = (
-                (self.training_transform(), ["image", "label"]) if labeled else (self.image_transform(), ["image"])
-            )
-            item = transformed(steps, case, loaded, keys)
+        if not self._in_one_pass:
+            steps = self.training_transform() if labeled else self.image_transform()
+            item = transformed(steps, case, loaded, ["image", "label"] if labeled else ["image"])
             parts = {"image": item["image"]}
             if labeled:
                 parts |= label_item(item["label"], labeled.parts, labeled.label_rule.ignore)
             return {key: part.as_subclass(Tensor).contiguous() for key, part in parts.items()}
-        channels = [scale.turned(each) for each, scale in zip(loaded.channels, scales, strict=True)]
-        held = {"image": channels[0][None] if len(channels) == 1 else torch.stack(channels)}
+        held = {"image": turned_image(loaded.channels, self.scales)}
         if labeled:
             assert label is not None
             if difference := grid_difference(image, label):
@@ -233,11 +228,11 @@ class VolumePreprocessing:
         loaded = (KeptVolumes(0) if kept is None else kept).take(case, label=label)
         require_channels(case, loaded.channels, self.channels, self.channel_names)
         require_room(case.image, loaded.image, self.spacing, channels=self.channels)
-        item: Item = {
-            "image": transformed(_file_to_network(self), case, loaded, ["image"])["image"],
-            "case": case.name,
-            "patient": case.patient,
-        }
+        if self._in_one_pass and not label:
+            image = as_read(turned_image(loaded.channels, self.scales), loaded.image, str(case.image))
+        else:
+            image = transformed(_file_to_network(self), case, loaded, ["image"])["image"]
+        item: Item = {"image": image, "case": case.name, "patient": case.patient}
         if label:
             native = transformed(self.native_transform("label"), case, loaded, ["label"])
             item |= label_item(native["label"], case_set.parts, case_set.label_rule.ignore)
@@ -261,6 +256,8 @@ class VolumePreprocessing:
             (K, X, Y, Z) float32 on the file's own grid, on the CPU, in [0, 1]; a MetaTensor with the file's affine.
         """
         image = item["image"]
+        if not image.applied_operations and (grid := FileGrid.of(image)) is not None:
+            return grid.whole(probabilities)
         prediction = MetaTensor(
             probabilities.cpu(), meta=dict(image.meta), applied_operations=list(image.applied_operations)
         )
@@ -274,6 +271,11 @@ class VolumePreprocessing:
         if self.spacing:
             steps.append(Spacingd(keys, pixdim=self.spacing, mode=modes, dtype=np.float32))
         return steps
+
+    @property
+    def _in_one_pass(self) -> bool:
+        """Whether voxels can be turned and scaled one by one; sums of ``zscore`` depend on their order."""
+        return self.spacing is None and all(scale.intensity != "zscore" for scale in self.scales)
 
     def _intensity(self, key: str) -> MapTransform:
         scales = self.scales

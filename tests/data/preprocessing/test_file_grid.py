@@ -7,7 +7,7 @@ import torch
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.file_grid import FileGrid
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing, _file_to_network
 
 TURNED = np.array([[0, 0, -2.0, 7], [-1.5, 0, 0, 3], [0, 1.0, 0, 1], [0, 0, 0, 1]])
 OBLIQUE = np.array([[1.2, -0.5, 0.1, 7], [0.5, 1.1, -0.2, 3], [0.0, 0.3, 2.4, 1], [0, 0, 0, 1]])
@@ -66,3 +66,25 @@ def test_pieces_are_what_the_whole_is_restored_to(tmp_path, affine, spacing, ord
 def test_a_sheared_grid_that_was_resampled_has_none(tmp_path):
     assert FileGrid.of(read(tmp_path, SHEARED, None)[1]["image"]) is not None
     assert FileGrid.of(read(tmp_path, SHEARED, (1.0, 1.0, 1.0))[1]["image"]) is None
+
+
+@pytest.mark.parametrize("affine", [np.diag([1, 1, 2, 1.0]), TURNED, SHEARED])
+@pytest.mark.parametrize(
+    "scale", [{}, {"intensity": "percentile"}, {"intensity": "foreground", "mean": -50.0, "sd": 3}]
+)
+def test_without_resampling_a_volume_is_read_in_one_pass_as_the_transforms_do(tmp_path, affine, scale):
+    preprocessing, item = read(tmp_path, affine, None)
+    preprocessing = VolumePreprocessing(**scale)
+    case = Case("scan", tmp_path / "scan.nii.gz")
+    item = preprocessing.read(case, CaseSet(tmp_path, "folder", 3, (case,)), label=False)
+    expected = _file_to_network(preprocessing)({"image": str(case.image)})["image"]
+    image = item["image"]
+    assert torch.equal(image.as_tensor(), expected.as_tensor())
+    for name in ("spatial_shape", "filename_or_obj", "space", "read_notes"):
+        assert image.meta[name] == expected.meta[name]
+    np.testing.assert_allclose(image.affine, expected.affine, atol=1e-12)
+    np.testing.assert_array_equal(image.meta["original_affine"], expected.meta["original_affine"])
+    probabilities = torch.rand(2, *image.shape[1:], generator=torch.Generator().manual_seed(0))
+    restored = preprocessing.restore(probabilities, item)
+    assert torch.equal(restored.as_tensor(), preprocessing.restore(probabilities, {"image": expected}).as_tensor())
+    np.testing.assert_allclose(restored.affine, affine, atol=1e-12)
