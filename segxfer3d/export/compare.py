@@ -47,7 +47,16 @@ def by_forward(work: Work, target: Target, folder: Path, case: Path) -> Compared
     """
     assert target.run is not None
     forward = target.run(folder)
-    engine = Engine(target.name, target.title, "", (), ("cpu",), "float32", lambda network, example, amp: forward)
+    engine = Engine(
+        target.name,
+        target.title,
+        extra="",
+        packages=(),
+        devices=("cpu",),
+        precision="float32",
+        convert=lambda network, example: None,
+        compile=lambda graph, example, amp: forward,
+    )
     exported = replace(work.model, network=EngineNetwork(work.model.network, engine, amp=False))
     expected, said = work.model.predict(case), exported.predict(case)
     assert expected.probabilities is not None

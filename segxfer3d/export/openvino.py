@@ -17,8 +17,7 @@ FILE = "model.xml"
 
 def _write(work: Work, folder: Path) -> None:
     network = work.model.network
-    channels, patch = network.encoder.in_channels, work.model.patch_size
-    model = engine.converted(network, torch.rand(1, channels, *patch), (-1, channels, *(-1 for _ in patch)))
+    model = engine.converted(network, torch.rand(1, network.encoder.in_channels, *work.model.patch_size))
     model.inputs[0].get_tensor().set_names({IMAGE})
     model.outputs[0].get_tensor().set_names({LOGITS})
     model.set_rt_info(json.dumps(work.about), ["segxfer3d"])

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from segxfer3d.inference.engines.network import EngineNetwork
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.networks.norms import InstanceNorm
 from segxfer3d.networks.parts import SegmentationNetwork
@@ -27,7 +26,7 @@ class Needs(NamedTuple):
         of_batch: its outputs depend on the other windows of a batch.
         most: voxels of a window whose features take :data:`MEMORY`.
         least: divisors that a side has at least.
-        fixed: every size of windows costs time, for it is compiled.
+        fixed: windows have the size of the patch, for nothing else is known.
     """
 
     divisors: tuple[int, ...] = ()
@@ -46,6 +45,5 @@ def needs_of(network: Callable[..., Any]) -> Needs:
     of_batch = any(getattr(module, "batch_statistics", False) for module in inner.modules())
     by_window = any(isinstance(module, InstanceNorm) for module in inner.modules())
     most = MEMORY / (_BYTES * _FEATURES * inner.encoder.channels[0])
-    fixed = isinstance(inner, EngineNetwork) and inner.engine is not None
-    grows = not of_batch and not by_window and not fixed
-    return Needs(inner.encoder.divisors, grows, of_batch, most, 2 if by_window else 1, fixed)
+    grows = not of_batch and not by_window
+    return Needs(inner.encoder.divisors, grows, of_batch, most, 2 if by_window else 1)

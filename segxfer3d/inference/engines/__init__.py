@@ -17,11 +17,20 @@ BATCH_STATISTICS = (
     "depends on those beside it; only torch computes it"
 )
 
+_WINDOWS = 100
+
 
 def engines() -> dict[str, Engine]:
     """All but torch, by name; importing their files imports none of their packages."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     return {module.ENGINE.name: module.ENGINE for module in modules if hasattr(module, "ENGINE")}
+
+
+def _choose(network: EngineNetwork, shape: tuple[int, ...]) -> None:
+    """Where nobody has said how many windows there will be: those of a scan or two."""
+    from segxfer3d.inference.engines.choice import settle
+
+    settle(network, shape, windows=_WINDOWS)
 
 
 def with_engine(
@@ -31,8 +40,8 @@ def with_engine(
 
     Args:
         network: in evaluation mode, on its device.
-        engine: a name, ``torch``, or ``auto``, which is torch until
-            :func:`~segxfer3d.inference.engines.choice.settle` has measured.
+        engine: a name, ``torch``, or ``auto``, for :func:`~segxfer3d.inference.engines.choice.settle` to measure:
+            called by a job, which knows how many windows there are, or before the first window.
         amp: compute in 16 bits where the engine can.
         channels_last: of torch.
 
@@ -45,7 +54,8 @@ def with_engine(
     if engine == TORCH:
         return network, amp, channels_last
     if engine == AUTO:
-        return EngineNetwork(network, None, amp=amp, channels_last=channels_last), False, False
+        undecided = EngineNetwork(network, None, amp=amp, channels_last=channels_last, choose=_choose)
+        return undecided, False, False
     known = engines()
     if engine not in known:
         raise InputError(f"engine {engine!r}: unknown; expected one of {', '.join((TORCH, *known, AUTO))}")

@@ -93,9 +93,11 @@ def settle(network: EngineNetwork, shape: Sequence[int], *, windows: int, member
     choice.seconds[TORCH] = _seconds(network.by_torch, window)
     if takes_batch_statistics(network):
         choice.notes.append(f"no other can take the network: {BATCH_STATISTICS}")
+        network.use(None)
         return choice
     if choice.seconds[TORCH] * windows * members < WORTH:
         choice.notes.append("no other was tried, for compiling takes as long")
+        network.use(None)
         return choice
     return _fastest(network, window, choice, members)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +28,10 @@ class Engine:
         packages: that it imports.
         devices: types of device that it computes on.
         precision: with ``amp``, of what it computes: ``bfloat16``, or ``float32`` where it cannot.
-        compile: makes a network ready for windows of the size of an example, (1, C, *spatial) float32 on the network's
-            device; with ``amp`` in ``precision``, else in float32, with as many threads as torch has. May raise
-            whatever the engine raises.
+        convert: makes a graph, for windows of any size, of a network and an example, (1, C, *spatial) float32 on the
+            network's device. This and the next one may raise whatever the engine raises.
+        compile: makes a graph ready for windows of the size of an example; with ``amp`` in ``precision``, else in
+            float32, with as many threads as torch has.
         needs: what else is missing on a device, in words; empty where nothing is.
     """
 
@@ -39,7 +41,8 @@ class Engine:
     packages: tuple[str, ...]
     devices: tuple[str, ...]
     precision: str
-    compile: Callable[[SegmentationNetwork, Tensor, bool], Forward]
+    convert: Callable[[SegmentationNetwork, Tensor], Any]
+    compile: Callable[[Any, Tensor, bool], Forward]
     needs: Callable[[torch.device], str] = lambda device: ""
 
     def absent(self, device: torch.device) -> str:

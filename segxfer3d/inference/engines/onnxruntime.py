@@ -11,7 +11,6 @@ from torch import Tensor
 
 from segxfer3d.inference.engines.engine import Engine, Forward
 from segxfer3d.inference.engines.graphs import IMAGE, LOGITS, onnx_bytes
-from segxfer3d.networks import SegmentationNetwork
 
 _ERRORS_ONLY = 3  # of its log
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -53,10 +52,10 @@ def _needs(device: torch.device) -> str:
     return lacks(_PROVIDERS[device.type])
 
 
-def _compile(network: SegmentationNetwork, example: Tensor, amp: bool) -> Forward:
+def _compile(graph: bytes, example: Tensor, amp: bool) -> Forward:
     device = example.device
     numbered = (_PROVIDERS[device.type], {"device_id": device.index or 0} if device.type == "cuda" else {})
-    return session_of(onnx_bytes(network, example), [numbered])
+    return session_of(graph, [numbered])
 
 
 ENGINE = Engine(
@@ -66,6 +65,7 @@ ENGINE = Engine(
     packages=("onnxruntime", "onnx"),
     devices=("cpu", "cuda"),
     precision="float32",
+    convert=onnx_bytes,
     compile=_compile,
     needs=_needs,
 )

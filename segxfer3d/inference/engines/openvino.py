@@ -40,22 +40,22 @@ def _core() -> Any:
     return package().Core()
 
 
-def converted(network: SegmentationNetwork, example: Tensor, shape: tuple[int, ...]) -> Any:
-    """A network as OpenVINO's model.
+def converted(network: SegmentationNetwork, example: Tensor) -> Any:
+    """A network as OpenVINO's model, whose batch and sides are free.
 
     Args:
         network: in evaluation mode, on the CPU.
         example: (1, C, *spatial) float32.
-        shape: of the input; -1 for a side that is free.
     """
     openvino = package()
-    return openvino.convert_model(
-        traced(network, example), example_input=example, input=[openvino.PartialShape(list(shape))]
-    )
+    shape = openvino.PartialShape([-1, example.shape[1], *(-1 for _ in example.shape[2:])])
+    return openvino.convert_model(traced(network, example), example_input=example, input=[shape])
 
 
-def _compile(network: SegmentationNetwork, example: Tensor, amp: bool) -> Forward:
-    return compiled(converted(network, example, tuple(example.shape)), amp=amp)
+def _compile(graph: Any, example: Tensor, amp: bool) -> Forward:
+    sized = graph.clone()  # which shares the weights
+    sized.reshape(list(example.shape))
+    return compiled(sized, amp=amp)
 
 
 def compiled(model: Any, *, amp: bool) -> Forward:
@@ -83,5 +83,6 @@ ENGINE = Engine(
     packages=("openvino",),
     devices=("cpu",),
     precision="bfloat16",
+    convert=converted,
     compile=_compile,
 )

@@ -12,7 +12,6 @@ from torch import Tensor
 from segxfer3d.inference.engines.engine import Engine, Forward
 from segxfer3d.inference.engines.graphs import onnx_bytes
 from segxfer3d.inference.engines.onnxruntime import lacks, session_of
-from segxfer3d.networks import SegmentationNetwork
 
 _PROVIDER = "TensorrtExecutionProvider"
 _WAY = "it needs an NVIDIA GPU with TensorRT, and onnxruntime-gpu in place of onnxruntime"
@@ -23,8 +22,8 @@ def _needs(device: torch.device) -> str:
     return f"{lacking}; {_WAY}" if lacking else ""
 
 
-def _compile(network: SegmentationNetwork, example: Tensor, amp: bool) -> Forward:
-    return session_of(onnx_bytes(network, example), [(_PROVIDER, {"device_id": example.device.index or 0})])
+def _compile(graph: bytes, example: Tensor, amp: bool) -> Forward:
+    return session_of(graph, [(_PROVIDER, {"device_id": example.device.index or 0})])
 
 
 ENGINE = Engine(
@@ -34,6 +33,7 @@ ENGINE = Engine(
     packages=("onnxruntime", "onnx"),
     devices=("cuda",),
     precision="float32",
+    convert=onnx_bytes,
     compile=_compile,
     needs=_needs,
 )

@@ -13,17 +13,20 @@ class Fake:
     """An engine whose logits are torch's times ``factor``; ``compiled`` are the examples' shapes and the precision."""
 
     def __init__(self, name="openvino", factor=1.0, absent="", error=None):
-        self.compiled = []
+        self.compiled, self.converted = [], 0
         self.factor, self.error = factor, error
         self.engine = Engine(
-            name, "a stand-in", "", (), ("cpu",), "bfloat16", self.compile, needs=lambda _: absent
+            name, "a stand-in", "", (), ("cpu",), "bfloat16", self.convert, self.compile, needs=lambda _: absent
         )  # fmt: skip
 
-    def compile(self, network, example, amp):
+    def convert(self, network, example):
         if self.error:
             raise self.error
+        self.converted += 1
+        return copy.deepcopy(network)
+
+    def compile(self, frozen, example, amp):
         self.compiled.append((tuple(example.shape), amp))
-        frozen = copy.deepcopy(network)
 
         def forward(batch):
             with torch.no_grad():

@@ -57,7 +57,7 @@ def test_few_windows_are_not_worth_a_trial(known):
 def test_compiling_for_each_model_counts(known, monkeypatch):
     fakes, _ = known
     del fakes["slow"]
-    monkeypatch.setattr(Fake, "compile", lambda self, network, example, amp: network)
+    monkeypatch.setattr(Fake, "convert", lambda self, network, example: network)
     clock = iter(range(0, 10_000, 100))  # each look at it is 100 s later, so that compiling takes as long
     monkeypatch.setattr("segxfer3d.inference.engines.network.time.perf_counter", lambda: next(clock))
     network = EngineNetwork(small_network(), None, amp=False)

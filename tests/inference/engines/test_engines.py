@@ -11,7 +11,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.inference import engines as table
 from segxfer3d.inference.engines import engine as declaration
 from segxfer3d.inference.engines import engines, with_engine
-from segxfer3d.inference.engines.graphs import takes_batch_statistics
+from segxfer3d.inference.engines.graphs import onnx_bytes, takes_batch_statistics
 from segxfer3d.inference.engines.network import EngineNetwork
 from segxfer3d.inference.model import load_model
 from segxfer3d.networks import genesis_unet, plain_unet
@@ -87,11 +87,11 @@ def test_tensorrt_says_what_it_needs(runtime):
     assert engine.absent(gpu) == ""
 
 
-def test_tensorrt_is_asked_for_by_its_provider(runtime, monkeypatch):
+def test_tensorrt_is_asked_for_by_its_provider(runtime):
     from segxfer3d.inference.engines import tensorrt
 
-    monkeypatch.setattr(tensorrt, "onnx_bytes", lambda network, example: b"graph")
-    forward = engines()["tensorrt"].compile(small_network(), torch.rand(1, 1, 8, 8, 8), False)
+    assert tensorrt.ENGINE.convert is onnx_bytes
+    forward = engines()["tensorrt"].compile(b"graph", torch.rand(1, 1, 8, 8, 8), False)
     ((options, providers),) = runtime.sessions
     assert providers == [("TensorrtExecutionProvider", {"device_id": 0})]
     assert options.intra_op_num_threads == torch.get_num_threads()
