@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.export import torchscript
 from segxfer3d.export.bundle_config import inference_config
 from segxfer3d.export.bundle_metadata import license_text, metadata, readme
-from segxfer3d.export.compare import by_mask
+from segxfer3d.export.compare import by_files
 from segxfer3d.export.target import Compared, Target, Work
 
 CONFIG, METADATA, LOGGING = "configs/inference.json", "configs/metadata.json", "configs/logging.conf"
@@ -63,14 +66,28 @@ def _write(work: Work, folder: Path) -> None:
 def _compare(work: Work, folder: Path, case: Path, scratch: Path) -> Compared:
     """The case through the bundle as MONAI runs it."""
     expected = work.model.predict(case)
-    parser = _parser(work, folder)
-    parser["datalist"], parser["output_dir"] = [str(case)], str(scratch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
+        parser = _parser(work, folder)
+        parser["datalist"], parser["output_dir"] = [str(case)], str(scratch)
         parser.get_parsed_content("run", eval_expr=True)
+        (item,) = parser.get_parsed_content("evaluator").state.output
     (written,) = scratch.glob("*.nii.gz")
     image: Any = nibabel.load(written)
-    return by_mask(expected, np.asarray(image.dataobj), np.asarray(image.affine), "the bundle")
+    probabilities = item["probabilities"].as_tensor()[-len(work.model.classes) :]  # a background comes first
+    return by_files(expected, np.asarray(image.dataobj), np.asarray(image.affine), probabilities)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without MONAI's words on configs being code, on decoders that are not there, and on what is written."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _finish(work: Work, folder: Path, checked: str) -> None:
@@ -81,15 +98,16 @@ def _parser(work: Work, folder: Path) -> Any:
     """The bundle's config, on the CPU."""
     from monai.bundle import ConfigParser
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of configs being code
-        parser = ConfigParser()
-        parser.read_config(str(folder / CONFIG))
-        parser.read_meta(str(folder / METADATA))
+    parser = ConfigParser()
+    parser.read_config(str(folder / CONFIG))
+    parser.read_meta(str(folder / METADATA))
     parser["bundle_root"] = str(folder)
     parser["device"] = "$torch.device('cpu')"
     parser["inferer"]["progress"] = work.progress
     parser["handlers"] = []
+    parser["postprocessing"]["transforms"].insert(
+        2, {"_target_": "CopyItemsd", "keys": "pred", "names": "probabilities"}
+    )
     return parser
 
 

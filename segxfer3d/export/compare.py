@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.synthetic.images import CLASSES, draw_image
@@ -32,7 +33,7 @@ def refuse_difference(compared: Compared, what: str) -> None:
     Raises:
         InputError: masks, or probabilities, differ by more than rounding.
     """
-    if compared.voxels > max(1, VOXELS * compared.of) or (compared.probability or 0.0) > PROBABILITY:
+    if compared.voxels > max(1, VOXELS * compared.of) or not compared.probability <= PROBABILITY:
         raise InputError(f"{what}: {compared}; expected the same but for rounding; nothing was written")
 
 
@@ -59,26 +60,32 @@ def by_forward(work: Work, target: Target, folder: Path, case: Path) -> Compared
     )
     exported = replace(work.model, network=EngineNetwork(work.model.network, engine, amp=False))
     expected, said = work.model.predict(case), exported.predict(case)
-    assert expected.probabilities is not None
     assert said.probabilities is not None
-    difference = float((said.probabilities - expected.probabilities).abs().max())
-    return Compared(_voxels(expected, said.mask), expected.mask.size, difference)
+    return _compared(expected, said.mask, said.probabilities)
 
 
-def by_mask(expected: Prediction, mask: NDArray[np.integer], affine: NDArray[np.float64], what: str) -> Compared:
-    """A mask that was written by something else.
+def by_files(
+    expected: Prediction, mask: NDArray[np.integer], affine: NDArray[np.float64], probabilities: Tensor
+) -> Compared:
+    """A mask that MONAI wrote, and the probabilities (K, X, Y, Z) that it is made of.
 
     Raises:
         InputError: it lies on another grid.
     """
     assert expected.affine is not None
     if mask.shape != expected.mask.shape or not np.allclose(affine, expected.affine, atol=1e-3):
-        raise InputError(f"{what}: its mask has another grid, {mask.shape} and not {expected.mask.shape}")
-    return Compared(_voxels(expected, mask), mask.size)
+        raise InputError(f"the bundle's mask has another grid, {mask.shape} and not {expected.mask.shape}")
+    return _compared(expected, mask, probabilities)
 
 
-def _voxels(expected: Prediction, mask: NDArray[np.integer]) -> int:
-    return int(np.count_nonzero(expected.mask != mask))
+def _compared(expected: Prediction, mask: NDArray[np.integer], probabilities: Tensor) -> Compared:
+    assert expected.probabilities is not None
+    return Compared(
+        voxels=int(np.count_nonzero(expected.mask != mask)),
+        of=mask.size,
+        foreground=int(np.count_nonzero(expected.mask)),
+        probability=float((probabilities - expected.probabilities).abs().max()),
+    )
 
 
 @contextmanager

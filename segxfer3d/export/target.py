@@ -44,16 +44,20 @@ class Compared:
     Attributes:
         voxels: of another class.
         of: voxels of the mask.
-        probability: largest difference; None where it is not known.
+        foreground: of torch's mask.
+        probability: largest difference.
     """
 
     voxels: int
     of: int
-    probability: float | None = None
+    foreground: int
+    probability: float
 
     def __str__(self) -> str:
-        mask = f"{self.voxels} of {self.of} voxels of the mask differ"
-        return mask if self.probability is None else f"{mask}, probabilities by up to {self.probability:.2g}"
+        return (
+            f"{self.voxels} of {self.of} voxels of the mask differ ({self.foreground} are foreground), probabilities "
+            f"by up to {self.probability:.2g}"
+        )
 
 
 def write_about(work: Work, folder: Path, checked: str) -> None:

@@ -67,6 +67,8 @@ def test_a_bundle_gives_the_same_mask(name, tmp_path):
     assert counts.min() > 5
     compared = export_model(path, "bundle", tmp_path / "bundle", case=case)
     assert (compared.voxels, compared.of) == (0, 22 * 19 * 26)
+    assert compared.foreground == np.count_nonzero(expected)
+    assert compared.probability < 1e-4
 
 
 def test_the_largest_component(tmp_path):
