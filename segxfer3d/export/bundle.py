@@ -54,7 +54,7 @@ def _write(work: Work, folder: Path) -> None:
     files.write_json(folder / CONFIG, config)
     files.write_json(folder / METADATA, about)
     files.write_text(folder / LOGGING, _LOGGING)
-    script = torchscript.scripted(work, mirrored=True)
+    script = torchscript.scripted(work, whole=True)
     # MONAI Deploy reads both out of the script
     torchscript.save(script, folder / "models" / "model.ts", {"metadata.json": about, "inference.json": config})
     with files.replacing(folder / "models" / "model.pt") as file:

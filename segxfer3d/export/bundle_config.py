@@ -125,18 +125,14 @@ def postprocessing(model: Model) -> list[Step]:
         ),
     ]
     numbers = list(range(1, len(values) + 1))
-    if softmax:
-        steps.append(_step("AsDiscreted", "pred", argmax=True))
-    elif inference.regions:
+    if inference.regions:
         painted = [values.index(value) for value, _ in inference.regions]
         values = [values[number] for number in painted]
+        channels = [1 + number for number in painted]  # behind the background
         ranks = f"torch.arange(1, {len(values) + 1}, device=x.device).view(-1, 1, 1, 1)"
-        steps.append(_function(f"((x[{painted}] >= {MASK_THRESHOLD}) * {ranks}).amax(0, keepdim=True)"))
-    elif len(values) == 1:
-        steps.append(_step("AsDiscreted", "pred", threshold=MASK_THRESHOLD))
+        steps.append(_function(f"((x[{channels}] >= {MASK_THRESHOLD}) * {ranks}).amax(0, keepdim=True)"))
     else:
-        highest = f"x.amax(0, keepdim=True) >= {MASK_THRESHOLD}"
-        steps.append(_function(f"torch.where({highest}, x.argmax(0, keepdim=True) + 1, 0)"))
+        steps.append(_step("AsDiscreted", "pred", argmax=True))
     if values != numbers:
         steps.append(_step("MapLabelValued", "pred", orig_labels=numbers, target_labels=values))
     for value in inference.largest_component:

@@ -25,11 +25,11 @@ def metadata(work: Work) -> dict[str, Any]:
         work: that is done.
     """
     model = work.model
-    classes = list(model.classes.values())
+    classes, softmax = list(model.classes.values()), model.inference.activation == "softmax"
     packages = {"nibabel": version("nibabel"), "pytorch-ignite": version("pytorch-ignite")}
     if model.inference.largest_component:
         packages["scikit-image"] = version("scikit-image")
-    outputs = work.about["output"]["channels"]
+    outputs = ["background", *classes]
     return {
         "schema": SCHEMA,
         "version": RELEASE,
@@ -48,7 +48,7 @@ def metadata(work: Work) -> dict[str, Any]:
         "image_classes": _image_words(model.preprocessing),
         "label_classes": "label map: 0 is background, " + ", ".join(f"{v} {n}" for v, n in model.classes.items()),
         "pred_classes": f"a channel of logits for each of {', '.join(outputs)}; {model.inference.activation} gives "
-        "probabilities",
+        "probabilities" + ("" if softmax else ", of the background one just below 0.5, whatever the image"),
         "intended_use": "Research; not for diagnosis",
         "references": [],
         "network_data_format": _network_data_format(work, outputs),

@@ -47,21 +47,44 @@ class Mirrored(nn.Module):
         return total / (len(self.turns) + 1)
 
 
-def scripted(work: Work, *, mirrored: bool = False) -> Any:
+class WithBackground(nn.Module):
+    """A network of classes each on its own, with a background first that has them all below 0.5 lose to it: the highest
+    channel is the class of a voxel, as programs expect that know of softmax only.
+
+    Args:
+        network: gives logits of which the sigmoid is a probability.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) to logits (N, 1 + K, *spatial)."""
+        logits: Tensor = self.network(x)
+        # its sigmoid is two steps of float32 below 0.5, which is enough for a class
+        return torch.cat([torch.full_like(logits[:, :1], -2.4e-7), logits], 1)
+
+
+def scripted(work: Work, *, whole: bool = False) -> Any:
     """The network of a model as TorchScript, in evaluation mode.
 
     Args:
         work: that is done.
-        mirrored: turn windows around inside, where the model's file says so.
+        whole: turn windows around inside, where the model's file says so, and give a background first.
 
     Raises:
         InputError: a network that TorchScript cannot compile.
     """
-    axes = work.model.inference.mirror_axes if mirrored else ()
+    inference = work.model.inference
     network: nn.Module = contiguous(work.model.network)
+    if whole and inference.mirror_axes:
+        network = Mirrored(network, inference.mirror_axes)
+    if whole and inference.activation == "sigmoid":
+        network = WithBackground(network)
     with quiet():
         try:
-            return torch.jit.script(Mirrored(network, axes).eval() if axes else network)
+            return torch.jit.script(network.eval())
         except Exception as error:  # of many kinds
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise InputError(f"{work.model.path}: TorchScript cannot compile the network ({lines[0][:200]})") from error

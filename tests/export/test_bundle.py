@@ -110,7 +110,7 @@ def test_its_metadata(bundle):
     assert (about["name"], about["authors"], about["task"]) == ("liver_ct", "A. Person", "Segmentation of liver, tumor")
     data = about["network_data_format"]
     assert data["inputs"]["image"]["spatial_shape"] == PATCH
-    assert data["outputs"]["pred"]["channel_def"] == {"0": "liver", "1": "tumor"}
+    assert data["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "liver", "2": "tumor"}
     assert data["post_processed_outputs"]["mask"]["channel_def"] == {"0": "background", "2": "liver", "7": "tumor"}
     assert about["segxfer3d"]["provenance"]["patients"] == 2
 

@@ -123,17 +123,19 @@ def test_openvino_has_metadata_and_float32(tmp_path):
 
 
 @pytest.mark.parametrize("axes", [[], [2], [0, 1, 2]])
-def test_a_script_turns_windows_inside(axes, tmp_path):
+def test_a_whole_script_turns_windows_inside_and_has_a_background(axes, tmp_path):
     from segxfer3d.export.description import describe
     from segxfer3d.export.target import Work
     from segxfer3d.export.torchscript import scripted
 
     model = load_model(volume_model(tmp_path / "m.pt", inference={"mirror_axes": axes}))
-    script = scripted(Work(model, describe(model), "out"), mirrored=True)
+    script = scripted(Work(model, describe(model), "out"), whole=True)
     image = torch.rand(1, 1, 16, 16, 8)
     with torch.no_grad():
         expected = MirroredForward(False, False, axes)(image, model.network)
-        torch.testing.assert_close(script(image), expected, rtol=1e-4, atol=1e-4)
+        background, said = script(image).split(1, dim=1)
+    torch.testing.assert_close(said, expected, rtol=1e-4, atol=1e-4)
+    assert 0.4999999 < torch.sigmoid(background).min() <= torch.sigmoid(background).max() < 0.5
 
 
 def test_what_differs_is_not_written(tmp_path, monkeypatch):
