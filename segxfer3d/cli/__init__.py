@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from segxfer3d.cli import bundles, cross, data, export, gallery, plan, power, reports, study
+from segxfer3d.config import stopping
 from segxfer3d.errors import InputError
 
 
 def main() -> None:
     """The entry point: bad input is one line and exit status 1, never a trace."""
+    stopping.install()
     try:
         cli(prog_name="segxfer3d")
     except InputError as error:
@@ -19,7 +22,18 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands that say with which signal they were ended; click itself says 1 for all."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            print("stopped", file=sys.stderr)
+            raise SystemExit(stopping.status_of(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="segxfer3d")
 def cli() -> None:
     """What to pretrain and what to transfer, to segment your own volumes from few labels.

@@ -12,7 +12,8 @@ import click
 
 from segxfer3d.cli.arguments import FOLDER
 from segxfer3d.cli.study import close, resources_of
-from segxfer3d.errors import STOPPED, InputError, some
+from segxfer3d.config.stopping import status_of
+from segxfer3d.errors import InputError, some
 
 if TYPE_CHECKING:
     from segxfer3d.study.definition import Bundle, Study
@@ -80,9 +81,9 @@ def cross(
         try:
             with started_from([str(bundle.path)], fresh=fresh) as processes:
                 standing = runner.run(trials, folder, resources, click.echo, processes=processes)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             click.echo("stopped; the same command goes on", err=True)
-            raise SystemExit(STOPPED) from None
+            raise SystemExit(status_of(error)) from None
         if all(state.name == DONE for state in standing.values()):
             table = write_folds(folder.absolute(), [folder.absolute() / trial.folder for trial in _in_order(trials)])
             click.echo(format_table(f"{number} folds, each case tested once", table.summary))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from segxfer3d.cli.arguments import FOLDER, NAMED
-from segxfer3d.errors import STOPPED, InputError, some
+from segxfer3d.config.stopping import status_of
+from segxfer3d.errors import InputError, some
 
 if TYPE_CHECKING:
     from segxfer3d.study.definition import Study
@@ -91,9 +92,9 @@ def study_run(
         try:
             with started_from((trial.config for trial in trials), fresh=fresh) as processes:
                 standing = runner.run(trials, output, resources, click.echo, processes=processes)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             click.echo("stopped; the same command goes on", err=True)
-            raise SystemExit(STOPPED) from None
+            raise SystemExit(status_of(error)) from None
     close(trials, standing)
 
 
@@ -147,8 +148,8 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
     with runner.study_lock(folder, shared=True):
         try:
             state = runner.run_one(trial, trials, folder, resources)
-        except KeyboardInterrupt:
-            raise SystemExit(STOPPED) from None
+        except KeyboardInterrupt as error:
+            raise SystemExit(status_of(error)) from None
     if state.name != states.DONE:
         raise InputError(f"{trial} {state.name}: {state.error}")
     click.echo(f"{trial}: done")
@@ -188,9 +189,9 @@ def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None
     try:
         with started_from([str(plan.bundle.path)]) as processes:
             tried = tuning.search(plan, output, resources, click.echo, trials, processes=processes)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         click.echo("stopped; the same command goes on", err=True)
-        raise SystemExit(STOPPED) from None
+        raise SystemExit(status_of(error)) from None
     click.echo(search_results.table(plan, tried))
     if tried[0].value is None:
         raise InputError(f"all {len(tried)} trials failed; {output / 'trials.csv'} says why")

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config import stopping
 from segxfer3d.config.help import help_text
 from segxfer3d.config.options import OptionInfo, load_table
 from segxfer3d.config.short_errors import show_error
@@ -239,7 +240,8 @@ def start(known: Mapping[str, OptionInfo] = {}, argv: Sequence[str] | None = Non
 
 
 def shorten_errors(argv: Sequence[str] | None = None) -> None:
-    """From here on, a process that ``monai.bundle`` started shows errors in two lines."""
+    """From here on, a process that ``monai.bundle`` started shows errors in two lines, and stops as it is asked."""
     if started_by_bundle(argv):
+        stopping.install()
         sys.excepthook = show_error
         logging.raiseExceptions = False  # on a full disk, every line of a log would print a trace of its own

@@ -7,9 +7,11 @@ through the resolver that does it. So the door is the same for ``python -m monai
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import command_line, earlier
@@ -45,6 +47,8 @@ def read(job: str, *groups: type[Group]) -> Options:
     written = written_texts(command_line.files_of_run()) if outermost else {}
     _refuse_unread(bundle, known)
     by_hand = {name for name in known if name in typed or not _is_expression(bundle[name])}
+    if outermost and {"resume", "output_dir"} <= known.keys() and "output_dir" in by_hand:
+        _go_on_when_requeued(resolver)
     values = {}
     for name, value in _as_before(resolver, bundle).items():
         if name in known and name not in by_hand and known[name].changes_result:
@@ -64,6 +68,15 @@ def read(job: str, *groups: type[Group]) -> Options:
         raise InputError("; ".join(dict.fromkeys(problems)))
     components = {name: value for name, value in bundle.items() if name not in known and name not in _OF_MONAI}
     return Options(job, filled, typed, by_hand, components)
+
+
+def _go_on_when_requeued(resolver: Any) -> None:
+    """A job that Slurm runs again after a stop goes on with its run, though its command does not say so."""
+    if os.environ.get("SLURM_RESTART_COUNT", "0") in ("", "0") or resolver.get_resolved_content("resume"):
+        return
+    folder = Path(str(resolver.get_resolved_content("output_dir"))).expanduser()
+    if (folder / "run.json").is_file():
+        resolver.resolved_content["resume"] = True
 
 
 def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from segxfer3d.errors import STOPPED, InputError
+from segxfer3d.config.stopping import status_of
+from segxfer3d.errors import InputError
 
 # a process that is not the first waits so long before it shows an error: the first one mostly finds the same, and
 # torchrun ends all others when one has failed
@@ -25,7 +26,7 @@ _hint = ""
 
 
 def set_hint(text: str) -> None:
-    """What a user who stops the process with Ctrl-C should know; empty for nothing."""
+    """What a user who stops the process should know; empty for nothing."""
     global _hint
     _hint = text
 
@@ -46,9 +47,10 @@ def root_cause(error: BaseException) -> BaseException:
 
 def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Two lines instead of a hundred: what is wrong, and where the whole trace is."""
-    if issubclass(kind, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt):
         print(f"stopped{'; ' if _hint else ''}{_hint}", file=sys.stderr)
-        raise SystemExit(STOPPED)  # a hook may: Python's own status for Ctrl-C depends on how it was started
+        # a hook may: Python's own status for Ctrl-C depends on how it was started
+        raise SystemExit(status_of(error))
     log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
     cause = root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"

@@ -18,7 +18,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from segxfer3d import files
-from segxfer3d.config import amp, earlier, short_errors
+from segxfer3d.config import amp, earlier, short_errors, stopping
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
 from segxfer3d.config.options import Options, differences
@@ -286,6 +286,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the log, and with it the lock; also after a failure."""
+        stopping.wait(False)
         if self._log is not None:
             for name in (None, "ignite"):
                 logging.getLogger(name).removeHandler(self._log)

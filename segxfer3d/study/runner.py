@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from segxfer3d.config.stopping import SIGNALS, Stopped
 from segxfer3d.errors import InputError
 from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
@@ -218,15 +219,16 @@ class _Run:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP stop as Ctrl-C does; only a process's main thread can say so."""
+    """SIGTERM and SIGHUP stop as Ctrl-C does, unless they are ignored; only a process's main thread can say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Stopped(number)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    asked = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup has it
+    before = {number: signal.signal(number, interrupt) for number in asked}
     try:
         yield
     finally:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
+from segxfer3d.config import stopping
 from segxfer3d.data.dataset import collate
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def train_loader(
             process loads.
         rank, world_size: of the process.
     """
-    sampler: DistributedSampler[Any] | None = None
+    sampler: Sampler[int] = InOrder(dataset)
     if world_size > 1:
         sampler = DistributedSampler(dataset, world_size, rank, shuffle=False)
     num_workers = _limited(num_workers, say=rank == 0)
@@ -51,8 +52,27 @@ def train_loader(
         collate_fn=collate,
         pin_memory=device.type == "cuda",
         persistent_workers=num_workers > 0,
-        worker_init_fn=_leave_interrupts,
+        worker_init_fn=_leave_signals,
     )
+
+
+class InOrder(Sampler[int]):
+    """The numbers of a data set's items as they come; the first pass may begin within: an epoch that goes on.
+
+    Attributes:
+        first: where the next pass begins; the ones after it begin at 0.
+    """
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.length = len(cast("Sequence[Any]", dataset))
+        self.first = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        first, self.first = self.first, 0
+        return iter(range(first, self.length))
 
 
 def _limited(num_workers: int, say: bool) -> int:
@@ -77,10 +97,12 @@ def visible_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _leave_interrupts(_: int) -> None:
-    """A terminal sends Ctrl-C to the loader's processes too: one that died of it would be reported as a failure, before
-    the trainer says that it was stopped. The trainer ends them."""
+def _leave_signals(_: int) -> None:
+    """A terminal sends Ctrl-C to the loader's processes too, a batch system its signals: one that died of it would be
+    reported as a failure, before the trainer has kept its step. The trainer ends them, by a SIGTERM of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stopping.end_unless_waiting)
 
 
 def loss_loader(dataset: Dataset[Any] | None, *, batch_size: int) -> DataLoader[Any] | None:

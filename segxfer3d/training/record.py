@@ -18,6 +18,7 @@ from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 
 RECORD = "metrics.jsonl"
+SUMS = "epoch_sums"  # of the engine's state: name of a loss -> its sum over the steps of this epoch so far
 
 
 class EpochRecord:
@@ -42,13 +43,12 @@ class EpochRecord:
         self.optimizer = optimizer
         self.validation = validation
         self.progress = progress
-        self._sums: dict[str, Tensor] = {}
         self._writer: SummaryWriter | None = None
         self._validated = 0
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer; before the handler that saves states."""
-        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self._sums.clear())
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda trainer: setattr(trainer.state, SUMS, {}))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
         engine.add_event_handler(Events.COMPLETED, self._close)
@@ -67,13 +67,16 @@ class EpochRecord:
         self._validated = engine.state.epoch
 
     def _add(self, engine: Engine) -> None:
+        sums = getattr(engine.state, SUMS)
         for name, value in engine.state.output[0].items():
             if torch.is_tensor(value) and value.ndim == 0:  # the loss, its parts, and signs of whether it teaches
                 value = value.detach().double()  # summed where it is: nothing waits for a GPU
-                self._sums[name] = self._sums[name] + value if name in self._sums else value
+                key = str(name)  # MONAI's is an enumeration's, which no checkpoint may hold
+                sums[key] = sums[key] + value if key in sums else value
 
     def _write(self, engine: Engine) -> None:
-        losses = processes.mean({name: float(value) / engine.state.epoch_length for name, value in self._sums.items()})
+        sums: dict[str, Tensor] = getattr(engine.state, SUMS)
+        losses = processes.mean({name: float(value) / engine.state.epoch_length for name, value in sums.items()})
         if not self.run.main:
             return
         epoch = engine.state.epoch

@@ -1,17 +1,24 @@
-"""Training states: what a killed run needs to go on bit for bit, the best weights, and the stop of a stale training."""
+"""Training states: what a stopped run needs to go on bit for bit, the best weights, and the stop of a stale training.
+
+A state is kept after an epoch, and, where the process is asked to stop (:mod:`segxfer3d.config.stopping`), after the
+step that it is in. A run of several processes keeps those of epochs only: they are not asked at the same step.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from segxfer3d.config import stopping
 from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import RunFolder
-from segxfer3d.training.record import RECORD, cut_record
+from segxfer3d.run.random_state import random_state, set_random_state
+from segxfer3d.training.record import RECORD, SUMS, cut_record
 from segxfer3d.weights.checkpoint import StateFolder
 
 
@@ -59,13 +66,20 @@ class TrainingState:
         self.stale = 0
         self.best_state: dict[str, Tensor] | None = None
         self.states = StateFolder(run.path / "checkpoints")
+        self._within: dict[str, Any] | None = None  # the state within an epoch that the run goes on from
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, behind validation, schedule and record."""
         engine.add_event_handler(Events.STARTED, self._resume)
+        if idist.get_world_size() == 1:
+            engine.add_event_handler(Events.EPOCH_STARTED, lambda _: stopping.wait(True))
+            engine.add_event_handler(Events.GET_BATCH_STARTED, self._go_on_within)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._stop_within)
         if self.validation is not None:
             self.validation.add_event_handler(Events.COMPLETED, self._judge)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: stopping.stop_if_asked())
+        engine.add_event_handler(Events.COMPLETED, self._end)
 
     @property
     def _is_stale(self) -> bool:
@@ -74,7 +88,7 @@ class TrainingState:
     def _resume(self, engine: Engine) -> None:
         if not self.run.resume:
             return
-        state = self.states.newest()
+        state = self.states.newest(self._restore)
         if state is None:
             if self.run.finished:
                 raise InputError(
@@ -84,19 +98,54 @@ class TrainingState:
             self.run.say("resume: no training state yet, starting from the beginning")
             self._cut_record(0)
             return
-        self._restore(state)
-        epoch = state["epoch"]
+        epoch, step = state["epoch"], state.get("step", 0)
         engine.state.epoch = epoch
-        engine.state.iteration = epoch * engine.state.epoch_length
+        engine.state.iteration = epoch * engine.state.epoch_length + step
         self._cut_record(epoch)
         if self._is_stale or epoch >= engine.state.max_epochs:
             self.run.say(f"resume: all {epoch} epochs are trained already, nothing is trained again")
+        elif step:
+            self.run.say(f"resume: going on after step {step} of epoch {epoch + 1}")
+            self._within = state
+            engine.state.dataloader.sampler.first = step * engine.state.dataloader.batch_size
         else:
             self.run.say(f"resume: going on after epoch {epoch}")
         if self._is_stale:
             engine.terminate()
 
+    def _go_on_within(self, engine: Engine) -> None:
+        """Before the first step of an epoch that goes on: what an epoch's start has made anew is as it was."""
+        if self._within is not None:
+            set_random_state(self._within["random"])
+            device = next(self.network.parameters()).device
+            sums = {
+                name: torch.tensor(value, dtype=torch.float64, device=device)
+                for name, value in self._within["sums"].items()
+            }
+            getattr(engine.state, SUMS).update(sums)
+            self._within = None
+
+    def _stop_within(self, engine: Engine) -> None:
+        """After a step: keep it and stop, where that was asked; the last step of an epoch is kept with the epoch."""
+        length = engine.state.epoch_length
+        step = engine.state.iteration - (engine.state.epoch - 1) * length
+        if not stopping.asked() or step >= length or not torch.isfinite(engine.state.output[0]["loss"]):
+            return  # of a loss that is no number, the next step says so
+        sums = {name: float(total) for name, total in getattr(engine.state, SUMS).items()}
+        content = self._content() | {"random": random_state(), "sums": sums}
+        self.states.write(engine.state.epoch - 1, content, step=step)
+        self.run.say(f"stopped after step {step} of epoch {engine.state.epoch}, whose state is kept")
+        stopping.stop_if_asked()
+
+    def _end(self, _: Engine) -> None:
+        stopping.stop_if_asked()
+        stopping.wait(False)
+
     def _restore(self, state: dict[str, Any]) -> None:
+        if not isinstance(state["epoch"], int):
+            raise TypeError(f"epoch {state['epoch']!r}")
+        if state.get("step", 0) and not {"random", "sums"} <= state.keys():
+            raise KeyError("random, sums")
         unwrap(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -125,16 +174,18 @@ class TrainingState:
             engine.terminate()
             last = True
         if self.run.main and (last or epoch % self.save_interval == 0):
-            content = {
-                "network": unwrap(self.network).state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "best": self.best,
-                "best_epoch": self.best_epoch,
-                "stale": self.stale,
-                "best_state": self.best_state,
-            }
-            self.states.write(epoch, content)
+            self.states.write(epoch, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "network": unwrap(self.network).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "stale": self.stale,
+            "best_state": self.best_state,
+        }
 
     def use_best(self) -> None:
         """Put the best weights into the network, where ``keep`` is ``best`` and there was a validation."""

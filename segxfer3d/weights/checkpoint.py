@@ -3,7 +3,8 @@
 Two kinds of file, both plain tensors and Python values, so that ``torch.load(weights_only=True)`` reads them:
 
 * a *model* (``model.pt``): weights, how to build the network again, preprocessing, classes and provenance;
-* a *training state* (``checkpoints/epoch-0012.pt``): everything that a killed run needs to go on bit for bit.
+* a *training state* (``checkpoints/epoch-00012.pt``, ``epoch-00012-step-00003.pt`` within an epoch): everything that a
+  killed run needs to go on bit for bit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ MODEL_FORMAT = "segxfer3d-model"
 STATE_FORMAT = "segxfer3d-training-state"
 VERSION = 1
 _MODEL_ENTRIES = ("network", "state_dict", "preprocessing", "classes", "provenance")
-_STATE_NAME = re.compile(r"epoch-(\d+)\.pt$")
+_STATE_NAME = re.compile(r"^epoch-(\d+)(?:-step-(\d+))?\.pt$")
 
 
 def write(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -144,39 +145,59 @@ class StateFolder:
         """``(epoch, file)`` of every state, newest first."""
         if not self.folder.is_dir():
             return []
-        states = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _STATE_NAME.search(path.name))]
-        return sorted(states, reverse=True)
+        found = [(match, path) for path in self.folder.iterdir() if (match := _STATE_NAME.match(path.name))]
+        states = sorted(((int(match[1]), int(match[2] or 0), path) for match, path in found), reverse=True)
+        return [(epoch, path) for epoch, _, path in states]
 
-    def write(self, epoch: int, content: Mapping[str, Any]) -> None:
-        """Write the state after ``epoch`` epochs, then drop the ones that are too old.
+    def write(self, epoch: int, content: Mapping[str, Any], *, step: int = 0) -> None:
+        """Write the state after ``epoch`` epochs and ``step`` steps of the next one; drop those that are too old.
 
         Raises:
             InputError: it cannot be written.
         """
         files.make_folder(self.folder)
-        header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch}
-        write({**header, **content}, self.folder / f"epoch-{epoch:05d}.pt")
+        header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch, "step": step}
+        within = f"-step-{step:05d}" if step else ""
+        write({**header, **content}, self.folder / f"epoch-{epoch:05d}{within}.pt")
         for _, path in self.files()[self.keep :]:
             path.unlink(missing_ok=True)
 
-    def newest(self) -> dict[str, Any] | None:
+    def newest(self, use: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
         """The newest state that can be read, or None where there is none.
 
         A state that a crash left damaged is passed over with a warning: that is why more than one is kept.
+
+        Args:
+            use: takes a state over; one that it cannot use (KeyError, TypeError, ValueError, RuntimeError) is passed
+                over too.
+
+        Raises:
+            InputError: there are states, and none of them can be used.
         """
         damaged: InputError | None = None
         for _, path in self.files():
             try:
                 content = read_file(path)
+                if content.get("format") != STATE_FORMAT:
+                    continue
+                if use is not None:
+                    _used(content, path, use)
             except InputError as error:
                 logger.warning("%s; going back to the state before it", error)
                 damaged = error
                 continue
-            if content.get("format") == STATE_FORMAT:
-                return content
+            return content
         if damaged is not None:
             raise InputError(f"no readable training state in {self.folder}: {damaged}")
         return None
+
+
+def _used(content: dict[str, Any], path: Path, use: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        use(content)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no training state of this run ({type(error).__name__}: {said})") from error
 
 
 def dims_of(path: str | os.PathLike[str]) -> int:
