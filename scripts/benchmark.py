@@ -31,8 +31,9 @@ from benchmark_old_images import old_images
 from benchmark_reading import reading
 from benchmark_report import report
 from benchmark_start import start
+from benchmark_step import step
 from benchmark_store import store
-from benchmark_volumes import corruption, inference, step
+from benchmark_volumes import corruption, inference
 
 from segxfer3d.run.devices import versions
 

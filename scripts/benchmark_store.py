@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmark_step import CUBE, train_step
 from benchmark_store_data import write_blocks
 from benchmark_store_old import old_memory, old_patch_milliseconds
 from benchmark_store_runs import BATCH, epoch_of_cubes, peak_of_finetuning, shared_memory
 from benchmark_timing import median_seconds
-from benchmark_volumes import CUBE, train_step
 
 from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.cubes import RandCubed

@@ -25,8 +25,28 @@ def median_seconds(
     return [statistics.median(taken) for taken in times]
 
 
+def least_seconds(
+    *works: Callable[[], Any], repeats: int = 5, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """As :func:`median_seconds`, the least of each: what other programs add to CPU time is left out."""
+    for work in works:
+        work()
+    least = [float("inf") for _ in works]
+    for _ in range(repeats):
+        for number, work in enumerate(works):
+            start = clock()
+            work()
+            least[number] = min(least[number], clock() - start)
+    return least
+
+
+def matrix_product(dtype: torch.dtype, size: int) -> Callable[[], Any]:
+    """A product of square matrices."""
+    a, b = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
+    return lambda: a @ b
+
+
 def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
     """GFLOP/s of a square matrix product on all cores."""
-    a, b = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
-    (seconds,) = median_seconds(lambda: a @ b, repeats=5)
+    (seconds,) = median_seconds(matrix_product(dtype, size), repeats=5)
     return 2 * size**3 / seconds / 1e9

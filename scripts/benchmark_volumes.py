@@ -1,11 +1,10 @@
-"""Speed of cubes' corruption, a training step and inference on volumes."""
+"""Speed of cubes' corruption and of inference on volumes."""
 
 from __future__ import annotations
 
 import argparse
 import resource
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from segxfer3d.run.devices import has_fast_bf16
 
 CUBE = (64, 64, 32)
 PUBLISHED_CUBES_PER_SECOND = 26.5
-GFLOP_STEP = 732.4  # forward and backward of one cube at width 32
-GFLOP_FORWARD = 244.2
+GFLOP_FORWARD = 244.2  # of one cube at width 32
 
 
 def corruption(_: argparse.Namespace) -> dict[str, float]:
@@ -47,61 +45,13 @@ def corruption(_: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def train_step(width: int, amp: bool, channels_last: bool, batch: int = 2) -> Callable[[], None]:
-    """A bare training step of the reconstruction network."""
-    torch.manual_seed(0)
-    network = genesis_unet(width=width)
-    x = torch.rand(batch, 1, *CUBE)
-    if channels_last:
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        x = x.contiguous(memory_format=torch.channels_last_3d)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
-            output = network(x)
-        torch.autograd.backward(torch.nn.functional.mse_loss(torch.sigmoid(output.float()), x))
-        optimizer.step()
-
-    return step
-
-
-def step(options: argparse.Namespace) -> dict[str, float]:
-    """Seconds a cube of the training step in four settings, and the share of the machine's matrix-product rate.
-
-    Where the processor only emulates bf16 the two bf16 settings would take minutes a step: they are left out, and the
-    limit is the float32 rate.
-    """
-    batch = 2
-    names = {
-        "float32": (False, False), "bf16": (True, False), "float32_channels_last": (False, True),
-        "bf16_channels_last": (True, True),
-    }  # fmt: skip
-    # with AVX-512's instructions alone bf16 is no gain, but can be measured
-    fast_bf16 = has_fast_bf16("cpu") or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    names = {name: setting for name, setting in names.items() if fast_bf16 or not setting[0]}
-    seconds = median_seconds(*(train_step(options.width, *setting, batch) for setting in names.values()), repeats=3)
-    gflop = GFLOP_STEP * (options.width / 32) ** 2
-    rates = {"float32": matrix_rate(torch.float32), "bf16": matrix_rate(torch.bfloat16, 4096 if fast_bf16 else 512)}
-    result = {f"{name}_seconds_per_cube": s / batch for name, s in zip(names, seconds, strict=True)}
-    best, rate = min(seconds) / batch, max(rates.values())
-    return result | {
-        "best_over_float32": seconds[0] / batch / best,
-        "matrix_gflops_float32": rates["float32"],
-        "matrix_gflops_bf16": rates["bf16"],
-        "limit_seconds_per_cube": gflop / rate,
-        "share_of_matrix_rate": gflop / best / rate,
-    }
-
-
 def inference(options: argparse.Namespace) -> dict[str, float]:
     """Sliding windows over a synthetic CT: seconds per million voxels and peak memory of the process."""
     shape = tuple(options.shape)
     network = genesis_unet(width=options.width).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     volume = torch.from_numpy(synthetic_ct(shape).astype(np.float32))[None, None]
     volume = ((volume + 1000) / 2000).clamp_(0, 1)
-    inferer = WindowInferer(CUBE, batch_size=2, amp=options.width >= 16 and has_fast_bf16("cpu"), progress=True)
+    inferer = WindowInferer(CUBE, batch_size=2, amp=has_fast_bf16("cpu"), progress=True)
     windows = 0
 
     def count(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
