@@ -25,6 +25,7 @@ CUBE = (64, 64, 32)
 IMAGES = (4, 112, 112)  # in a step, and their sides
 REPEATS = 3
 PROFILES = 3
+ROUNDS = 4  # of both builds
 SIDE = 2048  # of the matrices
 ENOUGH = 0.85  # of the matrix rate; below that, the step is taken apart
 NETWORKS = {"genesis_unet": 3, "plain_unet": 3, "resenc_unet": 3, "conrec_unet": 2}
@@ -179,7 +180,7 @@ def _beside_old(old: Path, width: int) -> dict[str, float]:
     """The step as it is by default, in processes of both builds in turn."""
     builds = {"default_": Path(segxfer3d.__file__).parent.parent, "old_default_": Path(old).absolute()}
     least: dict[str, float] = {}
-    for name, build in [*builds.items()] * 2:
+    for name, build in [*builds.items()] * ROUNDS:
         environment = {**os.environ, "PYTHONPATH": str(build)}
         words = [sys.executable, "-W", "ignore", "-c", OLD_STEP, str(width)]
         done = subprocess.run(words, cwd=build, env=environment, capture_output=True, text=True, check=True)
