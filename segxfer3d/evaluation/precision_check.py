@@ -64,28 +64,27 @@ def check_precision(
     device: torch.device,
     batch_size: int = 1,
     prepare_batch: Any = None,
+    bf16: float | None = None,
 ) -> PrecisionCheck:
-    """Segment the validation cases in float32 and in bf16; the inferer is left in the precision that is chosen.
-
-    It costs what two validations do, of which the one in float32 takes longer.
+    """Segment the validation cases in float32, and in bf16 where that is not known.
 
     Args:
         network: that trained in bf16.
         table: of the validation cases, if there are any; its rows are those of the last pass.
-        inferer, device, batch_size, prepare_batch: see :func:`~segxfer3d.evaluation.evaluate.case_evaluator`; the
-            inferer is the one that the model will be used with. One that has no precision of its own is not checked.
+        inferer, device, batch_size, prepare_batch: see :func:`~segxfer3d.evaluation.evaluate.case_evaluator`; with an
+            inferer that has no precision of its own nothing is checked.
+        bf16: the mean dice that this inferer had in bf16; None: it is measured.
     """
-    found = PrecisionCheck()
-    if set_amp(inferer, False) and table.dataset is not None and len(table.dataset):
-        processes.share_buffers(network)
-        evaluator = case_evaluator(
-            network, table, inferer=inferer, device=device, batch_size=batch_size, prepare_batch=prepare_batch
-        )
-        dice = []
-        for amp in (False, True):
-            set_amp(inferer, amp)
-            evaluator.run()
-            dice.append(float(table.summary["dice"]))
-        found = PrecisionCheck(len(table.rows), *dice)
-    set_amp(inferer, found.amp)
-    return found
+    if not set_amp(inferer, False) or table.dataset is None or not len(table.dataset):
+        return PrecisionCheck()
+    processes.share_buffers(network)
+    evaluator = case_evaluator(
+        network, table, inferer=inferer, device=device, batch_size=batch_size, prepare_batch=prepare_batch
+    )
+    evaluator.run()
+    float32 = float(table.summary["dice"])
+    set_amp(inferer, True)
+    if bf16 is None:
+        evaluator.run()
+        bf16 = float(table.summary["dice"])
+    return PrecisionCheck(len(table.rows), float32, bf16)

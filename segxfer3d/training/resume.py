@@ -61,6 +61,8 @@ class TrainingState:
         self.patience = patience
         self.keep = keep
         self.save_interval = save_interval
+        self.epoch = 0  # the last that this process trained
+        self.last: tuple[int, float] | None = None  # the epoch of its last validation, and the figure
         self.best: float | None = None
         self.best_epoch = 0
         self.stale = 0
@@ -158,6 +160,7 @@ class TrainingState:
 
     def _judge(self, engine: Engine) -> None:
         value = float(engine.state.metrics[self.metric])
+        self.last = engine.state.epoch, value
         if self.best is None or self.sign * value > self.sign * self.best:
             self.best, self.best_epoch, self.stale = value, engine.state.epoch, 0
             if self.keep == "best":
@@ -167,7 +170,7 @@ class TrainingState:
             self.stale += 1
 
     def _save(self, engine: Engine) -> None:
-        epoch = engine.state.epoch
+        epoch = self.epoch = engine.state.epoch
         last = epoch >= engine.state.max_epochs
         if self._is_stale:
             self.run.say(f"stopped after epoch {epoch}: no progress for {self.stale} validations")
@@ -186,6 +189,12 @@ class TrainingState:
             "stale": self.stale,
             "best_state": self.best_state,
         }
+
+    def figure(self) -> float | None:
+        """What validation found of the weights that the training ends with; None where it did not see those."""
+        if self.best_state is not None:
+            return self.best
+        return self.last[1] if self.last is not None and self.last[0] == self.epoch else None
 
     def use_best(self) -> None:
         """Put the best weights into the network, where ``keep`` is ``best`` and there was a validation."""

@@ -26,9 +26,9 @@ class Same(nn.Module):
         return 40 * x - 20
 
 
-def check(cases, network, inferer):
+def check(cases, network, inferer, **known):
     table = CaseTable(WholeCases(cases.cases, cases, VolumePreprocessing()), cases.classes)
-    return check_precision(network, table, inferer=inferer, device=torch.device("cpu"))
+    return check_precision(network, table, inferer=inferer, device=torch.device("cpu"), **known)
 
 
 @pytest.mark.parametrize("make", [NetworkForward, MirroredForward, lambda amp: WindowInferer((8, 8, 8), amp=amp)])
@@ -36,7 +36,7 @@ def test_float32_is_kept_where_bf16_finds_something_else(volumes, make):  # noqa
     inferer = make(amp=True)
     found = check(volumes, Rounded(), inferer)
     assert (found.cases, found.float32, found.bf16, found.amp) == (len(volumes.cases), 1.0, 0.0, False)
-    assert getattr(inferer, "forward", inferer).amp is False  # what comes next is measured as it will be used
+    assert getattr(inferer, "forward", inferer).amp is True  # as it was
     assert found.as_dict() == {
         "trained": "bf16", "cases": len(volumes.cases), "dice": {"float32": 1.0, "bf16": 0.0}, "used": "float32",
     }  # fmt: skip
@@ -47,9 +47,8 @@ def test_float32_is_kept_where_bf16_finds_something_else(volumes, make):  # noqa
 
 
 def test_bf16_stays_where_it_finds_the_same(volumes):  # noqa: F811
-    inferer = MirroredForward(amp=False)
-    found = check(volumes, Same(), inferer)
-    assert (found.float32, found.bf16, found.amp, inferer.amp) == (1.0, 1.0, True, True)
+    found = check(volumes, Same(), MirroredForward(amp=True))
+    assert (found.float32, found.bf16, found.amp) == (1.0, 1.0, True)
     assert found.text().endswith("evaluation and inference in bf16")
 
 
@@ -64,10 +63,15 @@ def test_without_validation_cases_it_is_float32():
     inferer = NetworkForward(amp=True)
     table = CaseTable(None, {1: "nodule"}, measured="network")
     found = check_precision(Same(), table, inferer=inferer, device=torch.device("cpu"))
-    assert (found, found.amp, inferer.amp) == (PrecisionCheck(), False, False)
+    assert (found, found.amp) == (PrecisionCheck(), False)
     assert found.text() == (
         "trained in bf16, which no validation cases could be checked in: evaluation and inference in float32"
     )
+
+
+def test_what_is_known_of_bf16_is_not_measured_again(volumes):  # noqa: F811
+    found = check(volumes, Rounded(), NetworkForward(amp=True), bf16=0.999)
+    assert (found.cases, found.float32, found.bf16, found.amp) == (len(volumes.cases), 1.0, 0.999, True)
 
 
 def test_an_inferer_of_its_own_has_no_precision_to_be_set():

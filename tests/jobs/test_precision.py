@@ -6,9 +6,10 @@ import json
 import pytest
 
 from segxfer3d.evaluation import precision_check
+from segxfer3d.jobs import ending
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
-from tests.jobs.image_runs import finetune
+from tests.jobs.image_runs import finetune, lines
 from tests.jobs.volume_sets import BUNDLES, MARKS, TINY, image
 
 pytestmark = MARKS
@@ -45,7 +46,7 @@ def test_the_check_decides_for_evaluation_and_inference(good, tmp_path, fast, mo
     found = json.loads((tmp_path / "f" / "precision.json").read_text(encoding="utf-8"))
     assert found == provenance["precision"]
     assert (found["trained"], found["cases"], found["used"], provenance["amp"]) == ("bf16", 1, USED[same], same)
-    assert all(0 <= value <= 1 for value in found["dice"].values())
+    assert found["dice"]["bf16"] == lines(tmp_path / "f")[-1]["validation_dice"]
     caplog.clear()
     model = {"checkpoint": str(tmp_path / "f" / "model.pt")}
     with caplog.at_level("INFO", "segxfer3d"):
@@ -55,6 +56,22 @@ def test_the_check_decides_for_evaluation_and_inference(good, tmp_path, fast, mo
     assert caplog.text.count("note: trained in bf16, used in float32, as its check chose (dice ") == 2 * (not same)
     assert caplog.text.count(figures) == 2 * (not same)
     assert rows(tmp_path / "e") == rows(tmp_path / "f")  # the final table is measured in what the model is used in
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_what_validation_found_is_what_the_check_would_find(good, tmp_path, fast, monkeypatch, keep):
+    checked = []
+    check = ending.check_precision
+
+    def twice(*arguments, bf16, **keywords):
+        checked.append(bf16)
+        found = check(*arguments, bf16=bf16, **keywords)
+        assert found == check(*arguments, bf16=None, **keywords)
+        return found
+
+    monkeypatch.setattr(ending, "check_precision", twice)
+    provenance = volumes(tmp_path / "f", good, max_epochs=3, validation_interval=1, keep=keep)
+    assert checked == [provenance["precision"]["dice"]["bf16"]]
 
 
 def test_a_hand_wins_over_the_check(good, tmp_path, fast, monkeypatch, caplog):

@@ -120,3 +120,14 @@ def test_states_that_cannot_be_written(tmp_path):
     (tmp_path / "checkpoints").touch()
     with pytest.raises(InputError, match=r"checkpoints cannot be written \(expected a folder, found a file"):
         Training(Run(tmp_path)).run()
+
+
+@pytest.mark.parametrize(("keep", "figure"), [("best", 0.6), ("last", 0.5)])
+def test_what_validation_found_of_the_weights_that_are_left(keep, figure, tmp_path):
+    run = Run(tmp_path)
+    trained = Training(run, figures=[0.1, 0.6, 0.2, 0.3, 0.5], keep=keep).run()
+    assert trained.state.figure() == figure
+    assert Training(Run(tmp_path / "none"), keep=keep).run().state.figure() is None
+    # gone on with when all is trained: the state has the best figure, and nothing of the last
+    again = Training(Run(tmp_path, resume=True), figures=[0.0] * 5, keep=keep).run()
+    assert again.state.figure() == (figure if keep == "best" else None)

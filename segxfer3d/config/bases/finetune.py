@@ -139,7 +139,8 @@ FINETUNE: dict[str, Any] = {
         "_target_": "segxfer3d.jobs.ending.Ending",
         "options": "@options", "run": "@run_folder", "network": "@start", "planned": "@planned",
         "validation": "@validate::table", "test": "@test::table", "inferer": "@test::inferer",
-        "prepare_batch": "@validate::preparation", "device": "$@place.device",
+        "prepare_batch": "@validate::preparation", "device": "$@place.device", "plain": "@validate::inferer",
+        "state": "@state",
     },
     "run": [
         "$@train::trainer.run()",
