@@ -22,6 +22,7 @@ SIZES = {
     "lidc": (1, 5, 1, 3, 5),
     "lidc_tries": (2, 6, 1, 1, 3),
     "nodules_strong": (1, 5, 1, 3, 5),
+    "precision": (0, 2, 2, 1, 5),
     "small_figure7": (6, 7, 1, 1, 3),
     "small_table2": (6, 6, 2, 3, 5),
     "small_table2_rates": (6, 18, 2, 1, 1),
