@@ -3,7 +3,7 @@
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
 Parts: corruption, augmentation, views, pretext, step, engine, engines, inference, reading, start, main, demo, images,
-report, store; all where none is named.
+report, store, mask; all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -27,6 +27,7 @@ from benchmark_engine import engine
 from benchmark_engines import engine_windows
 from benchmark_images import pretext, views
 from benchmark_main import main_command
+from benchmark_mask import mask
 from benchmark_old_images import old_images
 from benchmark_reading import reading
 from benchmark_report import report
@@ -40,7 +41,7 @@ from segxfer3d.run.devices import versions
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start,
-    "main": main_command, "demo": demo, "images": old_images, "report": report, "store": store,
+    "main": main_command, "demo": demo, "images": old_images, "report": report, "store": store, "mask": mask,
 }  # fmt: skip
 
 
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", type=int, default=0, help="CTs of --shape; none without")
     parser.add_argument("--cubes", type=int, default=4, help="of a CT in an epoch of pretraining; published: 32")
     parser.add_argument("--scratch", type=Path, help="folder for what store writes: 10 GB, and 0.6 GB a CT of --full")
+    parser.add_argument("--epochs", type=int, default=13, help="of 20 steps that the network of mask trains")
+    parser.add_argument("--whole", action="store_true", help="have mask segment the whole CT too")
+    parser.add_argument("--nnunet", type=Path, help="a Python with nnU-Net, which mask runs beside")
     parser.add_argument("--page", type=Path, help="Markdown page to write, with a JSON file of the same name beside it")
     parser.add_argument("--note", default="", help="for the page: how it was measured, as far as that is not plain")
     options = parser.parse_args(arguments)

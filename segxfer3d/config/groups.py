@@ -207,10 +207,7 @@ class Patches(Group):
 class Windows(Group):
     """How a whole volume is gone through."""
 
-    overlap: float | None = option(
-        0.25, "overlap of neighboring inference windows; none: windows are planned, as few as cover a volume", least=0,
-        most=0.99,
-    )  # fmt: skip
+    overlap: float = option(0.25, "overlap of neighboring inference windows", least=0, most=0.99)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 from segxfer3d.config.options import Group, option
 
+STEPS, EVEN = "steps", "even"
+
 
 @dataclass(frozen=True)
 class WindowSize(Group):
     """The windows of a trained model of volumes."""
 
     window: tuple[int, int, int] | None = option(
-        None, "voxels of an inference window; none: what needs least where overlap is none, else the patch of training",
-        least=1, most=2048, text="three whole numbers up to 2048",
+        None, "voxels of an inference window; none: the patch of training, which the network knows best", least=1,
+        most=2048, text="three whole numbers up to 2048",
+    )  # fmt: skip
+    spread: str = option(
+        STEPS, "how windows lie; steps: each a step further, the last as far back as it has to be; even: evenly, at no "
+        "more cost", choices=(STEPS, EVEN),
     )  # fmt: skip
 
 

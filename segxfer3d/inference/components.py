@@ -50,7 +50,9 @@ def components(
         where = mask == value
         if (box := _box(where)) is None:
             continue
-        counts, sums = _sizes(_pieces(where[box]), [part.start for part in box])
+        image = _pieces(where[box])
+        del where
+        counts, sums = _sizes(sitk.GetArrayViewFromImage(image), [part.start for part in box])
         order = sorted(range(1, len(counts)), key=lambda component: -counts[component])
         for rank, component in enumerate(order, 1):
             row: Row = {"case": case, "component": rank, "class": name}
@@ -63,7 +65,8 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest connected component of a mask, of the same shape; of equal ones the first. Corners connect."""
     kept = np.zeros_like(mask)
     if (box := _box(mask)) is not None:
-        pieces = _pieces(mask[box])
+        image = _pieces(mask[box])
+        pieces: NDArray[np.integer] = sitk.GetArrayViewFromImage(image)
         kept[box] = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
     return kept
 
@@ -79,12 +82,9 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     return box
 
 
-def _pieces(mask: NDArray[np.bool_]) -> NDArray[np.integer]:
+def _pieces(mask: NDArray[np.bool_]) -> sitk.Image:
     """The number of the connected component that each voxel is of; 0 for none."""
-    pieces: NDArray[np.integer] = sitk.GetArrayFromImage(
-        sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
-    )
-    return pieces
+    return sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8)), True)
 
 
 def _sizes(pieces: NDArray[np.integer], first: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -54,9 +54,9 @@ class EnsembleInferer(Inferer):
         said = (each(inputs, member, *args, **kwargs) for each, member in self._members(network))
         return self._together(said, dim=1)
 
-    def order(self, shape: Sequence[int], network: Callable[..., Any]) -> tuple[int, ...]:
+    def order(self, shape: Sequence[int]) -> tuple[int, ...]:
         """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
-        order: tuple[int, ...] = self.inferers[0].order(shape, self.networks[0])
+        order: tuple[int, ...] = self.inferers[0].order(shape)
         return order
 
     def blocks(

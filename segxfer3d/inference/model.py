@@ -21,7 +21,7 @@ from torch import Tensor
 
 from segxfer3d.config import groups
 from segxfer3d.config.image_files import ImageFiles
-from segxfer3d.config.windows import Mirroring, WindowSize
+from segxfer3d.config.windows import STEPS, Mirroring, WindowSize
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
@@ -180,8 +180,10 @@ def load_model(
     *,
     device: str | torch.device = "cpu",
     channels_last: bool = True,
-    overlap: float | None = 0.25,
+    overlap: float = 0.25,
     window: tuple[int, int, int] | None = None,
+    spread: str = STEPS,
+    reuse: bool = False,
     mirroring: bool | None = None,
     batch_size: int = 4,
     amp: bool = False,
@@ -197,9 +199,10 @@ def load_model(
         path: ``model.pt`` of a fine-tuning run.
         device: where the network goes.
         channels_last: the memory layout that is faster on most devices.
-        overlap: of sliding windows, a share of a window; None: windows are planned for each volume, see
-            :func:`~segxfer3d.inference.window_grid.planned_grid`, and constant ones pass the network once.
-        window: size of the windows, voxels; None: as planned, or that of a patch where there is an overlap.
+        overlap: of sliding windows, a share of a window.
+        window: size of the windows, voxels; None: that of a patch.
+        spread, reuse: how windows lie, and whether constant ones pass the network once, see
+            :class:`~segxfer3d.inference.windows.WindowInferer`.
         mirroring: None: mirrored as the file says; True: along all axes where it says none; False: not at all.
         batch_size: windows, or images, of a forward pass.
         amp: compute in bf16 where autocast does.
@@ -217,7 +220,7 @@ def load_model(
     from segxfer3d.run.devices import find_device
 
     groups.Windows(overlap=overlap)
-    WindowSize(window=window)
+    WindowSize(window=window, spread=spread)
     Mirroring(mirroring=mirroring)
     groups.Inference(batch_size=batch_size)
     if not str(path):
@@ -249,7 +252,8 @@ def load_model(
             progress=progress,
             mirror_axes=inference.mirror_axes,
             window=_usable(window, network),
-            reuse=overlap is None,
+            spread=spread,
+            reuse=reuse,
         )
     return Model(
         network=network,

@@ -23,7 +23,7 @@ IN_MEMORY = 2**30  # bytes of probabilities; more lie in a file
 class BlockInferer(Protocol):
     """What gives the logits of a volume box by box, see :class:`~segxfer3d.inference.windows.WindowInferer`."""
 
-    def order(self, shape: Sequence[int], network: Callable[..., Any]) -> tuple[int, ...]:
+    def order(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Of the axes, the one along which boxes come last first."""
         ...
 
@@ -96,7 +96,7 @@ def _segmented(image: Tensor, grid: FileGrid, way: Way, probabilities: bool) -> 
         (box, foreground_probabilities(block, way.settings.activation).contiguous())
         for box, block in way.inferer.blocks(image, way.network, way.device)
     )
-    for box, shares in grid.interpolated(said, way.inferer.order(image.shape[1:], way.network)):
+    for box, shares in grid.interpolated(said, way.inferer.order(image.shape[1:])):
         if grid.resampled:
             shares.clamp_(0, 1)
         grid.put(index, box, way.settings.shown(shares, way.classes))

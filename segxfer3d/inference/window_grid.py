@@ -8,10 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MARGIN = (
-    1 / 8
-)  # of a patch along each axis, that neighbors share where nothing else is asked for; see docs/inference.md
-
 
 class Side(NamedTuple):
     """The windows along one axis.
@@ -25,11 +21,6 @@ class Side(NamedTuple):
     size: int
     starts: tuple[int, ...]
     length: int
-
-    @property
-    def computed(self) -> int:
-        """Voxels that the windows have together."""
-        return self.size * len(self.starts)
 
     @property
     def overlap(self) -> int:
@@ -69,7 +60,7 @@ class WindowGrid:
     @property
     def computed(self) -> int:
         """Voxels that all windows have together."""
-        return math.prod(side.computed for side in self.sides)
+        return self.count * math.prod(self.size)
 
     def windows(self) -> Iterator[tuple[int, ...]]:
         """The number of each window along each axis, in the order of visits."""
@@ -113,54 +104,14 @@ def even_side(length: int, size: int, margin: int) -> Side:
     return Side(size, tuple(round(last * number / steps) for number in range(steps + 1)) if steps else (0,), length)
 
 
-def planned_grid(
-    shape: Sequence[int],
-    patch: Sequence[int],
-    *,
-    divisors: Sequence[int],
-    overlap: float | None = None,
-    grows: bool = True,
-    most: float = math.inf,
-) -> WindowGrid:
-    """As few voxels in windows as cover a volume.
+def even_grid(shape: Sequence[int], size: Sequence[int], overlap: float) -> WindowGrid:
+    """As few windows as cover a volume, spread evenly; rows of them follow each other along the longest axis.
 
     Args:
         shape: of the volume.
-        patch: that the network was trained on.
-        divisors: of sides that the network takes.
-        overlap: share of a patch that neighbors have in common along each axis; None: :data:`MARGIN`.
-        grows: windows may be larger than the patch, as those of a network may be whose outputs do not depend on what
-            lies far away in the window; else they are of the patch's size.
-        most: voxels of a window, unless the patch has more.
-
-    Windows that are larger than the patch have the same voxels in common as patches, for what a network lacks at a
-    window's border is counted in voxels. Rows of windows follow each other along the longest axis. Along an axis that
-    is shorter than the patch, the window is as long as the axis where the network's divisors allow that, and nothing
-    but the rest is padded.
+        size: of a window; a volume that is smaller is padded to it.
+        overlap: share of a window that neighbors have in common at least.
     """
-    margins = [max(1, round(side * (MARGIN if overlap is None else overlap))) for side in patch]
-    if overlap == 0:
-        margins = [0 for _ in patch]
-    choices = [_sides(*about, grows=grows) for about in zip(shape, patch, margins, divisors, strict=True)]
-    limit = max(most, math.prod(patch))
-    fitting = (sides for sides in itertools.product(*choices) if math.prod(side.size for side in sides) <= limit)
+    sides = [even_side(length, side, round(side * overlap)) for length, side in zip(shape, size, strict=True)]
     longest = max(range(len(shape)), key=lambda axis: (shape[axis], -axis))
-    return WindowGrid(min(fitting, key=_cost), (longest, *(axis for axis in range(len(shape)) if axis != longest)))
-
-
-def _cost(sides: Sequence[Side]) -> tuple[int, int]:
-    """Voxels, then windows."""
-    return math.prod(side.computed for side in sides), math.prod(len(side.starts) for side in sides)
-
-
-def _sides(length: int, patch: int, margin: int, divisor: int, *, grows: bool) -> list[Side]:
-    """The ways to cover an axis that may be best: windows of the patch's size, and of each larger one that it needs."""
-    fitted = divisor * math.ceil(length / divisor)
-    if fitted <= patch:
-        return [Side(fitted, (0,), length)]
-    found = {patch: even_side(length, patch, margin)}
-    for count in range(1, len(found[patch].starts) + 1) if grows else ():
-        size = divisor * math.ceil((length + (count - 1) * margin) / count / divisor)
-        if size > patch and size not in found:
-            found[size] = even_side(length, size, margin)
-    return list(found.values())
+    return WindowGrid(tuple(sides), (longest, *(axis for axis in range(len(shape)) if axis != longest)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from segxfer3d.config.windows import EVEN, STEPS
 from segxfer3d.inference.mirroring import MirroredForward
 from segxfer3d.inference.open_sums import Box, OpenSums
-from segxfer3d.inference.window_grid import WindowGrid, planned_grid, regular_grid
+from segxfer3d.inference.window_grid import WindowGrid, even_grid, regular_grid
 from segxfer3d.inference.window_needs import Needs, needs_of
 from segxfer3d.networks.forward import plain
 
@@ -35,14 +35,14 @@ class WindowInferer(Inferer):
 
     Args:
         patch_size: that the network was trained on, voxels along each axis.
-        overlap: share of a window that the next one covers too; None: windows are planned, see
-            :func:`~segxfer3d.inference.window_grid.planned_grid`.
+        overlap: share of a window that the next one covers too.
         batch_size: windows in a forward pass.
         amp: compute in bf16 where autocast does.
         channels_last: bring windows to the channels-last layout.
         progress: show a bar.
         mirror_axes: along which windows are turned around too.
-        window: size of the windows; None: that of a patch, or, where they are planned, what needs the fewest voxels.
+        window: size of the windows; None: that of a patch.
+        spread: ``steps``: windows lie a step apart, the last as far back as it has to be; ``even``: evenly.
         reuse: pass a window of which every voxel is the same through the network once for each such value; but not
             where networks normalize with the statistics of a batch, of which it would not be exact.
 
@@ -53,13 +53,14 @@ class WindowInferer(Inferer):
     def __init__(
         self,
         patch_size: Sequence[int],
-        overlap: float | None = 0.25,
+        overlap: float = 0.25,
         batch_size: int = 4,
         amp: bool = True,
         channels_last: bool = True,
         progress: bool = False,
         mirror_axes: Sequence[int] = (),
         window: Sequence[int] | None = None,
+        spread: str = STEPS,
         reuse: bool = False,
     ) -> None:
         super().__init__()
@@ -68,33 +69,24 @@ class WindowInferer(Inferer):
         self.batch_size = batch_size
         self.progress = progress
         self.window = None if window is None else tuple(window)
+        self.spread = spread
         self.reuse = reuse
-        self.most = math.inf  # voxels of a window
         self.forward = MirroredForward(amp, channels_last, mirror_axes)
 
-    def grid(self, shape: Sequence[int], network: Network) -> WindowGrid:
+    def grid(self, shape: Sequence[int]) -> WindowGrid:
         """The windows of a volume of this shape."""
-        size = self.window or self.patch_size
-        if self.overlap is not None:
-            return regular_grid(shape, size, self.overlap)
-        needs = needs_of(network)
-        return planned_grid(
-            shape,
-            size,
-            divisors=size if needs.fixed else needs.divisors,
-            grows=self.window is None and needs.grows,
-            most=min(self.most, needs.most),
-        )
+        lay = even_grid if self.spread == EVEN else regular_grid
+        return lay(shape, self.window or self.patch_size, self.overlap)
 
-    def order(self, shape: Sequence[int], network: Network) -> tuple[int, ...]:
+    def order(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Of the axes, the one along which rows of windows follow each other first."""
-        return self.grid(shape, network).order
+        return self.grid(shape).order
 
     def smaller(self, shape: Sequence[int], network: Network) -> WindowInferer | None:
         """The same with fewer windows at once, or with smaller ones: for a device whose memory is too small. None where
         there is nothing left to take away."""
         other = copy.copy(self)
-        grid = self.grid(shape, network)
+        grid = self.grid(shape)
         if self.batch_size > 1 and grid.count > 1:
             other.batch_size = self.batch_size // 2
             return other
@@ -129,7 +121,7 @@ class WindowInferer(Inferer):
             a box of the volume and its logits (K, *box) float32, on the device; every voxel once.
         """
         device = device or image.device
-        grid = self.grid(image.shape[1:], network)
+        grid = self.grid(image.shape[1:])
         weights = _importance(grid.size, device)
         sums, counts = OpenSums(grid), OpenSums(grid)
         edges = [(side.padding[0], side.length) for side in grid.sides]

@@ -13,13 +13,10 @@ from segxfer3d.errors import InputError
 from segxfer3d.inference.engines.choice import settle
 from segxfer3d.inference.engines.network import EngineNetwork
 from segxfer3d.inference.model import Model
-from segxfer3d.inference.window_grid import MARGIN
 from segxfer3d.run.folder import RunFolder
 
 
-def settle_engine(
-    run: RunFolder, model: Model, cases: Sequence[Case], report: CheckReport, overlap: float | None
-) -> None:
+def settle_engine(run: RunFolder, model: Model, cases: Sequence[Case], report: CheckReport, overlap: float) -> None:
     """Compile, or choose, what computes the model's network; recorded in ``engine.json``, and said.
 
     Of torch by its name there is nothing to say.
@@ -29,7 +26,7 @@ def settle_engine(
         model: that will see the cases.
         cases: of the job.
         report: of their check.
-        overlap: of the windows; None where they are planned.
+        overlap: of the windows.
 
     Raises:
         InputError: an engine that cannot take the network, or a choice by several processes.
@@ -46,7 +43,7 @@ def settle_engine(
     run.say(choice.sentence())
 
 
-def expected_windows(model: Model, cases: Sequence[Case], report: CheckReport, overlap: float | None) -> int:
+def expected_windows(model: Model, cases: Sequence[Case], report: CheckReport, overlap: float) -> int:
     """How many windows, or images, the network is about to see, turned ones counted; a model of several counts once.
 
     Args:
@@ -62,7 +59,7 @@ def expected_windows(model: Model, cases: Sequence[Case], report: CheckReport, o
         if preprocessing.spacing and case.name in report.spacings:
             spacings = report.spacings[case.name]
             sides = [n * s / new for n, s, new in zip(sides, spacings, preprocessing.spacing, strict=True)]
-        steps = [max(1.0, side * (1 - (MARGIN if overlap is None else overlap))) for side in model.patch_size]
+        steps = [max(1.0, side * (1 - overlap)) for side in model.patch_size]
         total += math.prod(
             1 + max(0, math.ceil((n - side) / step))
             for n, side, step in zip(sides, model.patch_size, steps, strict=True)

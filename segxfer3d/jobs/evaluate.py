@@ -156,8 +156,8 @@ RECIPE = Recipe(
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Evaluation].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "window": "@window", "mirroring": "@mirroring", "amp": "@amp", "channels_last": "@channels_last",
-            "engine": "@engine",
+            "window": "@window", "spread": "@spread", "mirroring": "@mirroring",
+            "amp": "@amp", "channels_last": "@channels_last", "engine": "@engine",
         },
         "network_def": "$@model.network",
         "table": {

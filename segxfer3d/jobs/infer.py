@@ -199,13 +199,12 @@ RECIPE = Recipe(
     differs={
         "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
         "batch_size": 2,
-        "overlap": "$None",  # planned
         "dataset_dir": "@input",
         "model": {
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "window": "@window", "mirroring": "@mirroring",
+            "window": "@window", "spread": "@spread", "reuse": True, "mirroring": "@mirroring",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
             "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif", "engine": "@engine",
         },

@@ -60,8 +60,8 @@ def test_windows_overlap_as_asked_for(models):
 
 
 def test_windows_and_mirroring_as_asked_for(models, tmp_path):
-    planned = load_model(models["volumes"], overlap=None).inferer
-    assert (planned.overlap, planned.reuse, planned.window) == (None, True, None)
+    even = load_model(models["volumes"], spread="even", reuse=True).inferer
+    assert (even.overlap, even.spread, even.reuse, even.window) == (0.25, "even", True, None)
     assert load_model(models["volumes"], window=(24, 16, 32)).inferer.window == (24, 16, 32)
     assert not load_model(models["volumes"]).inferer.reuse
     mirrored = volume_model(tmp_path / "m.pt", {1: "a"}, {"mirror_axes": [1]})
@@ -221,11 +221,12 @@ def test_what_a_model_says_of_itself(models):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"overlap": 2.0}, r"overlap: expected a number from 0 to 0\.99, or none, got 2\.0"),
+        ({"overlap": 2.0}, r"overlap: expected a number from 0 to 0\.99, got 2\.0"),
         (
             {"window": (20, 16, 16)},
             r"window 20 x 16 x 16: does not divide by the strides of the network, 8 x 8 x 8; next",
         ),
+        ({"spread": "odd"}, "spread: expected one of steps, even, got 'odd'"),
         ({"window": (0, 16, 16)}, "window: expected three whole numbers up to 2048"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1"),
         ({"device": "tpuu"}, "device: expected cpu, cuda or cuda:<n>, got 'tpuu'"),

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from segxfer3d.inference.open_sums import OpenSums, open_voxels
-from segxfer3d.inference.window_grid import planned_grid, regular_grid
+from segxfer3d.inference.window_grid import even_grid, regular_grid
 
 
 def grids():
     for shape in ((20, 17, 33), (16, 40, 16), (9, 16, 21)):
         for overlap in (0.0, 0.25, 0.7):
             yield regular_grid(shape, (8, 8, 8), overlap)
-            yield planned_grid(shape, (8, 8, 8), divisors=(2, 2, 2), overlap=overlap, most=1000)
+            yield even_grid(shape, (8, 8, 8), overlap)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -36,7 +36,7 @@ def test_sums_are_those_over_the_whole_volume_bit_for_bit(channels_last):
 
 def test_what_is_kept_of_a_ct_are_layers():
     """Of 60 classes, and of any number: no class has a volume."""
-    grid = planned_grid((512, 512, 300), (64, 64, 32), divisors=(8, 8, 8), grows=False)
+    grid = even_grid((512, 512, 300), (64, 64, 32), 0.125)
     sums = OpenSums(grid)
     values = torch.zeros(1, *grid.size)
     for window in [*grid.windows()][:200]:

@@ -45,11 +45,11 @@ def whole(model, scan):
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("overlap", [0.25, None])
+@pytest.mark.parametrize("spread", ["steps", "even"])
 @pytest.mark.parametrize("shape", [(23, 35, 18), (9, 16, 40)])
-def test_the_mask_is_that_of_the_whole_volume(tmp_path, entry, overlap, shape):
+def test_the_mask_is_that_of_the_whole_volume(tmp_path, entry, spread, shape):
     scan = write_nifti(tmp_path / "scan.nii.gz", ct(shape), TURNED)
-    model = load_model(volume_model(tmp_path / "m.pt", *ENTRIES[entry]), overlap=overlap)
+    model = load_model(volume_model(tmp_path / "m.pt", *ENTRIES[entry]), spread=spread, reuse=True)
     probabilities, mask = whole(model, scan)
     found = model.predict(scan)
     # the logits are equal bit for bit; torch's sigmoid rounds the last few values of a tensor otherwise
@@ -65,7 +65,7 @@ def test_the_mask_is_that_of_the_whole_volume(tmp_path, entry, overlap, shape):
 @pytest.mark.parametrize("spacing", [(1.0, 1.5, 1.2), (2.2, 1.5, 3.0)])
 def test_of_a_resampled_volume_it_differs_by_rounding(tmp_path, spacing):
     scan = write_nifti(tmp_path / "scan.nii.gz", ct((23, 35, 18)), TURNED)
-    model = load_model(volume_model(tmp_path / "m.pt", CLASSES, {"activation": "softmax"}), overlap=None)
+    model = load_model(volume_model(tmp_path / "m.pt", CLASSES, {"activation": "softmax"}), spread="even")
     model = replace(model, preprocessing=VolumePreprocessing(spacing))
     probabilities, mask = whole(model, scan)
     found = model.predict(scan)
@@ -86,7 +86,7 @@ def test_of_a_sheared_grid_that_is_resampled_too(tmp_path):
 @pytest.mark.parametrize("how", [{}, {"classes": {1: "front", 2: "back"}, "inference": {"activation": "softmax"}}])
 def test_several_models_see_each_window_in_turn(tmp_path, how):
     scan = write_nifti(tmp_path / "scan.nii.gz", ct((23, 35, 18)), TURNED)
-    model = load_ensemble(three(tmp_path, **how), overlap=None)
+    model = load_ensemble(three(tmp_path, **how), spread="even")
     probabilities, mask = whole(model, scan)
     found = model.predict(scan)
     torch.testing.assert_close(found.probabilities, probabilities, atol=1e-6, rtol=0)
@@ -128,7 +128,7 @@ class Largest(torch.utils._python_dispatch.TorchDispatchMode):
 def test_no_tensor_holds_a_volume_for_each_of_60_classes(tmp_path):
     shape = (96, 40, 40)
     item = item_of(ct(shape), tmp_path)
-    inferer = WindowInferer((16, 16, 16), None, amp=False, window=(16, 16, 16))
+    inferer = WindowInferer((16, 16, 16), amp=False, spread="even")
     with Largest() as seen:
         index, kept = segment(
             item, FileGrid.of(item["image"]), way(inferer, Sixty(), range(1, 61)), probabilities=False

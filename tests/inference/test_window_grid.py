@@ -1,11 +1,12 @@
 """Where windows lie."""
 
+import itertools
 import math
 
 import pytest
 from monai.data.utils import dense_patch_slices
 
-from segxfer3d.inference.window_grid import Side, even_side, planned_grid, regular_grid
+from segxfer3d.inference.window_grid import Side, even_grid, even_side, regular_grid
 
 CT = (512, 512, 300)
 PATCH = (64, 64, 32)
@@ -30,41 +31,34 @@ def test_regular_windows_lie_where_monai_lays_them(shape, overlap):
     assert [grid.box(window) for window in grid.windows()] == dense_patch_slices(padded, PATCH, steps)
 
 
-def test_planned_windows_of_a_ct():
-    """Today's have 2.6 times its voxels."""
-    assert round(regular_grid(CT, PATCH, 0.25).computed / math.prod(CT), 2) == 2.62
-    fixed = planned_grid(CT, PATCH, divisors=(8, 8, 8), grows=False)
-    assert fixed.size == PATCH
-    assert [len(side.starts) for side in fixed.sides] == [9, 9, 11]
-    assert round(fixed.computed / math.prod(CT), 3) == 1.485
-    grown = planned_grid(CT, PATCH, divisors=(8, 8, 8), most=2**19)
-    assert math.prod(grown.size) <= 2**19
-    assert all(side % 8 == 0 for side in grown.size)
-    assert round(grown.computed / math.prod(CT), 3) == 1.276
+@pytest.mark.parametrize(("overlap", "windows", "computed"), [(0.25, (11, 11, 13), 2.62), (0.125, (9, 9, 11), 1.49)])
+def test_even_windows_of_a_ct_are_no_more_than_steps(overlap, windows, computed):
+    for lay in (regular_grid, even_grid):
+        grid = lay(CT, PATCH, overlap)
+        assert tuple(len(side.starts) for side in grid.sides) == windows
+        assert round(grid.computed / math.prod(CT), 2) == computed
 
 
 @pytest.mark.parametrize("shape", [CT, (100, 64, 40), (65, 129, 33), (70, 8, 300), (3, 3, 3)])
-@pytest.mark.parametrize("overlap", [None, 0.0, 0.25, 0.9])
-@pytest.mark.parametrize("grows", [True, False])
-def test_planned_windows_cover_every_voxel_and_share_their_margin(shape, overlap, grows):
-    grid = planned_grid(shape, PATCH, divisors=(8, 8, 8), overlap=overlap, grows=grows, most=2**18)
+@pytest.mark.parametrize("overlap", [0.0, 0.125, 0.25, 0.9])
+def test_even_windows_cover_every_voxel_and_share_their_margin(shape, overlap):
+    grid = even_grid(shape, PATCH, overlap)
+    assert grid.size == PATCH
     for side, patch in zip(grid.sides, PATCH, strict=True):
         assert min(covered(side)) >= 1
         assert list(side.starts) == sorted(set(side.starts))
-        margin = {None: patch // 8, 0.0: 0, 0.25: patch // 4, 0.9: round(0.9 * patch)}[overlap]
-        steps = [b - a for a, b in zip(side.starts, side.starts[1:], strict=False)]
-        assert all(step <= side.size - margin for step in steps)
+        steps = [b - a for a, b in itertools.pairwise(side.starts)]
+        assert all(step <= patch - round(overlap * patch) for step in steps)
         assert max(steps, default=0) - min(steps, default=0) <= 1  # evenly
 
 
-def test_windows_are_not_larger_than_a_volume_but_for_the_divisors():
-    grid = planned_grid((35, 20, 100), PATCH, divisors=(8, 8, 4))
-    assert grid.sides[0] == Side(40, (0,), 35)
-    assert grid.sides[0].padding == (2, 3)
-    assert grid.sides[1] == Side(24, (0,), 20)
-    assert grid.order == (2, 0, 1)  # the longest last
-    assert grid.padding == (0, 0, 2, 2, 2, 3)
-    assert regular_grid((35, 20, 100), PATCH, 0.25).size == PATCH
+def test_small_volumes_are_padded_and_rows_follow_the_longest_axis():
+    grid = even_grid((35, 20, 100), PATCH, 0.25)
+    assert grid.sides[0] == Side(64, (0,), 35)
+    assert grid.sides[0].padding == (14, 15)
+    assert grid.padding == (0, 0, 22, 22, 14, 15)
+    assert grid.order == (2, 0, 1)
+    assert regular_grid((35, 20, 100), PATCH, 0.25).order == (0, 1, 2)
 
 
 def test_windows_spread_evenly():

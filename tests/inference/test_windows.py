@@ -8,7 +8,7 @@ from torch import nn
 
 from segxfer3d.inference.mirroring import MirroredForward
 from segxfer3d.inference.windows import WindowInferer
-from segxfer3d.networks import genesis_unet, make_network
+from segxfer3d.networks import genesis_unet
 
 
 class Doubled(nn.Module):
@@ -136,27 +136,13 @@ def test_no_window_stands_for_another_where_a_batch_is_normalized():
     assert seen == [3]
 
 
-def test_planned_windows_of_networks():
-    """Those of batch norm may grow; instance norm has seen patches."""
-    volume = (70, 40, 33)
-    genesis = WindowInferer((16, 16, 16), None).grid(volume, genesis_unet(width=2))
-    assert genesis.size == (72, 40, 40)
-    plain = make_network(
-        "plain_unet", dims=3, in_channels=1, out_channels=1, width=2, strides=[[1, 1, 1], [2, 2, 2], [2, 2, 1]],
-        kernels=[[3, 3, 3]] * 3, norm="instance",
-    )  # fmt: skip
-    assert WindowInferer((16, 16, 16), None).grid(volume, plain).size == (16, 16, 16)
-    assert WindowInferer((48, 48, 48), None).grid(volume, plain).size == (48, 40, 34)
-    assert WindowInferer((48, 48, 48), None, window=(32, 32, 32)).grid(volume, genesis_unet(width=2)).size == (32,) * 3
-    assert WindowInferer((48, 48, 48), 0.5).grid(volume, genesis_unet(width=2)).size == (48,) * 3
-    # nothing is known of what is no network of ours
-    assert WindowInferer((48, 48, 48), None).grid(volume, Doubled()).size == (48,) * 3
-
-
-def test_planned_windows_cover_every_voxel():
+def test_windows_of_another_size_and_spread():
     volume = torch.rand(1, 1, 70, 9, 33, generator=torch.Generator().manual_seed(0))
-    logits = WindowInferer((16, 16, 16), None, amp=False)(volume, Doubled())
-    torch.testing.assert_close(logits, torch.cat([2 * volume, volume - 1], 1))
+    for spread, starts in (("steps", (0, 24, 38)), ("even", (0, 19, 38))):
+        inferer = WindowInferer((16, 16, 16), 0.25, amp=False, window=(32, 16, 16), spread=spread)
+        assert inferer.grid(volume.shape[2:]).size == (32, 16, 16)
+        assert inferer.grid(volume.shape[2:]).sides[0].starts == starts
+        torch.testing.assert_close(inferer(volume, Doubled()), torch.cat([2 * volume, volume - 1], 1))
 
 
 @pytest.mark.parametrize("shape", [(20, 17, 33), (9, 16, 40)])
