@@ -64,6 +64,7 @@ def compiled(model: Any, *, amp: bool) -> Forward:
         "INFERENCE_PRECISION_HINT": "bf16" if amp else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # which would put the first threads of several processes on one core
     }
     request = _core().compile_model(model, "CPU", settings).create_infer_request()
 
