@@ -66,7 +66,7 @@ def cross(
     resources = resources_of(jobs, threads, None)
     if (chosen := precision.of_knobs(bundle.config, knobs, folder, resources.environment())) is not None:
         click.echo(chosen.sentence())
-        knobs["amp"] = chosen.amp
+        knobs |= {} if chosen.amp is None else {"amp": chosen.amp}
     plan = shared_plan(bundle, knobs, folder)
     study = as_study(bundle, knobs, number, folder)
     with runner.study_lock(folder):

@@ -61,7 +61,7 @@ def can_be_asked(device: str) -> bool:
     except RuntimeError:
         return False
     if kind != "cuda":
-        return True
+        return kind == "cpu"
     return torch.cuda.is_available() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
@@ -121,8 +121,10 @@ def main() -> None:
     """Print the choice for the device that is named, or for the one that bundles take by default."""
     default = "cuda" if torch.cuda.is_available() else "cpu"
     device = sys.argv[1] if len(sys.argv) > 1 else default
-    speedup = bf16_speedup(device) if can_be_asked(device) else None
-    print(json.dumps({"amp": speedup is not None and speedup >= FASTER, "bf16_speedup": speedup}))
+    asked = can_be_asked(device)
+    speedup = bf16_speedup(device) if asked else None
+    there = asked or (torch.cuda.is_available() and device.startswith("cuda"))  # a GPU may have no bf16
+    print(json.dumps({"there": there, "amp": speedup is not None and speedup >= FASTER, "bf16_speedup": speedup}))
 
 
 if __name__ == "__main__":

@@ -39,17 +39,19 @@ class Precision:
     """What trainings compute in.
 
     Attributes:
-        amp: in bf16.
+        amp: in bf16; None: each chooses for itself, for their device is not there to be asked.
         speedup: of bf16 over float32, where it was measured.
         by: what chose, in words.
     """
 
-    amp: bool
+    amp: bool | None
     speedup: float | None
     by: str
 
     def sentence(self) -> str:
         """A line for the console."""
+        if self.amp is None:
+            return f"each training chooses its precision: {self.by}"
         return f"{'bf16' if self.amp else 'float32'} in all trainings of which nothing else is said: {self.by}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,16 +104,18 @@ def of_search(plan: Search, folder: Path, environment: Mapping[str, str]) -> Sea
     """A search with what its trainings compute in, which its folder keeps."""
     found = of_knobs(plan.bundle.config, {**plan.space, **plan.knobs}, folder, environment)
     keep(folder, found)
-    return plan if found is None else replace(plan, knobs={**plan.knobs, AMP: found.amp})
+    if found is None or found.amp is None:
+        return plan
+    return replace(plan, knobs={**plan.knobs, AMP: found.amp})
 
 
 def keep(folder: Path, precision: Precision | None) -> None:
-    """Write ``precision.json``, unless it is there.
+    """Write ``precision.json``, unless it is there, or nothing was chosen.
 
     Raises:
         InputError: it cannot be written.
     """
-    if precision is not None and not (folder / PRECISION).exists():
+    if precision is not None and precision.amp is not None and not (folder / PRECISION).exists():
         files.write_json(folder / PRECISION, precision.as_dict())
 
 
@@ -126,10 +130,13 @@ def _chosen(
         return Precision(said, None, f"{amp.VARIABLE} says so")
     devices = [str(values.get("device") or "$") for values in knobs]
     asked = dict.fromkeys("" if device.startswith(("$", "@", "%")) else device for device in devices)
+    found = {device: _measured(device, environment) for device in asked}
+    if away := [device for device, values in found.items() if not values["there"]]:
+        return Precision(None, None, f"there is no {away[0]} here to measure; {amp.VARIABLE} says it for all of them")
     # alike on all devices: in bf16 where it pays on each
-    slowest = min((_measured(device, environment) for device in asked), key=lambda found: found["bf16_speedup"] or 0.0)
+    slowest = min(found.values(), key=lambda values: values["bf16_speedup"] or 0.0)
     speedup = slowest["bf16_speedup"]
-    by = "no device for it" if speedup is None else f"measured to be {speedup:g} times as fast in bf16"
+    by = "it has no bf16" if speedup is None else f"measured to be {speedup:g} times as fast in bf16"
     return Precision(slowest[AMP], speedup, by)
 
 

@@ -108,7 +108,7 @@ def test_a_measurement_leaves_threads_results_and_random_numbers_alone(unmeasure
     assert all(torch.equal(one, other) for one, other in zip(results, again, strict=True))
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", "meta"])
 def test_a_device_that_is_not_there_is_left_to_others_to_refuse(unmeasured, device):
     assert torch.cuda.is_available() or devices.has_fast_bf16(device) is False
 

@@ -24,7 +24,8 @@ def machine(monkeypatch):
     def with_speeds(**speeds):
         def measured(device, environment):
             asked.append(device)
-            return {"amp": speeds[device or "default"] >= 1.2, "bf16_speedup": speeds[device or "default"]}
+            speed = speeds[device or "default"]
+            return {"there": speed is not None, "amp": bool(speed and speed >= 1.2), "bf16_speedup": speed}
 
         monkeypatch.setattr(precision, "_measured", measured)
         return asked
@@ -98,6 +99,18 @@ def test_trainings_on_several_devices_are_alike(machine, tmp_path):
     assert {trial.knobs["amp"] for trial in trials} == {False}
 
 
+def test_a_device_that_is_not_here_is_left_to_the_trainings(machine, tmp_path):
+    """Where a study is prepared on a machine without the GPU that its trainings will have."""
+    machine(cuda=None)
+    _, trials, found = settle(tmp_path, common={"device": "cuda"})
+    assert found.sentence() == (
+        "each training chooses its precision: there is no cuda here to measure; SEGXFER3D_AMP says it for all of them"
+    )
+    assert {"amp" in trial.knobs for trial in trials} == {False}
+    precision.keep(tmp_path, found)
+    assert not (tmp_path / "precision.json").exists()
+
+
 def test_an_environment_variable_goes_before_a_measurement(machine, tmp_path, monkeypatch):
     asked = machine(default=1.6)
     monkeypatch.setenv(amp.VARIABLE, "False")
@@ -140,7 +153,8 @@ def test_a_search_keeps_its_choice(machine, tmp_path):
 def test_a_process_measures(monkeypatch):
     found = precision._measured("cpu", os.environ)
     assert found["amp"] is (found["bf16_speedup"] >= 1.2)
-    assert precision._measured("nonsense", os.environ) == {"amp": False, "bf16_speedup": None}
+    assert found["there"] is True
+    assert precision._measured("nonsense", os.environ) == {"there": False, "amp": False, "bf16_speedup": None}
     monkeypatch.setattr(precision, "MODULE", "segxfer3d.run.nothing")
     with pytest.raises(InputError, match=r"amp: bf16 cannot be measured here .*No module named segxfer3d.run.nothing"):
         precision._measured("cpu", os.environ)
