@@ -21,9 +21,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from segxfer3d.cells import cell_text
 from segxfer3d.errors import InputError
 
 DIGITS = 16  # of a fingerprint, hexadecimal
+_PART = ".part-"  # how files begin that are being written
 _SHOWN = 120  # characters of a path, where the path is what is wrong
 
 
@@ -97,20 +99,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As :func:`write_bytes`, of text; what UTF-8 cannot say (a name that is no text) is written as an escape.
-
-    Raises:
-        InputError: as :func:`replacing`.
-    """
+    """As :func:`write_bytes`, with its errors, of text; what UTF-8 cannot say (a name that is no text) is written as an
+    escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """As :func:`write_text`, of plain values; others are written as text.
-
-    Raises:
-        InputError: as :func:`replacing`.
-    """
+    """As :func:`write_text`, of plain values; others are written as text."""
     write_text(path, json.dumps(content, indent=1, default=str) + "\n")
 
 
@@ -119,16 +114,14 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[
 
     Args:
         path: of the file.
-        rows: column to value; a column that a row lacks is left empty.
+        rows: column to value; a column that a row lacks is left empty. Text that a spreadsheet would run is written as
+            :func:`~segxfer3d.cells.cell_text` says.
         columns: in this order; by default those of the rows, as they come.
-
-    Raises:
-        InputError: as :func:`replacing`.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns or list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: cell_text(value) for column, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
 
 
@@ -145,14 +138,14 @@ def append_line(path: Path, line: str) -> None:
         raise InputError(f"{_short(path)} could not be written ({reason(error)})") from error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are missing.
+def make_folder(path: Path, *, parents: bool = True) -> None:
+    """Make a folder and, with ``parents``, those above it, where they are missing.
 
     Raises:
         InputError: it cannot be made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise InputError(f"{_short(path)} cannot be written ({reason(error)})") from error
 
@@ -168,7 +161,15 @@ def reason(error: OSError) -> str:
 
 def _beside(path: Path) -> Path:
     """Where the content of ``path`` is gathered; never longer than a file system takes."""
-    return path.with_name(f".part-{names_hash([path.name])}")
+    return path.with_name(f"{_PART}{names_hash([path.name])}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left of files that it was writing into a folder which nobody else writes to now."""
+    with suppress(OSError):
+        for path in folder.glob(f"{_PART}*"):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _short(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segxfer3d import files
+from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError
 
 FULL_DISK = """
@@ -141,3 +142,32 @@ def test_fingerprints_tell_contents_apart_and_not_places(tmp_path):
     for read in (files.folder_identity, files.file_identity):
         with pytest.raises(InputError, match=r"nowhere cannot be read .* No such file"):
             read(tmp_path / "nowhere")
+
+
+def test_what_a_killed_writer_left_is_swept_away(tmp_path):
+    (tmp_path / "kept").mkdir()
+    for name in ("a.json", "kept/.part-0123"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom segxfer3d import files\n"
+        "with files.replacing(Path(sys.argv[1])) as file:\n    file.write(b'half')\n    file.flush()\n    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "epoch-00001.pt")], check=False)
+    (tmp_path / f"{files._PART}folder").mkdir()
+    assert len(list(tmp_path.iterdir())) == 4
+    files.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "kept"]
+    assert (tmp_path / "kept" / ".part-0123").exists()  # not below
+    files.sweep(tmp_path / "not there")
+
+
+def test_no_spreadsheet_runs_a_cell(tmp_path):
+    names = ["=1+1", "+a", "-b", "@c", "\td", "'quoted", "plain", "'=a"]
+    files.write_rows(tmp_path / "a.csv", [{"case": name, "dice": -0.5, "text": "-1.5"} for name in names])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = ["'=1+1", "'+a", "'-b", "'@c", "'\td", "'quoted", "plain", "'=a"]
+    assert [row["case"] for row in rows] == shown
+    assert {row["dice"] for row in rows} == {"-0.5"}
+    assert {row["text"] for row in rows} == {"-1.5"}  # a number
+    assert [cell_name(cell) for cell in shown[:-1]] == names[:-1]

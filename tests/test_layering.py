@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"errors", "spelling", "version"},
+    {"cells", "errors", "spelling", "version"},
     {"files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
@@ -17,7 +17,7 @@ FLOORS = [
     {"jobs", "report"},
     {"cli", "__init__"},
 ]
-TORCH_FREE = ["errors", "spelling", "files", "spreadsheets", "config", "statistics", "study", "report"]
+TORCH_FREE = ["cells", "errors", "spelling", "files", "spreadsheets", "config", "statistics", "study", "report"]
 
 
 def floor_of(room):

@@ -22,6 +22,10 @@ from segxfer3d.errors import InputError
 # torchrun ends all others when one has failed
 SECONDS_BEHIND = 10.0
 
+MOST_CHARACTERS = 1500  # of a message on the screen
+MOST_LOGS = 10  # of errors outside of runs, in the temporary folder
+_PREFIX = "segxfer3d-error-"
+
 _hint = ""
 
 
@@ -54,6 +58,8 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
     cause = root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
+    if log:
+        message = shortened(message, " in the trace")
     rank = os.environ.get("RANK", "0")
     if rank != "0":
         time.sleep(SECONDS_BEHIND)
@@ -62,6 +68,17 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     print(f"error: {message}", file=sys.stderr)
     if log:
         print(f"full trace: {log}", file=sys.stderr)
+
+
+def shortened(message: str, where: str = "") -> str:
+    """A message as a screen takes it, and how long it was."""
+    if len(message) <= MOST_CHARACTERS:
+        return message
+    return (
+        f"{message[:MOST_CHARACTERS]}... ({len(message)} characters, all of them{where})"
+        if where
+        else (f"{message[:MOST_CHARACTERS]}... (the first {MOST_CHARACTERS} of {len(message)} characters)")
+    )
 
 
 def _keep_trace(text: str) -> str:
@@ -75,9 +92,17 @@ def _keep_trace(text: str) -> str:
     except OSError:
         pass  # the disk is full: perhaps another one is not
     try:
-        handle, log = tempfile.mkstemp(prefix="segxfer3d-error-", suffix=".log", text=True)
+        _forget_old_logs()
+        handle, log = tempfile.mkstemp(prefix=_PREFIX, suffix=".log", text=True)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError:
         return ""
     return log
+
+
+def _forget_old_logs() -> None:
+    """Leave room for one more of a user's own logs."""
+    own = [path for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.log") if path.stat().st_uid == os.getuid()]
+    for path in sorted(own, key=lambda path: path.stat().st_mtime)[: max(0, len(own) - MOST_LOGS + 1)]:
+        path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError, some
 from segxfer3d.spelling import one_form
 from segxfer3d.spreadsheets import SEPARATORS, plain_csv
@@ -194,7 +195,7 @@ def _of_table(path: Path, text: str) -> SplitFile:
             f"fold (columns are told apart by {', '.join(SEPARATORS.values())})"
         )
     reader.fieldnames = header
-    rows = [(one_form(str(row[whose[0]] or "")).strip(), str(row[what[0]] or "").strip()) for row in reader]
+    rows = [(one_form(cell_name(str(row[whose[0]] or ""))).strip(), str(row[what[0]] or "").strip()) for row in reader]
     if bad := [f"line {line}" for line, row in enumerate(rows, 2) if not all(row)]:
         raise InputError(f"split_file {path}: {some(bad, 10, ', ')}: a name or its {what[0]} is missing")
     if what[0] == "part":

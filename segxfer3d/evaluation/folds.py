@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from segxfer3d import files
+from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.lesions import lesion_summary
 from segxfer3d.evaluation.metrics import genesis_iou_of, summarize
@@ -133,7 +134,7 @@ def _rows(runs: Sequence[Path], name: str) -> list[Row]:
 
 
 def _numbers(row: Mapping[str, str]) -> Row:
-    return {name: value if name in _TEXTS else _number(value) for name, value in row.items()}
+    return {name: cell_name(value) if name in _TEXTS else _number(value) for name, value in row.items()}
 
 
 def _number(text: str) -> float | int:

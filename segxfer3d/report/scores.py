@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError
 from segxfer3d.spreadsheets import plain_csv
 from segxfer3d.statistics.scores import Score
@@ -54,7 +55,7 @@ def all_scores(
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     names = list(reader.fieldnames or ())
-    rows = list(reader)
+    rows = [{name: cell_name(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in reader]
     lacking = [name for name in ("case", "patient", *measures) if name not in names]
     if lacking:
         raise InputError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(names or ['none'])}")

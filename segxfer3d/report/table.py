@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segxfer3d.cells import cell_text
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,5 +50,7 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows([["" if cell is None or cell != cell else cell for cell in row] for row in self.rows])
+        writer.writerows(
+            [["" if cell is None or cell != cell else cell_text(cell) for cell in row] for row in self.rows]
+        )
         return text.getvalue()

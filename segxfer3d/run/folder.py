@@ -209,6 +209,8 @@ class RunFolder:
                 raise InputError(f"output_dir: {self.path} cannot be written ({error})") from error
             if self._log.stream is not None:
                 files.lock(self._log.stream, self.path)
+            for folder in (self.path, self.path / "checkpoints", self.path / "pictures"):
+                files.sweep(folder)
             if not self.resume and (self.path / "run.json").exists():
                 raise InputError(f"output_dir: another run began in {self.path} meanwhile; start this one again")
             self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -264,10 +266,7 @@ class RunFolder:
         """Write one file of the run, atomically (main process only); a folder in ``name`` is made."""
         if self.main:
             path = self.path / name
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{path.parent} could not be written ({error})") from error
+            files.make_folder(path.parent, parents=False)
             files.write_bytes(path, content)
 
     def append_line(self, name: str, line: str) -> None:
@@ -278,6 +277,8 @@ class RunFolder:
     def end(self) -> None:
         """The run is finished: write how long it took and the hash of its scores, and close."""
         if not self.finished:
+            if self.main and not (self.path / "run.json").is_file():
+                raise InputError(f"{self.path} was deleted, or its run.json, while the run went on; start it again")
             cases = self.path / "cases.csv"
             known = {"cases": scores_hash(cases.read_text(encoding="utf-8"))} if cases.is_file() else {}
             self.write_json("done.json", {"seconds": round(time.time() - self._started, 1), **known})

@@ -155,7 +155,7 @@ class StateFolder:
         Raises:
             InputError: it cannot be written.
         """
-        files.make_folder(self.folder)
+        files.make_folder(self.folder, parents=False)
         header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch, "step": step}
         within = f"-step-{step:05d}" if step else ""
         write({**header, **content}, self.folder / f"epoch-{epoch:05d}{within}.pt")

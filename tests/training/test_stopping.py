@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,33 @@ def spoiling(step):
         engine.state.output = [losses]
 
     return output
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_an_error(data, tmp_path, monkeypatch):
+    before = TrainingState._save
+
+    def delete(self, engine):
+        if engine.state.epoch == 2:
+            shutil.rmtree(self.run.path)
+        before(self, engine)
+
+    monkeypatch.setattr(TrainingState, "_save", delete)
+    with pytest.raises(InputError, match=r"checkpoints cannot be written"):
+        run("cubes", tmp_path / "run", data)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_its_run_json_nothing_is_done(data, tmp_path, monkeypatch):
+    before = TrainingState.use_best
+
+    def delete(self):
+        (self.run.path / "run.json").unlink()
+        before(self)
+
+    monkeypatch.setattr(TrainingState, "use_best", delete)
+    with pytest.raises(InputError, match=r"was deleted, or its run\.json, while the run went on"):
+        run("cubes", tmp_path / "run", data)
+    assert not (tmp_path / "run" / "done.json").exists()
 
 
 @pytest.mark.parametrize("lost", ["network", "random", "schedule", "epoch"])
