@@ -16,6 +16,22 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 NAMED = click.Path(path_type=Path)  # a file, or the name of a shipped one, which may be a folder's name here too
 
+
+def _trusting(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from segxfer3d.study import trust
+
+        context.with_resource(trust.everything())
+
+
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    expose_value=False,
+    callback=_trusting,
+    help="Run code that the file holds ($...), and bundles from elsewhere.",
+)
+
 # messages say which option settles something as bundles spell it, --image_pattern; here that is --image-pattern
 AS_IN_BUNDLES = {"token_normalize_func": lambda name: name.replace("_", "-") if name.islower() else name}
 

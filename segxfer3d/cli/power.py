@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segxfer3d.cli.arguments import FOLDER, NAMED
+from segxfer3d.cli.arguments import FOLDER, NAMED, trust_option
 from segxfer3d.cli.study import parsed, resources_of, settings_option
 from segxfer3d.errors import InputError
 
@@ -23,6 +23,7 @@ _LEVELS, _PATIENTS = (3, 5, 10, 20), (20, 60)
 @click.command("power", short_help="What a study could find, before it runs.")
 @click.argument("file", type=NAMED)
 @settings_option
+@trust_option
 @click.option("--sd", type=float, nargs=3, help="SDs of a difference: between seeds, between patients, of the rest.")
 @click.option("--pilot", type=FOLDER, help="A study, its record, or runs, to learn those from.")
 @click.option("--seeds", "levels", type=click.IntRange(2), multiple=True, help="How many; repeatable [3, 5, 10, 20].")

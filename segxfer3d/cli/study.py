@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segxfer3d.cli.arguments import FOLDER, NAMED
+from segxfer3d.cli.arguments import FOLDER, NAMED, trust_option
 from segxfer3d.config.stopping import status_of
 from segxfer3d.errors import InputError, some
 
@@ -57,6 +57,7 @@ _output = click.option("--output", "-o", type=FOLDER, required=True, help="The s
 @click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; run none of them.")
 @click.option("--no-timing", is_flag=True, help="With --dry-run: time no steps, only list.")
 @click.option("--fresh", is_flag=True, help="Start every training as a process of its own that imports all anew.")
+@trust_option
 def study_run(
     file: Path,
     output: Path,
@@ -119,6 +120,7 @@ def study_status(folder: Path, show_all: bool) -> None:
 @_output
 @settings_option
 @_done
+@trust_option
 def study_prepare(file: Path, output: Path, settings: tuple[str, ...], record: Path | None) -> None:
     """Write the list of trials and run nothing: for workflow managers that run `study trial` themselves."""
     from segxfer3d.study import grid, precision, restoring, runner
@@ -137,12 +139,13 @@ def study_prepare(file: Path, output: Path, settings: tuple[str, ...], record: P
 @click.argument("folder", type=FOLDER)
 @click.argument("trial")
 @_resources
+@trust_option
 def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gpu: int | None) -> None:
     """Run one TRIAL of a study's FOLDER, unless it is done."""
     from segxfer3d.study import runner, states
     from segxfer3d.study.trials import read_trials
 
-    trials = read_trials(folder)
+    trials = read_trials(folder, to_run=True)
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
     resources = resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
@@ -176,6 +179,7 @@ def study_keep(folder: Path, record: Path) -> None:
 @settings_option
 @click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [OMP_NUM_THREADS, else all cores].")
+@trust_option
 def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None, threads: int | None) -> None:
     """Search for good settings of the training that FILE names, such as the learning rate of a pretraining.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.shipped import ENDINGS, shipped_folder
+from segxfer3d.study import trust
 from segxfer3d.study.code import parse_config
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import nearest
@@ -27,6 +28,9 @@ def read_bundle(reader: Reader, entry: Any, where: str) -> Bundle | None:
     if path is None:
         there = sorted({p.stem for f in {place.parent for place in places} for p in f.glob("*") if p.suffix in ENDINGS})
         reader.problems.append(f"{where}.config: no bundle {name!r}{nearest(name, there)}")
+        return None
+    if why := trust.bundle_problem(path, reader.file.absolute().parent):
+        reader.problems.append(f"{where}.config: {why}")
         return None
     try:
         config = parse_config(path)

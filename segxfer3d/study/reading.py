@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
-from segxfer3d.study import options, plan_files
+from segxfer3d.study import options, plan_files, trust
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
 
@@ -88,7 +88,10 @@ class Reader:
         return self.parameters[named[1]]
 
     def value(self, name: str, value: Any, where: str) -> Any:
-        """A knob's value in its type; expressions of MONAI (``$...``) are left as they are."""
+        """A knob's value in its type; expressions of MONAI (``$...``), where they are trusted, are left as they are."""
+        if why := trust.value_problem(value):
+            self.problems.append(f"{where}.{name}: {why}")
+            return value
         if isinstance(value, str) and value.startswith(("$", "@", "%")):
             return value
         option = options.table()[name]

@@ -60,12 +60,13 @@ is read from these files alone: :func:`segxfer3d.study.states.states`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
+from segxfer3d.study import trust
 
 FORMAT = 1
 MODEL = "model.pt"
@@ -114,19 +115,41 @@ class Trial:
         return {**self.knobs, **paths}
 
 
-def read_trials(folder: Path) -> list[Trial]:
+def read_trials(folder: Path, *, to_run: bool = False) -> list[Trial]:
     """The trials of a study's folder.
 
+    Args:
+        folder: of the study.
+        to_run: refuse what would run code of somebody else's, see :mod:`segxfer3d.study.trust`.
+
     Raises:
-        InputError: no study's folder, or a damaged one.
+        InputError: no study's folder, a damaged one, or one whose trials lie outside of it.
     """
     path = folder / TRIALS_FILE
     if not path.is_file():
         raise InputError(f"{folder}: no study's folder (there is no {TRIALS_FILE})")
     try:
-        return [
+        trials = [
             Trial(**{**entry, "depends": tuple(entry["depends"])})
             for entry in json.loads(path.read_text(encoding="utf-8"))
         ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        problems = [problem for trial in trials for problem in _problems(trial, to_run=to_run)]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); start the study again to have it written anew") from error
+    if problems:
+        raise InputError(f"{path}: {some(problems, 5, '; ')}")
+    return trials
+
+
+def _problems(trial: Trial, *, to_run: bool) -> Iterator[str]:
+    """What is wrong with a trial of a folder from somewhere."""
+    place = Path(trial.folder)
+    if place.is_absolute() or ".." in place.parts or not place.parts:
+        yield f"{trial.id}: folder {trial.folder!r} is not inside the study's"
+    if not to_run:
+        return
+    if why := trust.bundle_problem(Path(trial.config)):
+        yield f"{trial.id}: {why}"
+    for name, value in trial.knobs.items():
+        if why := trust.value_problem(value):
+            yield f"{trial.id}: {name} {why}"
