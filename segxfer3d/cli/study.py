@@ -149,10 +149,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
     resources = resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
-        try:
-            state = runner.run_one(trial, trials, folder, resources)
-        except KeyboardInterrupt as error:
-            raise SystemExit(status_of(error)) from None
+        state = runner.run_one(trial, trials, folder, resources)
     if state.name != states.DONE:
         raise InputError(f"{trial} {state.name}: {state.error}")
     click.echo(f"{trial}: done")
@@ -166,9 +163,9 @@ def study_keep(folder: Path, record: Path) -> None:
 
     What is there already stays. `study run --done RECORD` goes on from it, `report` and `results` read it.
     """
-    from segxfer3d.study.keeping import keep
+    from segxfer3d.study import keeping
 
-    kept = keep(folder, record)
+    kept = keeping.keep(folder, record)
     lacking = f"; {kept.lacking} trials are not done" if kept.lacking else ""
     click.echo(f"{kept.new} trials recorded, {kept.there} were{lacking}: {record} ({kept.size / 1e6:.2f} MB)")
 
