@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from segxfer3d.config.options import Group, option
 
-STEPS, EVEN = "steps", "even"
+STEPS, EVEN, AUTO = "steps", "even", "auto"
+MANY = 16  # classes, from whose layers between windows on memory counts more than masks as they were
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class WindowSize(Group):
     )  # fmt: skip
     spread: str = option(
         STEPS, "how windows lie; steps: each a step further, the last as far back as it has to be; even: evenly, at no "
-        "more cost", choices=(STEPS, EVEN),
+        f"more cost; auto: steps, but of more than {MANY} classes even", choices=(STEPS, EVEN, AUTO),
     )  # fmt: skip
 
 
@@ -31,3 +32,10 @@ class Mirroring(Group):
         None, "see everything mirrored too, at 2, 4 or 8 times the time; none: along the axes that the model says; "
         "True: along these or, where it says none, all; False: not at all",
     )  # fmt: skip
+
+
+def spread_of(spread: str, classes: int) -> str:
+    """How the windows of a model of so many classes lie: what is asked for, or by :data:`MANY`."""
+    if spread != AUTO:
+        return spread
+    return EVEN if classes > MANY else STEPS

@@ -23,6 +23,7 @@ from segxfer3d.data import seen
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.engines.network import EngineNetwork
+from segxfer3d.inference.image import Image
 from segxfer3d.inference.model import Model, load_model
 from segxfer3d.inference.open_sums import Box
 from segxfer3d.losses.activation import foreground_probabilities
@@ -60,7 +61,7 @@ class EnsembleInferer(Inferer):
         return order
 
     def blocks(
-        self, image: Tensor, network: Callable[..., Any], device: torch.device | None = None
+        self, image: Image, network: Callable[..., Any], device: torch.device | None = None
     ) -> Iterator[tuple[Box, Tensor]]:
         """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
         members = [each.blocks(image, member, device) for each, member in self._members(network)]

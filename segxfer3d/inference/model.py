@@ -21,7 +21,7 @@ from torch import Tensor
 
 from segxfer3d.config import groups
 from segxfer3d.config.image_files import ImageFiles
-from segxfer3d.config.windows import STEPS, Mirroring, WindowSize
+from segxfer3d.config.windows import STEPS, Mirroring, WindowSize, spread_of
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
@@ -252,7 +252,7 @@ def load_model(
             progress=progress,
             mirror_axes=inference.mirror_axes,
             window=_usable(window, network),
-            spread=spread,
+            spread=spread_of(spread, len(content["classes"])),
             reuse=reuse,
         )
     return Model(

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from torch import Tensor
 
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.protocol import Item
+from segxfer3d.data.preprocessing.scaled_volume import ScaledVolume, read_scaled
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.predictions import Prediction
@@ -35,16 +37,29 @@ def predictions(model: Model, cases: Iterable[Case], *, probabilities: bool) -> 
 
     def read(batch: list[Case]) -> Read:
         case_set = model.case_set(batch)
-        return batch, [model.preprocessing.read(case, case_set, label=False, kept=model.kept) for case in batch]
+        return batch, [_read(model, case, case_set) for case in batch]
 
     batches = batched(cases, model.batch_size if model.dims == 2 else 1)
     for batch, items in one_ahead(read, batches):
-        grid = FileGrid.of(items[0]["image"]) if model.dims == 3 else None
+        grid = _grid_of(items[0]["image"]) if model.dims == 3 else None
         if grid is not None:
             yield _of_volume(model, batch[0], items.pop(), grid, probabilities)
         else:
             for case, item, logits in zip(batch, items, model.logits(items), strict=True):
                 yield _on_file(model, case, item, logits)
+
+
+def _read(model: Model, case: Case, case_set: CaseSet) -> Item:
+    preprocessing = model.preprocessing
+    if isinstance(preprocessing, VolumePreprocessing):
+        scaled = read_scaled(preprocessing, case, model.kept)
+        if scaled is not None:
+            return {"image": scaled, "case": case.name, "patient": case.patient}
+    return preprocessing.read(case, case_set, label=False, kept=model.kept)
+
+
+def _grid_of(image: Any) -> FileGrid | None:
+    return image.grid if isinstance(image, ScaledVolume) else FileGrid.of(image)
 
 
 def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -78,7 +93,8 @@ def _of_volume(model: Model, case: Case, item: Item, grid: FileGrid, probabiliti
     """What is said of a volume, window by window."""
     classes = list(model.classes)
     way = Way(model.inferer, model.network, model.device, model.inference, classes)
-    notes = tuple(item["image"].meta.get("read_notes", ()))
+    image = item["image"]
+    notes = tuple(image.notes if isinstance(image, ScaledVolume) else image.meta.get("read_notes", ()))
     index, kept = segment(item, grid, way, probabilities=probabilities)
     return Prediction(
         item["case"], kept, index_to_values(index, classes), grid.affine, model.classes, notes, case.image

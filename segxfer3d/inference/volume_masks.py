@@ -13,6 +13,7 @@ from torch import Tensor
 from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
+from segxfer3d.inference.image import Image
 from segxfer3d.inference.open_sums import Box
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.losses.activation import foreground_probabilities
@@ -28,7 +29,7 @@ class BlockInferer(Protocol):
         ...
 
     def blocks(
-        self, image: Tensor, network: Callable[..., Any], device: torch.device | None = None
+        self, image: Image, network: Callable[..., Any], device: torch.device | None = None
     ) -> Iterator[tuple[Box, Tensor]]:
         """Boxes of the volume with their logits (K, *box), every voxel once."""
         ...
@@ -73,7 +74,8 @@ def segment(item: Item, grid: FileGrid, way: Way, *, probabilities: bool) -> tup
     Raises:
         InputError: logits that are not finite, or a device whose memory is too small for any windows.
     """
-    image = item["image"].as_subclass(Tensor)
+    image = item["image"]
+    image = image.as_subclass(Tensor) if isinstance(image, Tensor) else image
     while True:
         try:
             return _segmented(image, grid, way, probabilities)
@@ -89,7 +91,7 @@ def segment(item: Item, grid: FileGrid, way: Way, *, probabilities: bool) -> tup
             torch.cuda.empty_cache()
 
 
-def _segmented(image: Tensor, grid: FileGrid, way: Way, probabilities: bool) -> tuple[Tensor, Tensor | None]:
+def _segmented(image: Image, grid: FileGrid, way: Way, probabilities: bool) -> tuple[Tensor, Tensor | None]:
     index = torch.zeros(grid.shape, dtype=torch.uint8)
     kept = _room((len(way.classes), *grid.shape)) if probabilities else None
     said = (

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from segxfer3d.config.windows import EVEN, STEPS
+from segxfer3d.inference.image import Image
 from segxfer3d.inference.mirroring import MirroredForward
 from segxfer3d.inference.open_sums import Box, OpenSums
 from segxfer3d.inference.window_grid import WindowGrid, even_grid, regular_grid
@@ -107,27 +108,27 @@ class WindowInferer(Inferer):
         return logits
 
     def blocks(
-        self, image: Tensor, network: Network, device: torch.device | None = None
+        self, image: Image, network: Network, device: torch.device | None = None
     ) -> Iterator[tuple[Box, Tensor]]:
         """The logits of a volume, box by box as they are finished; what is kept meanwhile are the layers in which
         windows overlap, see :class:`~segxfer3d.inference.open_sums.OpenSums`.
 
         Args:
-            image: (C, X, Y, Z) float32, on any device.
+            image: (C, X, Y, Z) float32, on any device, or what gives boxes of such.
             network: takes (N, C, *window) float32 and gives logits (N, K, *window).
             device: that the network is on; None: the image's.
 
         Yields:
             a box of the volume and its logits (K, *box) float32, on the device; every voxel once.
         """
-        device = device or image.device
+        if device is None:
+            device = image.device if isinstance(image, Tensor) else torch.device("cpu")
         grid = self.grid(image.shape[1:])
         weights = _importance(grid.size, device)
         sums, counts = OpenSums(grid), OpenSums(grid)
         edges = [(side.padding[0], side.length) for side in grid.sides]
-        padded = _padded(image, grid)
         with tqdm(total=grid.count, desc="windows", unit="", disable=not self.progress, leave=False) as bar:
-            for window, values in self._outputs(padded, grid, network, device):
+            for window, values in self._outputs(image, grid, network, device):
                 box, block = sums.add(window, values.mul_(weights))
                 _, count = counts.add(window, weights.clone())
                 bar.update()
@@ -137,7 +138,7 @@ class WindowInferer(Inferer):
                     yield tuple(kept for _, kept in inside), block[(slice(None), *(part for part, _ in inside))]
 
     def _outputs(
-        self, image: Tensor, grid: WindowGrid, network: Network, device: torch.device
+        self, image: Image, grid: WindowGrid, network: Network, device: torch.device
     ) -> Iterator[tuple[Window, Tensor]]:
         """Each window's logits (K, *size), in the order of visits."""
         reuse = self.reuse and not needs_of(network).of_batch
@@ -145,7 +146,7 @@ class WindowInferer(Inferer):
         waiting: list[tuple[Window, bytes]] = []
         batch: list[Tensor] = []
         for window in grid.windows():
-            values = image[(slice(None), *grid.box(window))]
+            values = _window(image, grid, window)
             constant = _constant(values) if reuse else b""
             new = not constant or (constant not in known and all(constant != key for _, key in waiting))
             waiting.append((window, constant))
@@ -194,8 +195,12 @@ def _importance(size: Sequence[int], device: torch.device) -> Tensor:
     return weights[None]
 
 
-def _padded(image: Tensor, grid: WindowGrid) -> Tensor:
-    return F.pad(image, grid.padding) if any(grid.padding) else image
+def _window(image: Image, grid: WindowGrid, window: Window) -> Tensor:
+    """What a window sees: (C, *size), 0 beside the volume."""
+    edges = [(side.padding[0], side.length) for side in grid.sides]
+    inside = [_clipped(part, *edge)[1] for part, edge in zip(grid.box(window), edges, strict=True)]
+    values: Tensor = image[(slice(None), *inside)]
+    return F.pad(values, grid.padding) if any(grid.padding) else values
 
 
 def _clipped(part: slice, before: int, length: int) -> tuple[slice, slice]:

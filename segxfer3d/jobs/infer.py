@@ -199,6 +199,7 @@ RECIPE = Recipe(
     differs={
         "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
         "batch_size": 2,
+        "spread": "auto",
         "dataset_dir": "@input",
         "model": {
             "_target_": "segxfer3d.inference.ensemble.load_models",

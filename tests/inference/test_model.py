@@ -74,6 +74,9 @@ def test_windows_and_mirroring_as_asked_for(models, tmp_path):
     ):
         model = load_model(path, mirroring=mirroring)
         assert model.inferer.forward.axes == model.inference.mirror_axes == axes
+    assert load_model(models["volumes"], spread="auto").inferer.spread == "steps"
+    many = volume_model(tmp_path / "many.pt", {number: f"c{number}" for number in range(1, 18)})
+    assert load_model(many, spread="auto").inferer.spread == "even"
     images = load_model(models["images"], mirroring=True)
     assert images.inferer.axes == (0, 1)
 
@@ -226,7 +229,7 @@ def test_what_a_model_says_of_itself(models):
             {"window": (20, 16, 16)},
             r"window 20 x 16 x 16: does not divide by the strides of the network, 8 x 8 x 8; next",
         ),
-        ({"spread": "odd"}, "spread: expected one of steps, even, got 'odd'"),
+        ({"spread": "odd"}, "spread: expected one of steps, even, auto, got 'odd'"),
         ({"window": (0, 16, 16)}, "window: expected three whole numbers up to 2048"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1"),
         ({"device": "tpuu"}, "device: expected cpu, cuda or cuda:<n>, got 'tpuu'"),

@@ -12,7 +12,7 @@ from segxfer3d.data.case import Case
 from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.inference import volume_masks
+from segxfer3d.inference import predicting, volume_masks
 from segxfer3d.inference.ensemble import load_ensemble
 from segxfer3d.inference.labels import probabilities_on_file
 from segxfer3d.inference.model import load_model
@@ -202,10 +202,10 @@ def test_the_next_case_is_read_beside_and_no_further_one(tmp_path, monkeypatch):
     nibabel.load(paths[0])
     model = load_model(volume_model(tmp_path / "m.pt"))
     read: list[str] = []
-    original = VolumePreprocessing.read
+    original = predicting.read_scaled
     monkeypatch.setattr(
-        VolumePreprocessing, "read",
-        lambda self, case, case_set, **how: read.append(case.name) or original(self, case, case_set, **how),
+        predicting, "read_scaled",
+        lambda preprocessing, case, kept: read.append(case.name) or original(preprocessing, case, kept),
     )  # fmt: skip
     each = model.predict_each(paths)
     assert next(each).name == "a"

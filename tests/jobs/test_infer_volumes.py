@@ -6,8 +6,8 @@ import pytest
 
 from segxfer3d.data.preprocessing import loaded_volumes
 from segxfer3d.data.preprocessing.loaded_channels import load_channels
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
+from segxfer3d.inference import predicting
 from segxfer3d.run.bundle import run_bundle
 from tests.data.volumes import ct, write_dicom, write_nifti
 from tests.jobs.volume_sets import AFFINE, BUNDLES, MARKS, SHAPE, cut, image, refused
@@ -74,14 +74,14 @@ def test_infer_takes_any_orientation_and_dicom(models, tmp_path, caplog):
 def test_what_is_written_stays_whatever_happens_to_the_next(models, tmp_path, monkeypatch, caplog):
     for name in "abc":
         write_nifti(tmp_path / "in" / f"{name}.nii.gz", ct(SHAPE))
-    original = VolumePreprocessing.read
+    original = predicting.read_scaled
 
-    def read(self, case, case_set, **how):
+    def read(preprocessing, case, kept):
         if case.name == "b":
             raise InputError(f"{case.image}: cannot be read")
-        return original(self, case, case_set, **how)
+        return original(preprocessing, case, kept)
 
-    monkeypatch.setattr(VolumePreprocessing, "read", read)
+    monkeypatch.setattr(predicting, "read_scaled", read)
     out = tmp_path / "out"
     with caplog.at_level("INFO", "segxfer3d"), pytest.raises(InputError, match=r"b\.nii\.gz: cannot be read"):
         run_bundle(

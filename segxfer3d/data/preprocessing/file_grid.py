@@ -64,6 +64,16 @@ class FileGrid:
         flipped = tuple(bool(direction < 0) for direction in orientation[:, 1])
         return FileGrid(shape, affine, seen, axes, flipped, tuple(places))
 
+    @staticmethod
+    def of_file(volume: Volume) -> FileGrid:
+        """That of a file whose voxels the network sees as they are."""
+        shape = tuple(volume.array.shape)
+        orientation = nibabel.orientations.io_orientation(volume.affine)
+        axes = tuple(int(axis) for axis in orientation[:, 0])
+        seen = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
+        flipped = tuple(bool(direction < 0) for direction in orientation[:, 1])
+        return FileGrid(shape, np.array(volume.affine, np.float64), seen, axes, flipped, (None,) * len(shape))
+
     @property
     def resampled(self) -> bool:
         """Whether the two grids have other voxels."""

@@ -92,10 +92,10 @@ class Scale:
     def turned(self, volume: Volume) -> Tensor:
         """A channel with its axes turned to right, anterior and up, and scaled: (X, Y, Z) float32; not for ``zscore``,
         whose sums depend on the order of voxels."""
-        turned = to_ras(volume.array, volume.affine, self._by_voxel())
+        turned = to_ras(volume.array, volume.affine, self.by_voxel())
         return scaled_to_unit(turned, None) if self.intensity == "percentile" else turned
 
-    def _by_voxel(self) -> Callable[[Tensor], object] | None:
+    def by_voxel(self) -> Callable[[Tensor], object] | None:
         """What :meth:`transform` does, in place, where it does it to each voxel whatever the others are."""
         low, high = self.clip
         if self.intensity == "window":
