@@ -59,6 +59,7 @@ def test_a_mask_is_that_of_torch(engine, tmp_path):
         assert 0.01 < expected.mask.mean() < 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_images(engine, tmp_path, shapes):
     pytest.importorskip(engine)
@@ -81,6 +82,7 @@ def test_openvino_computes_in_the_precision_that_is_asked():
         assert (half - exact).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_openvino_reports_to_nobody():
     pytest.importorskip("openvino")
     code = """
