@@ -74,7 +74,7 @@ def study_run(
 
     The same command goes on after a stop. Trials that failed are tried again. With --done, also on another machine.
     """
-    from segxfer3d.study import grid, precision, restoring, runner
+    from segxfer3d.study import grid, precision, restoring, runner, same_data
     from segxfer3d.study.launching import started_from
 
     resources = resources_of(jobs, threads, per_gpu)
@@ -96,6 +96,7 @@ def study_run(
         except KeyboardInterrupt as error:
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(status_of(error)) from None
+    same_data.refuse_other_data(trials, output)
     close(trials, standing)
 
 

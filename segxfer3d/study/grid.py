@@ -21,6 +21,7 @@ from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import CROSSED, Arm, Budget, Stage, Study
 from segxfer3d.study.recipes import MIXED
+from segxfer3d.study.same_data import refuse_other_data
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
 
 
@@ -202,6 +203,7 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
             f"{folder}: {len(wrong)} trials are other ones than this study means and would be mixed with its own; "
             f"give another folder, or delete theirs:\n  {listed}"
         )
+    refuse_other_data(trials, folder)
     return left
 
 
