@@ -10,7 +10,7 @@ from segxfer3d.config.image_files import ImageFiles
 from segxfer3d.config.options import Group, Options
 from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
-from segxfer3d.config.windows import WindowSize
+from segxfer3d.config.windows import AUTO, WindowSize
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import CheckReport
 from segxfer3d.data.modalities import modality_of_names
@@ -35,7 +35,7 @@ def refuse_unused(options: Options, model: Model) -> None:
         f"{field.name} {value}"
         for group in groups
         for field in fields(group)
-        if (value := getattr(group, field.name)) != field.default
+        if (value := getattr(group, field.name)) not in (field.default, AUTO)  # which asks for nothing
     ]
     if asked:
         raise InputError(
