@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +52,7 @@ def mask(options: argparse.Namespace) -> dict[str, float]:
     how many times as fast ours is, on a part of 75 planes (in turn, twice each) and on the whole CT (once each, with
     --whole); with --nnunet, a Python that has nnU-Net, the same windows by its predictor. Memory is that of one class,
     and, with --whole, of 60."""
-    folder = options.scratch or Path("/tmp/segxfer3d-mask")
+    folder = (options.scratch or Path(tempfile.gettempdir()) / "segxfer3d-mask").resolve()
     model, ct, part = _prepared(folder, options)
     ways = {"ours": lambda image, out: infer(OURS, model, image, out)}
     if options.old:
@@ -116,6 +118,7 @@ def _prepared(folder: Path, options: argparse.Namespace) -> tuple[Path, Path, Pa
 
 def infer(build_: Path, model: Path, image: Path, folder: Path, *, threads: int = 1) -> Used:
     """Segment a volume by a build's bundle ``infer``, in a process of its own."""
+    shutil.rmtree(folder, ignore_errors=True)
     values = {"input": image, "checkpoint": model, "output_dir": folder}
     return run(_command(build_, "infer", values), build=build_, threads=threads)
 
@@ -134,9 +137,16 @@ def run(command: Sequence[str | Path], *, build: Path = OURS, threads: int = 1) 
     """
     environment = {**os.environ, "PYTHONPATH": str(build), "OMP_NUM_THREADS": str(threads)}
     started = time.perf_counter()
-    with subprocess.Popen(
-        [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory() as empty,  # where no build lies: Python looks for modules here first
+        subprocess.Popen(
+            [str(part) for part in command],
+            env=environment,
+            cwd=empty,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         assert process.stdout is not None
         said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
