@@ -38,6 +38,8 @@ BUNDLE = {
 def asked_to_stop():
     """This process stops as one at a command line does."""
     before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)  # a shell that runs tests in the background has Ctrl-C ignored
     stopping.install()
     yield
     stopping.wait(False)
@@ -265,7 +267,13 @@ def test_at_a_command_line(number, data, tmp_path):
     knobs |= {"recipe": "paper", "validation_interval": 10**4}
     words = [f"--{name}={json.dumps(value) if isinstance(value, list) else value}" for name, value in knobs.items()]
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(BUNDLES / "genesis_finetune.json")]
-    program = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    program = subprocess.Popen(
+        [*command, *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     end = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoints").is_dir() and time.monotonic() < end:
         time.sleep(0.05)

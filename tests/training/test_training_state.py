@@ -127,6 +127,7 @@ def test_what_validation_found_of_the_weights_that_are_left(keep, figure, tmp_pa
     run = Run(tmp_path)
     trained = Training(run, figures=[0.1, 0.6, 0.2, 0.3, 0.5], keep=keep).run()
     assert trained.state.figure() == figure
+    (tmp_path / "none").mkdir()
     assert Training(Run(tmp_path / "none"), keep=keep).run().state.figure() is None
     # gone on with when all is trained: the state has the best figure, and nothing of the last
     again = Training(Run(tmp_path, resume=True), figures=[0.0] * 5, keep=keep).run()
