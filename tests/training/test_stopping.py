@@ -119,7 +119,7 @@ def test_stopped_twice_in_one_epoch_and_in_the_first(data, whole, tmp_path, monk
     assert_same_run(whole / "cubes", tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["moco_pretrain", "segmentation_pretrain", "unet2d_finetune"])
+@pytest.mark.parametrize("name", ["moco_pretrain", pytest.param("unet2d_finetune", marks=pytest.mark.slow)])
 def test_images(name, shapes, tmp_path, monkeypatch):
     more = {"dataset_dir": str(shapes), "steps_per_epoch": STEPS}
     more |= {"init": "random", "label_count": 4} if name == "unet2d_finetune" else {}
@@ -258,10 +258,8 @@ def test_what_is_ignored_stays_ignored():
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
-SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGHUP, signal.SIGINT)]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_at_a_command_line(number, data, tmp_path):
     knobs = {**KNOBS, "dataset_dir": data, "init": "random", "max_epochs": 10**4, "output_dir": str(tmp_path / "run")}
     knobs |= {"recipe": "paper", "validation_interval": 10**4}
