@@ -9,7 +9,7 @@ import click
 
 from segxfer3d.cli import bundles, cross, data, export, gallery, plan, power, reports, study
 from segxfer3d.config import stopping
-from segxfer3d.config.short_errors import shortened
+from segxfer3d.config.short_errors import kept_and_shortened
 from segxfer3d.errors import InputError
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         cli(prog_name="segxfer3d")
     except InputError as error:
-        print(f"error: {shortened(str(error))}", file=sys.stderr)
+        print(f"error: {kept_and_shortened(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

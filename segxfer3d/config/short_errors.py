@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -58,8 +59,7 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     log = _keep_trace("".join(traceback.format_exception(kind, error, trace)))
     cause = root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
-    if log:
-        message = shortened(message, " in the trace")
+    message = shortened(message, "the trace" if log else "")
     rank = os.environ.get("RANK", "0")
     if rank != "0":
         time.sleep(SECONDS_BEHIND)
@@ -71,14 +71,16 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
 
 
 def shortened(message: str, where: str = "") -> str:
-    """A message as a screen takes it, and how long it was."""
+    """A message as a screen takes it, with how long it was, and where the whole of it stands."""
     if len(message) <= MOST_CHARACTERS:
         return message
-    return (
-        f"{message[:MOST_CHARACTERS]}... ({len(message)} characters, all of them{where})"
-        if where
-        else (f"{message[:MOST_CHARACTERS]}... (the first {MOST_CHARACTERS} of {len(message)} characters)")
-    )
+    whole = f", all of them in {where}" if where else ""
+    return f"{message[:MOST_CHARACTERS]}... ({len(message)} characters{whole})"
+
+
+def kept_and_shortened(message: str) -> str:
+    """As :func:`shortened`, of a message without a trace: where it is long, a file takes the whole of it."""
+    return shortened(message, _keep_trace(message + "\n")) if len(message) > MOST_CHARACTERS else message
 
 
 def _keep_trace(text: str) -> str:
@@ -102,7 +104,12 @@ def _keep_trace(text: str) -> str:
 
 
 def _forget_old_logs() -> None:
-    """Leave room for one more of a user's own logs."""
+    """Leave room for one more of a user's own logs; another process may tidy up at the same time."""
+    with suppress(OSError):
+        _forget_all_but(MOST_LOGS - 1)
+
+
+def _forget_all_but(number: int) -> None:
     own = [path for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.log") if path.stat().st_uid == os.getuid()]
-    for path in sorted(own, key=lambda path: path.stat().st_mtime)[: max(0, len(own) - MOST_LOGS + 1)]:
+    for path in sorted(own, key=lambda path: path.stat().st_mtime)[: max(0, len(own) - number)]:
         path.unlink(missing_ok=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from segxfer3d.data.case import CaseSet
 from segxfer3d.data.check import CheckReport
@@ -74,13 +70,3 @@ def cases_of(case_set: CaseSet, report: CheckReport) -> dict[str, list[str]]:
         ]
         for case in report.good
     }
-
-
-def weights_identity(weights: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits of the SHA-256 of a state dict's names, types, shapes and values."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return total.hexdigest()[:16]

@@ -15,11 +15,11 @@ from segxfer3d.config.options import Options
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.finetune import FinetuningData
 from segxfer3d.jobs.generated import pretrain_on_generated
-from segxfer3d.jobs.made_from import weights_identity
 from segxfer3d.jobs.planning import Planned
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.sizes import refuse_size
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.study.records import weights_hash
 from segxfer3d.weights import passport
 from segxfer3d.weights.initialize import initialize
 
@@ -49,7 +49,7 @@ def start_network(
         weights, notes = passport.read_weights(source, network, data, init=start.init, options=options.values)
         for note in notes:
             run.say(note)
-        run.made_from.take(checkpoint=weights_identity(weights))
+        run.made_from.take(checkpoint=weights_hash(Path(source)))
     report = initialize(network, start.init, weights, source)
     run.record("transfer", report.as_dict() | ({"notes": notes} if notes else {}))
     run.say(report.summary())

@@ -146,8 +146,9 @@ class TrainingState:
     def _restore(self, state: dict[str, Any]) -> None:
         if not isinstance(state["epoch"], int):
             raise TypeError(f"epoch {state['epoch']!r}")
-        if state.get("step", 0) and not {"random", "sums"} <= state.keys():
-            raise KeyError("random, sums")
+        if state.get("step", 0):  # looked at now, while an older state can be taken; set once the epoch has begun
+            set_random_state(state["random"])
+            state["sums"] = {name: float(total) for name, total in state["sums"].items()}
         unwrap(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

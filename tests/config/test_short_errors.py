@@ -6,7 +6,7 @@ import tempfile
 import pytest
 
 from segxfer3d.config import short_errors
-from segxfer3d.config.short_errors import MOST_CHARACTERS, MOST_LOGS, shortened, show_error
+from segxfer3d.config.short_errors import MOST_CHARACTERS, MOST_LOGS, kept_and_shortened, shortened, show_error
 from segxfer3d.config.stopping import Stopped
 from segxfer3d.errors import InputError
 
@@ -35,7 +35,16 @@ def test_a_long_message_is_cut_and_whole_in_the_trace(temporary, capsys):
     (log,) = temporary.glob("segxfer3d-error-*.log")
     assert message in log.read_text(encoding="utf-8")
     assert shortened("a" * MOST_CHARACTERS) == "a" * MOST_CHARACTERS
-    assert shortened("a" * 2000).endswith("... (the first 1500 of 2000 characters)")
+    assert shortened("a" * 2000).endswith("... (2000 characters)")
+
+
+def test_a_long_message_of_a_command_is_kept_whole(temporary):
+    message = "\n".join(f"case{number}: no volume" for number in range(1000))
+    text = kept_and_shortened(message)
+    (log,) = temporary.glob("segxfer3d-error-*.log")
+    assert text == f"{message[:MOST_CHARACTERS]}... ({len(message)} characters, all of them in {log})"
+    assert log.read_text(encoding="utf-8") == message + "\n"
+    assert kept_and_shortened("short") == "short"
 
 
 def test_logs_of_errors_do_not_pile_up(temporary, capsys):

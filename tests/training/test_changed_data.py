@@ -160,7 +160,7 @@ def test_another_checkpoint_under_the_same_name(stopped, tmp_path, monkeypatch):
             finetune(tmp_path / "run", knobs)
     shutil.copy(tmp_path / "pretrained1" / "model.pt", tmp_path / "model.pt")
     with pytest.raises(
-        InputError, match=r"started with something else: checkpoint [0-9a-f]{16}, not [0-9a-f]{16}\. Br"
+        InputError, match=r"started with something else: checkpoint [0-9a-f.]{60}, not [0-9a-f.]{60}\. Br"
     ):
         finetune(tmp_path / "run", knobs, resume=True)
     content = torch.load(tmp_path / "pretrained0" / "model.pt", weights_only=False)
