@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -13,6 +14,20 @@ from segxfer3d.errors import InputError
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of columns, in the order in which they are tried
 _SHARES = ("dice", "iou")  # columns of numbers from 0 to 1
+
+
+def decoded(content: bytes) -> str:
+    """The text of a table or a JSON file of a user: UTF-8, with or without a byte order mark, or UTF-16 with one, as
+    Excel's "Unicode Text" and PowerShell's ``>`` write it.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if utf_16 else "utf-8-sig")
 
 
 def plain_csv(text: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError, some
 from segxfer3d.spelling import one_form
-from segxfer3d.spreadsheets import SEPARATORS, plain_csv
+from segxfer3d.spreadsheets import SEPARATORS, decoded, plain_csv
 
 Names = tuple[str, ...]
 # a part, by all that files call it
@@ -94,11 +94,11 @@ def read_split_file(path: str | Path) -> SplitFile:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise InputError(f"split_file {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"split_file {path}: no text in UTF-8") from error
+        raise InputError(f"split_file {path}: no text in UTF-8 or UTF-16") from error
     if path.suffix.lower() in _TABLES and not text.lstrip().startswith(("{", "[")):
         return _of_table(path, plain_csv(text))
     try:

@@ -45,6 +45,17 @@ def test_folds_that_have_a_test_part_keep_their_validation(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_encodings_that_windows_writes(tmp_path, encoding):
+    mark = "\ufeff" if encoding[-3:] in ("-le", "-be") else ""
+    for name, text in {
+        "a.txt": "case\tpart\nB\u00e9la\ttrain\nd\ttest\n",
+        "b.json": '{"train": ["B\u00e9la"], "test": ["d"]}',
+    }.items():
+        (tmp_path / name).write_bytes((mark + text).encode(encoding))
+        assert read_split_file(tmp_path / name).of_fold(None) == {"train": ("B\u00e9la",), "test": ("d",)}
+
+
 @pytest.mark.parametrize("folds", [[["a"], ["b", "c"]], {"0": ["a"], "1": ["b", "c"]}])
 def test_folds_as_lists(tmp_path, folds):
     file = read_split_file(write(tmp_path, {"folds": folds}))

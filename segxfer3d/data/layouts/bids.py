@@ -11,6 +11,7 @@ which. Images of several kinds (``T1w``, ``FLAIR``) are the channels of one wher
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -30,6 +31,7 @@ from segxfer3d.data.layouts.request import Request, require
 from segxfer3d.data.layouts.volume_files import place_of
 from segxfer3d.errors import InputError, some
 from segxfer3d.spelling import on_disk
+from segxfer3d.spreadsheets import decoded
 
 TITLE = "BIDS"
 SOURCE = "a data set of https://bids.neuroimaging.io"
@@ -253,8 +255,8 @@ def _table_of(root: Path, label: Named) -> Path | None:
 
 def _read_table(path: Path) -> dict[int, str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {int(row["index"]): row["name"] for row in csv.DictReader(file, delimiter="\t")}
+        rows = csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline=""), delimiter="\t")
+        return {int(row["index"]): row["name"] for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f'{path}: no classes in it ({error}); expected columns "index" and "name"') from error
 
