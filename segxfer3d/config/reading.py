@@ -7,6 +7,7 @@ through the resolver that does it. So the door is the same for ``python -m monai
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -77,6 +78,9 @@ def _go_on_when_requeued(resolver: Any) -> None:
     folder = Path(str(resolver.get_resolved_content("output_dir"))).expanduser()
     if (folder / "run.json").is_file():
         resolver.resolved_content["resume"] = True
+        logging.getLogger("segxfer3d").info(
+            f"SLURM_RESTART_COUNT is {os.environ['SLURM_RESTART_COUNT']} and {folder} holds a run: resume True"
+        )
 
 
 def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,15 @@ stands around it stays.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from segxfer3d.config.learning import recipe_in
-from segxfer3d.config.shipped import study_names
+from segxfer3d.config.shipped import shipped_folder, study_names
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
@@ -25,6 +27,7 @@ from segxfer3d.report.markup import markdown
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
+from segxfer3d.study.documents import read_object
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -63,16 +66,17 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
 def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     """What was run, by which commands, on what, for how long."""
     study = collection.study
-    set_by = "".join(
-        f" --set {name}={Path(str(value)).name}"
-        for name, value in study.get("parameters", {}).items()
-        if os.sep in str(value) or name.endswith(("dir", "checkpoint"))
-    )
     path = Path(str(study.get("study_file", "")))
     # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
     # its folder is nobody's matter
     shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
     file = f"bundles/studies/{path.name}" if shipped else path.name
+    usual = _usual(path.stem) if shipped else {}
+    set_by = "".join(
+        f" --set {name}={_as_typed(value)}"
+        for name, value in study.get("parameters", {}).items()
+        if name not in usual or value != usual[name]
+    )
     flag = " --validation" if validation else ""
     all_finetunings = [run for run in collection.runs if run.kind == "finetune"]
     done = collection.finetunings()
@@ -85,6 +89,20 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     recipes = ", ".join(dict.fromkeys(recipe_in(run.knobs) for run in done))
     lines.append(f"Recipe of the fine-tunings: {recipes}.")
     return [*lines, hardware([run for run in collection.runs if run.state == DONE]), ""]
+
+
+def _usual(name: str) -> dict[str, Any]:
+    """The parameters of a study of this package that need not be set, with what they are then."""
+    file = shipped_folder() / "studies" / f"{name}.json"
+    declared = read_object(file, "study").get("parameters", {}) if file.is_file() else {}
+    return {name: said["default"] for name, said in declared.items() if isinstance(said, dict) and "default" in said}
+
+
+def _as_typed(value: Any) -> str:
+    """A parameter as a command has it; of folders and files the name alone."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return Path(value).name if os.sep in value else value
 
 
 def _commands(collection: Collection, study: str, set_by: str, output: str) -> str:

@@ -32,6 +32,20 @@ def test_a_section_is_written_anew_and_the_rest_stays(study, tmp_path):
     assert all(f"]({name})" in first for name in drawn)
 
 
+def test_the_command_says_what_was_set_by_hand(tmp_path):
+    write_study(tmp_path / "channels_lgg", budgets=(5,), previews=False)
+    path = tmp_path / "channels_lgg" / "study.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content |= {
+        "name": "channels_lgg", "study_file": "/elsewhere/studies/channels_lgg.json",
+        "parameters": {"device": "cpu", "amp": True, "dataset_dir": "/data/LGG_MRI"},
+    }  # fmt: skip
+    path.write_text(json.dumps(content), encoding="utf-8")
+    page = write_results_page([path.parent], tmp_path / "page.md").read_text(encoding="utf-8")
+    # the device is the study's own default
+    assert "studies/channels_lgg.json --output channels_lgg --set amp=true --set dataset_dir=LGG_MRI`" in page
+
+
 def test_settings_are_chosen_by_the_validation_part_alone(study, tmp_path):
     page = tmp_path / "page.md"
     write_results_page([study], page, validation=True)

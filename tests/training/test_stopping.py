@@ -239,17 +239,19 @@ def test_random_states_come_back():
 
 
 @pytest.mark.parametrize(("count", "goes_on"), [("1", True), ("0", False), ("", False)])
-def test_a_requeued_job_goes_on_by_itself(count, goes_on, data, whole, tmp_path, monkeypatch):
+def test_a_requeued_job_goes_on_by_itself(count, goes_on, data, whole, tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         signal_in_step(patch, STEPS + 2)
         with pytest.raises(Stopped):
             run("cubes", tmp_path / "run", data)
     monkeypatch.setenv("SLURM_RESTART_COUNT", count)
+    caplog.set_level("INFO")
     if not goes_on:
         with pytest.raises(InputError, match="holds a run already"):
             run("cubes", tmp_path / "run", data)
         return
     run("cubes", tmp_path / "run", data)
+    assert f"SLURM_RESTART_COUNT is 1 and {tmp_path / 'run'} holds a run: resume True" in caplog.messages
     assert_same_run(whole / "cubes", tmp_path / "run")
     run("cubes", tmp_path / "new", data, max_epochs=1)  # a run that had not begun begins
     assert json.loads((tmp_path / "new" / "run.json").read_text(encoding="utf-8"))["knobs"]["resume"] is False
