@@ -25,6 +25,16 @@ class WindowSize(Group):
 
 
 @dataclass(frozen=True)
+class SkippedAir(Group):
+    """What a trained model does not look at."""
+
+    skip_air: bool = option(
+        True, "of a CT, compute one window of nothing but air in each layer, and pass over the others where the "
+        "network is sure that it is empty; not where probabilities are written",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Mirroring(Group):
     """What a trained model sees turned around too."""
 

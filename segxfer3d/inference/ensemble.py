@@ -55,6 +55,11 @@ class EnsembleInferer(Inferer):
         said = (each(inputs, member, *args, **kwargs) for each, member in self._members(network))
         return self._together(said, dim=1)
 
+    @property
+    def passed_over(self) -> int:
+        """Windows of air that were not computed."""
+        return sum(getattr(inferer, "passed_over", 0) for inferer in self.inferers)
+
     def order(self, shape: Sequence[int]) -> tuple[int, ...]:
         """See :class:`~segxfer3d.inference.windows.WindowInferer`."""
         order: tuple[int, ...] = self.inferers[0].order(shape)

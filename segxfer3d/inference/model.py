@@ -27,6 +27,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
+from segxfer3d.inference.air import Air
 from segxfer3d.inference.channels import ModelChannels
 from segxfer3d.inference.engines import with_engine
 from segxfer3d.inference.inputs import find_inputs, kinds_of, wrong_kind
@@ -184,6 +185,7 @@ def load_model(
     window: tuple[int, int, int] | None = None,
     spread: str = STEPS,
     reuse: bool = False,
+    skip_air: bool = False,
     mirroring: bool | None = None,
     batch_size: int = 4,
     amp: bool = False,
@@ -203,6 +205,7 @@ def load_model(
         window: size of the windows, voxels; None: that of a patch.
         spread, reuse: how windows lie, and whether constant ones pass the network once, see
             :class:`~segxfer3d.inference.windows.WindowInferer`.
+        skip_air: pass over windows of air, of a model of CT, see there.
         mirroring: None: mirrored as the file says; True: along all axes where it says none; False: not at all.
         batch_size: windows, or images, of a forward pass.
         amp: compute in bf16 where autocast does.
@@ -254,6 +257,7 @@ def load_model(
             window=_usable(window, network),
             spread=spread_of(spread, len(content["classes"])),
             reuse=reuse,
+            air=Air.of_model(preprocessing, inference.activation) if skip_air else None,
         )
     return Model(
         network=network,

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from segxfer3d.config.windows import EVEN, STEPS
+from segxfer3d.inference.air import Air
 from segxfer3d.inference.image import Image
 from segxfer3d.inference.mirroring import MirroredForward
 from segxfer3d.inference.open_sums import Box, OpenSums
@@ -24,6 +25,7 @@ from segxfer3d.networks.forward import plain
 Network = Callable[..., Any]
 _SIGMA = 1 / 8  # of a window: the standard deviation of its weights, as MONAI's and nnU-Net's
 _KNOWN = 2  # outputs of constant windows that are kept
+_AIR = b"air"  # no value of a channel is of three bytes
 
 Window = tuple[int, ...]
 
@@ -46,6 +48,8 @@ class WindowInferer(Inferer):
         spread: ``steps``: windows lie a step apart, the last as far back as it has to be; ``even``: evenly.
         reuse: pass a window of which every voxel is the same through the network once for each such value; but not
             where networks normalize with the statistics of a batch, of which it would not be exact.
+        air: pass the first window of air of each layer of windows through the network, and, where it is sure that
+            there is nothing in it, take its outputs for the others of that layer; not where ``reuse`` is not exact.
 
     Raises:
         InputError: an axis that is not there, or twice.
@@ -63,6 +67,7 @@ class WindowInferer(Inferer):
         window: Sequence[int] | None = None,
         spread: str = STEPS,
         reuse: bool = False,
+        air: Air | None = None,
     ) -> None:
         super().__init__()
         self.patch_size = tuple(patch_size)
@@ -72,6 +77,8 @@ class WindowInferer(Inferer):
         self.window = None if window is None else tuple(window)
         self.spread = spread
         self.reuse = reuse
+        self.air = air
+        self.passed_over = 0  # windows of air that were not computed, in all volumes so far
         self.forward = MirroredForward(amp, channels_last, mirror_axes)
 
     def grid(self, shape: Sequence[int]) -> WindowGrid:
@@ -141,15 +148,29 @@ class WindowInferer(Inferer):
         self, image: Image, grid: WindowGrid, network: Network, device: torch.device
     ) -> Iterator[tuple[Window, Tensor]]:
         """Each window's logits (K, *size), in the order of visits."""
-        reuse = self.reuse and not needs_of(network).of_batch
+        of_batch = needs_of(network).of_batch
+        reuse, air = self.reuse and not of_batch, None if of_batch else self.air
         known: dict[bytes, Tensor] = {}
         waiting: list[tuple[Window, bytes]] = []
         batch: list[Tensor] = []
+        layer, empty = -1, False  # of windows of air the last, and whether the network found nothing in its first
         for window in grid.windows():
             values = _window(image, grid, window)
-            constant = _constant(values) if reuse else b""
-            new = not constant or (constant not in known and all(constant != key for _, key in waiting))
-            waiting.append((window, constant))
+            key = _constant(values) if reuse else b""
+            if not key and air is not None and air.fills(values):
+                if window[grid.order[0]] != layer:
+                    *before, (_, logits) = self._passed(
+                        [*waiting, (window, b"")], [*batch, values], known, network, device
+                    )
+                    waiting, batch, layer, empty = [], [], window[grid.order[0]], air.is_background(logits)
+                    known[_AIR] = logits.clone()
+                    yield from before
+                    yield window, logits
+                    continue
+                key = _AIR if empty else b""
+                self.passed_over += empty
+            new = not key or (key not in known and all(key != other for _, other in waiting))
+            waiting.append((window, key))
             if new:
                 batch.append(values)
             if len(batch) == self.batch_size:
@@ -174,7 +195,7 @@ class WindowInferer(Inferer):
             if constant not in known:
                 known[constant] = next(passed).clone()
             yield window, known[constant].clone()
-        for constant in list(known)[:-_KNOWN]:
+        for constant in [key for key in known if key != _AIR][:-_KNOWN]:
             del known[constant]
 
 

@@ -15,7 +15,7 @@ from segxfer3d.config.masks import Masks
 from segxfer3d.config.models import Models
 from segxfer3d.config.options import Options
 from segxfer3d.config.volume_files import VolumeFiles
-from segxfer3d.config.windows import Mirroring, WindowSize
+from segxfer3d.config.windows import Mirroring, SkippedAir, WindowSize
 from segxfer3d.data.case import NOUNS, Case
 from segxfer3d.data.check import check
 from segxfer3d.data.class_names import refuse_other_order
@@ -161,6 +161,8 @@ class Segmenter:
                     del prediction  # not while the next one is waited for
             finally:
                 self._say(writing)
+        if count := getattr(self.model.inferer, "passed_over", 0):
+            self.run_folder.say(f"skip_air: {count} windows of air were passed over")
         self.run_folder.say(f"masks and components.csv: {self.run_folder.path}")
 
     def _written(self, number: int, prediction: Prediction) -> tuple[list[Row], list[str]]:
@@ -191,7 +193,10 @@ RECIPE = Recipe(
     description="Masks and a list of components for new volumes or images, by a fine-tuned model.",
     base="apply",
     dims=0,
-    options=(groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, WindowSize, Mirroring, Engines),
+    options=(
+        groups.Inference, Models, VolumeFiles, ImageFiles, Masks, groups.Windows, WindowSize, SkippedAir, Mirroring,
+        Engines,
+    ),
     imports=(
         "import segxfer3d.inference.ensemble as ensemble",
         "import segxfer3d.inference.precision as precision",
@@ -205,7 +210,8 @@ RECIPE = Recipe(
             "_target_": "segxfer3d.inference.ensemble.load_models",
             "folder": "@model_dir", "spacing_of": "@spacing_of",
             "path": "$@options[groups.Inference].checkpoint", "device": "$@place.device", "overlap": "@overlap",
-            "window": "@window", "spread": "@spread", "reuse": True, "mirroring": "@mirroring",
+            "window": "@window", "spread": "@spread", "reuse": True, "skip_air": "$@skip_air and not @probabilities",
+            "mirroring": "@mirroring",
             "batch_size": "$@batch_size or 2", "amp": "@amp", "channels_last": "@channels_last",
             "progress": "@progress", "image_kind": "@image_kind", "exif": "@exif", "engine": "@engine",
         },
