@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,15 @@ class InputError(ValueError):
     The message stands alone: it names the culprit (the path or the knob) and says what was expected, so that
     the command line can show it without a traceback.
     """
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in a few words."""
+    if error.errno == errno.ENAMETOOLONG:
+        return "the name is too long"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"expected a folder, found a file{f': {error.filename}' if error.filename else ''}"
+    return f"[Errno {error.errno}] {error.strerror}" if error.strerror else str(error)
 
 
 def installed_with(extra: str) -> str:

@@ -9,7 +9,6 @@ that inherited it holds it after the runner died.
 from __future__ import annotations
 
 import csv
-import errno
 import fcntl
 import hashlib
 import io
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from segxfer3d.cells import cell_text
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, reason
 
 DIGITS = 16  # of a fingerprint, hexadecimal
 _PART = ".part-"  # how files begin that are being written
@@ -148,15 +147,6 @@ def make_folder(path: Path, *, parents: bool = True) -> None:
         path.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise InputError(f"{_short(path)} cannot be written ({reason(error)})") from error
-
-
-def reason(error: OSError) -> str:
-    """Why the system refused, in a few words."""
-    if error.errno == errno.ENAMETOOLONG:
-        return "the name is too long"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"expected a folder, found a file{f': {error.filename}' if error.filename else ''}"
-    return f"[Errno {error.errno}] {error.strerror}" if error.strerror else str(error)
 
 
 def _beside(path: Path) -> Path:

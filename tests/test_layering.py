@@ -8,8 +8,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"cells", "errors", "spelling", "version"},
-    {"files", "spreadsheets", "config", "statistics", "augment", "losses"},
+    {"cells", "errors", "schema", "spelling", "version"},
+    {"documents", "files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
     {"pretexts", "inference"},
@@ -17,7 +17,19 @@ FLOORS = [
     {"jobs", "report"},
     {"cli", "__init__"},
 ]
-TORCH_FREE = ["cells", "errors", "spelling", "files", "spreadsheets", "config", "statistics", "study", "report"]
+TORCH_FREE = [
+    "cells",
+    "errors",
+    "schema",
+    "spelling",
+    "documents",
+    "files",
+    "spreadsheets",
+    "config",
+    "statistics",
+    "study",
+    "report",
+]
 
 
 def floor_of(room):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.learning import recipe_in
+from segxfer3d.schema.kinds import refuse
+from segxfer3d.schema.own_files import KINDS
+from segxfer3d.schema.parsing import parse
 
 
 def as_today(knobs: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,6 +20,8 @@ def as_today(knobs: Mapping[str, Any]) -> dict[str, Any]:
 def knobs_of(folder: str) -> dict[str, Any]:
     """The options of the run in a folder; nothing where none can be read: whoever opens the run says why."""
     try:
-        return as_today(json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["knobs"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = parse((Path(folder) / "run.json").read_text(encoding="utf-8"))
+        refuse(KINDS["run.json"], content)
+    except (OSError, ValueError):
         return {}
+    return as_today(content["knobs"])

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.schema.kinds import PATH, fits
+
 _LISTED = re.compile(r"\b(\w+) \| tuple\[\1, \.\.\.\]")
 LARGEST = 2**53  # whole numbers beyond it are no longer exact in JSON readers
 
@@ -128,7 +130,7 @@ def _text(limits: Limits, value: Any) -> str:
     text = str(value)  # a folder named 2024 may arrive as a number
     if "\0" in text or not (text or limits.empty):
         raise ValueError
-    if limits.choices and text not in limits.choices:
+    if (limits.choices and text not in limits.choices) or (limits.path and not fits(PATH, text)):
         raise ValueError
     if limits.pattern:
         try:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,8 @@ from typing import Any
 
 from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError, some
+from segxfer3d.schema.kinds import NAMES, first_problem, shown
+from segxfer3d.schema.parsing import parse
 from segxfer3d.spelling import one_form
 from segxfer3d.spreadsheets import SEPARATORS, decoded, plain_csv
 
@@ -102,23 +102,10 @@ def read_split_file(path: str | Path) -> SplitFile:
     if path.suffix.lower() in _TABLES and not text.lstrip().startswith(("{", "[")):
         return _of_table(path, plain_csv(text))
     try:
-        content = json.loads(text, object_pairs_hook=_once)
-    except InputError as error:
-        raise InputError(f"split_file {path}: {error}") from error
+        content = parse(text)
     except ValueError as error:
-        raise InputError(f"split_file {path}: no JSON ({error}); tables are called {', '.join(_TABLES)}") from error
+        raise InputError(f"split_file {path}: {error}; tables are called {', '.join(_TABLES)}") from error
     return _of_json(path, content)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file, of which Python keeps the last of two entries of one name.
-
-    Raises:
-        InputError: there are two.
-    """
-    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
-        raise InputError(f"two lists are called {some(twice, 5, ', ')}; expected one")
-    return dict(pairs)
 
 
 def _of_json(path: Path, content: Any) -> SplitFile:
@@ -143,7 +130,7 @@ def _of_json(path: Path, content: Any) -> SplitFile:
 def _unit(path: Path, content: Mapping[str, Any]) -> str:
     unit = content.get("unit", "")
     if unit not in ("", "patient", "case"):
-        raise InputError(f"split_file {path}: unit {unit!r}; expected patient or case")
+        raise InputError(f"split_file {path}: unit {shown(unit)}; expected patient or case")
     return str(unit)
 
 
@@ -154,7 +141,9 @@ def _parts(path: Path, entry: Any, where: str) -> dict[str, Names]:
     for key, value in entry.items():
         part = PARTS.get(str(key).lower())
         if part is None:
-            raise InputError(f"split_file {path}: {where}no part is called {key!r}; expected train, validation, test")
+            raise InputError(
+                f"split_file {path}: {where}no part is called {shown(key)}; expected train, validation, test"
+            )
         if part in parts:
             raise InputError(f"split_file {path}: {where}two lists for the {part} part; expected one")
         parts[part] = _names(path, value, f"{where}{key}: ")
@@ -164,8 +153,8 @@ def _parts(path: Path, entry: Any, where: str) -> dict[str, Names]:
 
 
 def _names(path: Path, value: Any, where: str) -> Names:
-    if not isinstance(value, list) or any(isinstance(n, bool) or not isinstance(n, (str, int)) for n in value):
-        raise InputError(f"split_file {path}: {where}expected a list of names")
+    if problem := first_problem(NAMES, value):
+        raise InputError(f"split_file {path}: {where}expected a list of names ({problem})")
     return tuple(one_form(str(name)).strip() for name in value)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.cells import cell_name
 from segxfer3d.errors import InputError, some
 from segxfer3d.evaluation.lesions import lesion_summary
@@ -108,12 +107,9 @@ def _pooled(runs: Sequence[Path], cases: Sequence[str]) -> dict[str, float]:
     sums: dict[str, SoftSums] = {}
     voxels = []
     for path in (run / POOLED for run in runs):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            sums |= {str(case): SoftSums(*map(float, each)) for case, each in content["cases"].items()}
-            voxels.append(np.array(content["voxels"], dtype=np.int64))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        content = documents.own(path)
+        sums |= {str(case): SoftSums(*map(float, each)) for case, each in content["cases"].items()}
+        voxels.append(np.array(content["voxels"], dtype=np.int64))
     if lacking := [case for case in cases if case not in sums]:
         raise InputError(f"{runs[0].parent}: no sums of {some(lacking, 5, ', ')} in {POOLED}; train its fold again")
     return pooled_figures([sums[case] for case in cases]) | {"genesis_iou": genesis_iou_of(np.sum(voxels, axis=0))}

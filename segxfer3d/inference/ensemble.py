@@ -8,7 +8,6 @@ Example:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from segxfer3d import documents
 from segxfer3d.data import seen
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError, some
@@ -121,10 +121,8 @@ def members_of(folder: str | Path) -> list[str]:
     folder = Path(folder).expanduser()
     listed = folder / FOLDS
     if listed.is_file():
-        try:
-            paths = [folder / name for name in json.loads(listed.read_text(encoding="utf-8"))["models"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"model_dir: {listed} cannot be read ({error}); segxfer3d cross writes it anew") from error
+        names = documents.own(listed, before="model_dir: ", after="; segxfer3d cross writes it anew")["models"]
+        paths = [folder / name for name in names]
     else:
         paths = sorted(folder.glob(f"*/{MODEL}"))
     if lost := [str(path) for path in paths if not path.is_file()]:

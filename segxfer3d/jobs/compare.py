@@ -10,7 +10,6 @@ patches.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.data.case import NOUNS
@@ -196,10 +195,10 @@ def _check_recipes(models: Models) -> None:
     recipes = []
     for name, model in models.items():
         try:
-            knobs = json.loads(Path(model["path"]).with_name("run.json").read_text(encoding="utf-8"))["knobs"]
-        except (OSError, ValueError, TypeError, KeyError):
+            knobs = documents.own(Path(model["path"]).with_name("run.json"))["knobs"]
+        except InputError:
             continue
-        if isinstance(knobs, dict) and "init" in knobs:
+        if "init" in knobs:
             recipes.append((name, recipe_in(knobs)))
     if several := mixture(recipes):
         raise InputError(f"fine-tunings of different recipes: {several}; expected one recipe, or --mixed-recipes")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.config import groups, learning
 from segxfer3d.config.channels import each_channel
 from segxfer3d.config.options import Options
@@ -22,6 +23,7 @@ from segxfer3d.jobs.source import Source
 from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.schema.kinds import OBJECT
 from segxfer3d.training.capacity import plan_for
 
 PLAN = "plan"  # the run's record of it
@@ -168,7 +170,7 @@ def recorded_plan(path: Path) -> Plan:
     Raises:
         InputError: it is missing or damaged.
     """
-    return _read(path, f"resume: {path} has the sizes of this run, and", "start a new run")
+    return _read(path, "resume: ", "; it has the sizes of this run: start a new one")
 
 
 def network_of(plan: str) -> str:
@@ -178,8 +180,8 @@ def network_of(plan: str) -> str:
         plan: the option: ``data``, ``none`` or a file, of which whoever reads it says what is wrong with it.
     """
     try:
-        return "" if plan in ("data", "none") else str(json.loads(Path(plan).read_text(encoding="utf-8"))["network"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return "" if plan in ("data", "none") else str(documents.read(Path(plan), OBJECT).get("network", ""))
+    except InputError:
         return ""
 
 
@@ -193,7 +195,7 @@ def plan_of_file(path: Path, options: Options) -> Plan:
     Raises:
         InputError: it is none, or lacks what an option needs.
     """
-    plan = _read(path, f"plan: {path}", "expected data, none, or a file of segxfer3d plan --json")
+    plan = _read(path, "plan: ", "; expected data, none, or a file of segxfer3d plan --json")
     volumes, width = options[groups.Volumes], options[groups.Network].width
     by_hand: dict[str, Any] = {
         "spacing": volumes.spacing,
@@ -233,12 +235,9 @@ def _intensities(path: Path, volumes: groups.Volumes, plan: Plan) -> tuple[Inten
     return tuple(chosen)
 
 
-def _read(path: Path, what: str, instead: str) -> Plan:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{what} cannot be read ({error}); {instead}") from error
+def _read(path: Path, before: str, after: str) -> Plan:
+    content = documents.read(path, before=before, after=after)
     try:
         return Plan.from_dict(content)
     except InputError as error:
-        raise InputError(f"{what} is no plan ({error}); {instead}") from error
+        raise InputError(f"{before}{path} is no plan ({error}){after}") from error

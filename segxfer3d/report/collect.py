@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +15,14 @@ from segxfer3d.report.folds import fold_of, incomplete
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
+from segxfer3d.schema.kinds import NUMBER, TEXT, WHOLE, Entries, first_problem, shown
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
+from segxfer3d.study.trials import is_outside
 
+_TRIAL = Entries({"folder": TEXT, "kind": TEXT})
+_FINETUNING = Entries({"arm": TEXT, "seed": WHOLE, "budget": NUMBER})
 _KINDS = ("pretrain", "finetune")  # the last part of a job's name
 
 
@@ -129,16 +132,14 @@ def _similarities(folder: Path, problems: list[Problem]) -> dict[str, dict[str, 
 
 def _usable(entry: Any, problems: list[Problem]) -> bool:
     """Whether an entry of ``trials.json`` says what is needed of a trial."""
-    good = isinstance(entry, dict) and isinstance(entry.get("folder"), str) and isinstance(entry.get("kind"), str)
-    if good and entry["kind"] == "finetune":
-        good = (
-            isinstance(entry.get("arm"), str)
-            and isinstance(entry.get("seed"), int)
-            and isinstance(entry.get("budget"), (int, float))
-        )
-    if not good:
-        problems.append(Problem("trials.json", f"an entry that is no trial: {json.dumps(entry)[:200]}"))
-    return good
+    why = first_problem(_TRIAL, entry)
+    if not why and entry["kind"] == "finetune":
+        why = first_problem(_FINETUNING, entry)
+    if not why and is_outside(entry["folder"]):
+        why = f"folder {shown(entry['folder'])} is not inside the study's"
+    if why:
+        problems.append(Problem("trials.json", f"an entry that is no trial: {why}"))
+    return not why
 
 
 def _trial(folder: Path, entry: Mapping[str, Any]) -> Run:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
 from segxfer3d.files import write_text
@@ -194,7 +195,7 @@ def _similarity(folder: Path) -> list[str]:
     lines = ["## Figure 7: similarity of encoders (linear CKA)", ""]
     for path in sorted(folder.glob(f"*/{CKA_FILE}")):
         *_, picture = save_cka(path.parent)
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = documents.own(path)
         lines += [f"### {path.parent.name}", "", f"![linear CKA]({picture.relative_to(folder).as_posix()})", ""]
         rows = [
             {

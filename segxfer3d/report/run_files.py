@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.errors import InputError, some
+from segxfer3d import documents
+from segxfer3d.errors import InputError, reason, some
 from segxfer3d.evaluation.previews import Preview, read_previews
-from segxfer3d.files import reason
 from segxfer3d.report.scores import all_scores
+from segxfer3d.schema.kinds import ANYTHING, LIST, NUMBER, OBJECT, Entries, refuse
+from segxfer3d.schema.own_files import KINDS
+from segxfer3d.schema.parsing import parse
 from segxfer3d.spreadsheets import plain_csv, scores_hash
 from segxfer3d.statistics.scores import Score
 from segxfer3d.study.restoring import AGAIN, outcome
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, RECORDED, STOPPED, WAITING
-from segxfer3d.study.trials import TRIAL_FILE
+from segxfer3d.study.trials import TRIAL_FILE, TRIALS_FILE
 
 MEASURES = ("dice", "iou")  # case by case
 PERCENT = 100.0
 PARTS = ("pretrain", "train", "validation", "test")  # of split.json
+
+_LATER = (TRIALS_FILE, "cka.json")  # looked at entry by entry, so that a damaged one costs that entry alone
+_LINE = Entries({"step": NUMBER}, {"validation_dice": NUMBER})
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -230,15 +235,15 @@ def read_curve(run: Run, problems: list[Problem]) -> Curve:
     lines = run.text("metrics.jsonl", "replace").splitlines()
     for number, text in enumerate(lines, 1):
         try:
-            line = json.loads(text)
+            line = parse(text)
+            refuse(_LINE, line)
             if "validation_dice" not in line:
-                line["step"] / 1
                 continue
             step, dice = float(line["step"]), PERCENT * float(line["validation_dice"])
-            if not (math.isfinite(dice) and step > (points[-1][0] if points else -math.inf)):
+            if step <= (points[-1][0] if points else -math.inf):
                 raise ValueError
             points.append((step, dice))
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
             if number < len(lines) or run.state == DONE:
                 bad.append(number)
     if bad:
@@ -258,16 +263,18 @@ def read_json(path: Path, expected: type, where: str, problems: list[Problem]) -
     """
     if not path.is_file():
         return expected()
-    return _parsed(lambda: path.read_text(encoding="utf-8"), expected, path.name, where, problems)
+    return _parsed(lambda: documents.text_of(path), expected, path.name, where, problems)
 
 
 def _parsed(read: Callable[[], str], expected: type, name: str, where: str, problems: list[Problem]) -> Any:
     try:
-        content = json.loads(read())
-        if not isinstance(content, expected):
-            raise ValueError("no JSON object" if expected is dict else "expected a list")
+        content = parse(read())
+        refuse(OBJECT if expected is dict else LIST, content)
+        if name not in _LATER:
+            refuse(KINDS.get(name, ANYTHING), content)
     except (OSError, ValueError) as error:
-        problems.append(Problem(where, f"{name} cannot be read ({error})"))
+        why = reason(error) if isinstance(error, OSError) else error
+        problems.append(Problem(where, f"{name} cannot be read ({why})"))
         return expected()
     return content
 

@@ -6,7 +6,6 @@ written here and by :mod:`segxfer3d.files`: whole or not at all, in UTF-8.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import ignite.distributed as idist
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.config import amp, earlier, short_errors, stopping
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
@@ -139,11 +138,8 @@ class RunFolder:
     def _check_run(self) -> None:
         """Refuse to go on with a run that is another one than this command means, or that still runs."""
         path = self.path / "run.json"
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            job, knobs, count = before["job"], {**before["knobs"]}, before["processes"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(f"resume: {path} cannot be read ({error})") from error
+        before = documents.own(path, before="resume: ")
+        job, knobs, count = before.get("job"), before["knobs"], before.get("processes", 1)
         if job != self.job:
             raise InputError(f"resume: {self.path} holds a run of {job}, not of {self.job}")
         changed = differences(earlier.as_today(knobs), self.options)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError, some
 
 MADE_FROM = "made_from.json"
@@ -42,12 +42,10 @@ class MadeFrom:
         self.accepted: list[dict[str, Any]] = []
         self._before: dict[str, Any] = {}
         if resume and (folder / MADE_FROM).is_file():
-            self._before = _read(folder / MADE_FROM, dict)
+            self._before = documents.own(folder / MADE_FROM, before="resume: ")
             if (folder / ACCEPTED).is_file():
-                self.accepted = _read(folder / ACCEPTED, list)
+                self.accepted = documents.own(folder / ACCEPTED, before="resume: ")
                 for entry in self.accepted:
-                    if not isinstance(entry, Mapping) or not isinstance(entry.get(CASES), Mapping):
-                        raise InputError(f"resume: {folder / ACCEPTED} cannot be read (no cases)")
                     self._before[CASES] = entry[CASES]
 
     def take(self, **parts: Any) -> None:
@@ -96,16 +94,6 @@ class MadeFrom:
 def plain(value: Any) -> Any:
     """A value as JSON gives it back; what JSON has no form for is called by its type."""
     return json.loads(json.dumps(value, default=lambda other: f"<{type(other).__module__}.{type(other).__qualname__}>"))
-
-
-def _read(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"resume: {path} cannot be read ({error})") from error
-    if not isinstance(content, kind):
-        raise InputError(f"resume: {path} cannot be read (a {type(content).__name__})")
-    return content
 
 
 def _in_words(part: str, before: Any, now: Any) -> list[str]:

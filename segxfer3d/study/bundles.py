@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.shipped import ENDINGS, shipped_folder
+from segxfer3d.schema.kinds import PATH, fits, shown
 from segxfer3d.study import trust
 from segxfer3d.study.code import parse_config
 from segxfer3d.study.definition import Bundle
@@ -20,14 +21,14 @@ def read_bundle(reader: Reader, entry: Any, where: str) -> Bundle | None:
     entry = reader.section(entry, where)
     reader.keys(entry, where, ("config", "knobs"))
     name = entry.get("config")
-    if not isinstance(name, str) or not name:
+    if not fits(PATH, name) or not name:
         reader.problems.append(f'{where}: expected "config", the name of a bundle')
         return None
     places = list(_places(name, reader.file.absolute().parent))
     path = next((place.resolve() for place in places if place.is_file()), None)
     if path is None:
         there = sorted({p.stem for f in {place.parent for place in places} for p in f.glob("*") if p.suffix in ENDINGS})
-        reader.problems.append(f"{where}.config: no bundle {name!r}{nearest(name, there)}")
+        reader.problems.append(f"{where}.config: no bundle {shown(name)}{nearest(name, there)}")
         return None
     if why := trust.bundle_problem(path, reader.file.absolute().parent):
         reader.problems.append(f"{where}.config: {why}")
@@ -37,7 +38,7 @@ def read_bundle(reader: Reader, entry: Any, where: str) -> Bundle | None:
         options = options_of(config)
         if not options:
             raise ValueError("no option stands at its top level")
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         reader.problems.append(f"{where}.config: {path} is no bundle with knobs ({error})")
         return None
     return Bundle(path.stem, path, config, options)

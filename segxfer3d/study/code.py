@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,10 @@ from typing import Any
 
 import segxfer3d
 from segxfer3d.config.old_names import OLD_NAMES
+from segxfer3d.documents import text_of
 from segxfer3d.files import digest
+from segxfer3d.schema.kinds import OBJECT, refuse
+from segxfer3d.schema.parsing import TOO_DEEP, check, parse
 
 PACKAGE = "segxfer3d"
 ROOT = Path(segxfer3d.__file__).parent
@@ -60,7 +62,7 @@ def read_config(path: str) -> dict[str, Any]:
     """The content of a bundle; of one that is gone or damaged, nothing."""
     try:
         return parse_config(Path(path))
-    except (OSError, ValueError):
+    except ValueError:
         return {}
 
 
@@ -68,21 +70,22 @@ def parse_config(path: Path) -> dict[str, Any]:
     """The content of a bundle, JSON or YAML, as MONAI reads it.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it is neither, or no object.
+        ValueError: there is no such file, it is neither, or no object.
     """
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     if path.suffix in (".yaml", ".yml"):
         import yaml
 
         try:
-            content = yaml.safe_load(text)
+            content: dict[str, Any] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ValueError(" ".join(str(error).split())) from error
+        except RecursionError:
+            raise ValueError(TOO_DEEP) from None
+        check(content)
     else:
-        content = json.loads(text)
-    if not isinstance(content, dict):
-        raise ValueError("expected an object")
+        content = parse(text)
+    refuse(OBJECT, content)
     return content
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.shipped import ENDINGS, shipped_folder
+from segxfer3d.documents import text_of
 from segxfer3d.errors import InputError, closest
+from segxfer3d.schema.kinds import OBJECT, refuse, shown
+from segxfer3d.schema.parsing import TOO_DEEP, check, once, parse
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -50,12 +52,11 @@ def read_object(file: Path, what: str) -> dict[str, Any]:
     """
     form = "YAML" if file.suffix in (".yaml", ".yml") else "JSON"
     try:
-        text = file.read_text(encoding="utf-8")
-        content = parse_yaml(text) if form == "YAML" else json.loads(text)
-    except (OSError, ValueError) as error:
+        text = text_of(file)
+        content: dict[str, Any] = parse_yaml(text) if form == "YAML" else parse(text)
+        refuse(OBJECT, content)
+    except ValueError as error:
         raise InputError(f"{what} {file}: not a {form} file that can be read ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{what} {file}: expected an object")
     return content
 
 
@@ -80,6 +81,7 @@ def parse_yaml(text: str) -> Any:
             for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode):
                     key.tag = "tag:yaml.org,2002:str"
+            once([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
             return super().construct_mapping(node, deep)
 
     for tag, pattern in (
@@ -89,9 +91,13 @@ def parse_yaml(text: str) -> Any:
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), None)
     Loader.add_constructor("tag:yaml.org,2002:float", _number)
     try:
-        return yaml.load(text, Loader)
+        content = yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    check(content)
+    return content
 
 
 def read_parameters(what: str, file: Path, declared: Any, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -101,7 +107,7 @@ def read_parameters(what: str, file: Path, declared: Any, settings: Mapping[str,
         InputError: one is not declared, or has neither.
     """
     if not isinstance(declared, dict):
-        raise InputError(f"{what} {file}: parameters: expected an object, got {declared!r}")
+        raise InputError(f"{what} {file}: parameters: expected an object, got {shown(declared)}")
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if isinstance(declaration, dict) and "default" in declaration:
@@ -110,7 +116,7 @@ def read_parameters(what: str, file: Path, declared: Any, settings: Mapping[str,
         if name not in declared:
             raise InputError(f"--set {name}={text}: the {what} has no such parameter{nearest(name, list(declared))}")
         try:
-            values[name] = json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+            values[name] = parse({"True": "true", "False": "false", "None": "null"}.get(text, text))
         except ValueError:
             values[name] = text
     if missing := [name for name in declared if name not in values]:

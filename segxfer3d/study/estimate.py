@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 import time
@@ -13,7 +12,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.files import digest
+from segxfer3d.schema.parsing import parse
 from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, explain
 from segxfer3d.study.states import DAMAGED, DONE, State
 from segxfer3d.study.trials import Trial
@@ -143,7 +144,7 @@ def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_
 
 def _train_patients(path: Path) -> int | None:
     """Patients in the train part; of images, whose train part is what is labeled, None."""
-    split = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    split = documents.own(path) if path.is_file() else {}
     members = split.get("train")
     return len(members) if split.get("unit") == "patient" and isinstance(members, list) else None
 
@@ -189,7 +190,7 @@ def _watched(
 def _note(metrics: Path, lines: list[tuple[float, dict[str, Any]]], now: float) -> None:
     if metrics.is_file():
         whole = metrics.read_text(encoding="utf-8").split("\n")[:-1]
-        lines += [(now, json.loads(line)) for line in whole[len(lines) :]]
+        lines += [(now, parse(line)) for line in whole[len(lines) :]]
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segxfer3d.schema.kinds import shown
 from segxfer3d.study.definition import Study
 
 
@@ -12,7 +13,7 @@ def read_folds(problems: list[str], value: Any) -> int | None:
     """What a study file has as "folds"."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 2):
         return value
-    problems.append(f"folds: expected a whole number of at least 2, got {value!r}")
+    problems.append(f"folds: expected a whole number of at least 2, got {shown(value)}")
     return None
 
 

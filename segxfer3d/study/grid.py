@@ -7,14 +7,13 @@ fine-tuning trial is one arm on one data set, with one label budget and one seed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.config.amp import BY_DEVICE
 from segxfer3d.errors import InputError, some
 from segxfer3d.study import identity
@@ -185,11 +184,11 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
     for path in sorted(folder.glob(f"*/*/{TRIAL_FILE}")):
         place = path.parent.relative_to(folder).as_posix()
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            parts, config, version = entry["parts"], entry["config"], entry["parts"]["code_version"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            wrong.append(f"{path}: damaged ({error}); delete this trial's folder to have it run again")
+            entry = documents.own(path, after="; delete this trial's folder to have it run again")
+        except InputError as error:
+            wrong.append(str(error))
             continue
+        parts, config, version = entry["parts"], entry["config"], entry["parts"]["code_version"]
         if place in known:
             if differences := identity.changes(parts, known[place].parts):
                 wrong.append(f"{place}: was started with {some(differences, 12)}")
@@ -216,9 +215,6 @@ def _check_name(study: Study, folder: Path) -> None:
     path = folder / STUDY_FILE
     if not path.is_file():
         return
-    try:
-        name = json.loads(path.read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it to have it written anew") from error
+    name = documents.own(path, after="; delete it to have it written anew")["name"]
     if name != study.name:
         raise InputError(f"{folder}: holds the study {name}, not {study.name}; expected another folder")

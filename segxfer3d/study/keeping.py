@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError, some
+from segxfer3d.schema.kinds import ANYTHING
+from segxfer3d.schema.own_files import KINDS
 from segxfer3d.study.machine_paths import Cleaner, absolute_paths
 from segxfer3d.study.matching import compared
 from segxfer3d.study.records import (
@@ -64,7 +66,7 @@ def keep(folder: Path, target: Path) -> Kept:
             record of a trial; nothing is written then.
     """
     trials = read_trials(folder)
-    study = _json(folder / STUDY_FILE)
+    study = documents.own(folder / STUDY_FILE)
     before = _before(target, study["name"])
     standing = states(folder, trials)
     done = [trial for trial in trials if standing[trial.id].name == DONE]
@@ -117,14 +119,15 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
         InputError: a file of its run cannot be read.
     """
     folder = root / trial.folder
-    run = _json(folder / RUN)
+    run = documents.own(folder / RUN)
     clean = Cleaner(root, [*absolute_paths(run.get("knobs", {})), trial.config])
     texts = {name: (folder / name).read_bytes().decode("utf-8") for name in TABLES if (folder / name).is_file()}
     for path in sorted(folder.glob("*.json")):
         if path.name not in _OF_THE_STUDY:
-            texts[path.name] = document(clean.value(_without_command(_json(path)) if path.name == RUN else _json(path)))
+            content = documents.read(path, KINDS.get(path.name, ANYTHING))
+            texts[path.name] = document(clean.value(_without_command(content) if path.name == RUN else content))
     if (folder / RECORDED).is_file():
-        return Record(_json(folder / RECORDED), texts)
+        return Record(documents.own(folder / RECORDED), texts)
     versions = run.get("versions", {})
     plain = json.loads(json.dumps(trial.as_dict(), default=str))
     entry: dict[str, Any] = {
@@ -142,7 +145,7 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
 def _start(root: Path, pretraining: Trial) -> dict[str, Any]:
     """What a fine-tuning starts from, with which it is known again."""
     folder = root / pretraining.folder
-    knobs = _json(folder / RUN).get("knobs", {})
+    knobs = documents.own(folder / RUN).get("knobs", {})
     clean = Cleaner(root, [pretraining.config])
     return {
         "config": clean.text(pretraining.config),
@@ -156,10 +159,3 @@ def _start(root: Path, pretraining: Trial) -> dict[str, Any]:
 def _without_command(run: Mapping[str, Any]) -> dict[str, Any]:
     """``run.json`` without what says the same again with paths of the machine."""
     return {key: value for key, value in run.items() if key not in ("command", "overrides")}
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error

@@ -6,13 +6,14 @@ every arm has the same network on the same patches: the file's content counts, w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError
 from segxfer3d.files import digest
+from segxfer3d.schema.kinds import OBJECT, PATH, fits
 
 PLAN = "plan"
 EXPECTED = "data, none, or a file of segxfer3d plan --json, as seen from the study file"
@@ -26,7 +27,12 @@ _WORDS = ("reasons", "memory", "steps")  # say why, and nothing is computed from
 
 def names_file(value: Any) -> bool:
     """Whether the value of the knob ``plan`` is the name of a file."""
-    return isinstance(value, str) and value not in ("", *RULES) and not value.startswith(("$", "@", "%"))
+    return (
+        isinstance(value, str)
+        and fits(PATH, value)
+        and value not in ("", *RULES)
+        and not value.startswith(("$", "@", "%"))
+    )
 
 
 def find(value: str, beside: Path) -> Path:
@@ -82,14 +88,7 @@ def unlike(finetune: Mapping[str, Any], pretrain: Mapping[str, Any] | None) -> s
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected {EXPECTED}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}); expected {EXPECTED}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is no plan; expected {EXPECTED}")
+    content: dict[str, Any] = documents.read(path, OBJECT, after=f"; expected {EXPECTED}")
     return content
 
 

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.config import amp
 from segxfer3d.errors import InputError
 from segxfer3d.study import grid
 from segxfer3d.study.code import read_config
 from segxfer3d.study.definition import Study
-from segxfer3d.study.documents import read_object
 from segxfer3d.study.launching import PYTHON
 from segxfer3d.study.records import read_records
 from segxfer3d.study.search_file import Search
@@ -141,9 +140,7 @@ def _chosen(
 
 
 def _kept(path: Path) -> Precision:
-    content = read_object(path, "precision")
-    if not isinstance(content.get(AMP), bool):
-        raise InputError(f"{path}: damaged (amp is {content.get(AMP)!r}); delete it to have it chosen anew")
+    content = documents.own(path, after="; delete it to have it chosen anew")
     return Precision(content[AMP], content.get("bf16_speedup"), f"as chosen when this began ({content.get('by')})")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import shown
 from segxfer3d.study import options, plan_files, trust
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
@@ -48,19 +49,19 @@ class Reader:
         if isinstance(content, kind):
             return content
         expected = "an object" if kind is dict else "a list"
-        self.problems.append(f"{where}: expected {expected}, got {content!r}")
+        self.problems.append(f"{where}: expected {expected}, got {shown(content)}")
         return {} if kind is dict else []
 
     def keys(self, content: Mapping[str, Any], where: str, known: Sequence[str]) -> None:
         """Refuse keys that nothing reads."""
         for key in content:
             if key not in known:
-                self.problems.append(f"{where}: no key {key!r} is known{nearest(key, known)}")
+                self.problems.append(f"{where}: no key {shown(key)} is known{nearest(key, known)}")
 
     def names(self, content: Mapping[str, Any], where: str) -> None:
         """Refuse names that make no folder name."""
         self.problems += [
-            f"{where}: {n!r} is no name (letters, digits and ._+-)" for n in content if not NAME.fullmatch(n)
+            f"{where}: {shown(n)} is no name (letters, digits and ._+-)" for n in content if not NAME.fullmatch(n)
         ]
 
     def knobs(self, content: Any, where: str, bundles: Sequence[Bundle]) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class Reader:
         try:
             converted = options.convert(name, value)
         except (ValueError, TypeError, OverflowError):
-            self.problems.append(f"{where}.{name}: expected {option.expected}, got {value!r}")
+            self.problems.append(f"{where}.{name}: expected {option.expected}, got {shown(value)}")
             return value
         if name == plan_files.PLAN and plan_files.names_file(converted):
             path = plan_files.find(converted, self.file.parent)

@@ -35,8 +35,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError, some
+from segxfer3d.schema.kinds import refuse
+from segxfer3d.schema.own_files import KINDS
+from segxfer3d.schema.parsing import parse
 from segxfer3d.study.trials import STUDY_FILE
 
 FORMAT = 1
@@ -95,10 +98,8 @@ def read_study_name(folder: Path) -> str:
     path = folder / STUDY_FILE
     if not path.is_file():
         raise InputError(f"{folder}: no record of a study (there is no {STUDY_FILE}); expected one of study keep")
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["name"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({error}); expected the file as it was kept") from error
+    name: str = documents.own(path, after="; expected the file as it was kept")["name"]
+    return name
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -112,7 +113,7 @@ def read_records(folder: Path) -> list[Record]:
         place = path.relative_to(folder).as_posix()
         try:
             records.append(_read(path, place))
-        except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             wrong.append(f"{place}: {error}")
     if wrong:
         listed = some(wrong, separator="\n  ")
@@ -127,17 +128,21 @@ def _read(folder: Path, place: str) -> Record:
     """One record.
 
     Raises:
-        OSError, EOFError, ValueError, TypeError, KeyError: it is damaged or was edited.
+        OSError, EOFError, ValueError: it is damaged or was edited.
     """
-    entry = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    entry = parse(documents.text_of(folder / RECORD))
+    refuse(KINDS[RECORD], entry, RECORD)
     if entry["hash"] != hash_of(entry) or entry["identity"] != files.digest(entry["parts"]):
         raise ValueError(f"{RECORD} was edited (its hash is {hash_of(entry)}, not {entry['hash']})")
     if entry["folder"] != place:
         raise ValueError(f"is the record of {entry['folder']}")
     texts = {name: _unpacked(folder / f"{name}.gz") for name in TABLES if name in entry["files"]}
-    documents = json.loads(_unpacked(folder / RUN_FILES))
-    texts |= {name: document(content) for name, content in documents.items()}
+    contents = parse(_unpacked(folder / RUN_FILES))
+    refuse(KINDS[RUN_FILES], contents, RUN_FILES)
+    texts |= {name: document(content) for name, content in contents.items()}
     for name in sorted({*texts, *entry["files"]}):
+        if name not in texts:
+            raise ValueError(f"{name} is missing")
         is_now = content_hash(texts[name])
         if is_now != entry["files"].get(name):
             raise ValueError(f"{name} was edited (its hash is {is_now[:8]}, not {str(entry['files'].get(name))[:8]})")
@@ -150,12 +155,12 @@ def write_record(folder: Path, record: Record) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    documents = {name: json.loads(text) for name, text in record.texts.items() if name not in TABLES}
+    contents = {name: json.loads(text) for name, text in record.texts.items() if name not in TABLES}
     with files.new_folder(folder / record.folder) as place:
         for name in TABLES:
             if name in record.texts:
                 files.write_bytes(place / f"{name}.gz", packed(record.texts[name]))
-        files.write_bytes(place / RUN_FILES, packed(json.dumps(documents)))
+        files.write_bytes(place / RUN_FILES, packed(json.dumps(contents)))
         files.write_json(place / RECORD, record.entry)
 
 
@@ -173,7 +178,11 @@ def packed(text: str) -> bytes:
 
 
 def _unpacked(path: Path) -> str:
-    return gzip.decompress(path.read_bytes()).decode("utf-8")
+    with gzip.open(path) as file:
+        content = file.read(documents.BYTES + 1)
+    if len(content) > documents.BYTES:
+        raise ValueError(f"{path.name}: more than {documents.BYTES / 2**30:g} GiB")
+    return content.decode("utf-8")
 
 
 def content_hash(text: str) -> str:

@@ -7,13 +7,12 @@ from its seed. ``again.json`` then says with what its weights are compared, and,
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError
 from segxfer3d.study.matching import Match
 from segxfer3d.study.records import DONE_FILE, RUN, Record, weights_hash
@@ -64,7 +63,7 @@ def make_needed_again(folder: Path, trials: Sequence[Trial]) -> None:
     standing = {trial.id: state_of(folder / trial.folder, trial.kind) for trial in trials}
     for trial in _needed(trials, standing):
         place = folder / trial.folder
-        record = json.loads((place / RECORDED).read_text(encoding="utf-8"))
+        record = documents.own(place / RECORDED)
         shutil.rmtree(place)  # copies of the record, nothing else
         files.make_folder(place)
         files.write_json(place / AGAIN, {"record": record})
@@ -85,17 +84,17 @@ def compare_again(folder: Path) -> str:
     path = folder / AGAIN
     if not path.is_file():
         return ""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = documents.own(path)
     if "same" in content:
         return ""
-    versions = json.loads((folder / RUN).read_text(encoding="utf-8")).get("versions", {})
+    versions = documents.own(folder / RUN).get("versions", {})
     try:
         model = weights_hash(folder / MODEL)
     except InputError as error:
         return f"made again from its seed, but not compared with the record: {error}"
     content |= {"same": model == content["record"]["model"], "model": model}
     content |= {name: versions.get(name) for name in _ABOUT}
-    content["parts"] = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))["parts"]
+    content["parts"] = documents.own(folder / TRIAL_FILE)["parts"]
     files.write_json(path, content)
     return outcome(content)
 

@@ -6,11 +6,11 @@ Names and sizes of files are part of what a trial is. Here what they hold is com
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import digest
 from segxfer3d.study.trials import Trial
@@ -53,8 +53,8 @@ def _kind(trial: Trial) -> str:
 def _cases(path: Path) -> Mapping[str, Any]:
     """Of a run; nothing where an earlier version kept nothing, or it cannot be read: its own resume says so."""
     try:
-        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        cases = documents.own(path).get("cases")
+    except InputError:
         return {}
     return cases if isinstance(cases, dict) else {}
 

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.files import digest
+from segxfer3d.schema.kinds import shown
 from segxfer3d.study import identity
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Bundle
@@ -122,15 +123,17 @@ def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search
         reader.problems.append(f"search.{both[0]}: expected in knobs or in search, found in both")
     direction = content.get("direction", "minimize")
     if direction not in _DIRECTIONS:
-        reader.problems.append(f"direction: expected {' or '.join(_DIRECTIONS)}, got {direction!r}")
+        reader.problems.append(f"direction: expected {' or '.join(_DIRECTIONS)}, got {shown(direction)}")
     metric = content.get("metric")
     if not isinstance(metric, str) or not metric:
-        reader.problems.append(f"metric: expected an entry of metrics.jsonl, such as validation_loss; got {metric!r}")
+        reader.problems.append(
+            f"metric: expected an entry of metrics.jsonl, such as validation_loss; got {shown(metric)}"
+        )
     numbers = {}
     for key, default, least in (("trials", 20, 1), ("seed", 0, 0)):
         numbers[key] = content.get(key, default)
         if isinstance(numbers[key], bool) or not isinstance(numbers[key], int) or numbers[key] < least:
-            reader.problems.append(f"{key}: expected a whole number of at least {least}, got {numbers[key]!r}")
+            reader.problems.append(f"{key}: expected a whole number of at least {least}, got {shown(numbers[key])}")
     reader.refuse("search")
     name = str(content.get("name", reader.file.stem))
     return Search(name, bundle, knobs, space, str(metric), direction, numbers["trials"], numbers["seed"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from segxfer3d import documents
+from segxfer3d.errors import InputError, reason
 from segxfer3d.files import held
 from segxfer3d.spreadsheets import plain_csv
 from segxfer3d.study.trials import MODEL, Trial
@@ -80,23 +80,19 @@ def state_at_rest(folder: Path, kind: str) -> State:
         return _finished(folder, kind)
     if (folder / "failed.json").exists():
         try:
-            return State(FAILED, str(json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]))
-        except (OSError, ValueError, TypeError, KeyError):
+            return State(FAILED, documents.own(folder / "failed.json")["error"])
+        except InputError:
             return State(FAILED, f"{folder / 'failed.json'} cannot be read; {folder / 'output.txt'} may say why")
     return State(STOPPED if (folder / "run.json").exists() else WAITING)
 
 
 def _finished(folder: Path, kind: str) -> State:
     """Done, unless a file that the report reads is damaged."""
-    path = folder / "done.json"
+    path = folder / MODEL
     try:
-        seconds = float(_json(path)["seconds"])
-        path = folder / "run.json"
-        _json(path)
-        path = folder / "metrics.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if not isinstance(json.loads(line), dict):
-                raise ValueError("a line that is no object")
+        seconds = float(documents.own(folder / "done.json")["seconds"])
+        documents.own(folder / "run.json")
+        documents.lines(folder / "metrics.jsonl")
         recorded = (folder / RECORDED).is_file()
         if kind == "pretrain" and not recorded:
             path = folder / MODEL
@@ -107,14 +103,9 @@ def _finished(folder: Path, kind: str) -> State:
             row = next(csv.DictReader(plain_csv(path.read_text(encoding="utf-8")).splitlines()), None)
             if row is None or not {"case", "patient"} <= row.keys():
                 raise ValueError("no row with case and patient")
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return State(DAMAGED, f"{path}: damaged ({reason}); delete {folder} to have this trial run again")
+    except InputError as error:
+        return State(DAMAGED, f"{error}; delete {folder} to have this trial run again")
+    except (OSError, ValueError, csv.Error) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        return State(DAMAGED, f"{path}: damaged ({why}); delete {folder} to have this trial run again")
     return State(DONE, seconds=seconds, recorded=recorded)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("no object")
-    return content

@@ -8,6 +8,7 @@ from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
 from segxfer3d.config.learning import PAPER, recipe_in
+from segxfer3d.schema.kinds import shown
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import CROSSED, NESTED, Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
@@ -65,7 +66,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     """The parts in turn; None where a bundle is missing, so that nothing more can be checked."""
     name = content.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        reader.problems.append(f"name: expected letters, digits and ._+-, got {name!r}")
+        reader.problems.append(f"name: expected letters, digits and ._+-, got {shown(name)}")
     stages = reader.section(content.get("pretrain", {}), "pretrain")
     reader.names(stages, "pretrain")
     bundles = {
@@ -105,7 +106,7 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     )
     check_folds(reader.problems, study)
     if not isinstance(content.get(MIXED, False), bool):
-        reader.problems.append(f"{MIXED}: expected true or false, got {content[MIXED]!r}")
+        reader.problems.append(f"{MIXED}: expected true or false, got {shown(content[MIXED])}")
     _check_recipes(reader, study)
     _check_sizes(reader, study)
     if "pretrain_seeds" in content or "pretrain_design" in content:
@@ -117,7 +118,7 @@ def _margin(reader: Reader, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 100:
-        reader.problems.append(f"margin: expected dice points above 0 and below 100, got {value!r}")
+        reader.problems.append(f"margin: expected dice points above 0 and below 100, got {shown(value)}")
         return None
     return float(value)
 
@@ -180,10 +181,10 @@ def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundl
         init, source, checkpoint = entry.get("init"), entry.get("pretrain"), reader.insert(entry.get("checkpoint"))
         if init not in INITIALIZATIONS:
             hint = nearest(str(init), INITIALIZATIONS)
-            reader.problems.append(f"{where}.init: no initialization {init!r}{hint}")
+            reader.problems.append(f"{where}.init: no initialization {shown(init)}{hint}")
             continue
-        if source is not None and source not in pretrain:
-            reader.problems.append(f"{where}.pretrain: no pretraining {source!r}{nearest(str(source), pretrain)}")
+        if source is not None and (source not in pretrain or not isinstance(source, str)):
+            reader.problems.append(f"{where}.pretrain: no pretraining {shown(source)}{nearest(str(source), pretrain)}")
         if (source is not None) + (checkpoint is not None) != needs_checkpoint(init):
             expected = 'either "pretrain" or "checkpoint"' if needs_checkpoint(init) else "none"
             reader.problems.append(f"{where}: init {init} expects {expected} to load from")
@@ -191,7 +192,7 @@ def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundl
             checkpoint = reader.value("checkpoint", checkpoint, where)
         knobs = reader.knobs(entry.get("knobs", {}), f"{where}.knobs", [finetune])
         arms[name] = Arm(init, source, checkpoint, str(entry.get("scenario", SCENARIOS[init])), knobs)
-    if unused := [name for name in pretrain if name not in {arm.pretrain for arm in arms.values()}]:
+    if unused := [name for name in pretrain if name not in [arm.pretrain for arm in arms.values()]]:
         reader.problems.append(f"pretrain: no arm starts from {', '.join(unused)}")
     return arms
 
@@ -219,7 +220,9 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int
     for index, entry in enumerate(reader.section(content, "budgets", list)):
         own = entry.get("seeds") if isinstance(entry, dict) else None
         if own is not None and not (isinstance(own, list) and own and set(map(str, own)) <= set(map(str, seeds))):
-            reader.problems.append(f"budgets[{index}].seeds: expected some of the study's {list(seeds)}, got {own!r}")
+            reader.problems.append(
+                f"budgets[{index}].seeds: expected some of the study's {shown(list(seeds))}, got {shown(own)}"
+            )
             own = None
         budget = {name: value for name, value in entry.items() if name != "seeds"} if own is not None else entry
         knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
@@ -245,9 +248,9 @@ def _seeds(reader: Reader, content: Any, where: str) -> list[int]:
     if not seeds:
         reader.problems.append(f"{where}: the grid is empty, expected at least one")
     if any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        reader.problems.append(f"{where}: expected whole numbers of at least 0, got {seeds!r}")
+        reader.problems.append(f"{where}: expected whole numbers of at least 0, got {shown(seeds)}")
     elif len(set(seeds)) < len(seeds):
-        reader.problems.append(f"{where}: one is there twice: {seeds!r}")
+        reader.problems.append(f"{where}: one is there twice: {shown(seeds)}")
     return list(seeds)
 
 
@@ -255,7 +258,7 @@ def _check_repeated(reader: Reader, study: Study) -> None:
     """Pretrainings that are repeated: their seeds fit those of fine-tuning, and nothing else sets them."""
     problems = reader.problems
     if study.pretrain_design not in (NESTED, CROSSED):
-        problems.append(f"pretrain_design: expected {NESTED} or {CROSSED}, got {study.pretrain_design!r}")
+        problems.append(f"pretrain_design: expected {NESTED} or {CROSSED}, got {shown(study.pretrain_design)}")
     if not study.pretrain_seeds:
         problems.append("pretrain_design: expected pretrain_seeds beside it")
         return
@@ -289,5 +292,5 @@ def _published(
         for what, known in (("arm", arms), ("data", data), ("budget_name", budgets)):
             name = entry.get(what) if isinstance(entry, dict) else entry
             if name not in known:
-                reader.problems.append(f"published: no {what} {name!r}{nearest(str(name), known)}")
+                reader.problems.append(f"published: no {what} {shown(name)}{nearest(str(name), known)}")
     return section

@@ -59,13 +59,14 @@ is read from these files alone: :func:`segxfer3d.study.states.states`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError, some
+from segxfer3d.schema.kinds import shown
 from segxfer3d.study import trust
 
 FORMAT = 1
@@ -128,24 +129,35 @@ def read_trials(folder: Path, *, to_run: bool = False) -> list[Trial]:
     path = folder / TRIALS_FILE
     if not path.is_file():
         raise InputError(f"{folder}: no study's folder (there is no {TRIALS_FILE})")
-    try:
-        trials = [
-            Trial(**{**entry, "depends": tuple(entry["depends"])})
-            for entry in json.loads(path.read_text(encoding="utf-8"))
-        ]
-        problems = [problem for trial in trials for problem in _problems(trial, to_run=to_run)]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: damaged ({error}); start the study again to have it written anew") from error
+    known = [each.name for each in fields(Trial)]
+    trials = [
+        Trial(**{name: entry[name] for name in known if name in entry} | {"depends": tuple(entry["depends"])})
+        for entry in documents.own(path, after="; start the study again to have it written anew")
+    ]
+    ids: set[str] = set()
+    problems = []
+    for trial in trials:
+        problems += [*_problems(trial, ids, to_run=to_run)]
+        ids.add(trial.id)
     if problems:
         raise InputError(f"{path}: {some(problems, 5, '; ')}")
     return trials
 
 
-def _problems(trial: Trial, *, to_run: bool) -> Iterator[str]:
-    """What is wrong with a trial of a folder from somewhere."""
-    place = Path(trial.folder)
-    if place.is_absolute() or ".." in place.parts or not place.parts:
-        yield f"{trial.id}: folder {trial.folder!r} is not inside the study's"
+def is_outside(folder: str) -> bool:
+    """Whether the folder of a trial would not lie inside that of its study."""
+    place = Path(folder)
+    return place.is_absolute() or ".." in place.parts or not place.parts
+
+
+def _problems(trial: Trial, before: Collection[str], *, to_run: bool) -> Iterator[str]:
+    """What is wrong with a trial of a folder from somewhere, before which these stand in the list."""
+    if trial.id in before:
+        yield f"{trial.id}: is there twice"
+    if lost := [name for name in trial.depends if name not in before]:
+        yield f"{trial.id}: depends on {lost[0]}, which does not stand before it"
+    if is_outside(trial.folder):
+        yield f"{trial.id}: folder {shown(trial.folder)} is not inside the study's"
     if not to_run:
         return
     if why := trust.bundle_problem(Path(trial.config)):

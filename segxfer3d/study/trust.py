@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.shipped import shipped_folder
+from segxfer3d.schema.kinds import shown
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 HINT = "--trust runs it, if you trust whoever wrote it"
@@ -38,7 +39,7 @@ def value_problem(value: Any) -> str:
     if _trusted.get() or not isinstance(value, str) or not value.startswith(("$", "%")) or value == "$None":
         return ""
     what = "Python code" if value.startswith("$") else "a part of another file"
-    return f"{value!r} is {what}, which MONAI would run; {HINT}"
+    return f"{shown(value)} is {what}, which MONAI would run; {HINT}"
 
 
 def bundle_problem(path: Path, beside: Path | None = None) -> str:

@@ -12,16 +12,16 @@ What is searched stands in a file (:mod:`segxfer3d.study.search_file`). The fold
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError, installed_with
 from segxfer3d.files import Lock
+from segxfer3d.schema.kinds import FIGURE, Entries, optional
 from segxfer3d.study import identity, precision, runner
 from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.documents import nearest
@@ -179,7 +179,7 @@ def _figure(path: Path, plan: Search, knobs: Mapping[str, Any]) -> float | None:
     Raises:
         InputError: no line has the metric.
     """
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = documents.lines(path, Entries({}, {plan.metric: optional(FIGURE)}))
     if not any(plan.metric in line for line in lines):
         there = sorted({name for line in lines for name in line if name.startswith("validation_")})
         raise InputError(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
@@ -53,12 +53,8 @@ class Length:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Length:
-        """The other way round.
-
-        Raises:
-            TypeError: entries that are missing, or not known.
-        """
-        return Length(**values)
+        """The other way round."""
+        return Length(**{field.name: values[field.name] for field in fields(Length) if field.name in values})
 
     def text(self) -> str:
         """What was found, for the console."""
@@ -126,10 +122,6 @@ def _fitting(minutes: float, steps_per_epoch: int, seconds: float, timed: int, c
 
 
 def _recorded(run: RunFolder) -> Length:
-    path = run.path / f"{RECORD}.json"
-    try:
-        return Length.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"resume: {path} says how many epochs this run has, and cannot be read ({error}); start a new run"
-        ) from error
+    after = "; it says how many epochs this run has: start a new one"
+    content = documents.own(run.path / f"{RECORD}.json", before="resume: ", after=after)
+    return Length.from_dict(content)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
@@ -87,13 +87,9 @@ def peak_rate(
 
 
 def _recorded(run: RunFolder) -> float:
-    path = run.path / f"{RECORD}.json"
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["lr"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"resume: {path} says which learning rate this run has, and cannot be read ({error}); start a new run"
-        ) from error
+    after = "; it says the learning rate of this run: start a new one"
+    content = documents.own(run.path / f"{RECORD}.json", before="resume: ", after=after)
+    return float(content["lr"])
 
 
 @dataclass(frozen=True)

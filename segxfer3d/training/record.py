@@ -16,6 +16,9 @@ from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.schema.kinds import refuse
+from segxfer3d.schema.own_files import LINE
+from segxfer3d.schema.parsing import parse
 
 RECORD = "metrics.jsonl"
 SUMS = "epoch_sums"  # of the engine's state: name of a loss -> its sum over the steps of this epoch so far
@@ -113,8 +116,10 @@ def cut_record(path: Path, epoch: int) -> None:
         kept = []
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                if json.loads(line)["epoch"] <= epoch:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
+                content = parse(line)
+                refuse(LINE, content)
+            except ValueError:
                 break  # the half line of a killed run
+            if content["epoch"] <= epoch:
+                kept.append(line + "\n")
         files.write_text(path, "".join(kept))

@@ -87,13 +87,13 @@ def test_a_table_of_folds(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ("{", "s.json", r"no JSON \("),
+        ("{", "s.json", r"is not JSON \("),
         ([], "s.json", "0 folds; expected at least two"),
         ("7", "s.json", 'expected {"train"'),
         ({"train": [], "test": ["a"]}, "s.json", "nobody in the train part"),
         ({"train": ["a"], "tset": ["b"]}, "s.json", "no part is called 'tset'"),
         ({"train": ["a"], "val": ["b"], "validation": ["c"]}, "s.json", "two lists for the validation part"),
-        ('{"train": ["a"], "train": ["b"]}', "s.json", "two lists are called train; expected one"),
+        ('{"train": ["a"], "train": ["b"]}', "s.json", "the key 'train' is there twice; expected it once"),
         ({"train": "a"}, "s.json", "train: expected a list of names"),
         ({"train": [True]}, "s.json", "train: expected a list of names"),
         ({**TRAIN, "unit": "slice"}, "s.json", "unit 'slice'; expected patient or case"),

@@ -64,7 +64,7 @@ def test_figures_of_all_voxels_are_those_of_one_table(tmp_path):
     with pytest.raises(InputError, match=r"no sums of 007 in cases_pooled\.json"):
         join_folds(runs)
     (runs[1] / "cases_pooled.json").write_text('{"cases": {"c": [1, 2]}')
-    with pytest.raises(InputError, match=r"fold1/cases_pooled\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"fold1/cases_pooled\.json: damaged"):
         join_folds(runs)
 
 

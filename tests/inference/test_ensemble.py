@@ -138,7 +138,7 @@ def test_networks_and_activations_that_differ_are_refused(tmp_path):
     ("prepare", "message"),
     [
         (lambda folder: None, "0 models in it; expected the folder of segxfer3d cross once all folds are done"),
-        (lambda folder: (folder / "folds.json").write_text("{"), "folds.json cannot be read"),
+        (lambda folder: (folder / "folds.json").write_text("{"), "folds.json: damaged"),
         (
             lambda folder: (folder / "folds.json").write_text('{"models": ["a/model.pt", "b/model.pt"]}'),
             "a/model.pt, .*b/model.pt: no such model",

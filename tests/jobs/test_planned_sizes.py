@@ -191,11 +191,11 @@ def test_foreground_set_by_hand_is_of_the_plan(good, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"patch_size": [0, 8, 8]}, "is no plan .*patch_size: expected numbers above 0"),
+        ({"patch_size": [0, 8, 8]}, "is no plan .*patch_size.0.: expected a whole number from 1 to 1024, got 0"),
         ({"features": [2, 4]}, "as many strides, kernels and features, got 3 strides, 3 kernels, 2 features"),
-        ({"mirror_axes": [3]}, "mirror_axes: expected axes from 0 to 2"),
+        ({"mirror_axes": [3]}, "mirror_axes.0.: expected an axis from 0 to 2, got 3"),
         ({"intensity": []}, "is no plan"),
-        (None, "cannot be read .*expected data, none, or a file"),
+        (None, "is not JSON .*expected data, none, or a file"),
     ],
 )
 def test_a_damaged_plan_is_refused(change, message, good, tmp_path):

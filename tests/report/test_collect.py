@@ -63,7 +63,7 @@ def test_failed_stopped_and_waiting_trials_are_told_apart(study):
         ("metrics.jsonl", '{"epoch": 1, "st', "metrics.jsonl: damaged in line 1;", "done"),
         ("metrics.jsonl", '{"step": 2, "validation_dice": NaN}\n[]\n', "damaged in line 1, 2;", "done"),
         ("metrics.jsonl", '{"step": 2, "validation_dice": 0}\n' * 2, "damaged in line 2;", "done"),
-        ("run.json", "[]", "run.json cannot be read (no JSON object)", "done"),
+        ("run.json", "[]", "run.json cannot be read (expected an object, got an empty list)", "done"),
         ("cases_summary.json", "{", "cases_summary.json cannot be read", "done"),
         ("transfer.json", "\0", "transfer.json cannot be read", "done"),
     ],

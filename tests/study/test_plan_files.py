@@ -65,7 +65,7 @@ def test_a_plan_counts_by_what_is_computed_from_it_wherever_it_lies(tmp_path):
             r"common.plan: .*/mine/plans/small.json: cannot be read \(No such file or directory\); expected data",
         ),
         ("{", r"common.plan: .*small.json: is not JSON"),
-        ("[]", r"common.plan: .*small.json: is no plan; expected"),
+        ("[]", r"common.plan: .*small.json: expected an object, got an empty list; expected data"),
         (json.dumps({"spacing": [1, 1, 1]}), r"common.plan: small.json is no plan \(patch_size is missing\)"),
     ],
 )

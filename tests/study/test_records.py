@@ -120,7 +120,7 @@ def edit(path, before, after):
         ("metrics.jsonl.gz", '"loss": 1.0', '"loss": 0.1', "metrics.jsonl was edited"),
         ("run.json.gz", '"seconds": 1.0', '"seconds": 2.0', "done.json was edited"),
         ("record.json", '"init": "random"', '"init": "encoder"', "record.json was edited"),
-        ("record.json", '"format"', "format", "Expecting property name"),
+        ("record.json", '"format"', "format", r"is not JSON \(Expecting property name"),
     ],
 )
 def test_an_edited_record_is_refused(kept, name, before, after, message):

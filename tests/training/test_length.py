@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_keeps_its_length(tmp_path):
     assert find_length(1.0, max_epochs=7, steps_per_epoch=20, trial=timed([0.1]), run=again) == before
     for content in ("{", '{"epochs": 3}'):
         (tmp_path / "length.json").write_text(content)
-        with pytest.raises(InputError, match=r"resume: .*length\.json says how many epochs.*start a new run"):
+        with pytest.raises(InputError, match=r"resume: .*length\.json.*it says how many epochs.*start a new one"):
             find_length(1.0, max_epochs=7, steps_per_epoch=20, trial=timed([0.1]), run=again)
 
 

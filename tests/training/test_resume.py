@@ -165,7 +165,7 @@ def test_another_run_is_not_gone_on_with(knobs, whole, tmp_path):
     with pytest.raises(InputError, match=r"and [0-9]+ more\. Repeat its command"):
         run("genesis_finetune", finetune, knobs, resume=True, **many)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(InputError, match=r"resume: .*run\.json cannot be read"):
+    with pytest.raises(InputError, match=r"resume: .*run\.json: damaged"):
         run("genesis_finetune", tmp_path, knobs, resume=True)
 
 
@@ -200,7 +200,7 @@ def test_a_run_that_was_killed_while_it_began_starts_over(lost, knobs, whole, tm
 def test_a_plan_that_is_lost_later_is_missed(knobs, whole, tmp_path):
     shutil.copytree(whole / "genesis_finetune", tmp_path / "run")
     (tmp_path / "run" / "plan.json").unlink()
-    with pytest.raises(InputError, match=r"resume: .*plan\.json has the sizes of this run, and cannot be read"):
+    with pytest.raises(InputError, match=r"resume: .*plan\.json: cannot be read .*; it has the sizes of this run"):
         run("genesis_finetune", tmp_path / "run", knobs, resume=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +10,46 @@ from typing import Any
 from segxfer3d.data.io.volumes import volume_ending, volume_name
 from segxfer3d.data.layouts.declared import Declared, classes_of, classes_of_volumes
 from segxfer3d.data.modalities import modality_of_names
+from segxfer3d.documents import text_of
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import (
+    LIST,
+    NAMES,
+    OBJECT,
+    PATH,
+    TEXT,
+    Either,
+    Entries,
+    ListOf,
+    Plain,
+    Table,
+    fits,
+    optional,
+    refuse,
+    shown,
+)  # fmt: skip
+from segxfer3d.schema.parsing import parse
 from segxfer3d.spelling import on_disk, one_form
 
 NAME = "dataset.json"
 _SPLITS = ("validation", "fold", "folds")  # what only a list of cases says
 ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
+_SAID = Plain("text or a whole number", lambda value: isinstance(value, (str, int)) and fits(NAMES, [value]))
+_PATHS = Either((ListOf(PATH), PATH))
+_CASE = Either((PATH, Entries({"image": _PATHS}, {"label": optional(PATH), "name": _SAID, "patient": optional(_SAID)})))
+# also of what is no case here: the first version of nnU-Net lists pairs of paths
+_KIND = Entries(
+    {},
+    {
+        "training": ListOf(_CASE),
+        "validation": optional(ListOf(_CASE)),
+        "test": optional(LIST),
+        "dataset": optional(Table(Entries({"images": ListOf(PATH), "label": PATH}))),
+        "labels": OBJECT,
+        "file_ending": TEXT,
+    },
+)
 
 
 class _Entries(dict[str, Any]):
@@ -33,12 +65,37 @@ def _entries(pairs: list[tuple[str, Any]]) -> _Entries:
 
 
 def load(path: Path) -> Any:
-    """What a JSON file holds.
+    """What the file holds.
 
     Raises:
-        OSError, ValueError: it cannot be read.
+        ValueError: it cannot be read, or an entry is none that any reader takes; the message names it.
     """
-    return json.loads(path.read_text(encoding=ENCODING), object_pairs_hook=_entries)
+    content = _any(path)
+    refuse(_KIND, content)
+    for key in ("training", "validation", "test"):
+        for number, case in enumerate(content.get(key) or ()):
+            _refuse_twice(case, f"{key}[{number}]: ")
+    _refuse_twice(content, "")
+    return content
+
+
+def _any(path: Path) -> Any:
+    """What the file holds, whatever that is.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return parse(text_of(path, ENCODING), _entries)
+
+
+def _refuse_twice(entries: Any, where: str) -> None:
+    if twice := getattr(entries, "twice", ()):
+        raise ValueError(f"{where}the key {shown(twice[0])} is there twice; expected it once")
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong, in words; those of Python need the kind of error beside them."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def refuse_parts(root: Path) -> None:
@@ -49,8 +106,8 @@ def refuse_parts(root: Path) -> None:
     """
     path = root / NAME
     try:
-        said = [key for key in _SPLITS if load(path).get(key)]
-    except (OSError, *BAD):
+        said = [key for key in _SPLITS if _any(path).get(key)]
+    except BAD:
         return  # whoever reads it says so
     if said:
         raise InputError(f"{path}: has {said[0]!r} and lists no cases; say who is in which part by --split_file")
@@ -108,7 +165,7 @@ def refuse_regions(root: Path, declared: Declared | None) -> None:
 
 def _no_classes(path: Path, error: Exception) -> InputError:
     return InputError(
-        f'{path}: no classes in it ({type(error).__name__}: {error}); expected "labels", as in '
+        f'{path}: no classes in it ({in_words(error)}); expected "labels", as in '
         '{"labels": {"background": 0, "disc": 1, "cup": 2}}'
     )
 
@@ -120,8 +177,8 @@ def lists_cases(root: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        content = load(path)
-    except (OSError, ValueError):
+        content = _any(path)
+    except ValueError:
         return True
     return (
         not isinstance(content, dict)
@@ -134,8 +191,8 @@ def lists_numbered(root: Path) -> bool:
     """Whether there is a ``dataset.json`` of nnU-Net: one that names channels and lists no cases, or lists them under
     "dataset", or lists images without the number of the channel that their files have."""
     try:
-        content = load(root / NAME)
-    except (OSError, ValueError):
+        content = _any(root / NAME)
+    except ValueError:
         return False
     return isinstance(content, dict) and "labels" in content and _numbered(root, content)
 
@@ -162,9 +219,9 @@ def read_modality(root: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        declared = json.loads(path.read_text(encoding=ENCODING)).get("modality", "")
+        declared = load(path).get("modality", "")
     except BAD as error:
-        raise InputError(f"{path}: no modality in it ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: no modality in it ({in_words(error)})") from error
     return modality_of_channels(declared) if declared else ""
 
 
@@ -194,9 +251,9 @@ def read_channel_names(root: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        return names_of_channels(json.loads(path.read_text(encoding=ENCODING)))
+        return names_of_channels(load(path))
     except BAD as error:
-        raise InputError(f"{path}: no channels in it ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: no channels in it ({in_words(error)})") from error
 
 
 def modality_of_channels(channels: Any) -> str:

@@ -17,7 +17,15 @@ from typing import Any
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.dicom import scan_of
 from segxfer3d.data.io.volumes import volume_name
-from segxfer3d.data.layouts.dataset_json import BAD, NAME, lists_cases, load, modality_of_channels, names_of_channels
+from segxfer3d.data.layouts.dataset_json import (
+    BAD,
+    NAME,
+    in_words,
+    lists_cases,
+    load,
+    modality_of_channels,
+    names_of_channels,
+)
 from segxfer3d.data.layouts.declared import classes_of_volumes
 from segxfer3d.data.layouts.listing import refuse_other_kind, volumes_below
 from segxfer3d.data.layouts.official import as_entries, check_official, with_parts
@@ -58,7 +66,7 @@ def read(root: Path, request: Request) -> CaseSet:
     except BAD as error:
         if not volumes_below(root):
             refuse_other_kind(root, request.dims, request.task)
-        raise InputError(f"{path}: not a Decathlon dataset.json ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: not a Decathlon dataset.json ({in_words(error)})") from error
     cases, problems = [], []
     scans: dict[str, FoundVolume] = {}
     for entry, labeled in training + test:

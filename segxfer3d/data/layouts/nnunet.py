@@ -17,7 +17,15 @@ from typing import Any
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.volumes import volume_ending, volume_name
-from segxfer3d.data.layouts.dataset_json import BAD, NAME, lists_numbered, load, modality_of_channels, names_of_channels
+from segxfer3d.data.layouts.dataset_json import (
+    BAD,
+    NAME,
+    in_words,
+    lists_numbered,
+    load,
+    modality_of_channels,
+    names_of_channels,
+)
 from segxfer3d.data.layouts.declared import classes_of_volumes
 from segxfer3d.data.layouts.listing import refuse_other_kind
 from segxfer3d.data.layouts.official import as_entries, check_official
@@ -64,7 +72,7 @@ def read(root: Path, request: Request) -> CaseSet:
         ending = str(content.get("file_ending", ".nii.gz"))
         found, tests = _training(root, content, ending), _numbered(root / TEST, ending)
     except BAD as error:
-        raise InputError(f"{path}: not nnU-Net's dataset.json ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: not nnU-Net's dataset.json ({in_words(error)})") from error
     if not volume_name(f"x{ending}"):
         refuse_other_kind(root, request.dims, request.task)
         raise InputError(f"{path}: file_ending {ending}: expected one of volumes, such as .nii.gz")

@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.planning.fingerprint import Spacing
 from segxfer3d.data.planning.topology import NO_STEM, Triple
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import (
+    FLAG,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Entries,
+    ListOf,
+    Table,
+    first_problem,
+    number,
+    optional,
+)  # fmt: skip
+
+_SIZE = number("a whole number from 1 to 1024", 1, 1024, whole=True)
+_SIZES = ListOf(_SIZE, 3)
+_WIDTH = number("a whole number from 1 to 8192", 1, 8192, whole=True)
+_NUMBERS = dict.fromkeys(("low", "high", "mean", "sd"), optional(NUMBER))
+_INTENSITY = Entries({"rule": TEXT}, {**_NUMBERS, "nonzero": FLAG})
+KIND = Entries(  # of a file
+    {
+        "spacing": ListOf(number("a number above 0 and at most 1000", 1e-6, 1000), 3),
+        "patch_size": _SIZES,
+        "batch_size": number("a whole number from 1 to 1048576", 1, 2**20, whole=True),
+        "strides": ListOf(_SIZES),
+        "kernels": ListOf(_SIZES),
+        "features": ListOf(_WIDTH),
+        "intensity": _INTENSITY,
+    },
+    {
+        "mirror_axes": ListOf(number("an axis from 0 to 2", 0, 2, whole=True)),
+        "reasons": Table(TEXT),
+        "memory": NUMBER,
+        "steps": optional(WHOLE),
+        "stem": _SIZES,
+        "network": TEXT,
+        "further": ListOf(_INTENSITY),
+    },
+)
 
 if TYPE_CHECKING:
     from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -124,46 +160,42 @@ class Plan:
         Raises:
             InputError: an entry is missing or cannot be used.
         """
-        try:
-            a, b, c = (float(value) for value in values["spacing"])
-            plan = Plan(
-                spacing=(a, b, c),
-                patch_size=triple(values["patch_size"]),
-                batch_size=int(values["batch_size"]),
-                strides=tuple(triple(stride) for stride in values["strides"]),
-                kernels=tuple(triple(kernel) for kernel in values["kernels"]),
-                features=tuple(int(width) for width in values["features"]),
-                intensity=Intensity(**values["intensity"]),
-                mirror_axes=tuple(int(axis) for axis in values.get("mirror_axes", (0, 1, 2))),
-                reasons=dict(values.get("reasons", {})),
-                memory=float(values.get("memory", 0.0)),
-                steps=values.get("steps"),
-                stem=triple(values.get("stem", NO_STEM)),  # earlier plans have none
-                network=str(values.get("network", "")),
-                further=tuple(Intensity(**each) for each in values.get("further", ())),
-            )
-        except KeyError as error:
-            raise InputError(f"plan: the entry {error} is missing") from error
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"plan: {error}") from error
+        if problem := first_problem(KIND, values):
+            raise InputError(f"plan: {problem}")
+        a, b, c = (float(value) for value in values["spacing"])
+        plan = Plan(
+            spacing=(a, b, c),
+            patch_size=triple(values["patch_size"]),
+            batch_size=values["batch_size"],
+            strides=tuple(triple(stride) for stride in values["strides"]),
+            kernels=tuple(triple(kernel) for kernel in values["kernels"]),
+            features=tuple(values["features"]),
+            intensity=_intensity(values["intensity"]),
+            mirror_axes=tuple(values.get("mirror_axes", (0, 1, 2))),
+            reasons=dict(values.get("reasons", {})),
+            memory=float(values.get("memory", 0.0)),
+            steps=values.get("steps"),
+            stem=triple(values.get("stem", NO_STEM)),  # earlier plans have none
+            network=values.get("network", ""),
+            further=tuple(_intensity(each) for each in values.get("further", ())),
+        )
         plan._check()
         return plan
 
     def _check(self) -> None:
-        """Numbers that a file has, and no plan.
+        """Levels that do not fit each other.
 
         Raises:
-            InputError: sizes that are not above 0, or not as many as there are levels.
+            InputError: not as many of each, or none.
         """
-        levels = {name: getattr(self, name) for name in ("strides", "kernels", "features")}
-        for name in ("spacing", "patch_size", "batch_size", "stem", *levels):
-            if not np.all(np.array(getattr(self, name)) > 0):
-                raise InputError(f"plan: {name}: expected numbers above 0, got {getattr(self, name)}")
-        if len({len(values) for values in levels.values()}) != 1:
-            found = ", ".join(f"{len(values)} {name}" for name, values in levels.items())
+        counts = {len(self.strides), len(self.kernels), len(self.features)}
+        if len(counts) != 1 or counts == {0}:
+            found = ", ".join(f"{len(getattr(self, name))} {name}" for name in ("strides", "kernels", "features"))
             raise InputError(f"plan: expected as many strides, kernels and features, got {found}")
-        if not set(self.mirror_axes) <= {0, 1, 2}:
-            raise InputError(f"plan: mirror_axes: expected axes from 0 to 2, got {list(self.mirror_axes)}")
+
+
+def _intensity(values: Mapping[str, Any]) -> Intensity:
+    return Intensity(**{each.name: values[each.name] for each in fields(Intensity) if each.name in values})
 
 
 def _plain(intensity: Intensity) -> dict[str, Any]:

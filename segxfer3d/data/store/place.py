@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segxfer3d import files
 from segxfer3d.data.store.entry import write_entry
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, reason
 
 VARIABLE = "SEGXFER3D_STORE"  # of the environment: a folder instead of the usual one
 MARK = "segxfer3d-store.json"
@@ -173,7 +173,7 @@ def _begin(folder: Path) -> None:
             files.write_json(Path(own) / MARK, {"format": FORMAT})
             (Path(own) / MARK).replace(folder / MARK)
     except OSError as error:
-        raise InputError(f"store {folder}: cannot be written ({files.reason(error)}); {_ELSEWHERE}") from error
+        raise InputError(f"store {folder}: cannot be written ({reason(error)}); {_ELSEWHERE}") from error
 
 
 def is_store(folder: Path) -> bool:

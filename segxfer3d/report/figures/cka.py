@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from segxfer3d import documents
 from segxfer3d.errors import InputError
 from segxfer3d.report.figures.style import HEAT, new_figure, save, styled
 
@@ -26,9 +26,8 @@ def save_cka(folder: Path | str) -> list[Path]:
     """
     path = Path(folder) / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        figure = draw_cka(content, on_what=True)
-    except (OSError, ValueError) as error:  # an InputError is a ValueError
+        figure = draw_cka(documents.own(path), on_what=True)
+    except InputError as error:
         raise InputError(f"{path} cannot be drawn ({error})") from error
     return [save(figure, path.with_suffix(suffix)) for suffix in (".png", ".svg")]
 

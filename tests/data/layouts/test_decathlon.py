@@ -88,8 +88,8 @@ def test_what_is_listed_but_not_there_is_named_at_once(tmp_path):
         ("{", "not a Decathlon dataset.json"),
         ("[]", "not a Decathlon dataset.json"),
         ('{"channel_names": {}}', "KeyError: 'training'"),
-        ('{"training": [{"label": "x"}]}', "KeyError: 'image'"),
-        ('{"training": [], "labels": {"x": "y"}}', "ValueError: invalid literal"),
+        ('{"training": [{"label": "x"}]}', "training.0..image: is missing"),
+        ('{"training": [], "labels": {"x": "y"}}', "invalid literal"),
         ('{"training": []}', "no volumes in it"),
     ],
 )

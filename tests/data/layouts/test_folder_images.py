@@ -118,7 +118,7 @@ def test_values_that_a_dataset_json_ignores(tmp_path):
     ):
         find_images("", tmp_path)
     path.write_text("{")
-    with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(JSONDecodeError"):
+    with pytest.raises(InputError, match=r"dataset\.json: no classes in it \(is not JSON"):
         find_images("", tmp_path)
 
 
