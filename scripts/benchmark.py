@@ -3,7 +3,7 @@
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
 Parts: corruption, augmentation, views, pretext, step, engine, engines, inference, reading, start, main, demo, images,
-report, store, mask; all where none is named.
+report, store, mask, saving; all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -31,6 +31,7 @@ from benchmark_mask import mask
 from benchmark_old_images import old_images
 from benchmark_reading import reading
 from benchmark_report import report
+from benchmark_saving import saving
 from benchmark_start import start
 from benchmark_step import step
 from benchmark_store import store
@@ -42,6 +43,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start,
     "main": main_command, "demo": demo, "images": old_images, "report": report, "store": store, "mask": mask,
+    "saving": saving,
 }  # fmt: skip
 
 
@@ -60,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--volume", type=int, nargs=3, default=[270, 270, 100], help="voxels; and beside")
     parser.add_argument("--full", type=int, default=0, help="CTs of --shape; none without")
     parser.add_argument("--cubes", type=int, default=4, help="of a CT in an epoch of pretraining; published: 32")
-    parser.add_argument("--scratch", type=Path, help="folder for what store writes: 10 GB, and 0.6 GB a CT of --full")
+    parser.add_argument(
+        "--scratch", type=Path, help="folder for what store and saving write: 10 GB, and 0.6 GB a CT of --full"
+    )
     parser.add_argument("--epochs", type=int, default=13, help="of 20 steps that the network of mask trains")
     parser.add_argument("--whole", action="store_true", help="have mask segment the whole CT too")
     parser.add_argument("--nnunet", type=Path, help="a Python with nnU-Net, which mask runs beside")

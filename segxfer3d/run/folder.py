@@ -10,14 +10,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 
 from segxfer3d import documents, files
-from segxfer3d.config import amp, earlier, short_errors, stopping
+from segxfer3d.config import earlier, short_errors, stopping
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
 from segxfer3d.config.options import Options, differences
@@ -82,6 +82,7 @@ class RunFolder:
         path: of the folder.
         resume: whether a run that is there goes on.
         finished: whether that run had ended.
+        before_close: what has to end while the folder is still held.
 
     Raises:
         InputError: a folder that cannot be used, or a run in it that is another one than this command means.
@@ -105,6 +106,7 @@ class RunFolder:
             finished=self.finished,
         )
         self.made_from.take(configuration=options.components)
+        self.before_close: list[Callable[[], None]] = []
         self._records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
         self._started = time.time()
@@ -230,17 +232,11 @@ class RunFolder:
             "overrides": self.options.typed,
             "command": sys.argv,
             "versions": versions(),
-            "precision": self._precision(),
+            "precision": precision.chosen(self.options),
             "processes": self.place.world_size,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         return about | ({"pretext": self.pretext} if self.pretext else {})
-
-    def _precision(self) -> dict[str, Any]:
-        """What is computed in, and the measurement where that chose it: not a hand, nor an environment variable."""
-        chosen = "amp" not in self.options.by_hand and amp.said() is None
-        speedup = precision.measured(self.options[Run].device) if chosen else None
-        return {"amp": self.options[Run].amp, "bf16_speedup": speedup}
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON file of the run, atomically (main process only)."""
@@ -284,6 +280,8 @@ class RunFolder:
     def close(self) -> None:
         """Close the log, and with it the lock; also after a failure."""
         stopping.wait(False)
+        while self.before_close:
+            self.before_close.pop()()
         if self._log is not None:
             for name in (None, "ignite"):
                 logging.getLogger(name).removeHandler(self._log)

@@ -13,9 +13,14 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from segxfer3d.config import amp
+from segxfer3d.config.groups import Run
+from segxfer3d.config.options import Options
 
 FASTER = 1.2  # times, from which bf16 is worth its rounding
 _NEAR = (1.1, 1.35)  # what is so near to that is tried more often
@@ -53,6 +58,13 @@ def measured(device: str) -> float | None:
     return _known.get(device)
 
 
+def chosen(options: Options) -> dict[str, Any]:
+    """What a job computes in, and the measurement where that chose it: not a hand, nor an environment variable."""
+    by_measurement = "amp" not in options.by_hand and amp.said() is None
+    speedup = measured(options[Run].device) if by_measurement else None
+    return {"amp": options[Run].amp, "bf16_speedup": speedup}
+
+
 def can_be_asked(device: str) -> bool:
     """Whether a name is that of a device that may have bf16 of its own: not one that is not there, which whoever opens
     it refuses, nor a GPU that would emulate it."""
@@ -80,8 +92,8 @@ def _measured(device: torch.device) -> float:
 def _ratio(device: torch.device, channels: int, side: int, tries: int = _TRIES, most: int = _MORE_TRIES) -> float:
     """Float32's least time over bf16's, of tries in turn: up to the most where the ratio is near what decides."""
     step = _convolution(device, channels, side)
-    for amp in (False, True):  # what the first of each kind prepares is not counted
-        step(amp)
+    for in_bf16 in (False, True):  # what the first of each kind prepares is not counted
+        step(in_bf16)
     whole, half, ratio = float("inf"), float("inf"), 1.0
     for number in range(most):
         if number >= tries and not _NEAR[0] < ratio < _NEAR[1]:

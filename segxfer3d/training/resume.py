@@ -1,7 +1,8 @@
 """Training states: what a stopped run needs to go on bit for bit, the best weights, and the stop of a stale training.
 
-A state is kept after an epoch, and, where the process is asked to stop (:mod:`segxfer3d.config.stopping`), after the
-step that it is in. A run of several processes keeps those of epochs only: they are not asked at the same step.
+A state is kept after an epoch, beside which the next one goes on (:mod:`segxfer3d.training.saving`), and, where the
+process is asked to stop (:mod:`segxfer3d.config.stopping`), after the step that it is in. A run of several processes
+keeps those of epochs only: they are not asked at the same step.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.run.random_state import random_state, set_random_state
 from segxfer3d.training.record import RECORD, SUMS, cut_record
+from segxfer3d.training.saving import StateWriter
 from segxfer3d.weights.checkpoint import StateFolder
 
 
@@ -68,6 +70,9 @@ class TrainingState:
         self.stale = 0
         self.best_state: dict[str, Tensor] | None = None
         self.states = StateFolder(run.path / "checkpoints")
+        self.writer = StateWriter(self.states)
+        run.before_close.append(self.writer.finish)
+        self._prepared = False
         self._within: dict[str, Any] | None = None  # the state within an epoch that the run goes on from
 
     def attach(self, engine: Engine) -> None:
@@ -77,10 +82,12 @@ class TrainingState:
             engine.add_event_handler(Events.EPOCH_STARTED, lambda _: stopping.wait(True))
             engine.add_event_handler(Events.GET_BATCH_STARTED, self._go_on_within)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._stop_within)
+        if self.run.main:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._look_at_writer)
         if self.validation is not None:
             self.validation.add_event_handler(Events.COMPLETED, self._judge)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: stopping.stop_if_asked())
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self._stop_if_asked())
         engine.add_event_handler(Events.COMPLETED, self._end)
 
     @property
@@ -135,11 +142,23 @@ class TrainingState:
             return  # of a loss that is no number, the next step says so
         sums = {name: float(total) for name, total in getattr(engine.state, SUMS).items()}
         content = self._content() | {"random": random_state(), "sums": sums}
-        self.states.write(engine.state.epoch - 1, content, step=step)
+        self.writer.write(engine.state.epoch - 1, content, step=step)
         self.run.say(f"stopped after step {step} of epoch {engine.state.epoch}, whose state is kept")
         stopping.stop_if_asked()
 
+    def _look_at_writer(self, engine: Engine) -> None:
+        self.writer.check()
+        if not self._prepared and engine.state.max_epochs - engine.state.epoch >= self.save_interval:
+            self.writer.prepare(self._content())  # now, for an optimizer has all of its own after a step
+        self._prepared = True
+
+    def _stop_if_asked(self) -> None:
+        if stopping.asked():
+            self.writer.wait()
+        stopping.stop_if_asked()
+
     def _end(self, _: Engine) -> None:
+        self.writer.wait()  # where something else ended the training, its last state may not be on disk yet
         stopping.stop_if_asked()
         stopping.wait(False)
 
@@ -177,8 +196,10 @@ class TrainingState:
             self.run.say(f"stopped after epoch {epoch}: no progress for {self.stale} validations")
             engine.terminate()
             last = True
-        if self.run.main and (last or epoch % self.save_interval == 0):
-            self.states.write(epoch, self._content())
+        if self.run.main and last:
+            self.writer.write(epoch, self._content())
+        elif self.run.main and epoch % self.save_interval == 0:
+            self.writer.begin(epoch, self._content())
 
     def _content(self) -> dict[str, Any]:
         return {

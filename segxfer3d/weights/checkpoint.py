@@ -149,13 +149,21 @@ class StateFolder:
         states = sorted(((int(match[1]), int(match[2] or 0), path) for match, path in found), reverse=True)
         return [(epoch, path) for epoch, _, path in states]
 
+    def make(self) -> None:
+        """Make the folder where it is missing.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        files.make_folder(self.folder, parents=False)
+
     def write(self, epoch: int, content: Mapping[str, Any], *, step: int = 0) -> None:
         """Write the state after ``epoch`` epochs and ``step`` steps of the next one; drop those that are too old.
 
         Raises:
             InputError: it cannot be written.
         """
-        files.make_folder(self.folder, parents=False)
+        self.make()
         header = {"format": STATE_FORMAT, "version": VERSION, "epoch": epoch, "step": step}
         within = f"-step-{step:05d}" if step else ""
         write({**header, **content}, self.folder / f"epoch-{epoch:05d}{within}.pt")

@@ -9,7 +9,7 @@ class Run:
 
     def __init__(self, path, job="test", main=True, resume=False, finished=False):
         self.path, self.job, self.main, self.resume, self.finished = path, job, main, resume, finished
-        self.said = []
+        self.said, self.before_close = [], []
 
     goes_on_with = RunFolder.goes_on_with
 
