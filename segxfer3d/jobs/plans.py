@@ -50,6 +50,8 @@ def find_plan(
     asked, made = options[learning.Planned].plan, False
     if run.goes_on_with(PLAN):
         plan = recorded_plan(run.path / f"{PLAN}.json")
+        if asked == "data":
+            own_levels(options, brought)  # draws what it drew when the plan was made, for a run that starts over
     elif asked != "data":
         plan = plan_of_file(Path(asked), options)
         _refuse_other_levels(plan, asked, options, brought)

@@ -197,6 +197,18 @@ def test_a_run_that_was_killed_while_it_began_starts_over(lost, knobs, whole, tm
     assert ("plan.json was not written; the run starts from the beginning" in caplog.text) == (lost == "plan.json")
 
 
+def test_a_run_that_was_killed_before_its_first_state_starts_from_the_same_weights(knobs, tmp_path):
+    """The plan that is read from its records drew random numbers when it was made, before the network did."""
+    more = {"network": "genesis_unet", "max_epochs": 1}  # a network whose levels do not follow from the data
+    run("genesis_finetune", tmp_path / "whole", knobs, **more)
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    for lost in ("metrics.jsonl", "model.pt", "done.json"):
+        (tmp_path / "run" / lost).unlink()
+    run("genesis_finetune", tmp_path / "run", knobs, resume=True, **more)
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
 def test_a_plan_that_is_lost_later_is_missed(knobs, whole, tmp_path):
     shutil.copytree(whole / "genesis_finetune", tmp_path / "run")
     (tmp_path / "run" / "plan.json").unlink()
