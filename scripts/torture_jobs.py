@@ -38,12 +38,15 @@ class TinyJob:
     Attributes:
         name: of the kind of job, as the table has it.
         run: it, into a folder; told whether it goes on.
+        alone: whether one of its processes may be killed alone and the end is the same; a search takes a training that
+            was killed for one that its settings were too much for.
         resumes: whether it is told to go on, by ``--resume True``, where its folder holds a run.
     """
 
     name: str
     run: Callable[[Path, bool], None]
     resumes: bool = False
+    alone: bool = True
 
     def again(self, folder: Path) -> None:
         """The same command once more, as a user gives it."""
@@ -94,7 +97,7 @@ def jobs_of(root: Path) -> list[TinyJob]:
     study(root / "studied", False)
     return [
         TinyJob("pretraining", pretrain, True), TinyJob("fine-tuning", finetune, True), TinyJob("study", study),
-        TinyJob("tune", tune), TinyJob("report", report),
+        TinyJob("tune", tune, alone=False), TinyJob("report", report),
     ]  # fmt: skip
 
 

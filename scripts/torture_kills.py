@@ -31,6 +31,7 @@ _SECONDS = 180.0  # that a job may take on a busy machine
 _STARTS = 4  # of a job after a kill; a training that was killed alone is a failed trial, which the next start tries
 _LAST_WORDS = "said.txt"
 _TEMPORARY = "temporary"
+_LOGS = "segxfer3d-error-"  # traces of errors, of which the last ten are kept there
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class Bench:
                 return f"started again, it was refused: {ended.said}"
         self.reap()
         problems = differences(expected, left(self.folder))
-        problems += [f"{path.name} is left in the temporary folder" for path in (self.root / _TEMPORARY).iterdir()]
+        left_there = [path.name for path in (self.root / _TEMPORARY).iterdir() if not path.name.startswith(_LOGS)]
+        problems += [f"{name} is left in the temporary folder" for name in left_there]
         problems += [f"process {pid} still runs" for pid in tree(os.getpid())[1:]]
         return "; ".join(problems[:5])
 
@@ -212,7 +214,7 @@ def one_kill(
         else:
             # writes in an order in which neighbors come far apart, so that any number of trials covers the whole job
             at = 1 + (number * 0x9E3779B1 >> 4) % writes if number % 2 else 1 + (number * 7) % writes
-            whole, cut = rng.random() < 0.6, rng if rng.random() < 0.5 else None
+            whole, cut = not job.alone or rng.random() < 0.6, rng if rng.random() < 0.5 else None
             ended = bench.start(job, Writes(bench.folder, at, whole=whole, cut=cut))
             last = f"at write {at}{'' if whole else ', that process alone'}{', within the last' if cut else ''}"
         if ended.said.startswith(("trace", "refused")):
