@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segxfer3d.study import identity, precision, runner
 from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.launching import FRESH, Processes
+from segxfer3d.study.room import is_full
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.search_results import Tried, sentence, write
 from segxfer3d.study.states import DONE, state_at_rest
@@ -46,7 +48,8 @@ def search(
 ) -> list[Tried]:
     """Run the trials that are lacking, one after another, and write ``trials.csv`` and ``best.json``.
 
-    A trial that was stopped goes on, one that failed counts as tried.
+    A trial that was stopped goes on, one that failed counts as tried, unless its disk was full: then the search ends,
+    and goes on with that trial.
 
     Args:
         plan: the search.
@@ -61,7 +64,7 @@ def search(
         every trial, the best first, those that failed last.
 
     Raises:
-        InputError: Optuna is not installed; another search's folder; no trial has the metric.
+        InputError: Optuna is not installed; another search's folder; no trial has the metric; the disk is full.
         KeyboardInterrupt: on Ctrl-C, after the training was stopped.
     """
     optuna = _optuna()
@@ -72,11 +75,21 @@ def search(
     try:
         plan = precision.of_search(plan, folder, resources.environment())
         storage = _opened(optuna, plan, folder)
-        while (asked := _next(optuna, storage, plan, folder, trials or plan.trials)) is not None:
+        while True:
+            with _stored(folder):
+                asked = _next(optuna, storage, plan, folder, trials or plan.trials)
+            if asked is None:
+                break
             trial = _trial(plan, asked.number, asked.params)
             state = runner.run([trial], folder, resources, lambda _: None, launch, processes=processes)[trial.id]
+            if state.name != DONE and is_full(folder, state.error):
+                raise InputError(
+                    f"trial {asked.number}: {folder / trial.folder} has no room ({state.error}); with more, the same "
+                    "command goes on with it"
+                )
             value = _figure(folder / trial.folder / METRICS, plan, trial.knobs) if state.name == DONE else None
-            storage.tell(asked.number, value, None if value is not None else optuna.trial.TrialState.FAIL)
+            with _stored(folder):
+                storage.tell(asked.number, value, None if value is not None else optuna.trial.TrialState.FAIL)
             say(sentence(plan, _tried(plan, folder, asked.number, asked.params, value)))
         sign = 1 if plan.direction == "minimize" else -1
         tried = sorted(
@@ -87,6 +100,23 @@ def search(
         return tried
     finally:
         lock.release()
+
+
+@contextmanager
+def _stored(folder: Path) -> Iterator[None]:
+    """What goes wrong with the storage, in a short error; Optuna and SQLAlchemy have many kinds.
+
+    Raises:
+        InputError: it could not be read or written.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error
+        said = " ".join((str(cause).splitlines() or [type(cause).__name__])[0].split())
+        raise InputError(f"{folder / STORAGE} could not be read or written ({said})") from error
 
 
 def _opened(optuna: Any, plan: Search, folder: Path) -> Any:

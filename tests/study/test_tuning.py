@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -16,9 +17,11 @@ from click.testing import CliRunner
 from segxfer3d import cli
 from segxfer3d.errors import InputError, installed_with
 from segxfer3d.study import search_results, tuning
+from segxfer3d.study.room import is_full
 from segxfer3d.study.runner import Resources
 from segxfer3d.study.search_file import read_search
 from segxfer3d.study.slots import Slots
+from segxfer3d.study.states import State
 from tests.study.studies import BUNDLES, ROOT
 
 # lr nearer to 0.001 is better; more epochs are better
@@ -124,6 +127,45 @@ def test_failures_stop_nothing(tmp_path):
     assert {one.error for one in failed} == {"loss is NaN in epoch 1"}
     assert sum("failed: loss is NaN" in line for line in said) == len(failed)
     assert "failed" in search_results.table(plan(tmp_path), found)
+
+
+def test_a_full_disk_is_not_the_settings_fault(tmp_path, monkeypatch):
+    """Trials that failed for want of room were told to Optuna as failures of their settings, and never tried again."""
+    made = plan(tmp_path)
+    whole, _ = search(tmp_path / "whole", made)
+    run = tuning.runner.run
+
+    def full(trials, folder, *arguments, **more):
+        if trials[0].id == "trial-0002":
+            return {trials[0].id: State("failed", "model.pt could not be saved ([Errno 28] No space left on device)")}
+        return run(trials, folder, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning.runner, "run", full)
+        with pytest.raises(InputError, match=r"trial 2: .*0002 has no room \(.*with more, the same command goes on"):
+            search(tmp_path / "full", made)
+    again, said = search(tmp_path / "full", made)
+    assert said[0].startswith("trial 2: ")
+    assert [(one.number, one.value) for one in again] == [(one.number, one.value) for one in whole]
+
+
+@pytest.mark.parametrize("room", [(10**6, 10**6, 10**5), (1, 0, 0)])
+def test_room_for_files_is_looked_at_where_a_training_could_not_say_a_word(room, tmp_path, monkeypatch):
+    free, files, left = room
+    found = SimpleNamespace(f_bavail=free, f_frsize=4096, f_files=files, f_favail=left)
+    monkeypatch.setattr("os.statvfs", lambda _: found)
+    assert is_full(tmp_path, "ended with exit status 1 and without done.json") == (free == 1)
+
+
+def test_a_storage_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    import optuna
+
+    def fails(*_, **__):
+        raise optuna.exceptions.StorageInternalError("commit") from OSError("database or disk is full")
+
+    monkeypatch.setattr(optuna.study.Study, "tell", fails)
+    with pytest.raises(InputError, match=r"search\.db could not be read or written \(database or disk is full\)"):
+        search(tmp_path / "run", plan(tmp_path))
 
 
 def test_an_unknown_metric_names_those_that_are_there(tmp_path):
