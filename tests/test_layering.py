@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"cells", "errors", "schema", "spelling", "version"},
+    {"cells", "errors", "machine", "schema", "spelling", "version"},
     {"documents", "files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},

@@ -243,7 +243,11 @@ def load_model(
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
     network, amp, channels_last = with_engine(network, engine, amp=amp, channels_last=channels_last)
-    patch_size = tuple(content["provenance"]["patch_size"])
+    patch_size = tuple(content["provenance"].get("patch_size", ()))
+    if len(patch_size) != preprocessing.dims:
+        raise InputError(
+            f"checkpoint {path}: damaged: patch_size {list(patch_size)}; expected {preprocessing.dims} sides"
+        )
     inferer: Inferer = MirroredForward(amp, channels_last, inference.mirror_axes)
     if preprocessing.dims == 3:
         inferer = WindowInferer(

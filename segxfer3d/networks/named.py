@@ -13,6 +13,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks.declaration import Builder, Network
 from segxfer3d.networks.initial_weights import draw_initial_weights
 from segxfer3d.networks.parts import SegmentationNetwork
+from segxfer3d.networks.room import require_weights
 from segxfer3d.networks.stages import PerStage
 
 
@@ -142,6 +143,7 @@ def make_network(
         raise InputError(f"network {name}: has no {' and no '.join(refused)} to choose")
     sizes = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "spatial_dims": dims}
     arguments |= {key: value for key, value in sizes.items() if key in takes}
+    require_weights(builder, arguments, name)
     network = builder(**arguments)
     draw_initial_weights(network, initial_weights)
     return network
@@ -164,8 +166,13 @@ def build(definition: dict[str, Any]) -> SegmentationNetwork:
     Raises:
         InputError: an unknown name, or arguments that it does not take.
     """
+    name, arguments = str(definition.get("name")), definition.get("arguments", {})
     try:
-        return BUILDERS[definition["name"]](**definition["arguments"])
-    except (KeyError, TypeError, RuntimeError) as error:  # torch refuses a negative width with a RuntimeError
+        builder = BUILDERS[name]
+        require_weights(builder, arguments, name)
+        return builder(**arguments)
+    except InputError:
+        raise
+    except Exception as error:  # whatever arguments of a damaged file, such as a negative width, end in
         known = ", ".join(BUILDERS)
-        raise InputError(f"network {definition!r}: expected one of {known} with its arguments") from error
+        raise InputError(f"network {repr(definition)[:200]}: expected one of {known} with its arguments") from error

@@ -15,13 +15,22 @@ from segxfer3d.report.folds import fold_of, incomplete
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
-from segxfer3d.schema.kinds import NUMBER, TEXT, WHOLE, Entries, first_problem, shown
+from segxfer3d.schema.kinds import NUMBER, PATH, TEXT, WHOLE, Entries, ListOf, first_problem, optional, shown
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 from segxfer3d.study.trials import is_outside
 
-_TRIAL = Entries({"folder": TEXT, "kind": TEXT})
+_TRIAL = Entries(
+    {"folder": PATH, "kind": TEXT},
+    {
+        **dict.fromkeys(("arm", "budget_name"), optional(TEXT)),
+        **dict.fromkeys(("seed", "pretrain_seed"), optional(WHOLE)),
+        "budget": optional(NUMBER),
+        "id": TEXT,
+        "depends": ListOf(TEXT),
+    },
+)
 _FINETUNING = Entries({"arm": TEXT, "seed": WHOLE, "budget": NUMBER})
 _KINDS = ("pretrain", "finetune")  # the last part of a job's name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from segxfer3d import machine
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.planning import Plan, make_plan, take_fingerprint
 from segxfer3d.data.planning.price import REFERENCE_BATCH, REFERENCE_FEATURES, REFERENCE_PATCH, REFERENCE_STRIDES
@@ -84,7 +84,7 @@ def memory_of(device: torch.device) -> float:
     """GiB that training may take on a device: a share of the GPU's memory, or of the machine's."""
     if device.type == "cuda":
         return _GPU_SHARE * torch.cuda.get_device_properties(device).total_memory / _GIB
-    return _CPU_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    return _CPU_SHARE * machine.memory() / _GIB
 
 
 def voxels_per_second(device: torch.device, *, amp: bool = False, steps: int = _STEPS) -> float:

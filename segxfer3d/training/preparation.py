@@ -15,6 +15,7 @@ from segxfer3d.augment.patch_batches import BatchAugmentation
 from segxfer3d.losses import with_valid
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.forward import layout_of, to_device
+from segxfer3d.networks.room import require_step
 from segxfer3d.pretexts.base import Pretext
 from segxfer3d.training.norms import check_norms
 
@@ -45,11 +46,15 @@ def to_training(
         one_is_enough: let batch norm train on a batch of one.
 
     Raises:
-        InputError: the batch is too small for the pretext or for a norm, or a size that the network cannot take.
+        InputError: the batch is too small for the pretext or for a norm, or too large for the device, or a size that
+            the network cannot take.
     """
     if isinstance(network, Pretext):
         network.check(batch_size)
-    elif isinstance(network, SegmentationNetwork) and size:
+    inner = network.network if isinstance(network, Pretext) else network
+    if isinstance(inner, SegmentationNetwork) and size:
+        require_step(inner, (batch_size, inner.encoder.in_channels, *size), device)
+    if isinstance(network, SegmentationNetwork) and size:
         check_norms(network, (batch_size, network.encoder.in_channels, *size), one_is_enough=one_is_enough)
     network = network.to(device)
     if channels_last:

@@ -14,7 +14,6 @@ import os
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,14 @@ from torch import Tensor
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import shown
+from segxfer3d.weights.model_kind import problem_of
 
 logger = logging.getLogger(__name__)
 
 MODEL_FORMAT = "segxfer3d-model"
 STATE_FORMAT = "segxfer3d-training-state"
 VERSION = 1
-_MODEL_ENTRIES = ("network", "state_dict", "preprocessing", "classes", "provenance")
 _STATE_NAME = re.compile(r"^epoch-(\d+)(?:-step-(\d+))?\.pt$")
 
 
@@ -70,9 +70,9 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
                 f"checkpoint {path}: refused, the file is not plain tensors (it holds code or foreign objects, "
                 "or it is no checkpoint); expected a model.pt written by this package"
             ) from error
-        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({error})") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({str(error)[:300]})") from error
+    except Exception as error:  # damaged bytes end in whatever error of torch and zipfile
+        first_line = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({first_line})") from error
     if not isinstance(content, dict):
         raise InputError(f"checkpoint {path}: expected a dictionary, found {type(content).__name__}")
@@ -91,21 +91,21 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: the file is not a model written by this package.
     """
     content = read_file(path)
-    if content.get("format") != MODEL_FORMAT:
-        kind = content.get("format", "a foreign checkpoint")
+    if not _is(content.get("format"), MODEL_FORMAT):
+        kind = shown(content["format"]) if "format" in content else "a foreign checkpoint"
         raise InputError(f"checkpoint {path}: expected a {MODEL_FORMAT} file (model.pt of a run), found {kind}")
-    if content.get("version") != VERSION:
-        raise InputError(f"checkpoint {path}: format version {content.get('version')}, expected {VERSION}")
-    missing = [name for name in _MODEL_ENTRIES if not isinstance(content.get(name), dict)]
-    if not missing and not isinstance(content["network"].get("arguments"), dict):
-        missing = ["network"]
-    if missing:
-        raise InputError(f"checkpoint {path}: incomplete, it lacks {', '.join(missing)}; expected model.pt of a run")
+    if not _is(content.get("version"), VERSION):
+        raise InputError(f"checkpoint {path}: format version {shown(content.get('version'))}, expected {VERSION}")
     content.setdefault("inference", {})
-    if not isinstance(content["inference"], dict):
-        raise InputError(f"checkpoint {path}: damaged, its entry inference is {content['inference']!r}")
+    if problem := problem_of(content):
+        raise InputError(f"checkpoint {path}: damaged ({problem}); expected model.pt of a run")
     content["classes"] = {int(value): name for value, name in content["classes"].items()}
     return content
+
+
+def _is(value: Any, expected: Any) -> bool:
+    """Whether they are the same; a tensor, whose comparison is one too, is not."""
+    return type(value) is type(expected) and value == expected
 
 
 def write_model(
@@ -186,7 +186,7 @@ class StateFolder:
         for _, path in self.files():
             try:
                 content = read_file(path)
-                if content.get("format") != STATE_FORMAT:
+                if not _is(content.get("format"), STATE_FORMAT):
                     continue
                 if use is not None:
                     _used(content, path, use)
@@ -263,14 +263,17 @@ def width_of(arguments: Mapping[str, Any]) -> int | None:
 
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint holds; nothing of one that is none, or a damaged model."""
     try:
-        return read_file(Path(path).expanduser()) if str(path) else {}
+        content = read_file(Path(path).expanduser()) if str(path) else {}
     except InputError:
         return {}
+    return {} if "format" in content and problem_of(content) else content
 
 
 def _is_of_images(content: Mapping[str, Any]) -> bool:
-    return "image_size" in (content.get("preprocessing") or {})
+    preprocessing = content.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and "image_size" in preprocessing
 
 
 def _network(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class Preprocessing:
     spacing: float = 1.0
 
     def as_dict(self):
-        return {"spacing": self.spacing}
+        return {"spacing": [self.spacing] * 3}
 
 
 @dataclass

@@ -83,6 +83,7 @@ PRETRAIN_VOLUMES = Layer(
         "network": "$plans.network_of(@plan) or 'genesis_unet'",
         "planned": {"_target_": "segxfer3d.jobs.pretraining_sizes.pretraining_sizes", "options": "@options"},
         "data": {**BY_PATIENT, "size": "$@planned.patch_size", "planned": "@planned"},
+        "training_network": {"size": "$@planned.patch_size"},
         "writer": {"patch_size": "$@planned.patch_size"},
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
@@ -97,6 +98,7 @@ PRETRAIN_IMAGES = Layer(
     {
         **IMAGE_SIZES,
         **PATCH_2D,
+        "training_network": {"size": ["@image_size", "@image_size"]},
         "validation_fraction": 0.1,
         "canvas_size": "$None if @interpolation == 'bicubic' else 2 * @image_size",
         "monitor_interval": "$20 if @dataset_dir else 1",

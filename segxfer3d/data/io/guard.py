@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segxfer3d import machine
 from segxfer3d.data.io import worker
 from segxfer3d.errors import InputError
 
@@ -69,7 +70,7 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any], order: Literal["C", "F"] =
 
 def memory() -> int:
     """Bytes of memory that the machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return machine.memory()
 
 
 def call(reader: str, path: Path, *, size: int, seconds: float = 0, **arguments: Any) -> tuple[NDArray[Any], Any]:

@@ -17,7 +17,6 @@ from segxfer3d.schema.kinds import (
     NAMES,
     OBJECT,
     PATH,
-    TEXT,
     Either,
     Entries,
     ListOf,
@@ -35,6 +34,7 @@ NAME = "dataset.json"
 _SPLITS = ("validation", "fold", "folds")  # what only a list of cases says
 ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
+_MOST = 600  # characters of what is wrong
 _SAID = Plain("text or a whole number", lambda value: isinstance(value, (str, int)) and fits(NAMES, [value]))
 _PATHS = Either((ListOf(PATH), PATH))
 _CASE = Either((PATH, Entries({"image": _PATHS}, {"label": optional(PATH), "name": _SAID, "patient": optional(_SAID)})))
@@ -44,10 +44,10 @@ _KIND = Entries(
     {
         "training": ListOf(_CASE),
         "validation": optional(ListOf(_CASE)),
-        "test": optional(LIST),
+        "test": optional(ListOf(Either((LIST, _CASE)))),
         "dataset": optional(Table(Entries({"images": ListOf(PATH), "label": PATH}))),
         "labels": OBJECT,
-        "file_ending": TEXT,
+        "file_ending": Plain("an ending, such as .nii.gz", lambda value: isinstance(value, str) and len(value) < 20),
     },
 )
 
@@ -95,7 +95,8 @@ def _refuse_twice(entries: Any, where: str) -> None:
 
 def in_words(error: Exception) -> str:
     """What went wrong, in words; those of Python need the kind of error beside them."""
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return text if len(text) <= _MOST else f"{text[:_MOST]}..."
 
 
 def refuse_parts(root: Path) -> None:
@@ -201,9 +202,12 @@ def _numbered(root: Path, content: Mapping[str, Any]) -> bool:
     if "training" not in content:
         return bool(content.get("channel_names"))
     try:
-        first = on_disk(root / content["training"][0]["image"])
+        listed = content["training"][0]["image"]
     except (TypeError, KeyError, IndexError):
         return False
+    if not fits(PATH, listed):
+        return False
+    first = on_disk(root / listed)
     name = volume_name(first)
     numbered = first.with_name(f"{name}_0000{volume_ending(first)}")
     return bool(name) and not first.exists() and on_disk(numbered).exists()

@@ -26,6 +26,7 @@ from segxfer3d.data.preprocessing.intensities import (
 )
 from segxfer3d.data.preprocessing.orientation import to_ras
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import shown
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Scale:
     def __post_init__(self) -> None:
         if self.intensity not in INTENSITIES:
             expected = f"{', '.join(INTENSITIES[:-1])} or {INTENSITIES[-1]}"
-            raise InputError(f"intensity: expected {expected}, got {self.intensity!r}")
+            raise InputError(f"intensity: expected {expected}, got {shown(self.intensity)}")
         if not self.window_low < self.window_high:
             raise InputError(f"window_low {self.window_low:g}: expected less than window_high {self.window_high:g}")
         if self.intensity == "foreground" and (self.mean is None or self.sd is None or not self.sd > 0):
