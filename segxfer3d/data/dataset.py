@@ -11,11 +11,12 @@ from monai.transforms import Randomizable
 from torch.utils.data import Dataset, default_collate
 
 from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.preprocessing.class_masks import ValueMasks
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 
-CACHED_VALUES = 500_000_000  # of whole cases kept in memory: 2 GB of float32
+CACHED_BYTES = 2**29  # of whole cases kept in memory
 
 # Separates the stream of orders from the streams of items: without it the order of pass p and the item (p, 0)
 # would start from the same state, because NumPy pads short seeds with zeros.
@@ -152,7 +153,7 @@ class WholeCases(Dataset[Item]):
         self._kept = kept
         self._stored = stored
         self._cache: dict[int, Item] = {}
-        self._cached_values = 0
+        self._cached_bytes = 0
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -163,10 +164,17 @@ class WholeCases(Dataset[Item]):
         if self._stored is not None:
             return self._stored(self.cases[index]) or self._read(index)
         item = self._read(index)
-        self._cached_values += item["image"].numel() + item["label"].numel()
-        if self._cached_values < CACHED_VALUES:
+        self._cached_bytes += sum(_bytes(part) for part in item.values())
+        if self._cached_bytes < CACHED_BYTES:
             self._cache[index] = item
         return item
 
     def _read(self, index: int) -> Item:
         return self.preprocessing.read(self.cases[index], self.case_set, label=True, kept=self._kept)
+
+
+def _bytes(part: Any) -> int:
+    """What a part of an item takes in memory."""
+    if isinstance(part, ValueMasks):
+        return part.values.nbytes
+    return part.numel() * part.element_size() if isinstance(part, torch.Tensor) else 0

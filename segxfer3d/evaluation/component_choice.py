@@ -11,8 +11,9 @@ from monai.inferers import Inferer
 from torch import nn
 
 from segxfer3d.evaluation.evaluate import case_evaluator
+from segxfer3d.evaluation.measuring import Measured
 from segxfer3d.evaluation.metrics import dice
-from segxfer3d.evaluation.tables import CaseTable, Measured, of_all_processes
+from segxfer3d.evaluation.tables import CaseTable, of_all_processes
 from segxfer3d.inference.settings import keep_largest
 
 Row = dict[str, Any]
@@ -73,7 +74,7 @@ def component_scores(case: str, measured: Measured, classes: Mapping[int, str]) 
     """
     scores: dict[int, tuple[float, float]] = {}
     for number, value in enumerate(classes, 1):
-        label = measured.label[number - 1] > 0.5
+        label = measured.label.mask(number - 1)
         alone = keep_largest(measured.classes, number)
         scores[value] = dice(measured.classes == number, label), dice(alone == number, label)
     return {"case": case, "dice": scores}

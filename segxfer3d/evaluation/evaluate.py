@@ -18,6 +18,7 @@ from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation.evaluator import CaseEvaluator
 from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.channels import ModelChannels
 from segxfer3d.inference.inputs import MODELS
@@ -174,7 +175,8 @@ def case_evaluator(
         prepare_batch: images and targets of a batch; the usual one of the table's way to measure where None.
     """
     usual = prepare_items if table.measured == "file" else prepare_held
-    return SupervisedEvaluator(
+    return CaseEvaluator(
+        table=table,
         device=device,
         val_data_loader=case_loader(table, batch_size=batch_size),
         network=network,

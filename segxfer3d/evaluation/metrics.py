@@ -19,11 +19,12 @@ from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 
+from segxfer3d.data.preprocessing.class_masks import ChannelMasks, ClassMasks
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.soft_dice import GenesisDice, voxel_chunks
 from segxfer3d.inference.labels import check_range, class_index
 
-__all__ = ["GenesisDice", "GenesisIoU", "case_row", "dice", "iou", "summarize", "voxel_volume"]
+__all__ = ["GenesisDice", "GenesisIoU", "case_row", "dice", "index_row", "iou", "summarize", "voxel_volume"]
 
 Row = dict[str, str | float | int]
 
@@ -60,19 +61,49 @@ def case_row(
     label: torch.Tensor,
     voxel_mm3: float,
     class_names: Sequence[str] = (),
-    index: torch.Tensor | None = None,
+) -> Row:
+    """One line of the table of cases, by probabilities and a label of a channel for each class.
+
+    Args:
+        case, patient, voxel_mm3, class_names: see :func:`index_row`.
+        probabilities: (K, *spatial) in [0, 1]; turned into masks by `class_index`.
+        label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most.
+
+    Raises:
+        InputError: shapes or names that do not fit, values out of range; the message names the case.
+    """
+    if probabilities.shape != label.shape:
+        raise InputError(
+            f"case {case}: probabilities of shape {tuple(probabilities.shape)} "
+            f"but a label of shape {tuple(label.shape)}: expected one grid and one channel per class in both"
+        )
+    try:
+        index = class_index(probabilities)
+        check_range(label, "the label")
+    except InputError as error:
+        raise InputError(f"case {case}: {error}") from error
+    masks = ChannelMasks(label.as_subclass(torch.Tensor).cpu())
+    return index_row(case, patient, index, masks, voxel_mm3, class_names)
+
+
+def index_row(
+    case: str,
+    patient: str,
+    index: torch.Tensor,
+    label: ClassMasks,
+    voxel_mm3: float,
+    class_names: Sequence[str] = (),
     numbers: Sequence[Sequence[int]] = (),
 ) -> Row:
-    """One line of the table of cases, in plain Python numbers.
+    """One line of the table of cases, in plain Python numbers, class by class.
 
     Args:
         case: name of the case.
         patient: whose case it is.
-        probabilities: (K, *spatial) in [0, 1]; turned into masks by `class_index`.
-        label: (K, *spatial), 0 or 1, one channel per class; a voxel belongs to one class at most, but of regions.
+        index: the class of each voxel (*spatial): 0 is background, k + 1 is channel k.
+        label: the masks of K classes, of the same grid.
         voxel_mm3: volume of a voxel of this grid.
         class_names: K different names, in the order of the channels; needed for K > 1 only.
-        index: the class of each voxel (*spatial), where it is not that of `class_index`.
         numbers: what in the index is of each class, where that is not its own number alone (classes that overlap).
 
     Returns:
@@ -81,26 +112,19 @@ def case_row(
         foreground at all, else 0. A class that the label lacks counts like every empty mask: see `dice`.
 
     Raises:
-        InputError: shapes or names that do not fit, values out of range; the message names the case.
+        InputError: shapes or names that do not fit; the message names the case.
     """
-    classes = len(probabilities)
-    if probabilities.shape != label.shape:
-        raise InputError(
-            f"case {case}: probabilities of shape {tuple(probabilities.shape)} "
-            f"but a label of shape {tuple(label.shape)}: expected one grid and one channel per class in both"
-        )
+    classes = label.shape[0]
     if classes > 1 and (len(class_names) != classes or len(set(class_names)) != classes):
         raise InputError(f"case {case}: expected {classes} different class names, got {list(class_names)}")
-    try:
-        index = class_index(probabilities) if index is None else index
-        check_range(label, "the label")
-    except InputError as error:
-        raise InputError(f"case {case}: {error}") from error
-    masks = label.as_subclass(torch.Tensor) > 0.5
-    parts = [index == k + 1 for k in range(classes)]
-    if numbers:
-        parts = [torch.isin(index, torch.tensor(list(part), device=index.device)) for part in numbers]
-    overlaps = [_overlap(part, masks[k]) for k, part in enumerate(parts)]
+    found = index.cpu().numpy()
+    overlaps = []
+    anywhere = np.zeros(found.shape, np.bool_) if numbers else None
+    for k in range(classes):
+        mask = label.mask(k)
+        overlaps.append(_overlap(of_class(found, k, numbers), mask))
+        if anywhere is not None:
+            anywhere |= mask
     scores = [(_dice(*overlap), _iou(*overlap)) for overlap in overlaps]
     row: Row = {"case": case, "patient": patient}
     row["dice"] = sum(score[0] for score in scores) / classes
@@ -109,12 +133,21 @@ def case_row(
         for name, score in zip(class_names, scores, strict=True):
             row[f"dice_{name}"], row[f"iou_{name}"] = score
     labeled, predicted = (sum(overlap[which] for overlap in overlaps) for which in (2, 1))
-    if numbers:
-        labeled, predicted = int(masks.any(0).sum()), int((index > 0).sum())
+    if anywhere is not None:
+        labeled, predicted = int(np.count_nonzero(anywhere)), int(np.count_nonzero(found))
     row["label_mm3"] = labeled * float(voxel_mm3)
     row["prediction_mm3"] = predicted * float(voxel_mm3)
     row["empty_label"] = int(labeled == 0)
     return row
+
+
+def of_class(index: np.ndarray, k: int, numbers: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """Where class ``k`` is in an index, see :func:`index_row`."""
+    first, *others = numbers[k] if numbers else (k + 1,)
+    found: np.ndarray = index == first
+    for number in others:
+        found |= index == number
+    return found
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -182,12 +215,12 @@ class GenesisIoU(Metric):
 
     @reinit__is_reduced
     def update(self, output: Sequence[torch.Tensor]) -> None:
-        levels = self._counts.shape[1]
-        for p, y in voxel_chunks(*output):
-            thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=p.device)
-            reached = torch.bucketize(p, thresholds, out_int32=True, right=True)
-            counts = torch.bincount(reached + levels * y, minlength=2 * levels)
-            self._counts += counts.view(2, levels).to(self._counts.device)
+        self._counts += thresholds_reached(*output).to(self._counts.device)
+
+    @reinit__is_reduced
+    def add(self, counts: torch.Tensor) -> None:
+        """Add the counts of a case, see :func:`thresholds_reached`."""
+        self._counts += counts.to(self._counts.device)
 
     @sync_all_reduce("_counts")
     def compute(self) -> float:
@@ -202,6 +235,25 @@ class GenesisIoU(Metric):
         reaches; those of parts of a set add up to those of the set, see :func:`genesis_iou_of`."""
         counts: list[list[int]] = self._counts.tolist()
         return counts
+
+
+def thresholds_reached(probabilities: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Voxels by label (2) and by the number of thresholds that their probability reaches (11), int64.
+
+    Raises:
+        InputError: as :class:`~segxfer3d.evaluation.soft_dice.GenesisDice`.
+    """
+    levels = len(GENESIS_THRESHOLDS) + 1
+    counts = torch.zeros(2, levels, dtype=torch.int64)
+    for p, y in voxel_chunks(probabilities, label):
+        thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=p.device)
+        some = p >= thresholds[0]  # few do
+        reached = torch.bucketize(p[some], thresholds, out_int32=True, right=True)
+        here = torch.bincount(reached + levels * y[some], minlength=2 * levels).view(2, levels).cpu()
+        labeled = int(torch.count_nonzero(y))
+        here[:, 0] = torch.tensor([y.numel() - labeled, labeled]) - here.sum(1)
+        counts += here
+    return counts
 
 
 def genesis_iou_of(counts: np.ndarray) -> float:

@@ -17,10 +17,11 @@ from segxfer3d.data.modalities import modality_of_names
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.evaluation.evaluator import measured_by
+from segxfer3d.evaluation.measuring import Measured
 from segxfer3d.evaluation.previews import SHARED, Preview, choose, in_window
 from segxfer3d.evaluation.slices import to_ras
-from segxfer3d.evaluation.tables import CaseTable, Measured
-from segxfer3d.inference.labels import class_index
+from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.networks.forward import unwrap
 
 
@@ -60,11 +61,14 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
     batch = [item] if on_file else default_collate([item])
     name = table.dataset.cases[index].name
     measured = table.kept.get(name)
+    network = unwrap(evaluator.network)
+    if measured is None and table.unit == "mm3":
+        measured = measured_by(evaluator, table, item, network)
     if measured is not None and on_file and table.preprocessing is not None:
         return _on_file(item, measured, table)
     images, target = evaluator.prepare_batch(batch, evaluator.state.device)
     if measured is None:
-        logits = evaluator.inferer(images, unwrap(evaluator.network))[0]
+        logits = evaluator.inferer(images, network)[0]
         if on_file and table.preprocessing is not None:
             return _on_file(item, table.measured_item(item, logits), table)
         measured = table.measured_index(index, logits, target[0])
@@ -81,10 +85,10 @@ def preview_case(evaluator: SupervisedEvaluator, table: CaseTable, index: int) -
 
 def _truth(measured: Measured, table: CaseTable) -> NDArray[np.uint8]:
     """The class of each voxel by the label; of regions the one on top, as in a prediction."""
-    regions = table.inference.regions
-    label: Tensor = measured.label
-    index = table.inference.shown(label, list(table.classes)) if regions else class_index(label)
-    found: NDArray[np.uint8] = index.numpy()
+    numbers = table.inference.order(list(table.classes))
+    found = np.zeros(measured.label.shape[1:], np.uint8)
+    for k in numbers:
+        found[measured.label.mask(k)] = k + 1
     return found
 
 

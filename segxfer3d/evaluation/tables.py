@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
@@ -15,29 +16,15 @@ from segxfer3d.config import groups
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
-from segxfer3d.evaluation.metrics import GenesisIoU, case_row, summarize, voxel_volume
-from segxfer3d.evaluation.soft_dice import pooled_figures, soft_sums
-from segxfer3d.inference.labels import probabilities_on_file
+from segxfer3d.evaluation.measuring import Measured, measured_at_size, measured_on_file, measured_volume
+from segxfer3d.evaluation.metrics import GenesisIoU, index_row, of_class, summarize, voxel_volume
+from segxfer3d.evaluation.soft_dice import pooled_figures
 from segxfer3d.inference.settings import InferenceSettings
-from segxfer3d.losses.activation import foreground_probabilities
+from segxfer3d.inference.volume_masks import Way
 
 MEASURED = ("file", "network")
 
 Row = dict[str, Any]
-
-
-class Measured(NamedTuple):
-    """What is compared of a case, nothing where the data set says to ignore.
-
-    Attributes:
-        probabilities: (K, *spatial).
-        classes: (*spatial) uint8, the class that each voxel is given: 0 is background, k + 1 is channel k.
-        label: (K, *spatial), 0 or 1.
-    """
-
-    probabilities: Tensor
-    classes: Tensor
-    label: Tensor
 
 
 class CaseTable:
@@ -103,7 +90,7 @@ class CaseTable:
         self.min_iou = lesion_min_iou
         self.inference = inference or InferenceSettings()
         self.on_case: Callable[[str, Measured], None] | None = None  # is shown each case that is measured
-        self.most_kept = 0  # values of measured cases that stay in memory, for what looks at them again
+        self.most_kept = 0  # voxels of measured cases that stay in memory, for what looks at them again
         self.kept: dict[str, Measured] = {}
         self.rows: list[Row] = []
         self.summary: dict[str, Any] = {}
@@ -149,92 +136,84 @@ class CaseTable:
             for item, logits in zip(items, output["pred"], strict=True):
                 self._measure_item(item, logits)
             return
-        for index, logits, target in zip(batch["index"].tolist(), output["pred"], output["label"], strict=True):
-            self._measure_index(index, logits, target)
+        for index, said, target in zip(batch["index"].tolist(), output["pred"], output["label"], strict=True):
+            case = self.dataset.cases[index]
+            if case.name in self._share:
+                self._add(case.name, case.patient, self.measured_index(index, said, target), 1.0)
 
-    def _measure_item(self, item: Item, logits: Tensor) -> None:
+    def _measure_item(self, item: Item, said: Tensor | Measured) -> None:
         """A case on its file's grid."""
-        if item["case"] not in self._share or self.preprocessing is None:
+        if item["case"] not in self._share:
             return
-        measured = self.measured_item(item, logits)
+        measured = self.measured_item(item, said)
         affine = item["label"].affine if self.unit == "mm3" else None
         voxel = 1.0 if affine is None else voxel_volume(affine)
         self._add(item["case"], item["patient"], measured, voxel)
         if self.lesions and affine is not None:
-            self._add_lesions(item, measured.classes, np.asarray(affine))
+            self._add_lesions(item, measured, affine)
 
-    def _measure_index(self, index: int, logits: Tensor, target: Tensor) -> None:
-        """A case at the size that the network sees."""
-        case = self.dataset.cases[index]
-        if case.name in self._share:
-            self._add(case.name, case.patient, self.measured_index(index, logits, target), 1.0)
-
-    def measured_item(self, item: Item, logits: Tensor) -> Measured:
+    def measured_item(self, item: Item, said: Tensor | Measured | Way) -> Measured:
         """What is compared of a case on its file's grid.
 
         Args:
             item: of ``preprocessing.read``, with its label.
-            logits: (outputs, *spatial), of the network.
+            said: the logits of the network (outputs, *spatial); what was measured of them; or how to get at them,
+                which holds no map for a class of a large volume.
 
         Raises:
             InputError: logits that are not finite; the message names the case.
         """
-        probabilities = probabilities_on_file(logits, item, self.preprocessing, self.inference.activation)
-        label = item["label"].as_subclass(Tensor)
-        return self._measured(item["case"], probabilities.as_subclass(Tensor), label, item.get("valid"))
+        if isinstance(said, Measured):
+            return said
+        assert self.preprocessing is not None
+        with _named(item["case"]):
+            if isinstance(said, Way):
+                return measured_volume(item, said, self.preprocessing)
+            return measured_on_file(said, item, self.preprocessing, self.inference, list(self.classes))
 
-    def measured_index(self, index: int, logits: Tensor, target: Tensor) -> Measured:
+    def measured_index(self, index: int, said: Tensor | Measured, target: Tensor) -> Measured:
         """What is compared of a case at the size that the network sees.
 
         Args:
             index: of the case in the dataset.
-            logits: (outputs, *spatial), of the network.
+            said: the logits of the network (outputs, *spatial), or what was measured of them.
             target: (K + 1, *spatial), as :func:`~segxfer3d.losses.with_valid` makes it.
 
         Raises:
             InputError: as :meth:`measured_item`.
         """
-        probabilities, target = foreground_probabilities(logits, self.inference.activation).cpu(), target.cpu()
-        return self._measured(self.dataset.cases[index].name, probabilities, target[:-1], target[-1:])
-
-    def _measured(self, case: str, probabilities: Tensor, label: Tensor, valid: Tensor | None) -> Measured:
-        try:
-            index = self.inference.class_index(probabilities, list(self.classes))
-        except InputError as error:
-            raise InputError(f"case {case}: {error}") from error
-        if valid is None:
-            return Measured(probabilities, index, label)
-        counts = valid != 0
-        return Measured(probabilities * counts, index * counts[0], label * counts)
+        if isinstance(said, Measured):
+            return said
+        with _named(self.dataset.cases[index].name):
+            return measured_at_size(said, target, self.inference, list(self.classes))
 
     def _add(self, case: str, patient: str, measured: Measured, voxel: float) -> None:
         if self.on_case is not None:
             self.on_case(case, measured)
         self._keep(case, measured)
-        probabilities, classes, label = measured
         names = list(self.classes.values())
         numbers = self._numbers if self.inference.regions else ()
-        row = case_row(case, patient, probabilities, label, voxel, names, classes, numbers)
+        row = index_row(case, patient, measured.classes, measured.label, voxel, names, numbers)
         if self.unit != "mm3":
             for name in ("label", "prediction"):
                 row[f"{name}_{self.unit}"] = row.pop(f"{name}_mm3")
         self.rows.append(row)
-        self._soft.append({"case": case, "sums": soft_sums(probabilities, label)})
-        self._iou.update((probabilities, label))
+        self._soft.append({"case": case, "sums": measured.pooled.sums})
+        self._iou.add(measured.pooled.reached)
 
     @property
     def _numbers(self) -> tuple[tuple[int, ...], ...]:
         return self.inference.numbers(list(self.classes))
 
     def _keep(self, case: str, measured: Measured) -> None:
-        values = sum(tensor.numel() for kept in (*self.kept.values(), measured) for tensor in kept)
+        values = sum(kept.classes.numel() for kept in (*self.kept.values(), measured))
         if values <= self.most_kept:
             self.kept[case] = measured
 
-    def _add_lesions(self, item: Item, index: Tensor, affine: np.ndarray) -> None:
+    def _add_lesions(self, item: Item, measured: Measured, affine: np.ndarray) -> None:
         spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
         for k, name in enumerate(self.classes.values()):
-            masks = np.isin(index.numpy(), self._numbers[k]), (item["label"].as_subclass(Tensor)[k] > 0.5).numpy()
+            masks = of_class(measured.classes.numpy(), k, self._numbers), measured.label.mask(k)
             row, lesions = measure_lesions(item["case"], item["patient"], *masks, spacing, self.tolerance, self.min_iou)
             self.lesion_cases.append({"class": name, **row})
             self.lesion_rows += [{"class": name, **lesion} for lesion in lesions]
@@ -249,6 +228,15 @@ class CaseTable:
             self.lesion_cases, self.lesion_rows = map(of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
+
+
+@contextmanager
+def _named(case: str) -> Iterator[None]:
+    """What is refused of a case names it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"case {case}: {error}") from error
 
 
 def of_all_processes(rows: Sequence[Row]) -> list[Row]:

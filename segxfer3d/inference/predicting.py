@@ -18,7 +18,7 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.predictions import Prediction
-from segxfer3d.inference.volume_masks import Way, segment
+from segxfer3d.inference.volume_masks import KeptProbabilities, Way, segment
 
 if TYPE_CHECKING:
     from segxfer3d.inference.model import Model
@@ -95,9 +95,11 @@ def _of_volume(model: Model, case: Case, item: Item, grid: FileGrid, probabiliti
     way = Way(model.inferer, model.network, model.device, model.inference, classes)
     image = item["image"]
     notes = tuple(image.notes if isinstance(image, ScaledVolume) else image.meta.get("read_notes", ()))
-    index, kept = segment(item, grid, way, probabilities=probabilities)
+    kept = KeptProbabilities(len(classes)) if probabilities else None
+    index = segment(item, grid, way, [] if kept is None else [kept])
+    values = None if kept is None else kept.values
     return Prediction(
-        item["case"], kept, index_to_values(index, classes), grid.affine, model.classes, notes, case.image
+        item["case"], values, index_to_values(index, classes), grid.affine, model.classes, notes, case.image
     )
 
 

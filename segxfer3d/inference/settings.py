@@ -129,11 +129,22 @@ class InferenceSettings:
             tuple(number for number, value in enumerate(classes, 1) if value in parts.get(of, (of,))) for of in classes
         )
 
+    def order(self, classes: Sequence[int]) -> list[int]:
+        """Channels, from 0, in the order in which masks that share voxels are painted on each other: of regions,
+        theirs; else the first channel last.
+
+        Args:
+            classes: label values, in the order of the channels.
+        """
+        if not self.regions:
+            return list(range(len(classes)))[::-1]
+        return [list(classes).index(value) for value, _ in self.regions]
+
     def shown(self, probabilities: Tensor, classes: Sequence[int]) -> Tensor:
         """As :meth:`class_index`, with all components."""
         if not self.regions:
             return class_index(probabilities, self.activation)
-        return painted_index(probabilities, [list(classes).index(value) for value, _ in self.regions])
+        return painted_index(probabilities, self.order(classes))
 
     def class_index(self, probabilities: Tensor, classes: Sequence[int]) -> Tensor:
         """The class of each voxel, 0 is background, k + 1 is channel k; see

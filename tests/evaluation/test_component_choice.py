@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from segxfer3d.data.dataset import WholeCases
+from segxfer3d.data.preprocessing.class_masks import ChannelMasks
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation.component_choice import choose_components, component_scores, decide
-from segxfer3d.evaluation.tables import CaseTable, Measured
+from segxfer3d.evaluation.measuring import Measured, PooledVoxels
+from segxfer3d.evaluation.tables import CaseTable
 from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.networks.forward import NetworkForward
 from tests.evaluation.test_case_table import volumes  # noqa: F401  (a fixture)
@@ -17,8 +19,8 @@ CLASSES = {3: "liver", 8: "lesion"}
 
 def measured(prediction, label):
     prediction, label = torch.tensor(prediction, dtype=torch.uint8), torch.tensor(label, dtype=torch.uint8)
-    masks = torch.stack([label == 1, label == 2])
-    return Measured(masks.float(), prediction, masks)
+    masks = ChannelMasks(torch.stack([label == 1, label == 2]))
+    return Measured(prediction, masks, PooledVoxels(masks))
 
 
 LIVER_BESIDE = measured([[1, 1, 1, 0, 1], [2, 0, 0, 0, 0]], [[1, 1, 1, 0, 0], [2, 0, 0, 0, 0]])

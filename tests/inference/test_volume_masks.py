@@ -130,10 +130,7 @@ def test_no_tensor_holds_a_volume_for_each_of_60_classes(tmp_path):
     item = item_of(ct(shape), tmp_path)
     inferer = WindowInferer((16, 16, 16), amp=False, spread="even")
     with Largest() as seen:
-        index, kept = segment(
-            item, FileGrid.of(item["image"]), way(inferer, Sixty(), range(1, 61)), probabilities=False
-        )
-    assert kept is None
+        index = segment(item, FileGrid.of(item["image"]), way(inferer, Sixty(), range(1, 61)))
     assert len(index.unique()) > 20
     volume = 96 * 40 * 40
     assert seen.most < 60 * volume / 8  # a batch of windows
@@ -173,7 +170,7 @@ class Greedy(nn.Module):
 def test_a_device_that_is_too_small_sees_fewer_windows_then_smaller_ones(tmp_path, most, shape):
     item = item_of(ct((20, 18, 30)), tmp_path)
     grid, network = FileGrid.of(item["image"]), Greedy(most)
-    index, _ = segment(item, grid, way(WindowInferer((16, 16, 16), amp=False), network, [1]), probabilities=False)
+    index = segment(item, grid, way(WindowInferer((16, 16, 16), amp=False), network, [1]))
     assert network.seen[-1][1:] == shape[1:]
     assert max(network.seen)[0] == shape[0]
     expected = torch.zeros(20, 18, 30, dtype=torch.uint8)
@@ -185,16 +182,13 @@ def test_a_device_that_is_too_small_for_any_window_ends_with_a_sentence(tmp_path
     item = item_of(ct((20, 18, 30)), tmp_path)
     grid = FileGrid.of(item["image"])
     with pytest.raises(InputError, match="scan: cpu has too little memory for the smallest windows; expected --device"):
-        segment(item, grid, way(WindowInferer((16, 16, 16), amp=False), Greedy(0), [1]), probabilities=False)
+        segment(item, grid, way(WindowInferer((16, 16, 16), amp=False), Greedy(0), [1]))
 
 
 def test_outputs_that_are_not_finite_are_refused(tmp_path):
     item = item_of(ct((20, 18, 30)), tmp_path)
     with pytest.raises(InputError, match=r"probabilities: values from nan to nan, expected all of them in \[0, 1\]"):
-        segment(
-            item, FileGrid.of(item["image"]), way(WindowInferer((16, 16, 16), amp=False), lambda x: x / 0 * 0, [1]),
-            probabilities=False,
-        )  # fmt: skip
+        segment(item, FileGrid.of(item["image"]), way(WindowInferer((16, 16, 16), amp=False), lambda x: x / 0 * 0, [1]))
 
 
 def test_the_next_case_is_read_beside_and_no_further_one(tmp_path, monkeypatch):

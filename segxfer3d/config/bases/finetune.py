@@ -28,7 +28,8 @@ from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 
 EVALUATOR = {
-    "_target_": "SupervisedEvaluator",
+    "_target_": "segxfer3d.evaluation.evaluator.CaseEvaluator",
+    "table": "@validate::table",
     "device": "$@place.device",
     "val_data_loader": "@validate::dataloader",
     "network": "@start",
@@ -132,6 +133,7 @@ FINETUNE: dict[str, Any] = {
         "dataloader": {**LOADER, "_disabled_": False, "table": "@test::table"},
         "evaluator": {
             **EVALUATOR,
+            "table": "@test::table",
             "val_data_loader": "@test::dataloader", "val_handlers": ["@test::table"], "inferer": "@test::inferer",
         },
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -74,6 +75,13 @@ class FileGrid:
         flipped = tuple(bool(direction < 0) for direction in orientation[:, 1])
         return FileGrid(shape, np.array(volume.affine, np.float64), seen, axes, flipped, (None,) * len(shape))
 
+    @staticmethod
+    def plain(shape: Sequence[int]) -> FileGrid:
+        """That of a case of any number of axes whose voxels are the file's already."""
+        axes = len(shape)
+        sides = tuple(int(side) for side in shape)
+        return FileGrid(sides, np.eye(4), sides, tuple(range(axes)), (False,) * axes, (None,) * axes)
+
     @property
     def resampled(self) -> bool:
         """Whether the two grids have other voxels."""
@@ -97,12 +105,34 @@ class FileGrid:
         first = values.ndim - len(self.shape)
         turned = values.permute(*range(first), *(first + axis for axis in self.axes))
         turned = turned.flip([first + number for number, flip in enumerate(self.flipped) if flip])
+        everything: tuple[slice, ...] = (slice(None),) * first
+        target[(*everything, *self._place(box))] = turned.to(target.device)
+
+    def cut(self, source: NDArray[Any], box: Box) -> NDArray[Any]:
+        """The other way round: what lies in a box of the file's voxels, with axes that run as the network's.
+
+        Args:
+            source: (..., *shape).
+            box: as in :meth:`put`.
+
+        Returns:
+            (..., *box), a view.
+        """
+        first = source.ndim - len(self.shape)
+        everything: tuple[slice, ...] = (slice(None),) * first
+        here = source[(*everything, *self._place(box))]
+        here = np.flip(here, tuple(first + number for number, flip in enumerate(self.flipped) if flip))
+        axes = [first + self.axes.index(axis) for axis in range(len(self.axes))]
+        turned: NDArray[Any] = here.transpose(*range(first), *axes)
+        return turned
+
+    def _place(self, box: Box) -> Box:
+        """Where a box of the file's voxels along the network's axes lies in the file."""
         place = []
         for length, axis, flip in zip(self.shape, self.axes, self.flipped, strict=True):
             part = box[axis]
             place.append(slice(length - part.stop, length - part.start) if flip else part)
-        everything: tuple[slice, ...] = (slice(None),) * first
-        target[(*everything, *place)] = turned.to(target.device)
+        return tuple(place)
 
     def interpolated(self, boxes: Iterator[tuple[Box, Tensor]], order: Sequence[int]) -> Iterator[tuple[Box, Tensor]]:
         """What lies at the file's voxels, linear in between, and outside the volume as at its border.

@@ -59,8 +59,9 @@ class Preprocessing(Protocol):
 
     def read(self, case: Case, case_set: CaseSet, *, label: bool, kept: KeptVolumes | None = None) -> Item:
         """One whole case: ``image`` (C, *spatial) float32 as the network takes it, ``case`` and ``patient`` (names),
-        and what :meth:`restore` needs; with ``label``, ``label`` (K, *spatial) on the file's own grid. What is in
-        ``kept`` is not read again.
+        and what :meth:`restore` needs; with ``label`` also ``label``, on the file's own grid: of images (K, *spatial)
+        with ``valid``, of volumes :class:`~segxfer3d.data.preprocessing.class_masks.ValueMasks`. What is in ``kept`` is
+        not read again.
 
         Raises:
             InputError: a file that cannot be read.

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.volumes import grid_difference
+from segxfer3d.data.preprocessing.class_masks import ValueMasks, small_values
 from segxfer3d.data.preprocessing.file_grid import FileGrid, as_read
 from segxfer3d.data.preprocessing.files import LoadVolumed
 from segxfer3d.data.preprocessing.labels import ShareGridd, label_item, turned_label_item
@@ -219,8 +220,8 @@ class VolumePreprocessing:
 
         Returns:
             ``image`` (C, X, Y, Z) float32, a MetaTensor that knows how it came from its file; ``case`` and
-            ``patient``; with ``label`` also ``label`` (K, X, Y, Z) float32 of 0 and 1, a MetaTensor with the file's
-            affine, and ``valid`` (1, X, Y, Z), 0 where the data set says to ignore, if it does.
+            ``patient``; with ``label`` also ``label``, masks on the file's grid,
+            :class:`~segxfer3d.data.preprocessing.class_masks.ValueMasks`.
 
         Raises:
             InputError: a file that cannot be read.
@@ -234,8 +235,10 @@ class VolumePreprocessing:
             image = transformed(_file_to_network(self), case, loaded, ["image"])["image"]
         item: Item = {"image": image, "case": case.name, "patient": case.patient}
         if label:
-            native = transformed(self.native_transform("label"), case, loaded, ["label"])
-            item |= label_item(native["label"], case_set.parts, case_set.label_rule.ignore)
+            assert loaded.label is not None
+            item["label"] = ValueMasks(
+                small_values(loaded.label.array), case_set.parts, case_set.label_rule.ignore, loaded.label.affine
+            )
         return item
 
     def to_unit(self, image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from segxfer3d.augment.stored_masks import stored_masks
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import voxels_hash
-from segxfer3d.data.preprocessing.labels import label_item
+from segxfer3d.data.preprocessing.class_masks import ValueMasks, small_values
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -133,13 +133,13 @@ class StoredCases:
         if about_image is None or about_label is None:
             return None
         image = torch.from_numpy(entry_array(of_image, "image"))
-        values = torch.from_numpy(entry_array(of_label, "values").astype(np.float32))
-        label = with_geometry(values[None], about_label["geometry"], str(case.label))
+        affine = with_geometry(torch.empty(0), about_label["geometry"], str(case.label)).affine.numpy()
+        values, ignore = np.ascontiguousarray(entry_array(of_label, "values")), self.case_set.label_rule.ignore
         return {
             "image": with_geometry(image, about_image["geometry"], str(case.image)),
             "case": case.name,
             "patient": case.patient,
-            **label_item(label, self.case_set.parts, self.case_set.label_rule.ignore),
+            "label": ValueMasks(values, self.case_set.parts, ignore, affine),
         }
 
     def _problem(self, kind: str, content: Mapping[str, Any]) -> str:
@@ -205,7 +205,8 @@ class StoredCases:
     def _write_label(self, case: Case, content: Mapping[str, Any], loaded: LoadedVolume) -> None:
         native, on_grid = label_values(self.preprocessing, case, loaded)
         masks = stored_masks(on_grid[0].numpy(), self._sets())
-        arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": _small(native)}
+        values = small_values(native[0].numpy())
+        arrays = {"index": masks.index, "table": masks.table, "planes": masks.planes, "values": values}
         self._put(LABELS, case, content, arrays, geometry_of(native))
 
     def _put(
@@ -225,11 +226,3 @@ class StoredCases:
         ignore = self.case_set.label_rule.ignore
         valid = [frozenset({0, *self.case_set.values} - {*ignore})] if ignore else []
         return [*map(frozenset, self.case_set.parts), *valid]
-
-
-def _small(label: torch.Tensor) -> NDArray[Any]:
-    """(X, Y, Z) of the least type that holds the values, which are whole."""
-    values = label[0].numpy()
-    ends = [np.min_scalar_type(int(end)) for end in (values.min(), values.max())]
-    small: NDArray[Any] = values.astype(np.result_type(*ends))
-    return small

@@ -10,6 +10,7 @@ from segxfer3d.data.check import check
 from segxfer3d.data.inspection import inspect
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.planning import take_fingerprint
+from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
@@ -56,7 +57,7 @@ def test_labels_are_channels_that_overlap(tmp_path, preprocessing):
     found = find_cases(told(tmp_path))
     item = preprocessing.read(found.cases[0], found, label=True)
     expected = [np.isin(values(), part) for part in found.parts]
-    np.testing.assert_array_equal(item["label"].numpy(), expected)
+    np.testing.assert_array_equal(stacked_masks(item["label"]).numpy(), expected)
     (held,) = preprocessing.hold(found.cases, found, labels=True, progress=False)
     assert held["label"].dtype == torch.float32
     assert (held["label"][0] >= held["label"][1]).all()

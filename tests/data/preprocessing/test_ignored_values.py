@@ -9,6 +9,7 @@ from segxfer3d.augment.patches import training_patches
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.planning import take_fingerprint
+from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.evaluation.tables import CaseTable
 from tests.data.volumes import ct, write_nifti
@@ -52,11 +53,11 @@ def test_patches_have_it(case_set, patches):
 def test_measures_leave_it_out(case_set):
     dataset = WholeCases(case_set.cases, case_set, VolumePreprocessing())
     item = dataset[0]
-    np.testing.assert_array_equal(item["valid"].numpy(), values()[None] != 3)
+    np.testing.assert_array_equal(item["label"].valid, values() != 3)
     table = CaseTable(dataset, case_set.classes)
-    logits = (item["label"].as_subclass(torch.Tensor) * 2 - 1).flip(1, 2) * 9
+    logits = (stacked_masks(item["label"]) * 2.0 - 1).flip(1, 2) * 9
     logits[0, -1] = 9.0  # wrong, on the network's grid, where it is ignored
-    _, classes, _ = table.measured_item(item, logits)
+    classes = table.measured_item(item, logits).classes
     np.testing.assert_array_equal(classes.numpy(), np.where(values() == 3, 0, values()))
 
 

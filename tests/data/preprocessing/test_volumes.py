@@ -7,6 +7,7 @@ from monai.transforms import Invertd
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing import from_dict, protocol
+from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.labels import OneHotd
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -221,7 +222,7 @@ def test_a_whole_volume_and_back(case_set, pair, spacing):
     assert item is dataset[0]
     assert (item["case"], item["patient"], item["image"].shape[0]) == ("a", "p", 1)
     label = nibabel.load(pair["label"]).get_fdata()
-    np.testing.assert_array_equal(item["label"].numpy(), [label == 1, label == 2])
+    np.testing.assert_array_equal(stacked_masks(item["label"]).numpy(), [label == 1, label == 2])
     # equal preprocessing restores too: that of a checkpoint, say
     restored = VolumePreprocessing(spacing).restore(torch.cat([item["image"].as_tensor() * 2] * 2), item)
     assert restored.shape == (2, 9, 8, 7)

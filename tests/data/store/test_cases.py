@@ -13,6 +13,7 @@ import torch
 from segxfer3d import files
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.check import check
+from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.cases import StoredCases
@@ -81,14 +82,16 @@ def test_values_are_those_in_memory_and_those_of_files(case_set, preprocessing, 
     read, whole = preprocessing.read(case_set.cases[1], case_set, label=True), cases.whole(case_set.cases[1])
     assert read.keys() == whole.keys()
     assert (whole["case"], whole["patient"]) == ("c1", "c1")
-    for key in ("image", "label", "valid"):
-        assert torch.equal(torch.as_tensor(whole[key]), torch.as_tensor(read[key]))
-    for key in ("image", "label"):
-        assert torch.equal(whole[key].affine, read[key].affine)
-        assert whole[key].meta["filename_or_obj"] == read[key].meta["filename_or_obj"]
+    assert torch.equal(torch.as_tensor(whole["image"]), torch.as_tensor(read["image"]))
+    assert torch.equal(whole["image"].affine, read["image"].affine)
+    assert whole["image"].meta["filename_or_obj"] == read["image"].meta["filename_or_obj"]
+    labels = whole["label"], read["label"]
+    assert torch.equal(*map(stacked_masks, labels))
+    for made, expected in zip(*((label.valid, label.affine) for label in labels), strict=True):
+        np.testing.assert_array_equal(made, expected)
     probabilities = torch.rand(2, *read["image"].shape[1:])
     back = [preprocessing.restore(probabilities, item) for item in (read, whole)]
-    assert back[0].shape[1:] == read["label"].shape[1:]
+    assert tuple(back[0].shape[1:]) == read["label"].shape[1:]
     assert torch.equal(*back)
 
 
@@ -114,9 +117,9 @@ def test_regions_overlap(tmp_path):
     (expected,) = PREPROCESSINGS[0].hold(cases, case_set, labels=True, progress=False)
     assert (expected["label"][0] * expected["label"][1]).any()
     assert_held_alike(expected, on_disk.items(cases, labels=True)[0])
-    assert torch.equal(
-        on_disk.whole(cases[0])["valid"], PREPROCESSINGS[0].read(cases[0], case_set, label=True)["valid"]
-    )
+    whole, read = (on_disk.whole(cases[0]), PREPROCESSINGS[0].read(cases[0], case_set, label=True))
+    np.testing.assert_array_equal(whole["label"].valid, read["label"].valid)
+    assert torch.equal(stacked_masks(whole["label"]), stacked_masks(read["label"]))
 
 
 @pytest.mark.parametrize("spacing", [None, (1.5, 2.0, 2.5)])
