@@ -96,11 +96,15 @@ class Odd:
 
 
 def test_a_process_that_hangs_dies_or_grows_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr("torture_worker.SECONDS", 0.3)
-    monkeypatch.setattr("torture_worker.GROWTH", 16 * 2**20)
     worker = Worker([Odd()], 0, tmp_path)
+    limits = {3: ("torture_worker.SECONDS", 0.1), 4: ("torture_worker.GROWTH", 16 * 2**20)}
+    ends = []
     try:
-        ends = [worker.trial("odd", number) for number in (0, 1, 2, 3, 4, 5)]
+        for number in range(6):
+            with monkeypatch.context() as patch:
+                if number in limits:
+                    patch.setattr(*limits[number])
+                ends.append(worker.trial("odd", number))
     finally:
         worker.end()
     assert [end.word for end in ends[:2]] + [ends[-1].word] == [READ, REFUSED, READ]
