@@ -61,6 +61,8 @@ def lars_rate(batch_size: int | None) -> float:
     """
     if batch_size is None:
         raise InputError("batch_size: expected a number; only fine-tuning finds one where it is none")
+    if batch_size < 1:  # the rule is applied before the options are checked
+        raise InputError(f"batch_size: expected a whole number of at least 1, got {batch_size}")
     return float(0.075 * batch_size**0.5)
 
 

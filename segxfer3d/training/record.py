@@ -114,7 +114,7 @@ def cut_record(path: Path, epoch: int) -> None:
     """Drop the lines of ``metrics.jsonl`` after ``epoch``: a resumed run writes them again."""
     if path.is_file():
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 content = parse(line)
                 refuse(LINE, content)

@@ -24,6 +24,7 @@ from torch import Tensor
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.schema.kinds import shown
+from segxfer3d.weights.checksums import refuse_changed
 from segxfer3d.weights.model_kind import problem_of
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({first_line})") from error
     if not isinstance(content, dict):
         raise InputError(f"checkpoint {path}: expected a dictionary, found {type(content).__name__}")
+    if content.get("format") in (MODEL_FORMAT, STATE_FORMAT):  # files from elsewhere may come without checksums
+        refuse_changed(path)
     return content
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from segxfer3d.errors import InputError
 from segxfer3d.training.lars import LARS
 from segxfer3d.training.optimization import lars_rate, make_optimizer
 
@@ -140,3 +141,10 @@ def test_nesterov_is_its_formula():
 def test_sgd_is_as_it_was():
     (group, _) = make_optimizer(network(), "sgd", lr=0.1).param_groups
     assert (group["momentum"], group["nesterov"]) == (0.9, False)
+
+
+@pytest.mark.parametrize("batch_size", [0, -4])
+def test_a_rate_of_no_batch_is_refused(batch_size):
+    """The rule comes before the options are checked."""
+    with pytest.raises(InputError, match=rf"batch_size: expected a whole number of at least 1, got {batch_size}"):
+        lars_rate(batch_size)

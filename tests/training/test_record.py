@@ -75,5 +75,8 @@ def test_a_resumed_run_drops_what_it_writes_again(tmp_path):
         file.write('{"epoch": 4, "lo')
     cut_record(path, 2)
     assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
+    path.write_bytes(path.read_bytes() + b'{"epoch": 3, "\x80\xff')
+    cut_record(path, 2)
+    assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
     cut_record(path, 0)
     assert path.read_bytes() == b""

@@ -88,7 +88,7 @@ def read_mgh(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
                 f"{path}: does not say how large its voxels are and where it lies; convert it with mri_convert"
             )
         return np.asarray(image.dataobj), np.array(image.affine, np.float64)
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, TypeError) as error:  # of nibabel's header, where there is half of one
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read, damaged or truncated ({cause(error)})") from error

@@ -132,6 +132,14 @@ def test_freesurfer(tmp_path, name):
     np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [0, 10, 90, 283, 300])
+def test_a_part_of_a_freesurfer_file(tmp_path, size):
+    path = saved(nibabel.MGHImage(ct(), AFFINE.astype(np.float32)), tmp_path / "a.mgh")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputError, match=r"a\.mgh: cannot be read, damaged or truncated"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_claimed_sizes_are_checked_before_memory_is_taken(tmp_path, name):
     path = saved(image(sform=(AFFINE, 1)), tmp_path / "a.nii")
