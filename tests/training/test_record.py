@@ -70,7 +70,7 @@ def test_a_resumed_run_drops_what_it_writes_again(tmp_path):
     cut_record(path, 1)
     assert not path.exists()
     for epoch in (1, 2, 3):
-        files.append_line(path, json.dumps({"epoch": epoch, "note": "µ"}))
+        files.append_line(path, json.dumps({"epoch": epoch, "step": epoch, "note": "µ"}))
     with path.open("a") as file:
         file.write('{"epoch": 4, "lo')
     cut_record(path, 2)
