@@ -33,7 +33,7 @@ from torture_volumes import IMAGES, VOLUMES
 from torture_worker import Kind, Outcome, Worker, one_trial, run_trials
 
 _SHARES = {"kills": 0.55, "disks": 0.1, "inputs": 0.35}  # of the time
-_SHARES_OF_INPUTS = {"volumes": 0.3, "images": 0.1, "others": 0.6}
+_SHARES_OF_INPUTS = {"volumes": 0.45, "images": 0.1, "others": 0.45}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from torture_folders import Files, Overrides, Stopped
+from torture_folders import SLOW, Files, Overrides, Stopped
 from torture_jobs import TINY, TinyJob, search_content, study_content
 from torture_kills import Bench
 
@@ -151,6 +151,8 @@ def files_of(root: Path, jobs: Sequence[TinyJob], bench: Bench) -> list[Files]:
     def nothing(place: Path) -> None:
         os.symlink(data, place / "set")  # noqa: PTH211
 
+    transfer = Files("model.pt, transfer", pretrained, ["model.pt"], _weights)
+    transfer.every = SLOW
     records = ("*.json", "*.jsonl", "*.csv")
     return [
         Files("dataset.json, Decathlon", decathlon, ["dataset.json"], _cases),
@@ -162,7 +164,7 @@ def files_of(root: Path, jobs: Sequence[TinyJob], bench: Bench) -> list[Files]:
         Files("split file, table", split("split.csv"), ["split.csv"], _split),
         Overrides("options", nothing),
         Files("model.pt, prediction", model, ["model.pt"], _model),
-        Files("model.pt, transfer", pretrained, ["model.pt"], _weights),
+        transfer,
         Files("study folder", finished, [*records, *(f"*/*/{name}" for name in (*records, "*.npz"))], _report),
         Stopped("states, pretraining", named["pretraining"], bench, ["checkpoints/*.pt"]),
         Stopped("states, fine-tuning", named["fine-tuning"], bench, ["checkpoints/*.pt"]),

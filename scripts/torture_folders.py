@@ -24,6 +24,7 @@ from segxfer3d.config.short_errors import root_cause
 from segxfer3d.run.folder import RunFolder
 
 MODEL = "model.pt"
+SLOW = 4  # a training is tried in one of so many rounds
 EXACT = "exact.json"  # whether a run that goes on has to end with the weights of an unbroken one
 _ODD_WORDS = (
     "", "0", "-1", "1e300", "nan", "inf", "None", "True", "x", "[]", "[1,2]", "[0,0,0]", "[16,16]", "{}", "1,2", "()",
@@ -42,6 +43,7 @@ class Files:
     """
 
     group = "others"
+    every = 1
 
     def __init__(
         self, name: str, make: Callable[[Path], None], which: Sequence[str], use: Callable[[Path], None]
@@ -184,6 +186,7 @@ class Stopped(Files):
 
     def __init__(self, name: str, job: TinyJob, bench: Bench, which: Sequence[str]) -> None:
         super().__init__(name, self._killed, which, self._go_on)
+        self.every = SLOW
         self.job, self.bench = job, bench
         self.expected = ""
 

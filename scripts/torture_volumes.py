@@ -158,7 +158,7 @@ class Volumes:
         change: changes the bytes of a file.
     """
 
-    group = "volumes"
+    group, every = "volumes", 1
 
     def __init__(self, name: str, ending: str, write: Callable[[Array, Path], None], change: Change) -> None:
         self.name, self.ending, self.write, self.change = name, ending, write, change
@@ -235,7 +235,7 @@ VOLUMES = (
 class Images:
     """Images with masks of one format; one of either is damaged."""
 
-    group = "images"
+    group, every = "images", 1
 
     def __init__(self, ending: str, **options: Any) -> None:
         self.name, self.ending, self.options = f"image {ending}", ending, options

@@ -35,10 +35,16 @@ _MORE = 200  # characters that a shortened message is longer than its limit
 
 
 class Kind(Protocol):
-    """A kind of input: how a damaged one is made, and how the library reads it."""
+    """A kind of input: how a damaged one is made, and how the library reads it.
+
+    Attributes:
+        name, group: of the kind, and of what it belongs to.
+        every: it is tried in each round (1), or in one of so many, where a trial takes seconds.
+    """
 
     name: str
     group: str
+    every: int
 
     def prepare(self, root: Path) -> None:
         """Write the good input, once, below a folder."""
@@ -250,6 +256,8 @@ def run_trials(
     number = first
     while time.monotonic() < until:
         for name in names:
+            if number % worker.kinds[name].every:
+                continue
             outcome = worker.trial(name, number)
             if outcome.good:
                 rmtree(worker.place(name, number), ignore_errors=True)
