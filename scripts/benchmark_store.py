@@ -32,12 +32,11 @@ MANY = 20  # classes
 def store(options: argparse.Namespace) -> dict[str, float]:
     """A patch and a cube of a stored CT of --shape beside those of one in memory: CPU time, and wall time of one whose
     files left the page cache. Peak memory of fine-tunings on few and on more --cases of --volume, and on --full CTs of
-    --shape where any are asked for, with the pages of files that they map (training alone: what is predicted of a whole
-    case takes a volume a class on top). Memory, without such pages, while the loader goes through an epoch of
-    pretraining, --cubes of each of 1,000 entries, which are the few CTs again and again, and the CPU time of a batch of
-    6 beside that of a step of the full network on it. Memory of two programs at once that have looked at all voxels of
-    one store. With --old, a patch of the earlier build from the same CT, and the memory of its fine-tunings on 2 and on
-    4 CTs of --volume."""
+    --shape where any are asked for, with validation and the final table, and with the pages of files that they map.
+    Memory, without such pages, while the loader goes through an epoch of pretraining, --cubes of each of 1,000 entries,
+    which are the few CTs again and again, and the CPU time of a batch of 6 beside that of a step of the full network on
+    it. Memory of two programs at once that have looked at all voxels of one store. With --old, a patch of the earlier
+    build from the same CT, and the memory of its fine-tunings on 2 and on 4 CTs of --volume."""
     figures: dict[str, float] = {}
     few, more = options.cases
     with tempfile.TemporaryDirectory(prefix="segxfer3d-store-", dir=options.scratch) as folder:

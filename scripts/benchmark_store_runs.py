@@ -23,9 +23,9 @@ ENTRIES, BATCH = 1000, 6  # volumes of an epoch, cubes of a batch
 PARTS = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the epoch, at which memory is looked at
 PROGRAMS = 2
 FINETUNE = {
-    "recipe": "paper", "plan": "none", "init": "random", "label_fraction": 1.0, "validation_fraction": 0.0,
-    "test_fraction": 0.0, "width": 2, "patch_size": "[64,64,32]", "max_epochs": 2, "steps_per_epoch": 10,
-    "batch_size": 2, "progress": False, "device": "cpu",
+    "recipe": "paper", "plan": "none", "init": "random", "label_fraction": 1.0, "validation_fraction": 0.05,
+    "test_fraction": 0.05, "width": 2, "patch_size": "[64,64,32]", "max_epochs": 2, "steps_per_epoch": 10,
+    "validation_interval": 2, "batch_size": 2, "amp": False, "progress": False, "device": "cpu",
 }  # fmt: skip
 
 
