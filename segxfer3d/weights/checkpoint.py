@@ -24,7 +24,7 @@ from torch import Tensor
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.schema.kinds import shown
-from segxfer3d.weights.checksums import refuse_changed
+from segxfer3d.weights.checksums import refuse_changed, refuse_packed
 from segxfer3d.weights.model_kind import problem_of
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path}: no such file")
+    refuse_packed(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of a bare pickle before it refuses it

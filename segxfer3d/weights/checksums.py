@@ -1,4 +1,4 @@
-"""The checksums that torch writes into its files, and does not compare when it reads them."""
+"""What torch does not look at when it reads its files: their checksums, and that nothing in them is packed."""
 
 from __future__ import annotations
 
@@ -27,3 +27,20 @@ def refuse_changed(path: Path) -> None:
     if changed is not None:
         part = changed.partition("/")[2] or changed
         raise InputError(f"checkpoint {path}: damaged (its part {part} is not what was written: another checksum)")
+
+
+def refuse_packed(path: Path) -> None:
+    """Refuse an archive that is compressed, which torch never writes: a small one could hold more than memory does.
+
+    Raises:
+        InputError: so it is, or the archive is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [part.filename for part in archive.infolist() if part.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({error})") from error
+    if packed:
+        raise InputError(f"checkpoint {path}: damaged, or not of torch (its part {packed[0]} is compressed)")

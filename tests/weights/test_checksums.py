@@ -42,3 +42,16 @@ def test_what_is_no_archive_has_none(tmp_path):
     with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
         archive.writestr("a/b", "content")
     refuse_changed(tmp_path / "good.zip")
+
+
+def test_an_archive_that_is_compressed_is_not_unpacked(tmp_path):
+    """Which may be a thousand times as large; torch writes none."""
+    torch.save({"format": checkpoint.MODEL_FORMAT, "weight": torch.zeros(10**6)}, tmp_path / "model.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "model.pt") as good,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in good.namelist():
+            packed.writestr(name, good.read(name))
+    with pytest.raises(InputError, match=r"packed\.pt: damaged, or not of torch \(its part .*data\.pkl is compressed"):
+        checkpoint.read_file(tmp_path / "packed.pt")

@@ -30,7 +30,8 @@ from segxfer3d.errors import InputError
 Allocate = Callable[[Sequence[int], "np.dtype[Any]"], NDArray[Any]]
 
 _MOST_WORKERS = 2  # as many threads check a data set
-_SECONDS = 120.0  # for any file, and
+_SECONDS_TO_START = 120.0  # of a worker, for it imports a library, perhaps over a network
+_SECONDS = 15.0  # for any file, and
 _BYTES_PER_SECOND = 2e6  # for large ones
 _SLACK = 512 * 2**20  # bytes that a reader may take beside its volumes
 _VOLUMES = 4  # of memory that a reader may take: as stored, as converted, as handed over, and one to spare
@@ -98,6 +99,7 @@ def call(reader: str, path: Path, *, size: int, seconds: float = 0, **arguments:
     with _free:
         process = _idle_worker()
         try:
+            process.prepare(reader.partition(":")[0])
             answer = process.ask(request, seconds)
         except TimeoutError:
             process.end()
@@ -125,6 +127,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self.modules: set[str] = set()
         self.line, theirs = socket.socketpair()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", worker.__name__, str(theirs.fileno())]
@@ -137,6 +140,12 @@ class _Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+
+    def prepare(self, module: str) -> None:
+        """Have a module imported, which is not the file's fault where it takes long."""
+        if module not in self.modules:
+            self.ask({"module": module}, _SECONDS_TO_START)
+            self.modules.add(module)
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         self.line.settimeout(seconds)

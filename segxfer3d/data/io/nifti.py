@@ -41,6 +41,7 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, OverflowError, KeyError, zlib.error, cast("type[Exception]", isal_zlib.error),
     ImageFileError, HeaderDataError, WrapStructError, MGHError,
 )  # fmt: skip
+_OF_MGH: tuple[type[Exception], ...] = (*_UNREADABLE, TypeError)  # where there is half a header
 
 
 def read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[str, ...]]:
@@ -88,7 +89,7 @@ def read_mgh(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
                 f"{path}: does not say how large its voxels are and where it lies; convert it with mri_convert"
             )
         return np.asarray(image.dataobj), np.array(image.affine, np.float64)
-    except (*_UNREADABLE, TypeError) as error:  # of nibabel's header, where there is half of one
+    except _OF_MGH as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read, damaged or truncated ({cause(error)})") from error

@@ -18,6 +18,8 @@ from segxfer3d.data.io import guard
 from segxfer3d.errors import InputError
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_LARGE = 2**28  # bytes of an image beyond which its file has to hold a byte for so many pixels:
+_MOST_PIXELS = 20_000  # a blank page of fax has about 15,000, and every other format of use fewer
 _COPIES = 4  # of its pixels that reading an image may take
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS, _DESCRIPTION = 254, 255, 258, 270  # tags of TIFF
 _ONE_PICTURE = ("MPO",)  # a photo with smaller pictures behind it, as cameras write; viewers show the first
@@ -67,6 +69,7 @@ def open_image(path: Path, page: int | None = None) -> Opened:
     if not path.is_file():
         raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     with header_of(path) as image:
+        _require_memory(path, image.size, 1)  # before frames are counted, for which some formats decode them
         if page is None:
             if why := _why_not_one(path, image):
                 raise InputError(f"{path}: {why}")
@@ -228,12 +231,18 @@ def _tiff_pages(image: Image.Image) -> tuple[tuple[int, ...], str]:
 
 
 def _require_memory(path: Path, size: tuple[int, int], bytes_a_pixel: int) -> None:
+    """Refuse what would not fit in memory, and a large image that its file is far too short for."""
     width, height = size
     needed = guard.size_of((height, width, bytes_a_pixel * _COPIES), np.dtype(np.uint8))
     if needed > guard.memory():
         raise InputError(
             f"{path}: an image of {width}x{height} pixels would take {needed / 2**30:.3g} GiB; this machine has "
             f"{guard.memory() / 2**30:.3g}; cut it into tiles, or save a smaller copy"
+        )
+    held = path.stat().st_size
+    if width * height * bytes_a_pixel > _LARGE and width * height > _MOST_PIXELS * held:
+        raise InputError(
+            f"{path}: cannot be read, damaged: an image of {width}x{height} pixels in a file of {held} bytes"
         )
 
 

@@ -124,11 +124,14 @@ def _limit_memory(more: int) -> None:
 
 
 def _answer(line: socket.socket, request: dict[str, Any]) -> None:
+    if "module" in request:  # before time and memory are limited: what a library takes is not the file's
+        with suppress(Exception):  # which the reader says again
+            importlib.import_module(request["module"])
+        send(line, json.dumps({"ready": True}).encode())
+        return
     memory = SharedMemory()
-    module = request["reader"].partition(":")[0]
     with suppress(OSError):
         os.chdir(request["folder"])
-    importlib.import_module(module)  # before memory is limited: what a library takes is not the file's
     _limit_memory(request["limit"])
     try:
         result = read(request, memory)

@@ -40,6 +40,23 @@ def test_a_reader_that_misbehaves_is_an_error_and_the_next_file_is_read(name, ar
     np.testing.assert_array_equal(call("fills", value=7)[0], 7)
 
 
+def test_the_time_of_a_reader_begins_when_its_library_is_there(monkeypatch):
+    """The first of a module takes as long as the import does."""
+    asked = []
+    ask = guard._Worker.ask
+
+    def noted(self, request, seconds):
+        asked.append((request.get("module"), seconds))
+        return ask(self, request, seconds)
+
+    monkeypatch.setattr(guard._Worker, "ask", noted)
+    monkeypatch.setattr(guard, "_idle", [])
+    call("fills", value=1, seconds=9)
+    call("fills", value=2, seconds=9)
+    assert asked == [("tests.data.io.stub_readers", 120.0), (None, 9), (None, 9)]
+    guard._end_all()
+
+
 def test_threads_do_not_mix_their_files():
     with ThreadPoolExecutor(4) as pool:
         for value, (array, _) in zip(range(40), pool.map(lambda v: call("fills", value=v), range(40)), strict=True):

@@ -107,6 +107,24 @@ def test_large_images_are_read_and_larger_than_memory_refused(tmp_path, monkeypa
         open_image(path)
 
 
+def test_a_short_file_of_a_huge_image_takes_no_memory(tmp_path, monkeypatch):
+    """Not every decoder looks at how long its file is before it takes memory for all pixels."""
+    path = save(tmp_path / "a.gif", np.zeros((20, 20), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[6:10] = b"\x00\x80\x00\x80"  # the size of the screen: 32768 x 32768
+    path.write_bytes(content)
+
+    def decoded(*_, **__):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(Image.Image, "load", decoded)
+    monkeypatch.setattr(guard, "memory", lambda: 2**40)
+    with pytest.raises(
+        InputError, match=rf"a\.gif: .*an image of 32768x32768 pixels in a file of {len(content)} bytes"
+    ):
+        open_image(path)
+
+
 def test_other_kinds_are_converted_where_that_is_asked_for(tmp_path):
     gray, color = noise(channels=1), noise()
     as_color = read_image(save(tmp_path / "a.png", gray), 3, convert=True)
