@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     tally = Tally()
     try:
+        if asked.jobs > 1:
+            _at_a_time(asked, parts, tally, scratch)
+            parts = []
         made = _Made(scratch)
         if asked.repeat:
             return _repeat(asked.repeat, made)
@@ -64,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for failure in tally.failures:
         print(f"FAILED {failure}")
     if asked.record:
-        record = keep(asked.record, tally, about((time.monotonic() - began) / 60, asked.seed, parts))
+        minutes = asked.jobs * (time.monotonic() - began) / 60
+        record = keep(asked.record, tally, about(minutes, asked.seed, asked.parts or list(PARTS)))
         if asked.page:
             write_page(asked.page, record)
     print(f"{len(tally.failures)} failures{f'; inputs that failed are in {scratch}' if tally.failures else ''}")
@@ -76,12 +81,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", help=f"What to do: {', '.join(PARTS)} [all].")
     parser.add_argument("--minutes", type=float, default=2.0, help="Of all parts together [2].")
     parser.add_argument("--seed", type=int, default=0, help="Of everything drawn [0].")
+    parser.add_argument("--jobs", type=int, default=1, help="So many runs at a time, with seeds from --seed on [1].")
     parser.add_argument("--record", type=Path, help="JSON that the counts are added to.")
     parser.add_argument("--page", type=Path, help="Page whose table is written anew from the record.")
     parser.add_argument("--table", action="store_true", help="Only write the page from the record.")
     parser.add_argument("--repeat", help="One damaged input again, with its trace: KIND:SEED:NUMBER.")
     parser.add_argument("--scratch", type=Path, help="Folder for all files [the system's temporary one].")
     return parser
+
+
+def _at_a_time(asked: argparse.Namespace, parts: Sequence[str], tally: Tally, scratch: Path) -> None:
+    """Runs of this script beside each other, each with a core; their counts and failures are taken together."""
+    started = []
+    for number in range(asked.jobs):
+        record = scratch / f"record-{number}.json"
+        words = [sys.executable, __file__, *parts, "--minutes", str(asked.minutes), "--seed", str(asked.seed + number)]
+        words += ["--record", str(record), "--scratch", str(scratch)]
+        started.append((subprocess.Popen(words, stdout=subprocess.PIPE, text=True), record))
+    for process, record in started:
+        said, _ = process.communicate()
+        tally.merge(read_record(record)["counts"])
+        tally.failures += [line.removeprefix("FAILED ") for line in said.splitlines() if line.startswith("FAILED ")]
+        if process.returncode and not record.exists():
+            tally.failures.append(f"a run ended with exit status {process.returncode}")
 
 
 class _Made:

@@ -166,7 +166,8 @@ class Overrides(Files):
             value = rng.choice(_ODD_WORDS) if rng.random() < 0.6 else str(odd_value(rng))
             if value.startswith("$") or name in ("output_dir", "dataset_dir"):
                 continue
-            words += rng.choice(([f"--{name}={value}"], [f"--{name}", value], [f"--{name}"], [f"--{name}s={value}"]))
+            forms = [[f"--{name}={value}"], [f"--{name}", value], [f"--{name}"], [f"--{name}s={value}"]]
+            words += rng.choices(forms, (8, 8, 1, 1))[0]
         path = place / "words.json"
         path.write_text(json.dumps(words), encoding="utf-8")
         return path
