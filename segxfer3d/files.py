@@ -154,10 +154,15 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{_PART}{names_hash([path.name])}")
 
 
+def parts(folder: Path) -> list[Path]:
+    """What is written into a folder now, or was when its process was killed."""
+    return list(folder.glob(f"{_PART}*"))
+
+
 def sweep(folder: Path) -> None:
     """Remove what a killed process left of files that it was writing into a folder which nobody else writes to now."""
     with suppress(OSError):
-        for path in folder.glob(f"{_PART}*"):
+        for path in parts(folder):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"cells", "errors", "machine", "schema", "spelling", "version"},
+    {"cells", "errors", "machine", "schema", "spelling", "temporary", "version"},
     {"documents", "files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},
@@ -18,6 +18,7 @@ FLOORS = [
     {"cli", "__init__"},
 ]
 TORCH_FREE = [
+    "temporary",
     "cells",
     "errors",
     "schema",

@@ -10,16 +10,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from segxfer3d import files
 from segxfer3d.errors import InputError
 from segxfer3d.export.compare import by_forward, case_file, refuse_difference
 from segxfer3d.export.description import describe
-from segxfer3d.export.target import Compared, Target, Work
+from segxfer3d.export.target import SCRATCH, Compared, Target, Work
 from segxfer3d.inference.engines import BATCH_STATISTICS
 from segxfer3d.inference.engines.graphs import takes_batch_statistics
 from segxfer3d.inference.model import load_model
+from segxfer3d.temporary import temporary_folder
 
 __all__ = ["export_model", "targets"]
 
@@ -107,12 +107,16 @@ def _target(to: str, folder: Path, *, external_data: bool, license: str | Path |
 
 def _written(work: Work, target: Target, folder: Path, *, case: Path | None, say: Say) -> Compared:
     """Write beside the folder, compare, and let it take its place."""
-    with case_file(work, case) as (file, words), files.new_folder(folder) as place, TemporaryDirectory() as scratch:
+    with (
+        case_file(work, case) as (file, words),
+        files.new_folder(folder) as place,
+        temporary_folder(SCRATCH) as scratch,
+    ):
         say(f"writing {target.title} of {work.model.path}")
         target.write(work, place)
         say(f"comparing with torch on {words}")
         if target.compare:
-            compared = target.compare(work, place, file, Path(scratch))
+            compared = target.compare(work, place, file, scratch)
         else:
             compared = by_forward(work, target, place, file)
         refuse_difference(compared, f"--to {target.name}")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nibabel
 import numpy as np
@@ -18,10 +17,11 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.synthetic.images import CLASSES, draw_image
 from segxfer3d.data.synthetic.phantoms import synthetic_ct
 from segxfer3d.errors import InputError
-from segxfer3d.export.target import Compared, Target, Work
+from segxfer3d.export.target import SCRATCH, Compared, Target, Work
 from segxfer3d.inference.engines.engine import Engine
 from segxfer3d.inference.engines.network import EngineNetwork
 from segxfer3d.inference.predictions import Prediction
+from segxfer3d.temporary import temporary_folder
 
 PROBABILITY = 1e-3  # by which probabilities may differ,
 VOXELS = 1e-4  # and the share of voxels of a mask: those whose probability is 0.5 but for rounding
@@ -94,8 +94,8 @@ def case_file(work: Work, case: Path | None) -> Iterator[tuple[Path, str]]:
     if case is not None:
         yield case, str(case)
         return
-    with TemporaryDirectory() as place:
-        path, words = _phantom(work, Path(place))
+    with temporary_folder(SCRATCH) as place:
+        path, words = _phantom(work, place)
         yield path, words
 
 

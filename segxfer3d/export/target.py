@@ -13,6 +13,8 @@ from segxfer3d.errors import InputError, installed_with
 from segxfer3d.inference.engines.engine import Forward
 from segxfer3d.inference.model import Model
 
+SCRATCH = "segxfer3d-export-"  # how temporary folders begin
+
 
 @dataclass(frozen=True)
 class Work:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from segxfer3d.schema.parsing import parse
 from segxfer3d.study.attempts import OUTPUT, Launch, bundle_command, explain
 from segxfer3d.study.states import DAMAGED, DONE, State
 from segxfer3d.study.trials import Trial
+from segxfer3d.temporary import temporary_folder
 
 EPOCHS = 3
 STEPS = 5
@@ -120,8 +120,8 @@ def timed(trial: Trial, environment: Mapping[str, str], launch: Launch = bundle_
     if trial.kind == "finetune":
         knobs |= {"init": "random"}
         knobs.pop("checkpoint", None)
-    with tempfile.TemporaryDirectory(prefix="segxfer3d-timing-") as place:
-        folder = Path(place) / "run" / "timing"
+    with temporary_folder("segxfer3d-timing-") as place:
+        folder = place / "run" / "timing"
         folder.mkdir(parents=True)
         lines, seconds, code = _watched(
             launch(replace(trial, knobs=knobs), {**knobs, "output_dir": str(folder), "resume": False}),

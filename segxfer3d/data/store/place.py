@@ -26,6 +26,7 @@ IMAGES, LABELS = "images", "labels"  # the kinds of entries
 IN_USE, LOCKS = "in-use.lock", "locks"
 FORMAT = "segxfer3d-volumes"  # the entries say their version
 _WAIT = 0.2  # seconds between two looks at what another process makes
+_TIMES, _SHORT = 10, 0.05  # how often the store's lock is asked for, and seconds between
 _SPARE = 2**28  # bytes that stay free on the disk
 _ELSEWHERE = "--store DIR puts it on another disk"
 
@@ -75,10 +76,27 @@ class VolumeStore:
         self.folder = _at_home(folder)
         if not is_store(self.folder):
             _begin(self.folder)
-        lock = files.Lock.take(self.folder / IN_USE, shared=True)
+        self._tidy()
+        lock = self._lock()
         if lock is None:
             raise InputError(f"store {self.folder}: is being cleared; try again")
         weakref.finalize(self, lock.release)
+
+    def _tidy(self) -> None:
+        """Remove what killed processes left half written, unless somebody else has the store open."""
+        places = (self.folder / IMAGES, self.folder / LABELS)
+        with suppress(InputError):  # of a folder that cannot be written
+            if any(map(files.parts, places)) and (alone := files.Lock.take(self.folder / IN_USE)):
+                for place in places:
+                    files.sweep(place)
+                alone.release()
+
+    def _lock(self) -> files.Lock | None:
+        for _ in range(_TIMES):  # another process may tidy up
+            if lock := files.Lock.take(self.folder / IN_USE, shared=True):
+                return lock
+            time.sleep(_SHORT)
+        return None
 
     @staticmethod
     def found(folder: Path) -> VolumeStore | None:

@@ -8,14 +8,14 @@ over the data set.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from segxfer3d.temporary import temporary_folder
 
 VERSION = 1  # raised whenever the same arguments give other bytes
 CLASSES = ("cross", "disk", "ring", "star", "triangle")
@@ -47,16 +47,14 @@ def write_images(folder: str | Path, count: int = 300, seed: int = 0, size: int 
     if (target / DONE).is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        temporary.chmod(0o755)
-        _write(temporary, count, seed, size, channels)
-        temporary.rename(target)
-    except OSError:
-        if not (target / DONE).is_file():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder(f".{target.name}.", target.parent) as temporary:
+        try:
+            temporary.chmod(0o755)
+            _write(temporary, count, seed, size, channels)
+            temporary.rename(target)
+        except OSError:
+            if not (target / DONE).is_file():  # else another process was faster
+                raise
     return target
 
 

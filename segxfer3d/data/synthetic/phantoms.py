@@ -8,13 +8,13 @@ touch a vessel or the wall, so no threshold finds them. Arrays run to the left, 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+
+from segxfer3d.temporary import temporary_folder
 
 VERSION = 1  # raised whenever the same arguments give other bytes
 SHAPE = (80, 64, 40)
@@ -46,16 +46,14 @@ def write_phantoms(folder: str | Path, patients: int = 16, seed: int = 0) -> Pat
     if (target / "dataset.json").is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        temporary.chmod(0o755)
-        _write(temporary, patients, seed)
-        temporary.rename(target)
-    except OSError:
-        if not (target / "dataset.json").is_file():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder(f".{target.name}.", target.parent) as temporary:
+        try:
+            temporary.chmod(0o755)
+            _write(temporary, patients, seed)
+            temporary.rename(target)
+        except OSError:
+            if not (target / "dataset.json").is_file():  # else another process was faster
+                raise
     return target
 
 

@@ -1,6 +1,7 @@
 """The folder of a store: begun by several programs at once, refused where it is another's, read where that is all."""
 
 import errno
+import gc
 import multiprocessing
 import os
 import pickle
@@ -125,3 +126,18 @@ def test_without_a_home_it_is_asked_for(monkeypatch):
     with pytest.raises(InputError, match=r"no home folder is known; --store DIR or the variable SEGXFER3D_STORE"):
         usual_folder()
     assert VolumeStore.found(Path("~/volumes")) is None
+
+
+def test_what_a_killed_program_left_goes_unless_another_has_the_store_open(tmp_path):
+    store = VolumeStore(tmp_path / "s")
+    places = [tmp_path / "s" / "images", tmp_path / "s" / "labels"]
+    for place in places:
+        (place / ".part-0123456789abcdef").mkdir(parents=True)
+        (place / "0123").mkdir()
+    VolumeStore(tmp_path / "s")  # of another program, as it were
+    assert all((place / ".part-0123456789abcdef").is_dir() for place in places)
+    del store
+    gc.collect()
+    VolumeStore(tmp_path / "s")
+    assert not any((place / ".part-0123456789abcdef").exists() for place in places)
+    assert all((place / "0123").is_dir() for place in places)
