@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volum
 from segxfer3d.data.seen import Seen, look_at
 from segxfer3d.errors import InputError, some
 
+_LARGEST = 1e18  # of an intensity: the squares of larger ones overflow float32
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
 
 
@@ -223,7 +225,8 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None, identify: b
     empty = loaded.label is not None and not loaded.label.label.any()
     shape = loaded.image.shape[1:]
     kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
-    look = _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=loaded.notes, kind=kind)
+    notes = (*loaded.notes, *(["every pixel is the same"] if all(map(is_constant, loaded.image)) else []))
+    look = _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=notes, kind=kind)
     if not identify:
         return look
     label = [] if loaded.label is None else [loaded.label.label, loaded.label.valid]
@@ -232,18 +235,21 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None, identify: b
 
 def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ignore: Sequence[int]) -> _Look:
     image, label = loaded.image, loaded.label
+    constant: tuple[str, ...] = ()
     for number, channel in enumerate(loaded.channels):
-        if not _finite(channel.array):
-            at = case.files[number] if case.further else case.image
-            raise InputError(f"{at}: NaN or infinite voxels")
+        at = case.files[number] if case.further else case.image
+        if why := _no_intensities(channel.array):
+            raise InputError(f"{at}: {why}")
+        if is_constant(channel.array):
+            constant += (f"every voxel is {channel.array.flat[0]:g}{f' in channel {number}' if number else ''}",)
     kind = kind_of_channels([channel.array for channel in loaded.channels])
     seen = look_at([channel.array for channel in loaded.channels], image.affine)
     if label is None:
-        return _Look(image.array.shape, notes=image.notes, kind=kind, seen=seen)
+        return _Look(image.array.shape, notes=(*image.notes, *constant), kind=kind, seen=seen)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
-    if not _finite(label.array):
-        raise InputError(f"{case.label}: NaN or infinite voxels")
+    if why := _no_intensities(label.array):
+        raise InputError(f"{case.label}: {why}")
     known = label.array == 0
     for value in ignore:
         known |= label.array == value
@@ -259,10 +265,24 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
         raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}{means}")
     if ignore and np.isin(label.array, ignore).all():
         raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
-    notes = (*image.notes, *(note for note in label.notes if note == TURNED))
+    notes = (*image.notes, *constant, *(note for note in label.notes if note == TURNED))
     empty = rest == known.size
     return _Look(image.array.shape, empty, notes=notes, kind=kind, seen=seen)
 
 
-def _finite(array: NDArray[Any]) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _no_intensities(array: NDArray[Any]) -> str:
+    """What is wrong with the values of a volume; empty where nothing is."""
+    if array.dtype.kind != "f" or not array.size:
+        return ""
+    low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "NaN or infinite voxels"
+    if max(-low, high) > _LARGEST:
+        return f"voxels from {low:.3g} to {high:.3g}; expected intensities of at most {_LARGEST:g}"
+    return ""
+
+
+def is_constant(array: NDArray[Any]) -> bool:
+    """Whether an image has one value everywhere; few of its values tell mostly."""
+    few = array[tuple(slice(None, None, max(1, side // 8)) for side in array.shape)]
+    return bool((few == few.flat[0]).all() and (array == few.flat[0]).all())

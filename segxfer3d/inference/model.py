@@ -38,6 +38,7 @@ from segxfer3d.inference.settings import InferenceSettings
 from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import SegmentationNetwork, build
 from segxfer3d.networks.forward import layout_of
+from segxfer3d.networks.room import require_step
 from segxfer3d.networks.sizes import refuse_size
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import TransferReport, load_all
@@ -242,6 +243,8 @@ def load_model(
     network.to(find_device(str(device))).eval()
     if channels_last:
         network.to(memory_format=layout_of(network))  # type: ignore[call-overload]
+    if preprocessing.dims == 3 and window is not None:
+        require_step(network, (1, network.encoder.in_channels, *window), find_device(str(device)), training=False)
     network, amp, channels_last = with_engine(network, engine, amp=amp, channels_last=channels_last)
     patch_size = tuple(content["provenance"].get("patch_size", ()))
     if len(patch_size) != preprocessing.dims:

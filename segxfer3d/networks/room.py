@@ -32,6 +32,20 @@ def memory_of(device: torch.device) -> int:
     return machine.memory()
 
 
+def require_bytes(what: str, size: int) -> None:
+    """Refuse what the machine cannot hold.
+
+    Args:
+        what: needs it: an option and its value.
+        size: bytes.
+
+    Raises:
+        InputError: it is more than the machine has.
+    """
+    if size > machine.memory():
+        raise InputError(f"{what}: takes {size / GIB:.4g} GiB; this machine has {machine.memory() / GIB:.3g}")
+
+
 def require_weights(make: Callable[..., nn.Module], arguments: Mapping[str, Any], name: str) -> None:
     """Refuse a network whose weights the machine cannot hold.
 
@@ -48,11 +62,7 @@ def require_weights(make: Callable[..., nn.Module], arguments: Mapping[str, Any]
         return
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         weights = sum(parameter.numel() for parameter in make(**arguments).parameters())
-    if 4 * weights > machine.memory():
-        raise InputError(
-            f"width: {name} with {widest} channels has {weights / 1e9:.3g} billion weights, {4 * weights / GIB:.4g} "
-            f"GiB; this machine has {machine.memory() / GIB:.3g}"
-        )
+    require_bytes(f"width: {name} with {widest} channels has {weights / 1e9:.3g} billion weights", 4 * weights)
 
 
 def require_step(network: nn.Module, shape: Sequence[int], device: torch.device, *, training: bool = True) -> None:

@@ -16,9 +16,12 @@ from segxfer3d.losses import embedding_std, info_nce
 from segxfer3d.losses.gather import gather, processes
 from segxfer3d.networks import SegmentationNetwork
 from segxfer3d.networks.heads import MoCoHead
+from segxfer3d.networks.room import require_bytes
 from segxfer3d.pretexts import shared
 from segxfer3d.pretexts.base import Pretext, Views
 from segxfer3d.pretexts.momentum import follow, momentum_copy
+
+_COPIES = 3  # of the queue, while it is made
 
 
 class MoCo(Pretext):
@@ -60,6 +63,7 @@ class MoCo(Pretext):
         self.projection = MoCoHead(network.encoder.channels[-1], out_channels)
         self.momentum_encoder = momentum_copy(network.encoder)
         self.momentum_projection = momentum_copy(self.projection)
+        require_bytes(f"queue_size {queue_size}", 4 * queue_size * out_channels * _COPIES)
         self.register_buffer("queue", F.normalize(torch.randn(queue_size, out_channels), dim=1))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         self._new_keys: Tensor | None = None

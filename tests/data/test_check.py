@@ -78,6 +78,27 @@ def test_voxels_that_are_no_numbers(make, value):
     assert why(make("a", label=blob(np.float32, value))).endswith("a-label.nii.gz: NaN or infinite voxels")
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        (1e300, np.float64, "voxels from -994 to 1e+300; expected intensities of at most 1e+18"),
+        (-3.4e38, np.float32, "voxels from -3.4e+38 to "),
+    ],
+)
+def test_voxels_that_are_no_intensities(make, value, dtype, message):
+    image = ct().astype(dtype)
+    image[3, 3, 3] = value
+    assert f"a.nii.gz: {message}" in why(make("a", image))
+
+
+def test_a_volume_of_one_value_is_named(make):
+    flat, nearly = np.full((9, 8, 7), -5, np.int16), np.full((9, 8, 7), -5, np.int16)
+    nearly[8, 7, 6] = 4
+    report = check(volumes(make("a", flat), make("b", nearly), make("c")), progress=False)
+    assert report.read_notes == {"a": "every voxel is -5"}
+    assert len(report.good) == 3
+
+
 def test_label_on_another_grid(make):
     assert why(make("a", label=blob()[:-1])).endswith(
         "a-label.nii.gz: the label's shape 8x8x7 is not its image's 9x8x7"

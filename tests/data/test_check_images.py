@@ -102,3 +102,10 @@ def test_a_mask_of_nothing_that_counts_is_named(make, tmp_path):
     images = image_set(tmp_path, good, empty, label_rule=LabelRule(ignore=(255,)))
     with pytest.raises(InputError, match=r"1 of 2 images cannot be used.*\n.*b.*: nothing in it but the value 255"):
         check(images, progress=False)
+
+
+def test_an_image_of_one_color_is_named(make, tmp_path):
+    flat, nearly = np.full((16, 12, 3), (9, 80, 3), np.uint8), np.full((16, 12, 3), 7, np.uint8)
+    nearly[15, 11, 2] = 8
+    report = check(image_set(tmp_path, make("a", image=flat), make("b", image=nearly), make("c")), progress=False)
+    assert report.read_notes == {"a": "every pixel is the same"}

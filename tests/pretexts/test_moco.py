@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segxfer3d import machine
 from segxfer3d.errors import InputError
 from segxfer3d.pretexts.moco import MoCo
 from tests.pretexts.stand_ins import batch, network, optimizer_of, step, views
@@ -58,3 +59,9 @@ def test_batches_that_do_not_fit():
         pretext.check(1)
     with pytest.raises(InputError, match="queue_size: 10 keys, fewer than the 11"):
         pretext.check(11)
+
+
+def test_a_queue_beyond_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: 2**20)
+    with pytest.raises(InputError, match=r"queue_size 65536: takes 0\.00\d+ GiB; this machine has 0\.000977"):
+        moco(queue_size=2**16)

@@ -30,7 +30,7 @@ KEY = next(iter(GOOD[VOLUMES]["state_dict"]))
         (VOLUMES, ("preprocessing", "window_low"), float("nan"), "window_low: expected a number, got nan"),
         (VOLUMES, ("preprocessing", "intensity"), "x" * 5000, "intensity: expected window, percentile"),
         (VOLUMES, ("network", "arguments", "width"), 10**7, "width: expected a whole number from 1 to 65536"),
-        (VOLUMES, ("network", "arguments", "width"), 60000, "width: genesis_unet with 60000 channels has .* GiB"),
+        (VOLUMES, ("network", "arguments", "width"), 60000, "width: genesis_unet with 60000 channels has .* GiB; this"),
         (VOLUMES, ("network", "arguments", "depth"), 3, "network {'name': 'genesis_unet'.*expected one of"),
         (VOLUMES, ("format",), torch.zeros(3), "expected a segxfer3d-model file .* found a Tensor"),
         (VOLUMES, ("version",), [1], r"format version \[1\], expected 1"),

@@ -19,6 +19,7 @@ from segxfer3d.spelling import one_form
 
 FORMATS = (*nifti.ENDINGS, *itk.ENDINGS, *nifti.MGH, nifti.PAIR[0])
 
+_LEAST_SIDE, _MOST_SIDE = 1e-7, 1e5  # of a voxel, millimeters
 GRID_TOLERANCE = 0.1  # of the smallest voxel side, by which image and label may lie apart
 
 
@@ -173,10 +174,14 @@ def _by(shape: Iterable[object]) -> str:
 def _checked(path: Path, array: NDArray[Any], affine: NDArray[np.float64], notes: tuple[str, ...]) -> Volume:
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path}: expected plain numbers, got voxels of type {array.dtype}")
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise InputError(f"{path}: no usable geometry, its affine is {affine.tolist()}")
     sides = np.linalg.norm(affine[:3, :3], axis=0)
-    if affine.shape == (4, 4) and not sides.all():
-        raise InputError(f"{path}: no usable geometry, a voxel size of 0 ({_by(f'{side:.4g}' for side in sides)} mm)")
-    usable = affine.shape == (4, 4) and np.isfinite(affine).all()
-    if not usable or abs(np.linalg.det(affine[:3, :3] / sides)) < 1e-6:
+    if wrong := [side for side in sides if not _LEAST_SIDE < side < _MOST_SIDE]:
+        size = f"{wrong[0]:.3g}" if wrong[0] else "0"
+        raise InputError(
+            f"{path}: no usable geometry, a voxel size of {size} ({_by(f'{side:.4g}' for side in sides)} mm)"
+        )
+    if abs(np.linalg.det(affine[:3, :3] / sides)) < 1e-6:
         raise InputError(f"{path}: no usable geometry, its affine is {affine.tolist()}")
     return Volume(array.astype(array.dtype.newbyteorder("="), copy=False), affine, notes)

@@ -98,6 +98,12 @@ def test_unusable_files(tmp_path):
     nibabel.save(flat, tmp_path / "b.nii")
     with pytest.raises(InputError, match=r"b\.nii: no usable geometry, a voxel size of 0 \(1x1x0 mm\)"):
         read_volume(tmp_path / "b.nii")
+    for size in (1e-30, 1e20):
+        nibabel.save(nibabel.Nifti1Image(ct(), np.diag([1.0, size, 1, 1])), tmp_path / "c.nii")
+        with pytest.raises(
+            InputError, match=rf"c\.nii: no usable geometry, a voxel size of {size:g} ".replace("+", ".")
+        ):
+            read_volume(tmp_path / "c.nii")
     with pytest.raises(InputError, match="voxels of type complex64"):
         read_volume(write_nifti(tmp_path / "c.nii", ct().astype(np.complex64)))
 
