@@ -34,7 +34,7 @@ def read_itk(path: Path, *, layers: bool = False) -> tuple[NDArray[Any], NDArray
     except (OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        why = f"its header lacks, or has no known, {error}" if isinstance(error, KeyError) else cause(error)
+        why = f"its header lacks, or has no known, {str(error)[:100]}" if isinstance(error, KeyError) else cause(error)
         raise InputError(f"{path}: cannot be read, damaged or truncated ({why})") from error
     dtype = np.dtype((np.void, item))
     guard.require_memory(path, shape, dtype)

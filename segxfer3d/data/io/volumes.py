@@ -20,6 +20,7 @@ from segxfer3d.spelling import one_form
 FORMATS = (*nifti.ENDINGS, *itk.ENDINGS, *nifti.MGH, nifti.PAIR[0])
 
 _LEAST_SIDE, _MOST_SIDE = 1e-7, 1e5  # of a voxel, millimeters
+_CLIP = 1e100  # what a header may say beyond it, whose square is no number any more
 GRID_TOLERANCE = 0.1  # of the smallest voxel side, by which image and label may lie apart
 
 
@@ -176,7 +177,7 @@ def _checked(path: Path, array: NDArray[Any], affine: NDArray[np.float64], notes
         raise InputError(f"{path}: expected plain numbers, got voxels of type {array.dtype}")
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise InputError(f"{path}: no usable geometry, its affine is {affine.tolist()}")
-    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    sides = np.linalg.norm(affine[:3, :3].clip(-_CLIP, _CLIP), axis=0)
     if wrong := [side for side in sides if not _LEAST_SIDE < side < _MOST_SIDE]:
         size = f"{wrong[0]:.3g}" if wrong[0] else "0"
         raise InputError(
