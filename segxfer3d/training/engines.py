@@ -18,7 +18,7 @@ from ignite.metrics import Average
 from monai.engines import Evaluator, Trainer
 from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segxfer3d.errors import InputError
@@ -153,6 +153,7 @@ class ItemOutput:
 
 
 BLOWN_UP = 100  # a loss this many times the first
+GROWN = 1000  # weights this many times as large as at first
 
 
 class StopOnNaN:
@@ -161,16 +162,18 @@ class StopOnNaN:
     A loss has blown up where it is more than :data:`BLOWN_UP` times the first one (or 1, if that is more):
     cross-entropy stays finite where the weights are beyond use. A step's loss is looked at when the next batch is
     there, before the next step: so a GPU computes while the loader works, and the run still stops at the very step. At
-    an epoch's end the weights are looked at too, so that no training state holds what the next loss would show.
+    an epoch's end the weights are looked at too, so that no training state holds what the next loss would show; nor
+    what no loss shows that has a bound, as those of most pretexts: weights :data:`GROWN` times as large as at first.
     """
 
     def __init__(self) -> None:
         self.first: float | None = None
         self._loss: Tensor | None = None
+        self._size = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before everything that keeps its weights."""
-        engine.add_event_handler(Events.STARTED, lambda _: self._forget())
+        engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._look_at_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_loss)
@@ -180,8 +183,9 @@ class StopOnNaN:
         """After a step."""
         self._loss = engine.state.output[0]["loss"].detach()
 
-    def _forget(self) -> None:
+    def _begin(self, engine: Engine) -> None:
         self._loss = None
+        self._size = _norm(unwrap(engine.network))
 
     def _look_at_loss(self, engine: Engine) -> None:
         if self._loss is None:
@@ -201,6 +205,8 @@ class StopOnNaN:
         for name, good in zip(tensors, finite, strict=True):
             if not good:
                 self._stop(engine, f"{name} is not finite after")
+        if (size := _norm(unwrap(engine.network))) > GROWN * max(self._size, 1.0):
+            self._stop(engine, f"the weights are {size / max(self._size, 1.0):.2g} times as large as at first after")
 
     @staticmethod
     def _stop(engine: Engine, what: str) -> None:
@@ -213,6 +219,12 @@ class StopOnNaN:
             f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}{now}): "
             f"try a smaller --lr{rate}, or --clip_norm 1; the last training state is kept"
         )
+
+
+def _norm(network: nn.Module) -> float:
+    """Of all weights."""
+    with torch.no_grad():
+        return float(torch.linalg.vector_norm(torch.stack([weights.norm() for weights in network.parameters()])))
 
 
 class Validation:

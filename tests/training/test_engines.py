@@ -122,6 +122,28 @@ def test_a_loss_that_has_blown_up_stops_it_too():
         run_losses([2.0, 150.0, 1000.0], nn.Linear(2, 1), lr=0.8)
 
 
+def test_weights_that_have_blown_up_stop_it_where_the_loss_has_a_bound():
+    module = nn.Linear(2, 1)
+
+    class Growing(list):
+        times = 900
+
+        def __getitem__(self, step):
+            with torch.no_grad():
+                module.weight.copy_(torch.tensor([[3.0, 4.0]]) * (self.times if step else 1))
+            return super().__getitem__(step)
+
+    torch.nn.init.zeros_(module.bias)
+    losses = Growing([0.5, 0.5])
+    losses[0]
+    run_losses(losses, module)
+    losses[0]
+    losses.times = 5000
+    message = r"the weights are 5e\+03 times as large as at first after step 2 \(epoch 1\): try a smaller --lr"
+    with pytest.raises(InputError, match=message):
+        run_losses(losses, module)
+
+
 def test_weights_that_are_no_numbers_stop_it_before_they_are_saved():
     module = nn.Linear(2, 1)
     with torch.no_grad():
