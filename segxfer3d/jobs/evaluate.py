@@ -37,7 +37,7 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
 
 _VOLUMES = "checkpoint.dims_of(ensemble.first_of(@checkpoint, @model_dir)) == 3"
-KEPT_VALUES = 50_000_000  # of measured cases that the previews may be made of: 200 MB of float32
+KEPT_VOXELS = 100_000_000  # of measured cases that the previews may be made of: 200 MB, one byte each of mask and label
 
 
 def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTable:
@@ -117,7 +117,7 @@ def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable
         run.say("no test patients (test_fraction 0): no table")
         return
     processes.share_buffers(evaluator.network)
-    table.most_kept = KEPT_VALUES
+    table.most_kept = KEPT_VOXELS
     evaluator.run()
     for name, content in table.files().items():
         if name.endswith(".csv"):

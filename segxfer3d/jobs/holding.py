@@ -55,12 +55,10 @@ class Holding:
             cases, source.case_set, labels=self.labels, progress=self.progress, kept=source.kept
         )
 
-    def whole(self, cases: Sequence[Case]) -> WholeCases:
-        """Whole cases, to be measured."""
-        source, stored = self.source, self.stored
-        return WholeCases(
-            cases, source.case_set, source.preprocessing, source.kept, None if stored is None else stored.whole
-        )
+    def whole(self, cases: Sequence[Case], *, once: bool = False) -> WholeCases:
+        """Whole cases, to be measured, once or again and again."""
+        source, stored = self.source, None if self.stored is None else self.stored.whole
+        return WholeCases(cases, source.case_set, source.preprocessing, source.kept, stored, once=once)
 
 
 def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequence[Case], *, labels: bool) -> Holding:
