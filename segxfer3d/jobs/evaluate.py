@@ -114,7 +114,7 @@ def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:
 def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable, part: str = "test") -> None:
     """Evaluate, write what was measured, and show the short table that a run ends with; ``part`` is what it is of."""
     if len(table.dataset) == 0:
-        run.say("no test patients (test_fraction 0): no table")
+        run.say("nobody is in the test part: no table")
         return
     processes.share_buffers(evaluator.network)
     table.most_kept = KEPT_VOXELS
