@@ -262,7 +262,9 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
         means = ""
         if len(strange) == len(classes) == 1 and np.count_nonzero(known) == rest and float(strange[0]).is_integer():
             means = f"; --label_map {strange[0]:g}:{classes[0]} where {strange[0]:g} is that class"
-        raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}{means}")
+        ignored = f", or {some(map(str, ignore), 3, ', ')} (ignored)" if ignore else ""
+        allowed = ", ".join(map(str, (0, *classes))) + ignored
+        raise InputError(f"{case.label}: label values {shown}; expected {allowed}{means}")
     if ignore and np.isin(label.array, ignore).all():
         raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
     notes = (*image.notes, *constant, *(note for note in label.notes if note == TURNED))
