@@ -86,7 +86,7 @@ def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequen
     ):
         return Holding(source, labels, progress)
     store = VolumeStore(folder_of(asked))
-    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities)
+    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
     needed = bytes_on_disk(source, cases, labels=labels)
     made = stored.make(cases, labels=labels, kept=source.kept, progress=progress, needed=needed)
     for name, why in made.again.items():
@@ -106,7 +106,7 @@ def stored_before(options: Options, source: Source) -> StoredCases | None:
         return None
     with suppress(InputError):  # no home folder: nothing can be there
         if store := VolumeStore.found(folder_of(asked)):
-            return StoredCases(store, source.case_set, preprocessing, source.report.identities)
+            return StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
     return None
 
 
