@@ -15,20 +15,22 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import ANYTHING, WHOLE, Entries, ListOf, Table
 
 ABOUT = "about.json"
+_ABOUT = Entries({"checksum": WHOLE, "files": Table(ListOf(WHOLE, 2)), "made_from": ANYTHING})
 _BLOCK = 2**20  # bytes that are read at once
 
 
 def about_entry(entry: Path) -> dict[str, Any] | None:
     """What is known of the entry that is a folder; None where that is missing, half written or damaged."""
     try:
-        about: dict[str, Any] = json.loads((entry / ABOUT).read_text(encoding="utf-8"))
-        checksum = about.pop("checksum")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):  # no file, no JSON, or no such table
+        about: dict[str, Any] = documents.read(entry / ABOUT, _ABOUT)
+    except InputError:  # no file, no JSON, or no such table
         return None
+    checksum = about.pop("checksum")
     return about if checksum == _checksum(about) else None
 
 
