@@ -149,6 +149,7 @@ RECIPE = Recipe(
     ),
     differs={
         "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
+        "spread": "auto",
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": f"$0.15 if {_VOLUMES} else 0.0",
         "test_fraction": f"${NOT_SAID}0.25 if {_VOLUMES} else 0.0",
