@@ -68,8 +68,8 @@ def match_lesions(prediction: Mask, label: Mask, min_iou: float = 0.0) -> Matchi
     pair = (lesions[both].astype(np.int64) - 1) * predicted_count + predicted[both] - 1
     shared = np.bincount(pair, minlength=count * predicted_count).reshape(count, predicted_count)
     if min_iou > 0:
-        sizes = np.bincount(lesions.ravel(), minlength=count + 1)[1:]
-        predicted_sizes = np.bincount(predicted.ravel(), minlength=predicted_count + 1)[1:]
+        sizes = np.bincount(lesions[label], minlength=count + 1)[1:]
+        predicted_sizes = np.bincount(predicted[prediction], minlength=predicted_count + 1)[1:]
         iou = shared / (sizes[:, None] + predicted_sizes - shared)
         allowed = iou >= min_iou
         # the IoUs together weigh less than one more pair

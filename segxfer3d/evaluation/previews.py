@@ -133,10 +133,11 @@ def crop_around(mask: NDArray[Any], side: int) -> tuple[slice, ...]:
     """
     from scipy import ndimage  # a while to import, and who only reads previews needs none of it
 
-    pieces, count = ndimage.label(mask > 0)
+    found = mask > 0
+    pieces, count = ndimage.label(found)
     centers = [size / 2 for size in mask.shape]
     if count:
-        largest = int(np.bincount(pieces.ravel())[1:].argmax())
+        largest = int(np.bincount(pieces[found])[1:].argmax())  # numpy copies what it counts, eight bytes a number
         box = ndimage.find_objects(pieces)[largest]
         centers = [(part.start + part.stop) / 2 for part in box]
     starts = [

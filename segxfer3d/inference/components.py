@@ -67,7 +67,7 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if (box := _box(mask)) is not None:
         image = _pieces(mask[box])
         pieces: NDArray[np.integer] = sitk.GetArrayViewFromImage(image)
-        kept[box] = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+        kept[box] = pieces == 1 + int(np.bincount(pieces[mask[box]])[1:].argmax())
     return kept
 
 
