@@ -208,6 +208,7 @@ def store(folder: Path | None, clear: bool, unused_days: float | None) -> None:
     """
     from segxfer3d.data.store.listing import clear_store, list_store
     from segxfer3d.data.store.place import is_store, usual_folder
+    from segxfer3d.machine import size_text
 
     place = usual_folder() if folder is None else folder
     if unused_days is not None and not clear:
@@ -216,5 +217,5 @@ def store(folder: Path | None, clear: bool, unused_days: float | None) -> None:
         click.echo(f"{place}: nothing is stored")
         return
     if clear:
-        click.echo(f"{place}: {clear_store(place, unused_days=unused_days or 0) / 2**30:.2f} GiB removed")
+        click.echo(f"{place}: {size_text(clear_store(place, unused_days=unused_days or 0))} removed")
     click.echo(list_store(place).text())

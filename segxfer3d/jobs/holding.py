@@ -17,9 +17,10 @@ from segxfer3d.data.preprocessing import Item
 from segxfer3d.data.preprocessing.protocol import memory_limit
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.cases import StoredCases
-from segxfer3d.data.store.place import VolumeStore, usual_folder
+from segxfer3d.data.store.place import VolumeStore, require_usable, usual_folder
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.source import Source
+from segxfer3d.machine import size_text
 from segxfer3d.run.folder import RunFolder
 
 IN_MEMORY = 2**30  # bytes that the volumes of a job take in memory at most, before they are held on disk
@@ -55,10 +56,12 @@ class Holding:
             cases, source.case_set, labels=self.labels, progress=self.progress, kept=source.kept
         )
 
-    def whole(self, cases: Sequence[Case], *, once: bool = False) -> WholeCases:
-        """Whole cases, to be measured, once or again and again."""
-        source, stored = self.source, None if self.stored is None else self.stored.whole
-        return WholeCases(cases, source.case_set, source.preprocessing, source.kept, stored, once=once)
+    def whole(self, cases: Sequence[Case]) -> WholeCases:
+        """Whole cases, to be measured."""
+        source, stored = self.source, self.stored
+        return WholeCases(
+            cases, source.case_set, source.preprocessing, source.kept, None if stored is None else stored.whole
+        )
 
 
 def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequence[Case], *, labels: bool) -> Holding:
@@ -77,22 +80,24 @@ def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequen
     progress = options[groups.Run].progress and run.main
     preprocessing = source.preprocessing
     asked = options.find(Store)
-    limit = min(IN_MEMORY, memory_limit())
-    if (
-        asked is None
-        or asked.store == MEMORY
-        or not isinstance(preprocessing, VolumePreprocessing)
-        or bytes_in_memory(source, cases, labels=labels) <= limit
-    ):
+    if asked is None or asked.store == MEMORY or not isinstance(preprocessing, VolumePreprocessing):
         return Holding(source, labels, progress)
+    in_memory, needed = (size_of(source, cases, labels=labels) for size_of in (bytes_in_memory, bytes_on_disk))
+    if in_memory <= min(IN_MEMORY, memory_limit()):
+        if asked.store:
+            require_usable(Path(asked.store))
+            run.say(
+                f"{len(cases)} volumes are held in memory ({size_text(in_memory)}); nothing is stored in {asked.store}"
+            )
+        return Holding(source, labels, progress)
+    require_usable(folder_of(asked), needed)
     store = VolumeStore(folder_of(asked))
-    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
-    needed = bytes_on_disk(source, cases, labels=labels)
+    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities)
     made = stored.make(cases, labels=labels, kept=source.kept, progress=progress, needed=needed)
     for name, why in made.again.items():
         run.say(f"store: {name} was {why}, and was made again")
     run.say(
-        f"{len(cases)} volumes are held in the store {store.folder} ({needed / 2**30:.2f} GiB; {made.number} were made "
+        f"{len(cases)} volumes are held in the store {store.folder} ({size_text(needed)}; {made.number} were made "
         "now): segxfer3d data store lists and clears it, --store moves it"
     )
     source.kept.drop(cases)
@@ -106,7 +111,7 @@ def stored_before(options: Options, source: Source) -> StoredCases | None:
         return None
     with suppress(InputError):  # no home folder: nothing can be there
         if store := VolumeStore.found(folder_of(asked)):
-            return StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
+            return StoredCases(store, source.case_set, preprocessing, source.report.identities)
     return None
 
 

@@ -93,9 +93,9 @@ def test_what_is_stored_is_listed_and_cleared(tmp_path, monkeypatch):
     status, said = call("data", "store")
     assert status == 0
     lines = said.splitlines()
-    assert lines[0].startswith(f"{tmp_path / 'usual'}: 0.00 GiB, ")
+    assert re.match(r"\d\.\d\d MB, \d+\.\d\d GiB free", lines[0].removeprefix(f"{tmp_path / 'usual'}: "))
     assert len(lines) == 3
-    assert f"{tmp_path.name}: 2 images, 2 labels, 0.00 GiB, used today (" in lines[1]
+    assert re.search(rf"{tmp_path.name}: 2 images, 2 labels, \d\.\d\d MB, used today \(", lines[1])
     assert any("spacing 2x2x3.5" in line for line in lines)
     old = next((tmp_path / "usual" / "images").iterdir()) / "about.json"
     os.utime(old, (0, 0))

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 
 import nibabel
@@ -243,10 +244,34 @@ def test_a_pretraining_from_the_store_is_that_from_memory(data, tmp_path, on_dis
     assert not (store / "labels").exists()
 
 
-def test_few_volumes_stay_in_memory(data, tmp_path):
-    store = tmp_path / "store"
+def test_few_volumes_stay_in_memory_and_a_folder_for_them_is_looked_at(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    store = tmp_path / "new" / "store"
     run("genesis_pretrain", tmp_path / "r", data, store=str(store), max_epochs=1)
-    assert not store.exists()
+    assert not store.parent.exists()
+    said = re.search(r"(\d+) volumes are held in memory \((\S+) MB\); nothing is stored in (.*)", caplog.text)
+    split = json.loads((tmp_path / "r" / "split.json").read_text())
+    held = [name for part in ("pretrain", "validation") for name in split[part]]
+    assert (int(said[1]), said[3]) == (len(held), str(store))
+    assert float(said[2]) == round(sum(4 * (22 + int(name[1:])) * 24 * 18 for name in held) / 1e6, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("file", r"store .*/file: .*/file is a file; expected a folder"),
+        ("file/inner", r"store .*/file/inner: .*/file is a file; expected a folder"),
+        ("full", r"store .*/full: holds thesis\.txt; expected a new or empty folder, or a store of volumes"),
+        ("/proc/nope", r"store /proc/nope: cannot be written \(.*\); --store DIR puts it on another disk"),
+    ],
+)
+def test_a_folder_that_cannot_be_a_store_is_refused_for_few_volumes_too(name, message, data, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=message):
+        run("genesis_pretrain", tmp_path / "r", data, store=str(tmp_path / name), max_epochs=1)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "thesis.txt"]
 
 
 def test_another_preprocessing_makes_its_own(finetuned, data, tmp_path, on_disk):
@@ -293,7 +318,9 @@ def test_a_folder_of_something_else_is_refused(data, tmp_path, on_disk):
 def test_a_full_disk_is_named_before_any_work(data, tmp_path, on_disk, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28))
-    with pytest.raises(InputError, match=r"store .*full: .* GiB are needed, 0\.25 are free; --store DIR"):
+    with pytest.raises(
+        InputError, match=r"store .*full: \S+ MB are needed, 0\.25 GiB are free; --store DIR puts it on another disk$"
+    ):
         run("genesis_pretrain", tmp_path / "r", data, store=str(tmp_path / "full"))
-    assert not [*(tmp_path / "full").rglob("*.npy")]
+    assert not (tmp_path / "full").exists()
     assert not (tmp_path / "r").exists()

@@ -19,6 +19,7 @@ from segxfer3d.data.preprocessing.last_pixels import keep_last_pixels
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.data.preprocessing.protocol import Item, memory_limit
 from segxfer3d.errors import InputError
+from segxfer3d.machine import size_text
 
 
 class Row(NamedTuple):
@@ -210,6 +211,6 @@ class HeldImages(Dataset[Item], Sequence[Item]):
 def _refuse_too_many(count: int, needed: int, limit: float) -> None:
     if needed > limit:
         raise InputError(
-            f"the images do not fit in memory ({count} take {needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be "
+            f"the images do not fit in memory ({count} take {size_text(needed)}, {size_text(limit)} may be "
             "used); give a smaller --image_size"
         )

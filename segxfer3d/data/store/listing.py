@@ -15,6 +15,7 @@ from segxfer3d import files
 from segxfer3d.data.store.entry import ABOUT, about_entry
 from segxfer3d.data.store.place import IMAGES, IN_USE, LABELS, LOCKS, is_store
 from segxfer3d.errors import InputError
+from segxfer3d.machine import size_text
 
 _DAY = 86400.0
 
@@ -42,12 +43,12 @@ class StoredSet:
     def text(self) -> str:
         """In words."""
         if not self.preprocessing:
-            return f"damaged or half written: {self.images + self.labels} entries, {_size(self.bytes)}"
+            return f"damaged or half written: {self.images + self.labels} entries, {size_text(self.bytes)}"
         days = int((time.time() - self.used) / _DAY)
         said = {key: value for key, value in self.preprocessing.items() if value is not None and key != "orientation"}
         how = ", ".join(f"{key} {_value(value)}" for key, value in said.items())
         last = "today" if days < 1 else f"{days} days ago"
-        return f"{self.data}: {self.images} images, {self.labels} labels, {_size(self.bytes)}, used {last} ({how})"
+        return f"{self.data}: {self.images} images, {self.labels} labels, {size_text(self.bytes)}, used {last} ({how})"
 
 
 @dataclass
@@ -70,7 +71,10 @@ class Listing:
     def text(self) -> str:
         """In words, to print."""
         free = shutil.disk_usage(self.folder).free
-        lines = [f"{self.folder}: {_size(self.bytes)}, {_size(free)} free", *(f"  {each.text()}" for each in self.sets)]
+        lines = [
+            f"{self.folder}: {size_text(self.bytes)}, {size_text(free)} free",
+            *(f"  {each.text()}" for each in self.sets),
+        ]
         return "\n".join(lines)
 
 
@@ -156,10 +160,6 @@ def _used(path: Path) -> float:
     with suppress(OSError):
         return (path / ABOUT).stat().st_mtime
     return 0.0
-
-
-def _size(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB"
 
 
 def _value(value: Any) -> str:

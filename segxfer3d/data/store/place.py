@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -15,9 +16,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from segxfer3d import documents, files
+from segxfer3d import files
 from segxfer3d.data.store.entry import write_entry
 from segxfer3d.errors import InputError, reason
+from segxfer3d.machine import size_text
 
 VARIABLE = "SEGXFER3D_STORE"  # of the environment: a folder instead of the usual one
 MARK = "segxfer3d-store.json"
@@ -152,12 +154,47 @@ class VolumeStore:
         Raises:
             InputError: it cannot.
         """
-        free = shutil.disk_usage(self.folder).free
-        if needed + _SPARE > free:
-            raise InputError(
-                f"store {self.folder}: {needed / 2**30:.3g} GiB are needed, {free / 2**30:.3g} are free; "
-                f"{_ELSEWHERE}, segxfer3d data store {self.folder} --clear makes room"
-            )
+        _require_room(self.folder, self.folder, needed)
+
+
+def require_usable(folder: Path, needed: float = 0.0) -> None:
+    """Make sure that a folder is a store or can become one, and leave it as it is.
+
+    Args:
+        folder: in any spelling, whether or not it is there.
+        needed: bytes that a new store will take.
+
+    Raises:
+        InputError: it holds something else, or cannot be written or made; or the disk has no room.
+    """
+    folder = _at_home(folder)
+    if is_store(folder):
+        return
+    try:
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        if not place.is_dir():
+            raise InputError(f"store {folder}: {place} is a file; expected a folder")
+        if place == folder:
+            _refuse_others(folder)
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=place):
+            pass
+        _require_room(folder, place, needed)
+    except OSError as error:
+        raise InputError(f"store {folder}: cannot be written ({reason(error)}); {_ELSEWHERE}") from error
+
+
+def _require_room(folder: Path, place: Path, needed: float) -> None:
+    """Make sure that the disk of ``place`` can take what a store needs.
+
+    Raises:
+        InputError: it cannot.
+    """
+    free = shutil.disk_usage(place).free
+    if needed + _SPARE > free:
+        room = f", segxfer3d data store {folder} --clear makes room" if is_store(folder) else ""
+        raise InputError(
+            f"store {folder}: {size_text(needed)} are needed, {size_text(free)} are free; {_ELSEWHERE}{room}"
+        )
 
 
 @contextmanager
@@ -177,15 +214,8 @@ def _begin(folder: Path) -> None:
     """
     files.make_folder(folder)
     try:
-        strange = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-        if is_store(folder):
+        if _refuse_others(folder):
             return
-        if MARK in strange:
-            raise InputError(f"store {folder}: {MARK} is damaged; remove the folder, or use another one")
-        if strange:
-            raise InputError(
-                f"store {folder}: holds {strange[0]}; expected a new or empty folder, or a store of volumes"
-            )
         with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as own:
             files.write_json(Path(own) / MARK, {"format": FORMAT})
             (Path(own) / MARK).replace(folder / MARK)
@@ -193,10 +223,26 @@ def _begin(folder: Path) -> None:
         raise InputError(f"store {folder}: cannot be written ({reason(error)}); {_ELSEWHERE}") from error
 
 
+def _refuse_others(folder: Path) -> bool:
+    """Refuse a folder with something else in it; whether it is a store by now, which others may have begun.
+
+    Raises:
+        InputError: it is no store and not empty.
+    """
+    strange = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if is_store(folder):
+        return True
+    if MARK in strange:
+        raise InputError(f"store {folder}: {MARK} is damaged; remove the folder, or use another one")
+    if strange:
+        raise InputError(f"store {folder}: holds {strange[0]}; expected a new or empty folder, or a store of volumes")
+    return False
+
+
 def is_store(folder: Path) -> bool:
     """Whether a folder is a store."""
     try:
-        mark = documents.read(folder / MARK)
-    except InputError:
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
     return isinstance(mark, dict) and mark.get("format") == FORMAT

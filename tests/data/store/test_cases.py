@@ -252,7 +252,7 @@ def test_a_disk_that_fills_up_leaves_nothing_of_the_case(case_set, tmp_path, mon
 
 def test_without_room_nothing_is_begun(case_set, tmp_path):
     cases = stored(tmp_path / "s", case_set)
-    with pytest.raises(InputError, match=r"store .*/s: 1e\+03 GiB are needed, .* are free; --store DIR .* --clear"):
+    with pytest.raises(InputError, match=r"store .*/s: 1000\.00 GiB are needed, .* are free; --store DIR .* --clear"):
         cases.make(case_set.cases, labels=True, kept=KeptVolumes(0), progress=False, needed=1000 * 2**30)
     assert not (tmp_path / "s" / "images").exists()
 
