@@ -62,7 +62,7 @@ def cross(
 
     bundle = fine_tuning(name)
     knobs = typed_knobs(words, bundle)
-    number = checked_folds(bundle, knobs, count_folds(folds, knobs), usual=FOLDS)
+    number = checked_folds(bundle, knobs, count_folds(folds, knobs, bundle.name), usual=FOLDS)
     resources = resources_of(jobs, threads, None)
     if (chosen := precision.of_knobs(bundle.config, knobs, folder, resources.environment())) is not None:
         click.echo(chosen.sentence())
@@ -148,8 +148,8 @@ def typed_knobs(words: Sequence[str], bundle: Bundle) -> dict[str, Any]:
     return knobs
 
 
-def count_folds(folds: int | None, knobs: Mapping[str, Any]) -> int | None:
-    """How many folds are asked for, or a split file has; None where neither says it.
+def count_folds(folds: int | None, knobs: Mapping[str, Any], name: str) -> int | None:
+    """How many folds are asked for, or a split file has; None where neither says it. ``name`` is the bundle's.
 
     Raises:
         InputError: a split file without folds, or with another number of them, or that tests a name twice.
@@ -160,7 +160,7 @@ def count_folds(folds: int | None, knobs: Mapping[str, Any]) -> int | None:
         return folds
     file = read_split_file(str(knobs["split_file"]))
     if not file.folded:
-        raise InputError(f"split_file {file.path}: has one split and no folds; segxfer3d run {{NAME}} trains on it")
+        raise InputError(f"split_file {file.path}: has one split and no folds; segxfer3d run {name} trains on it")
     file.of_fold(0, folds)
     tested = [name for parts in file.splits for name in parts.get("test", ())]
     if twice := sorted({name for name in tested if tested.count(name) > 1}):

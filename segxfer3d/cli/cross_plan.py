@@ -3,7 +3,7 @@ averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from segxfer3d.data.case import CaseSet
+    from segxfer3d.data.case import Case, CaseSet
     from segxfer3d.study.definition import Bundle
 
 PLAN_FILE = "plan.json"
+_OF_IMAGES = ("target", "border", "image_kind", "exif")
 _FIXED = ("spacing", "patch_size", "batch_size", "width", "window_low", "window_high")
 
 
 def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The plan that all folds share, as plain values, made from all labeled cases as nnU-Net makes its own.
+    """The plan that all folds share, as plain values, made from all labeled cases as nnU-Net makes its own. Before the
+    first fold starts all cases are read once, whether or not there is a plan.
 
     None where no plan is asked for, where one is given, where a checkpoint brings sizes, or where a number of
     labels is: a plan looks at the labels of all cases, more than these trainings may.
@@ -30,22 +32,69 @@ def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[
         folder: of the cross-validation; its plan is taken where it is there.
 
     Raises:
-        InputError: data that cannot be read, or sizes that cannot be planned.
+        InputError: data that cannot be read, all bad cases at once, or sizes that cannot be planned.
     """
-    from segxfer3d.config.learning import PAPER
     from segxfer3d.study.documents import read_object
+    from segxfer3d.study.trials import TRIALS_FILE
+
+    planned, path = _is_planned(bundle, knobs), folder / PLAN_FILE
+    if planned and path.is_file():
+        return read_object(path, "plan")
+    if not planned and ((folder / TRIALS_FILE).is_file() or any(map(_is_expression, knobs.values()))):
+        return None  # checked when it began, or nothing but a training knows the data; each fold checks anyway
+    case_set, cases = _checked(bundle, knobs)
+    if not planned:
+        return None
+    made = _made(knobs, case_set, cases)
+    click.echo(f"{path}: one plan for all folds, from all {len(cases)} labeled cases")
+    return made
+
+
+def _is_planned(bundle: Bundle, knobs: Mapping[str, Any]) -> bool:
+    """Whether all folds share a plan."""
+    from segxfer3d.config.learning import PAPER
 
     few = knobs.get("label_count") is not None or knobs.get("label_fraction") is not None
     if "plan" not in bundle.knobs or knobs.get("plan", "data") != "data" or knobs.get("checkpoint") or few:
-        return None
-    if knobs.get("recipe") == PAPER and "plan" not in knobs:
-        return None
-    path = folder / PLAN_FILE
-    if path.is_file():
-        return read_object(path, "plan")
-    made, cases = _made(knobs)
-    click.echo(f"{path}: one plan for all folds, from all {cases} labeled cases")
-    return made
+        return False
+    return knobs.get("recipe") != PAPER or "plan" in knobs
+
+
+def _is_expression(value: Any) -> bool:
+    """Whether a knob is worked out by each training."""
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
+def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[Case, ...]]:
+    """The data set, and its labeled cases that can be used, each read once.
+
+    Raises:
+        InputError: none is labeled, or some cannot be used and are not to be skipped; all at once.
+    """
+    from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
+    from segxfer3d.data.layouts.label_files import require_labels
+    from segxfer3d.data.plausible import refuse_masks
+    from segxfer3d.errors import some
+
+    dims = 3 if "spacing" in bundle.knobs else 2
+    case_set = _cases(knobs, dims=dims)
+    cases = require_labels(case_set, "folds are of image/label pairs") if dims == 3 else case_set.cases
+    spacing: Any = knobs.get("spacing")
+    report = check(
+        case_set,
+        cases,
+        skip_bad=bool(knobs.get("skip_bad_cases", False)),
+        progress=False,
+        spacing=tuple(spacing) if isinstance(spacing, (list, tuple)) else None,
+    )
+    if dims == 3 and case_set.layout == "folder" and not knobs.get("image_pattern"):
+        refuse_masks(case_set.root, report.good, report.kinds)
+    refuse_without_target(case_set, report)
+    if dims == 3 and knobs.get("intensity", "auto") == "auto" and not knobs.get("checkpoint"):
+        refuse_wrong_modality(case_set, report)
+    if report.bad:
+        click.echo(f"left out of all folds: {some(report.bad.values(), 10, '; ')}")
+    return case_set, report.good
 
 
 def checked_folds(bundle: Bundle, knobs: Mapping[str, Any], folds: int | None, *, usual: int) -> int:
@@ -84,32 +133,28 @@ def checked_folds(bundle: Bundle, knobs: Mapping[str, Any], folds: int | None, *
     return number
 
 
-def _cases(knobs: Mapping[str, Any]) -> CaseSet:
-    """The volumes that knobs mean."""
+def _cases(knobs: Mapping[str, Any], *, dims: int = 3) -> CaseSet:
+    """The volumes or images that knobs mean."""
+    from segxfer3d.config.image_files import ImageFiles, Images
     from segxfer3d.config.volume_files import VolumeFiles
     from segxfer3d.data.layouts import Request, find_cases
 
-    files = {field.name: knobs[field.name] for field in fields(VolumeFiles) if field.name in knobs}
+    of_images = [field for group in (Images, ImageFiles) for field in fields(group) if field.name in _OF_IMAGES]
+    meant = [*fields(VolumeFiles), *of_images]
+    said = {field.name: knobs[field.name] for field in meant if field.name in knobs}
     texts = {name: knobs.get(name, "") for name in ("patient_pattern", "label_map")}
-    request = Request(layout=knobs.get("dataset", ""), progress=False, **texts, **files)
+    request = Request(layout=knobs.get("dataset", ""), dims=dims, progress=False, **texts, **said)
     return find_cases(knobs["dataset_dir"], request)
 
 
-def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The plan as plain values, and how many cases it is from."""
+def _made(knobs: Mapping[str, Any], case_set: CaseSet, cases: Sequence[Case]) -> dict[str, Any]:
+    """The plan as plain values."""
     import torch
 
     from segxfer3d.config.recipes import default
-    from segxfer3d.data.check import check
-    from segxfer3d.errors import InputError
     from segxfer3d.run.devices import find_device, has_fast_bf16
     from segxfer3d.training.capacity import plan_for
 
-    case_set = _cases(knobs)
-    if not case_set.labeled:
-        raise InputError(f"{knobs['dataset_dir']}: no labels found; a plan is made from image/label pairs")
-    skip_bad = bool(knobs.get("skip_bad_cases", False))
-    cases = check(case_set, case_set.labeled, skip_bad=skip_bad, progress=False).good
     device = knobs.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
     fixed = {name: knobs[name] for name in _FIXED if knobs.get(name) is not None}
     if knobs.get("intensity", "auto") != "auto":
@@ -124,4 +169,4 @@ def _made(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         minutes=knobs.get("minutes"),
         fixed={name: tuple(value) if isinstance(value, list) else value for name, value in fixed.items()},
     )
-    return plan.as_dict(), len(cases)
+    return plan.as_dict()

@@ -45,6 +45,7 @@ def plan(
     what memory and minutes allow. With minutes the device's speed is measured first.
     """
     from segxfer3d.data.layouts import OtherKindError, Request, find_cases
+    from segxfer3d.data.layouts.label_files import require_labels
     from segxfer3d.data.planning.words import plan_text
     from segxfer3d.data.split import by_patient
     from segxfer3d.errors import InputError
@@ -58,14 +59,13 @@ def plan(
         case_set = find_cases(data, request)
     except OtherKindError as error:
         raise InputError(f"{error.content}; a plan is for volumes, images are resized to --image_size") from error
-    if not case_set.labeled:
-        raise InputError(f"{data}: no labels found; a plan is made from image/label pairs")
-    cases = by_patient(case_set.labeled, split_seed=split_seed, label_count=label_count).labeled
+    labeled = require_labels(case_set, "a plan is made from image/label pairs")
+    cases = by_patient(labeled, split_seed=split_seed, label_count=label_count).labeled
     where, amp = find_device(device), has_fast_bf16(device)
     planned, room = plan_for(
         where, cases, case_set, network=network, amp=amp, minutes=minutes, memory=memory, progress=progress
     )
-    click.echo(f"{case_set.name}: {len(cases)} of {len(case_set.labeled)} labeled volumes train; {case_set.modality}")
+    click.echo(f"{case_set.name}: {len(cases)} of {len(labeled)} labeled volumes train; {case_set.modality}")
     measured = f", {room.voxels_per_second:,.0f} voxels a second" if room.voxels_per_second else ""
     click.echo(f"{network} on {device}: {room.memory:.3g} GiB{measured}")
     click.echo(plan_text(planned))

@@ -17,6 +17,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import CheckReport, Keep, check, refuse_without_target, refuse_wrong_modality
 from segxfer3d.data.layouts import Request, about, find_cases
 from segxfer3d.data.layouts.image_files import short_name
+from segxfer3d.data.layouts.label_files import require_labels
 from segxfer3d.data.plausible import no_hu, refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
@@ -197,11 +198,7 @@ def find_checked(
         look(case_set)
     cases: Sequence[Case] = case_set.cases
     if task == "segmentation" and dims == 3:
-        cases = case_set.labeled
-        if not cases:
-            raise InputError(
-                f"{root}: no labels found; this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)"
-            )
+        cases = require_labels(case_set, "this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)")
     report = check(
         case_set,
         cases,

@@ -2,14 +2,18 @@
 
 import csv
 import json
+import re
 import shutil
 
+import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from segxfer3d.cli import cli
 from segxfer3d.cli.cross import count_folds, fine_tuning, typed_knobs
-from segxfer3d.cli.cross_plan import _cases, checked_folds
+from segxfer3d.cli.cross_plan import _cases, checked_folds, shared_plan
 from segxfer3d.errors import InputError
 from segxfer3d.study import launching
 from tests.jobs.test_channels import nnunet
@@ -92,16 +96,16 @@ def test_folds_of_a_split_file(tmp_path):
     file = tmp_path / "folds.json"
     file.write_text(json.dumps([{"train": ["b", "c"], "val": ["a"]}] * 3))
     with pytest.raises(InputError, match="several folds test a; expected each once"):
-        count_folds(None, {"split_file": str(file)})
+        count_folds(None, {"split_file": str(file)}, "mine")
     file.write_text(json.dumps({"folds": [["a"], ["b"], ["c"]]}))
-    assert count_folds(None, {"split_file": str(file)}) == 3
+    assert count_folds(None, {"split_file": str(file)}, "mine") == 3
     with pytest.raises(InputError, match=r"folds 5: split_file .* has 3"):
-        count_folds(5, {"split_file": str(file)})
+        count_folds(5, {"split_file": str(file)}, "mine")
     file.write_text(json.dumps({"train": ["a"], "test": ["b"]}))
-    with pytest.raises(InputError, match="has one split and no folds"):
-        count_folds(None, {"split_file": str(file)})
-    assert count_folds(None, {}) is None
-    assert count_folds(7, {}) == 7
+    with pytest.raises(InputError, match=r"has one split and no folds; segxfer3d run mine trains on it$"):
+        count_folds(None, {"split_file": str(file)}, "mine")
+    assert count_folds(None, {}, "mine") is None
+    assert count_folds(7, {}, "mine") == 7
 
 
 def test_folds_are_the_data_set_s_own_or_as_many_as_it_has_patients_for(tmp_path):
@@ -132,6 +136,47 @@ def test_a_channel_that_is_missing_stops_all_folds_before_one_starts(tmp_path):
     assert "2 of 5 cases cannot be used" in str(result.exception)
     assert "p1_0002.nii.gz: no such file" in str(result.exception)
     assert "p3_0000.nii.gz: no such file" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("plan", [["--recipe=paper"], ["--recipe=strong", "--plan=none"]])
+def test_bad_cases_stop_all_folds_before_one_starts_without_a_plan_too(plan, tmp_path):
+    data = write_dataset(tmp_path / "set", patients=4)
+    for name in ("p1", "p3"):
+        (data / "imagesTr" / f"{name}.nii.gz").write_bytes(b"no image")
+    words = ["--folds", 2, "-o", tmp_path / "out", "--dataset_dir", data, *QUICK[1:], *plan]
+    result = call("genesis_finetune", *words)
+    assert isinstance(result.exception, InputError), result.output
+    said = str(result.exception)
+    assert said.startswith("2 of 4 cases cannot be used; --skip_bad_cases True goes on without them:\n")
+    assert all(said.count(f"{name}.nii.gz") == 1 for name in ("p1", "p3"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_cases_are_left_out_of_all_folds_where_asked(tmp_path, monkeypatch):
+    data, bundle = write_dataset(tmp_path / "set", patients=4), fine_tuning("genesis_finetune")
+    (data / "imagesTr" / "p1.nii.gz").write_bytes(b"no image")
+    knobs = {"dataset_dir": str(data), "recipe": "paper", "skip_bad_cases": True}
+    said = []
+    monkeypatch.setattr(click, "echo", said.append)
+    assert shared_plan(bundle, knobs, tmp_path / "out") is None
+    assert len(said) == 1
+    assert re.match(r"left out of all folds: .*p1\.nii\.gz", said[0])
+
+
+def test_bad_images_stop_all_folds_before_one_starts(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        for part, high in (("images", 255), ("masks", 2)):
+            (tmp_path / "set" / part).mkdir(parents=True, exist_ok=True)
+            array = rng.integers(0, high, (32, 32), dtype=np.uint8)
+            Image.fromarray(array).save(tmp_path / "set" / part / f"a{number}.png")
+    (tmp_path / "set" / "images" / "a2.png").write_bytes(b"no image")
+    words = ["--folds", 2, "-o", tmp_path / "out", "--dataset_dir", tmp_path / "set", "--init=random", "--device=cpu"]
+    result = call("unet2d_finetune", *words)
+    assert isinstance(result.exception, InputError), result.output
+    assert "1 of 4 images cannot be used" in str(result.exception)
+    assert "a2.png" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

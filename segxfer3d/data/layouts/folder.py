@@ -30,7 +30,7 @@ from segxfer3d.data.layouts.channel_files import NUMBERED, numbered_channels, wi
 from segxfer3d.data.layouts.dataset_json import read_channel_names, read_declared, read_modality
 from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.folder_images import read_images
-from segxfer3d.data.layouts.label_files import labels_of
+from segxfer3d.data.layouts.label_files import label_hint, labels_of
 from segxfer3d.data.layouts.listing import volumes_below
 from segxfer3d.data.layouts.request import Request
 from segxfer3d.data.layouts.segment_names import by_segments
@@ -149,9 +149,16 @@ def _case_set(root: Path, found: FoundVolumes, cases: tuple[Case, ...]) -> CaseS
         channel_names=names,
         modality=modality or (modality_of_names(names) if names else "CT"),
         assumed=not modality and not names,
-        notes=found.notes,
+        notes=(*found.notes, *_hints(found, cases)),
     )
     return by_segments(case_set, declared=bool(classes))
+
+
+def _hints(found: FoundVolumes, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Of unlabeled cases, where a pattern has left out files that may be their labels."""
+    left_out = any(why.startswith("not of ") for why in found.passed.values())
+    unlabeled = not any(case.label for case in cases)
+    return (hint,) if left_out and unlabeled and (hint := label_hint(found.root, cases)) else ()
 
 
 def _patient(name: str, found: FoundVolumes, request: Request) -> str:

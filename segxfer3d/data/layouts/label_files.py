@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from segxfer3d.data.layouts.volume_files import FoundVolumes
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.io.volumes import volume_name
+from segxfer3d.data.layouts.files_below import folders_below
+from segxfer3d.data.layouts.volume_files import FoundVolumes, place_of
 from segxfer3d.errors import InputError, some
 from segxfer3d.spelling import one_form
+
+# how the path of a label ends
+_END = re.compile(r"[-_./](?:segs?|segmentations?|masks?|labels?|labelmaps?|rois?|gt|ground-?truth)$", re.IGNORECASE)
 
 
 def labels_of(found: FoundVolumes, *, image_pattern: str, label_pattern: str) -> dict[str, tuple[str, Path | None]]:
@@ -59,3 +66,38 @@ def labels_of(found: FoundVolumes, *, image_pattern: str, label_pattern: str) ->
 def _rest(pattern: str, place: str) -> str:
     """A path less what a pattern finds in it."""
     return re.sub(one_form(pattern), "", place, count=1).strip("/")
+
+
+def label_hint(root: Path, cases: Sequence[Case]) -> str:
+    """Where no case has a label: the option that takes files among them for labels, by their names; empty where none is
+    called as labels are.
+
+    Args:
+        root: of the volumes.
+        cases: the images that were found.
+    """
+    images = {path for case in cases for path in case.files}
+    files = (here / name for here, names in folders_below(root).files.items() for name in names)
+    places = [place_of(root, path) for path in files if volume_name(path) and path not in images]
+    ends = Counter(match.group() for place in sorted(places) if (match := _END.search(place)))
+    if not ends:
+        return ""
+    (end, _), *_ = ends.most_common(1)
+    example = next(place for place in sorted(places) if place.endswith(end))
+    return f"{example} may be a label: --label_pattern '{re.escape(end)}$' reads such files as labels"
+
+
+def require_labels(case_set: CaseSet, needs: str) -> tuple[Case, ...]:
+    """The labeled cases of volumes.
+
+    Args:
+        case_set: volumes.
+        needs: what they are for, such as "a plan is made from image/label pairs".
+
+    Raises:
+        InputError: there is none; the message names the option that may find some.
+    """
+    if not case_set.labeled:
+        hint = label_hint(case_set.root, case_set.cases)
+        raise InputError(f"{case_set.root}: no labels found; {hint or needs}")
+    return case_set.labeled
