@@ -31,6 +31,7 @@ from segxfer3d.schema.parsing import parse
 from segxfer3d.spelling import on_disk, one_form
 
 NAME = "dataset.json"
+_FOLDERS = ("imagesTr", "imagesTs", "labelsTr")  # nnU-Net's, which tell its data from others that name channels
 _SPLITS = ("validation", "fold", "folds")  # what only a list of cases says
 ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that editors of Windows put before it
 BAD = (ValueError, TypeError, AttributeError, KeyError)
@@ -189,8 +190,8 @@ def lists_cases(root: Path) -> bool:
 
 
 def lists_numbered(root: Path) -> bool:
-    """Whether there is a ``dataset.json`` of nnU-Net: one that names channels and lists no cases, or lists them under
-    "dataset", or lists images without the number of the channel that their files have."""
+    """Whether there is a ``dataset.json`` of nnU-Net: one that names channels and lists no cases beside its folders, or
+    lists them under "dataset", or lists images without the number of the channel that their files have."""
     try:
         content = _any(root / NAME)
     except ValueError:
@@ -200,7 +201,8 @@ def lists_numbered(root: Path) -> bool:
 
 def _numbered(root: Path, content: Mapping[str, Any]) -> bool:
     if "training" not in content:
-        return bool(content.get("channel_names"))
+        there = content.get("dataset") or any((root / name).is_dir() for name in _FOLDERS)
+        return bool(content.get("channel_names") and there)
     try:
         listed = content["training"][0]["image"]
     except (TypeError, KeyError, IndexError):
@@ -214,7 +216,8 @@ def _numbered(root: Path, content: Mapping[str, Any]) -> bool:
 
 
 def read_modality(root: Path) -> str:
-    """``CT``, ``MR`` or ``unknown`` by the "modality" of a ``dataset.json``; empty where none says it.
+    """``CT``, ``MR`` or ``unknown`` by the "modality" of a ``dataset.json``, or by nnU-Net's "channel_names"; empty
+    where none says it.
 
     Raises:
         InputError: the file is damaged.
@@ -223,7 +226,8 @@ def read_modality(root: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        declared = load(path).get("modality", "")
+        content = load(path)
+        declared = content.get("modality") or content.get("channel_names") or ""
     except BAD as error:
         raise InputError(f"{path}: no modality in it ({in_words(error)})") from error
     return modality_of_channels(declared) if declared else ""

@@ -3,7 +3,8 @@
 An image is called ``image``, ``img``, ``scan`` or ``volume`` (or is a folder of this name with a DICOM series), its
 label ``label``, ``labels``, ``mask``, ``seg`` or ``segmentation``, in any format; or it is a folder ``masks``,
 ``segmentations`` or ``labels`` with a mask for each class, called as the class. A ``dataset.json`` beside the folders
-says what the values mean, or which of the masks are meant, and the modality; without one volumes are taken to be CT.
+says what the values mean, or which of the masks are meant, and the modality or what the channels of an image file are
+called; without one volumes are taken to be CT.
 
 Scans may lie in folders of their patients (``p1/scan1/image.nii.gz``): those are the patients then, unless they are
 called as parts are (``train``, ``test``) or there is one of them only, as archives make it.
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
-from segxfer3d.data.layouts.dataset_json import read_declared, read_modality, refuse_regions
+from segxfer3d.data.layouts.dataset_json import read_channel_names, read_declared, read_modality, refuse_regions
 from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.patient_folders import (
     case_folders,
@@ -80,19 +81,11 @@ def _called(folders: Sequence[Path], root: Path) -> dict[Path, tuple[str, str]]:
     above = {folder: folder.parent for folder in folders if folder.parent != root}
     alone = len(set(above.values())) == 1 and len(above) == len(folders)  # what an archive makes
     return {
-        folder: (_below_patient(folder, root), above[folder].name)
+        folder: ("_".join(folder.relative_to(root).parts), above[folder].name)
         if folder in above and not alone and above[folder].name.lower() not in PARTS
         else (name_of(folder, folders, root), "")
         for folder in folders
     }
-
-
-def _below_patient(folder: Path, root: Path) -> str:
-    """What a scan in a patient's folder is called: by both, but once where its own name begins with the patient's."""
-    parts = folder.relative_to(root).parts
-    rest = parts[-1].removeprefix(parts[-2])
-    own = len(parts) == 2 and rest != parts[-1] and not rest[:1].isalnum()  # "p1/p10_a" is no scan of p1 by its name
-    return parts[-1] if own else "_".join(parts)
 
 
 def read(root: Path, request: Request) -> CaseSet:
@@ -141,6 +134,7 @@ def read(root: Path, request: Request) -> CaseSet:
         tuple(cases),
         classes,
         rule,
+        channel_names=read_channel_names(root),
         modality=modality or "CT",
         assumed=not modality,
         regions=regions,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, patient_of
 from segxfer3d.data.io.segments import ENDING, without_mark
-from segxfer3d.data.layouts.dataset_json import read_declared, read_modality, refuse_regions
+from segxfer3d.data.layouts.dataset_json import read_channel_names, read_declared, read_modality, refuse_regions
 from segxfer3d.data.layouts.declared import NOTHING
 from segxfer3d.data.layouts.files_below import folders_below
 from segxfer3d.data.layouts.patient_folders import refuse
@@ -71,6 +71,7 @@ def read(root: Path, request: Request) -> CaseSet:
         tuple(cases),
         classes,
         label_rule=rule,
+        channel_names=read_channel_names(root),
         modality=modality or "CT",
         assumed=not modality,
         notes=found.notes,

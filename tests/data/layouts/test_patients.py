@@ -41,6 +41,31 @@ def test_what_a_dataset_json_says(tmp_path):
     assert found.label_rule.ignore == (2,)
 
 
+@pytest.mark.parametrize("layout", ["", "patients"])
+def test_channel_names_of_a_dataset_json_say_the_modality(layout, tmp_path):
+    for name in ("p1", "p2"):
+        scan(tmp_path / name)
+    content = {"labels": {"background": 0, "left": 1}, "channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    found = find_cases(tmp_path, Request(layout=layout))
+    assert (found.layout, found.modality, found.assumed, found.channels) == ("patients", "MR", False, 1)
+    assert check(found, progress=False).good == found.cases
+
+
+def test_channel_names_of_a_dataset_json_are_those_of_the_channels(tmp_path):
+    for name in ("p1", "p2"):
+        write_nifti(tmp_path / name / "image.nii.gz", np.stack([ct(), ct()], axis=-1))
+        write_nifti(tmp_path / name / "label.nii.gz", LEFT)
+    content = {"labels": {"background": 0, "left": 1}, "channel_names": {"0": "T1", "1": "FLAIR"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    found = find_cases(tmp_path)
+    assert (found.layout, found.modality, found.channel_names) == ("patients", "MR", ("T1", "FLAIR"))
+    assert check(found, progress=False).good == found.cases
+    scan(tmp_path / "p2")
+    with pytest.raises(InputError, match=r"(?s)1 of 2 cases.*p2/image\.nii\.gz"):
+        check(found, progress=False)
+
+
 def test_a_mask_for_each_class(tmp_path):
     for name in ("p1", "p2"):
         write_nifti(tmp_path / name / "image.nii.gz", ct())
@@ -96,13 +121,6 @@ def test_scans_in_folders_of_their_patients(tmp_path):
     chosen = find_cases(tmp_path, Request(patient_pattern="_(.)$"))
     assert [case.patient for case in chosen.cases] == ["a", "b", "c"]
     assert chosen.notes == ()
-
-
-def test_scans_that_are_called_by_their_patient_are_not_called_so_twice(tmp_path):
-    for place in ("P1/P1_R_2", "P1/P1", "P1/P10_a", "P10/P10_a"):
-        scan(tmp_path / place)
-    found = {case.name: case.patient for case in find_cases(tmp_path).cases}
-    assert found == {"P1_R_2": "P1", "P1": "P1", "P1_P10_a": "P1", "P10_a": "P10"}
 
 
 @pytest.mark.parametrize("above", [("Train", "test"), ("archive", "archive")])
