@@ -39,20 +39,23 @@ class Inspection:
     Attributes:
         lines: a line on each property.
         notes: what is allowed and worth knowing.
+        warnings: what is allowed and may be a mistake.
         problems: one line on each case that cannot be used.
     """
 
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """All of it, to print."""
         lines = [*self.lines, *(f"note: {note}" for note in self.notes)]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         if self.problems:
             lines.append(f"{len(self.problems)} cannot be used:")
             lines.append("  " + some(self.problems, _SHOWN, "\n  "))
-        else:
+        elif not self.warnings:
             lines.append("no problems found")
         return "\n".join(lines)
 
@@ -199,10 +202,14 @@ def _channels(case_set: CaseSet) -> str:
 
 
 def _with_shares(inspection: Inspection, shares: NDArray[Any], names: Sequence[str]) -> Inspection:
-    """A line for the share of each class, in the labels that there are."""
-    if shares.size:
-        for index, name in enumerate(names):
-            inspection.lines.append(f"foreground share{name}: {_range(shares[:, index], 100)} %")
+    """A line for the share of each class, in the labels that there are, and a warning of those in none of them."""
+    if not shares.size:
+        return inspection
+    for index, name in enumerate(names):
+        inspection.lines.append(f"foreground share{name}: {_range(shares[:, index], 100)} %")
+    unseen = [name for name, seen in zip(names, shares.max(axis=0).tolist(), strict=True) if not seen]
+    if len(unseen) < len(names):  # else there is no target at all, which is a problem
+        inspection.warnings += [f"class{name.removeprefix(' of')}: in no case" for name in unseen]
     return inspection
 
 

@@ -1,6 +1,8 @@
 """``segxfer3d check`` and ``plan`` of volumes: what settles a doubt is an option here too, and what stops a training is
 said."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,42 @@ def test_what_stops_a_training_is_a_problem(tmp_path):
     assert (status, "no CT in HU: 3 of 3 volumes" in said) == (1, True)
     status, said = call("check", tmp_path / "mr", "--modality", "MR")
     assert (status, "modality MR" in said) == (0, True), said
+
+
+def channels(root, *, label):
+    for number in range(3):
+        for kind in ("t1", "flair"):
+            write_nifti(root / f"p{number}" / f"p{number}_{kind}.nii.gz", MRI)
+        write_nifti(root / f"p{number}" / f"p{number}_seg.nii.gz", label)
+    return root
+
+
+def test_labels_that_a_pattern_leaves_out_are_named_with_the_option(tmp_path):
+    label = np.zeros(MRI.shape, np.uint8)
+    label[3:6, 4:8, 2:5] = 1
+    root = channels(tmp_path / "set", label=label)
+    hint = "p0/p0_seg may be a label: --label_pattern '_seg$' reads such files as labels"
+    for words in (("--channel_pattern", "_(t1|flair)$"), ("--image_pattern", "_t1$", "--modality", "MR")):
+        status, said = call("check", root, *words)
+        assert (status, f"note: {hint}\n" in said) == (0, True), said
+        status, said = call("plan", root, *words, "--memory", 8)
+        assert (status, said) == (1, f"{root}: no labels found; {hint}")
+        status, said = call("check", root, *words, "--label_pattern", "_seg$")
+        assert (status, "3 labeled" in said, "may be a label" in said) == (0, True, False), said
+
+
+def test_a_class_that_no_case_shows_is_a_warning(tmp_path):
+    label = np.zeros(MRI.shape, np.uint8)
+    label[3:6, 4:8, 2:5], label[8:12, 4:8, 2:5] = 1, 2
+    root = channels(tmp_path / "set", label=label)
+    words = (root, "--channel_pattern", "_(t1|flair)$", "--label_pattern", "_seg$")
+    content = {"labels": {"background": 0, "core": 1, "edema": 2, "enhancing": 3}}
+    (root / "dataset.json").write_text(json.dumps(content))
+    status, said = call("check", *words)
+    assert (status, said.splitlines()[-1]) == (0, "warning: class enhancing (3): in no case")
+    regions = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "regions_class_order": [1, 2]}
+    (root / "dataset.json").write_text(json.dumps(regions))
+    status, said = call("check", *words)
+    assert (status, said.splitlines()[-1]) == (0, "no problems found")
+    status, said = call("check", *words, "--label_map", "2:1")
+    assert (status, said.splitlines()[-1]) == (0, "warning: class core (2): in no case")

@@ -10,6 +10,7 @@ others.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule, patient_of
@@ -52,12 +53,38 @@ def _style(folder: Path) -> str:
     )
 
 
+def _refuse_fewer(root: Path, folders: Sequence[Path], mark: str) -> None:
+    """Other data have files of such names, too.
+
+    Raises:
+        InputError: a channel of BraTS that no scan has; the message says how those that are there are read.
+    """
+    names = [
+        (f"{one_form(folder.name)}{mark}".lower(), {name.lower() for name in volumes_in(folder)}) for folder in folders
+    ]
+    known = [channel for channel in NAMES[mark] if any(f"{stem}{channel}" in there for stem, there in names)]
+    lacking = [f"{mark}{channel}" for channel in NAMES[mark] if channel not in known]
+    if not lacking:
+        return
+    labeled = any(f"{stem}{LABEL}" in there for stem, there in names)
+    way = [
+        f"--channel_pattern '{mark}({'|'.join(known)})$'"
+        if known[1:]
+        else f"--image_pattern '{mark}{known[0]}$' --modality MR"
+    ]
+    way += [f"--label_pattern '{mark}{LABEL}$'"] if labeled else []
+    raise InputError(
+        f"{root}: files called as BraTS calls them, but no scan has {', '.join(lacking)}; the others are read by "
+        f"--dataset folder {' '.join(way)} (values of labels beside 1 are named in a dataset.json)"
+    )
+
+
 def read(root: Path, request: Request) -> CaseSet:
     """All scans with their four channels, labeled where there is a label. Where a scan lacks a channel, the file that
     it should have is among its own, so that the check names it.
 
     Raises:
-        InputError: no scan, names of both kinds, or ``patient_pattern`` does not fit.
+        InputError: no scan, names of both kinds, a channel that no scan has, or ``patient_pattern`` does not fit.
     """
     folders = case_folders(root, lambda folder: bool(_style(folder)))
     if not folders:
@@ -66,6 +93,7 @@ def read(root: Path, request: Request) -> CaseSet:
     if len(styles) > 1:
         raise InputError(f"{root}: scans that are called as since 2023 and as before; expected one kind")
     (mark,) = styles
+    _refuse_fewer(root, folders, mark)
     cases, others = [], []
     for folder in folders:
         files = {name.lower(): path for name, path in masks_in(folder).items()}

@@ -1,6 +1,7 @@
 """Trees as BraTS has them since 2023, and until 2021."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -85,3 +86,34 @@ def test_a_label_of_another_name_is_said(tmp_path):
     assert found.notes == (
         f"1 volumes are no channel and no label, for example {label.parent}/W39_1998.09.19_Segm.nii.gz",
     )
+
+
+@pytest.mark.parametrize(
+    ("endings", "label", "way"),
+    [
+        (("_t1", "_flair"), True, "--channel_pattern '_(t1|flair)$' --label_pattern '_seg$'"),
+        (("-t1n", "-t2w", "-t2f"), False, "--channel_pattern '-(t1n|t2w|t2f)$'"),
+        (("_t1",), True, "--image_pattern '_t1$' --modality MR --label_pattern '_seg$'"),
+    ],
+)
+def test_a_channel_that_no_scan_has_is_said_with_the_way_on(endings, label, way, tmp_path):
+    for name in ("p0", "p1"):
+        scan(tmp_path, name, endings, label)
+    lacking = [ending for ending in (OLD if endings[0][0] == "_" else NEW) if ending not in endings]
+    with pytest.raises(InputError) as error:
+        find_cases(tmp_path)
+    said = f"{tmp_path}: files called as BraTS calls them, but no scan has {', '.join(lacking)}; the others are read by"
+    assert str(error.value).startswith(f"{said} --dataset folder {way} (")
+    words = shlex.split(f"--dataset folder {way}")
+    options = {name[2:]: value for name, value in zip(words[::2], words[1::2], strict=True)}
+    found = find_cases(tmp_path, Request(layout=options.pop("dataset"), **options))
+    assert (len(found.cases), len(found.labeled), found.channels) == (2, 2 * label, len(endings))
+    assert check(found, progress=False).good == found.cases
+
+
+def test_a_dataset_json_that_names_channels_is_not_of_nnunet(tmp_path):
+    scan(tmp_path, "BraTS2021_00030", OLD)
+    names = {str(number): name for number, name in enumerate(("T1", "T1CE", "T2", "FLAIR"))}
+    content = {"channel_names": names, "labels": {"background": 0, "core": 1}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert find_cases(tmp_path).layout == "brats"
