@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.io.segments import Segment, segments_of
 from segxfer3d.errors import InputError, some
+
+_NEAR = 0.85  # of two names: tumor and Tumour have 0.91, left and right of one organ less
 
 
 def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
@@ -33,7 +38,8 @@ def by_segments(case_set: CaseSet, *, declared: bool) -> CaseSet:
         return case_set
     if not declared:
         classes = _classes_of(list(named.values()))
-        case_set = replace(case_set, classes=classes, label_rule=LabelRule(tuple(classes)))
+        notes = (*case_set.notes, *_alike(classes, list(named.values())))
+        case_set = replace(case_set, classes=classes, label_rule=LabelRule(tuple(classes)), notes=notes)
     values = {name.casefold(): value for value, name in case_set.classes.items()}
     _refuse_strange(case_set, named, values)
     cases = (_with_names(case, named.get(case.name, ()), values) for case in case_set.cases)
@@ -56,6 +62,24 @@ def _classes_of(files: Sequence[Sequence[Segment]]) -> dict[int, str]:
     if len(pairs) == len(names) == len(values) and 0 not in values:
         return dict(sorted((value, name) for name, value in pairs))
     return dict(enumerate(names, 1))
+
+
+def _alike(classes: Mapping[int, str], files: Sequence[Sequence[Segment]]) -> list[str]:
+    """Notes on classes that may be one in two spellings: their names differ by a letter or two, in no digit, and no
+    file has both."""
+    together = [{segment.name for segment in segments} for segments in files]
+    return [
+        f"the segments {one} and {other} are two classes, and no file has both; if they are one, --label_map "
+        f"{second}:{first} makes them so"
+        for (first, one), (second, other) in combinations(classes.items(), 2)
+        if _near(one, other) and not any({one, other} <= names for names in together)
+    ]
+
+
+def _near(one: str, other: str) -> bool:
+    if re.sub(r"\D", "", one) != re.sub(r"\D", "", other):
+        return False
+    return SequenceMatcher(None, one.casefold(), other.casefold(), autojunk=False).ratio() >= _NEAR
 
 
 def _refuse_strange(

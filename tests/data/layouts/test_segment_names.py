@@ -93,3 +93,37 @@ def test_segments_that_are_no_class(scans):
     assert set(np.unique(values(found)["b"])) == {0, 2}
     with pytest.raises(InputError, match=r"1 of 3 cases .*\n.*c\.seg\.nrrd: label values 7; expected 0, 1, 2"):
         check(found, progress=False)
+
+
+def test_segments_that_may_be_one_class_in_two_spellings_are_noted(scans):
+    first = ([LEFT], [("tumor", 0, 1)])
+    found = find_cases(scans(a=first, b=([LEFT], [("Tumour", 0, 1)])))
+    assert found.classes == {1: "tumor", 2: "Tumour"}
+    (note,) = found.notes
+    assert note.startswith("the segments tumor and Tumour are two classes, and no file has both; if they are one")
+    merged = find_cases(found.root, Request(label_map="2:1"))
+    assert merged.classes == {1: "tumor"}
+    np.testing.assert_array_equal(values(merged)["b"], LEFT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("kidney left", "kidney right"), ("rib 1", "rib 2"), ("tumor", "liver"), ("core", "whole")]
+)
+def test_other_names_are_not(one, other, scans):
+    assert find_cases(scans(a=([LEFT], [(one, 0, 1)]), b=([LEFT], [(other, 0, 1)]))).notes == ()
+
+
+def test_names_that_one_file_has_are_two_classes(scans):
+    root = scans(a=([LEFT + RIGHT * 2], [("lung upper", 0, 1), ("lung upperr", 0, 2)]))
+    assert find_cases(root).notes == ()
+
+
+def test_names_that_differ_in_large_letters_alone_are_refused(scans):
+    root = scans(a=([LEFT], [("tumor", 0, 1)]), b=([LEFT], [("Tumor", 0, 1)]))
+    with pytest.raises(
+        InputError, match=r"1 and 2 have one name, tumor; expected another for each, or --label_map 2:1"
+    ):
+        find_cases(root)
+    merged = find_cases(root, Request(label_map="2:1"))
+    assert merged.classes == {1: "tumor"}
+    assert {name: set(np.unique(label)) for name, label in values(merged).items()} == {"a": {0, 1}, "b": {0, 1}}
