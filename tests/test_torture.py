@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +17,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from torture_mutations import CANARY, changed_bytes, changed_gzip, changed_json, changed_text, changed_value
 from torture_record import BEGIN, END, Tally, keep, read_record, table, write_page
+from torture_start import Writes
 from torture_worker import READ, REFUSED, Worker, judge, names_of_file
 
+from segxfer3d import files
 from segxfer3d.errors import InputError
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -111,6 +114,44 @@ def test_a_process_that_hangs_dies_or_grows_is_replaced(tmp_path, monkeypatch):
     assert [end.word for end in ends[2:5]] == ["died", "hang", "growth"]
     assert ends[2].detail == "exit status 3"
     assert ends[4].growth > 16 * 2**20  # it is ended as it grows
+
+
+def written(root, **how):
+    """How a forked process ended that writes two files and makes a folder, what is there, and its writes."""
+    root.mkdir()
+    writes = Writes(root, **how)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            writes.install()
+            (root / "a").write_text("first")
+            files.write_text(root / "b", "second")
+            (root / "c").mkdir()
+        finally:
+            os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return status, sorted(path.name for path in root.iterdir()), writes.count
+
+
+def test_a_process_dies_at_the_write_that_is_meant(tmp_path):
+    status, names, count = written(tmp_path / "whole")
+    assert (status, names) == (0, ["a", "b", "c"])
+    assert count >= 4  # two are opened, one is renamed, a folder is made
+    for at in range(1, count + 1):
+        status, names, reached = written(tmp_path / str(at), at=at)
+        assert (status, reached) == (-signal.SIGKILL, at)
+        assert "c" not in names
+    assert written(tmp_path / "renamed", to="b")[:2] == (-signal.SIGKILL, [files._beside(tmp_path / "b").name, "a"])
+
+
+def test_a_file_is_cut_within_its_last_write(tmp_path):
+    sizes = set()
+    for seed in range(8):
+        root = tmp_path / str(seed)
+        assert written(root, at=2, cut=Random(seed))[0] == -signal.SIGKILL
+        sizes.add((root / "a").stat().st_size)
+    assert len(sizes) > 2
+    assert max(sizes) <= len("first")
 
 
 def test_counts_add_up_in_the_record_and_stand_in_the_page(tmp_path):

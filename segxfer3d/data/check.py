@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.content_hash import content_hash, voxels_hash
+from segxfer3d.data.content_hash import content_hash, voxels_checksum, voxels_hash
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
@@ -46,6 +46,8 @@ class CheckReport:
         spacings: name -> millimeters along each axis of good volumes.
         identities: name -> fingerprints of what a good case and its label hold ("" where it has none), see
             :func:`~segxfer3d.data.content_hash.voxels_hash`; where they were asked for.
+        checksums: name -> of a good volume and its label (0 where it has none), where fingerprints were asked for, see
+            :func:`~segxfer3d.data.content_hash.voxels_checksum`.
         seen: name -> of a good volume, see :mod:`segxfer3d.data.seen`.
     """
 
@@ -59,6 +61,7 @@ class CheckReport:
     kinds: dict[str, str] = field(default_factory=dict)
     spacings: dict[str, tuple[float, ...]] = field(default_factory=dict)
     identities: dict[str, tuple[str, str]] = field(default_factory=dict)
+    checksums: dict[str, tuple[int, int]] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class _Look(NamedTuple):
     kind: str = ""
     spacing: tuple[float, ...] = ()
     identity: tuple[str, str] | None = None
+    checksums: tuple[int, int] | None = None
     seen: Seen | None = None
 
 
@@ -147,6 +151,8 @@ def check(
             report.spacings[case.name] = result.spacing
         if result.identity:
             report.identities[case.name] = result.identity
+        if result.checksums:
+            report.checksums[case.name] = result.checksums
         if result.seen:
             report.seen[case.name] = result.seen
     if report.bad and not (skip_bad and report.good):
@@ -206,8 +212,11 @@ def _look(
         look = _look_at_volume(case, loaded, case_set.values, case_set.label_rule.ignore)
         look = look._replace(spacing=loaded.image.spacing)
         if identify:
-            label = voxels_hash([loaded.label]) if loaded.label is not None else ""
-            look = look._replace(identity=(voxels_hash(loaded.channels), label))
+            label = [] if loaded.label is None else [loaded.label]
+            look = look._replace(
+                identity=(voxels_hash(loaded.channels), voxels_hash(label) if label else ""),
+                checksums=(voxels_checksum(loaded.channels), voxels_checksum(label)),
+            )
         if keep is not None:
             keep(case, loaded)
         return look
@@ -262,7 +271,9 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
         means = ""
         if len(strange) == len(classes) == 1 and np.count_nonzero(known) == rest and float(strange[0]).is_integer():
             means = f"; --label_map {strange[0]:g}:{classes[0]} where {strange[0]:g} is that class"
-        raise InputError(f"{case.label}: label values {shown}; expected {', '.join(map(str, (0, *classes)))}{means}")
+        ignored = f", or {some(map(str, ignore), 3, ', ')} (ignored)" if ignore else ""
+        allowed = ", ".join(map(str, (0, *classes))) + ignored
+        raise InputError(f"{case.label}: label values {shown}; expected {allowed}{means}")
     if ignore and np.isin(label.array, ignore).all():
         raise InputError(f"{case.label}: nothing in it but the value {ignore[0]}, which is ignored")
     notes = (*image.notes, *constant, *(note for note in label.notes if note == TURNED))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -40,10 +41,24 @@ def voxels_hash(volumes: Iterable[Volume]) -> str:
         volumes: the channels of an image, or a label.
     """
     total = hashlib.sha256()
+    for block in _blocks(volumes):
+        total.update(block)
+    return total.hexdigest()[:32]
+
+
+def voxels_checksum(volumes: Iterable[Volume]) -> int:
+    """CRC-32 of what :func:`voxels_hash` looks at, in a tenth of its time: whether a file still holds what it did a
+    moment ago, not which one it is."""
+    total = 0
+    for block in _blocks(volumes):
+        total = isal_zlib.crc32(block, total)
+    return total
+
+
+def _blocks(volumes: Iterable[Volume]) -> Iterator[bytes | memoryview]:
     for volume in volumes:
         array = volume.array
         turned = array.flags.f_contiguous and not array.flags.c_contiguous
-        total.update(f"{array.dtype.str} {array.shape} {turned} ".encode())
-        total.update(np.ascontiguousarray(volume.affine).data)
-        total.update(np.ascontiguousarray(array.T if turned else array).data)
-    return total.hexdigest()[:32]
+        yield f"{array.dtype.str} {array.shape} {turned} ".encode()
+        yield np.ascontiguousarray(volume.affine).data
+        yield np.ascontiguousarray(array.T if turned else array).data

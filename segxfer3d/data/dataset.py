@@ -16,7 +16,8 @@ from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 
-CACHED_BYTES = 2**29  # of whole cases kept in memory
+CACHED_BYTES = 2**30  # of whole cases kept in memory, and of those that are looked at once, a few perhaps twice
+CACHED_ONCE = 2**28
 
 # Separates the stream of orders from the streams of items: without it the order of pass p and the item (p, 0)
 # would start from the same state, because NumPy pads short seeds with zeros.
@@ -137,6 +138,7 @@ class WholeCases(Dataset[Item]):
         preprocessing: of the images.
         kept: volumes that the check has read, which are not read again.
         stored: gives a case that lies preprocessed on disk, or None; where this is asked, nothing stays in memory.
+        once: the cases are looked at once, but for the few that pictures are made of.
     """
 
     def __init__(
@@ -146,8 +148,11 @@ class WholeCases(Dataset[Item]):
         preprocessing: Preprocessing,
         kept: KeptVolumes | None = None,
         stored: Callable[[Case], Item | None] | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         self.cases = tuple(cases)
+        self._most = CACHED_ONCE if once else CACHED_BYTES
         self.case_set = case_set
         self.preprocessing = preprocessing
         self._kept = kept
@@ -165,7 +170,7 @@ class WholeCases(Dataset[Item]):
             return self._stored(self.cases[index]) or self._read(index)
         item = self._read(index)
         self._cached_bytes += sum(_bytes(part) for part in item.values())
-        if self._cached_bytes < CACHED_BYTES:
+        if self._cached_bytes < self._most:
             self._cache[index] = item
         return item
 

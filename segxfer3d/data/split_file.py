@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ PARTS = {
     "test": "test", "testing": "test", "pretrain": "pretrain", "pretraining": "pretrain",
 }  # fmt: skip
 _TABLES = (".csv", ".tsv", ".txt")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _BESIDE = ("unit", "fold", "folds")  # of a run's own split.json
 _EXPECTED = (
     'expected {"train": [...], "validation": [...], "test": [...]}, {"folds": [[...], ...]}, or a list of '
@@ -98,7 +99,9 @@ def read_split_file(path: str | Path) -> SplitFile:
     except OSError as error:
         raise InputError(f"split_file {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"split_file {path}: no text in UTF-8 or UTF-16") from error
+        raise InputError(f"split_file {path}: {_no_text(path)}") from error
+    if "\0" in text:
+        raise InputError(f"split_file {path}: {_no_text(path)}")
     if path.suffix.lower() in _TABLES and not text.lstrip().startswith(("{", "[")):
         return _of_table(path, plain_csv(text))
     try:
@@ -108,9 +111,17 @@ def read_split_file(path: str | Path) -> SplitFile:
     return _of_json(path, content)
 
 
+def _no_text(path: Path) -> str:
+    if path.suffix.lower() in _SPREADSHEETS:
+        return "a spreadsheet; expected it saved as CSV, called .csv"
+    return "no text in UTF-8, or in UTF-16 with a byte order mark"
+
+
 def _of_json(path: Path, content: Any) -> SplitFile:
-    if isinstance(content, list):
-        splits = tuple(_as_tested(_parts(path, entry, f"fold {number}: ")) for number, entry in enumerate(content))
+    if isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
+        splits = tuple(
+            _as_tested(path, number, _parts(path, entry, f"fold {number}: ")) for number, entry in enumerate(content)
+        )
         if len(splits) < 2:
             raise InputError(f"split_file {path}: {len(splits)} folds; expected at least two, or one object")
         return SplitFile(path, splits, folded=True)
@@ -118,7 +129,7 @@ def _of_json(path: Path, content: Any) -> SplitFile:
         if strange := [key for key in content if key not in ("folds", "unit")]:
             raise InputError(f"split_file {path}: {some(strange, 5, ', ')} beside folds; expected folds alone")
         lists = content["folds"]
-        named = list(lists.values()) if isinstance(lists, dict) else lists
+        named = _in_order(path, lists) if isinstance(lists, dict) else lists
         folds = [_names(path, names, f"fold {number}: ") for number, names in enumerate(named)]
         return SplitFile(path, _one_against_others(path, folds), folded=True, unit=_unit(path, content))
     if isinstance(content, dict):
@@ -158,16 +169,42 @@ def _names(path: Path, value: Any, where: str) -> Names:
     return tuple(one_form(str(name)).strip() for name in value)
 
 
-def _as_tested(parts: dict[str, Names]) -> dict[str, Names]:
+def _as_tested(path: Path, number: int, parts: dict[str, Names]) -> dict[str, Names]:
     """A fold that trains and validates is tested on what validates, as nnU-Net has it."""
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
+    if not parts.get("test"):
+        raise InputError(f"split_file {path}: fold {number}: nobody in its val or test; expected at least one name")
     return parts
+
+
+def _in_order(path: Path, lists: Mapping[str, Any]) -> list[Any]:
+    """The folds of an object, by their numbers where they are called by numbers."""
+    if not all(key.isdecimal() for key in lists):
+        return list(lists.values())
+    _check_numbers(path, [int(key) for key in lists])
+    return [lists[key] for key in sorted(lists, key=int)]
+
+
+def _check_numbers(path: Path, numbers: Iterable[int]) -> None:
+    """Refuse numbers that ``--fold``, which counts from 0, would mean another fold by."""
+    known = sorted(set(numbers))
+    if len(known) > 1 and known != list(range(len(known))):
+        raise InputError(
+            f"split_file {path}: its folds are called {some(known, 10, ', ')}; expected 0 to {len(known) - 1}, as fold "
+            "counts them"
+        )
 
 
 def _one_against_others(path: Path, folds: Sequence[Names]) -> tuple[dict[str, Names], ...]:
     if len(folds) < 2 or not all(folds):
         raise InputError(f"split_file {path}: expected two folds or more, each with somebody in it")
+    whose: dict[str, list[int]] = {}
+    for number, names in enumerate(folds):
+        for name in names:
+            whose.setdefault(name, []).append(number)
+    if doubled := [f"{name} ({', '.join(map(str, where))})" for name, where in whose.items() if len(where) > 1]:
+        raise InputError(f"split_file {path}: in more than one fold, or twice in one: {some(doubled, 10, ', ')}")
     return tuple(
         {"train": tuple(n for j, names in enumerate(folds) if j != i for n in names), "test": tested}
         for i, tested in enumerate(folds)
@@ -180,11 +217,14 @@ def _of_table(path: Path, text: str) -> SplitFile:
     whose, what = ([n for n in header if n in pair] for pair in (("case", "patient"), ("part", "fold")))
     if len(whose) != 1 or len(what) != 1 or len(set(header)) < len(header):
         raise InputError(
-            f"split_file {path}: the columns {', '.join(header) or 'none'}; expected case or patient, and part or "
-            f"fold (columns are told apart by {', '.join(SEPARATORS.values())})"
+            f"split_file {path}: the columns {', '.join(header) or 'none'}; expected one of case and patient, and "
+            f"one of part and fold, no column twice (they are told apart by {', '.join(SEPARATORS.values())})"
         )
     reader.fieldnames = header
-    rows = [(one_form(cell_name(str(row[whose[0]] or ""))).strip(), str(row[what[0]] or "").strip()) for row in reader]
+    read = list(reader)
+    if longer := [f"line {line}" for line, row in enumerate(read, 2) if None in row]:
+        raise InputError(f"split_file {path}: {some(longer, 10, ', ')}: more values than columns")
+    rows = [(one_form(cell_name(str(row[whose[0]] or ""))).strip(), str(row[what[0]] or "").strip()) for row in read]
     if bad := [f"line {line}" for line, row in enumerate(rows, 2) if not all(row)]:
         raise InputError(f"split_file {path}: {some(bad, 10, ', ')}: a name or its {what[0]} is missing")
     if what[0] == "part":
@@ -193,7 +233,8 @@ def _of_table(path: Path, text: str) -> SplitFile:
             parts.setdefault(part, []).append(name)
         return SplitFile(path, (_parts(path, parts, ""),), folded=False, unit=whose[0])
     if strange := sorted({fold for _, fold in rows if not fold.isdecimal()}):
-        raise InputError(f"split_file {path}: fold {some(strange, 5, ', ')}; expected whole numbers")
+        raise InputError(f"split_file {path}: fold {some(strange, 5, ', ')}; expected whole numbers from 0")
     numbers = sorted({int(fold) for _, fold in rows})
+    _check_numbers(path, numbers)
     folds = [tuple(name for name, fold in rows if int(fold) == number) for number in numbers]
     return SplitFile(path, _one_against_others(path, folds), folded=True, unit=whose[0])

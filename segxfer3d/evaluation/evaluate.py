@@ -95,7 +95,7 @@ def empty_table(
         InputError: as :class:`~segxfer3d.evaluation.tables.CaseTable`; or, where ``measured`` is ``network``, a file
             that cannot be read.
     """
-    dataset: Any = WholeCases(cases, case_set, model.preprocessing, kept, stored)
+    dataset: Any = WholeCases(cases, case_set, model.preprocessing, kept, stored, once=True)
     if measured == "network":
         dataset = model.preprocessing.hold(cases, case_set, labels=True, progress=progress)
     return CaseTable(

@@ -14,7 +14,7 @@ from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.metrics import GENESIS_THRESHOLDS, thresholds_reached
-from segxfer3d.evaluation.soft_dice import SoftSums, soft_sums
+from segxfer3d.evaluation.soft_dice import SoftSums, sums_of_chunk, voxel_chunks
 from segxfer3d.inference.labels import probabilities_on_file
 from segxfer3d.inference.open_sums import Box
 from segxfer3d.inference.settings import InferenceSettings
@@ -33,14 +33,18 @@ class PooledVoxels:
         label: of the case.
 
     Attributes:
-        sums: of the soft dice.
         reached: (2, thresholds + 1) voxels, see :func:`~segxfer3d.evaluation.metrics.thresholds_reached`.
     """
 
     def __init__(self, label: ClassMasks) -> None:
         self.label = label
-        self.sums = SoftSums(0.0, 0.0, 0.0)
+        self._sums = torch.zeros(3, dtype=torch.float64)
         self.reached = torch.zeros(2, len(GENESIS_THRESHOLDS) + 1, dtype=torch.int64)
+
+    @property
+    def sums(self) -> SoftSums:
+        """Of the soft dice."""
+        return SoftSums(*self._sums.tolist())
 
     def begin(self, grid: FileGrid) -> None:
         """With nothing seen.
@@ -60,9 +64,9 @@ class PooledVoxels:
         shares, masks = shares.cpu(), stacked_masks(label)
         if (valid := label.valid) is not None:
             shares = shares * torch.from_numpy(valid)
-        here = soft_sums(shares, masks)
-        self.sums = SoftSums(*(before + more for before, more in zip(self.sums, here, strict=True)))
-        self.reached += thresholds_reached(shares, masks)
+        for p, y in voxel_chunks(shares, masks):
+            self._sums += sums_of_chunk(p, y)
+            self.reached += thresholds_reached(p, y)
 
 
 class Measured(NamedTuple):

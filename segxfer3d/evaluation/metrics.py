@@ -215,7 +215,8 @@ class GenesisIoU(Metric):
 
     @reinit__is_reduced
     def update(self, output: Sequence[torch.Tensor]) -> None:
-        self._counts += thresholds_reached(*output).to(self._counts.device)
+        for p, y in voxel_chunks(*output):
+            self._counts += thresholds_reached(p, y).to(self._counts.device)
 
     @reinit__is_reduced
     def add(self, counts: torch.Tensor) -> None:
@@ -238,21 +239,15 @@ class GenesisIoU(Metric):
 
 
 def thresholds_reached(probabilities: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Voxels by label (2) and by the number of thresholds that their probability reaches (11), int64.
-
-    Raises:
-        InputError: as :class:`~segxfer3d.evaluation.soft_dice.GenesisDice`.
-    """
+    """Voxels without (first) and with a label, by the number of thresholds that their probability reaches: (2, 11)
+    int64 on the CPU, of what :func:`~segxfer3d.evaluation.soft_dice.voxel_chunks` gives."""
     levels = len(GENESIS_THRESHOLDS) + 1
-    counts = torch.zeros(2, levels, dtype=torch.int64)
-    for p, y in voxel_chunks(probabilities, label):
-        thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=p.device)
-        some = p >= thresholds[0]  # few do
-        reached = torch.bucketize(p[some], thresholds, out_int32=True, right=True)
-        here = torch.bincount(reached + levels * y[some], minlength=2 * levels).view(2, levels).cpu()
-        labeled = int(torch.count_nonzero(y))
-        here[:, 0] = torch.tensor([y.numel() - labeled, labeled]) - here.sum(1)
-        counts += here
+    thresholds = torch.tensor(GENESIS_THRESHOLDS, dtype=torch.float32, device=probabilities.device)
+    some = probabilities >= thresholds[0]  # few do
+    reached = torch.bucketize(probabilities[some], thresholds, out_int32=True, right=True)
+    counts = torch.bincount(reached + levels * label[some], minlength=2 * levels).view(2, levels).cpu()
+    labeled = int(torch.count_nonzero(label))
+    counts[:, 0] = torch.tensor([label.numel() - labeled, labeled]) - counts.sum(1)
     return counts
 
 

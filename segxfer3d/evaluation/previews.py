@@ -98,8 +98,8 @@ class Preview:
         return self._part((slice(None, None, step),) * self.label.ndim) if step > 1 else self
 
     def _part(self, window: tuple[slice, ...]) -> Preview:
-        image = self.image[(slice(None), *window)]
-        return replace(self, image=image, label=self.label[window], prediction=self.prediction[window])
+        image = self.image[(slice(None), *window)].copy()  # a view would keep the whole volume in memory
+        return replace(self, image=image, label=self.label[window].copy(), prediction=self.prediction[window].copy())
 
 
 def choose(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -154,11 +154,16 @@ def in_window(unit: NDArray[Any], window: tuple[float, float] | None) -> NDArray
         unit: in [0, 1].
         window: the HU that became 0 and 1; None where intensities have no unit. What it clipped stays clipped.
     """
-    values = np.asarray(unit, np.float32)
+    values = np.array(unit, np.float32)  # one copy of a volume, changed in place
     if window is not None:
         low, high = LUNG_WINDOW
-        values = (values * (window[1] - window[0]) + window[0] - low) / (high - low)
-    return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
+        values *= window[1] - window[0]
+        values += window[0]
+        values -= low
+        values /= high - low
+    values.clip(0, 1, out=values)
+    values *= 255
+    return np.rint(values, out=values).astype(np.uint8)
 
 
 def pack(previews: Sequence[Preview]) -> bytes:

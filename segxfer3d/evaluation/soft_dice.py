@@ -29,9 +29,15 @@ def soft_sums(probabilities: torch.Tensor, label: torch.Tensor) -> SoftSums:
     """The sums of one case, or of several as one, in float64; shapes and errors as `GenesisDice`."""
     total = torch.zeros(3, dtype=torch.float64)
     for p, y in voxel_chunks(probabilities, label):
-        both = torch.where(y, p, 0).sum(dtype=torch.float64)
-        total += torch.stack([n.to(total) for n in (both, p.sum(dtype=torch.float64), torch.count_nonzero(y))])
+        total += sums_of_chunk(p, y)
     return SoftSums(*total.tolist())
+
+
+def sums_of_chunk(probabilities: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """The three of :class:`SoftSums`, float64 on the CPU, of what :func:`voxel_chunks` gives."""
+    both = torch.where(label, probabilities, 0).sum(dtype=torch.float64)
+    sums = (both, probabilities.sum(dtype=torch.float64), torch.count_nonzero(label))
+    return torch.stack([each.to("cpu", torch.float64) for each in sums])
 
 
 def soft_dice(cases: Sequence[SoftSums]) -> float:
@@ -107,6 +113,8 @@ def voxel_chunks(probabilities: torch.Tensor, label: torch.Tensor) -> Iterator[t
     flat = [tensor.detach().as_subclass(torch.Tensor).reshape(-1) for tensor in (probabilities, label)]
     for p, y in zip(*(torch.split(tensor, _CHUNK) for tensor in flat), strict=True):
         check_range(p, "probabilities")
-        if not bool(((y == 0) | (y == 1)).all()):
-            raise InputError("label with values other than 0 and 1: expected one channel per class")
-        yield p.float(), (y == 1).to(p.device)
+        if y.dtype != torch.bool:
+            if not bool(((y == 0) | (y == 1)).all()):
+                raise InputError("label with values other than 0 and 1: expected one channel per class")
+            y = y == 1
+        yield p.float(), y.to(p.device)

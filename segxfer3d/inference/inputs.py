@@ -16,6 +16,7 @@ from segxfer3d.data.io.volumes import FORMATS, volume_name
 from segxfer3d.data.layouts.image_files import masks_below, passed_note
 from segxfer3d.data.layouts.listing import image_name, images_below, listed_images, volumes_below
 from segxfer3d.data.layouts.volume_files import FoundVolume, find_volumes, refuse_doubtful
+from segxfer3d.data.named_parts import FIRST_CHANNEL
 from segxfer3d.errors import InputError, some
 from segxfer3d.inference.channels import ModelChannels, cases_of_model, put_together
 
@@ -43,7 +44,8 @@ def find_inputs(
 
     A DICOM file stands for all of it if it has many frames, else for the series in its folder that it belongs to.
 
-    A case of a folder is named by its path below the folder without the ending, parts joined by "_".
+    A case of a folder is named by its path below the folder without the ending, parts joined by "_"; without nnU-Net's
+    ``_0000`` where all have it and the model is of one channel.
 
     Args:
         path: of a file or a folder.
@@ -82,6 +84,8 @@ def find_inputs(
         if not image_pattern:
             refuse_doubtful(found, folders_are_patients=False)
         files, passed, names = found.volumes, found.notes, found.channel_names
+        if model.number == 1 and not channel_pattern:
+            files = _without_number(files)
     if not files:
         other = _below(target, 5 - dims)
         if target in other.values():  # a DICOM folder
@@ -95,6 +99,12 @@ def find_inputs(
         raise InputError(f"input {target}: no {NOUNS[dims]} in this folder{''.join(f'; {note}' for note in passed)}")
     cases = tuple(case for name, file in files.items() for case in _cases(name or target.name, file, dims, uneven))
     return cases if dims == 2 else cases_of_model(cases, target, model, names=names, chosen=channel_names)
+
+
+def _without_number(files: dict[str, FoundVolume]) -> dict[str, FoundVolume]:
+    """Volumes that are all the first channel by nnU-Net's number, called without it as the cases of training are."""
+    plain = {name.removesuffix(FIRST_CHANNEL): file for name, file in files.items()}
+    return plain if "" not in plain and not plain.keys() & files.keys() else files
 
 
 def _cases(name: str, file: FoundVolume, dims: int, uneven: str) -> tuple[Case, ...]:

@@ -37,7 +37,7 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
 
 _VOLUMES = "checkpoint.dims_of(ensemble.first_of(@checkpoint, @model_dir)) == 3"
-KEPT_VALUES = 50_000_000  # of measured cases that the previews may be made of: 200 MB of float32
+KEPT_VOXELS = 100_000_000  # of measured cases that the previews may be made of: 200 MB, one byte each of mask and label
 
 
 def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTable:
@@ -114,10 +114,10 @@ def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:
 def final_table(run: RunFolder, evaluator: SupervisedEvaluator, table: CaseTable, part: str = "test") -> None:
     """Evaluate, write what was measured, and show the short table that a run ends with; ``part`` is what it is of."""
     if len(table.dataset) == 0:
-        run.say("no test patients (test_fraction 0): no table")
+        run.say("nobody is in the test part: no table")
         return
     processes.share_buffers(evaluator.network)
-    table.most_kept = KEPT_VALUES
+    table.most_kept = KEPT_VOXELS
     evaluator.run()
     for name, content in table.files().items():
         if name.endswith(".csv"):
@@ -149,6 +149,7 @@ RECIPE = Recipe(
     ),
     differs={
         "amp": "$precision.amp_of(@checkpoint, @model_dir) and devices.has_fast_bf16(@device)",
+        "spread": "auto",
         "label_fraction": "$None if @dataset_dir or @label_count else 0.2",
         "validation_fraction": f"$0.15 if {_VOLUMES} else 0.0",
         "test_fraction": f"${NOT_SAID}0.25 if {_VOLUMES} else 0.0",

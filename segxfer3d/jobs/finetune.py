@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.patches import TrainingPatches, labeled_patches, training_patches
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
-from segxfer3d.data.case import Case
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.shown_classes import refuse_unseen
@@ -161,14 +160,14 @@ def finetuning_data(
     training = options[groups.Training]
     again = [*split.labeled, *split.validation]  # the cases of the test part are read once
     holding = held_volumes(options, run, source, again, labels=True)
-    measured: Callable[[Sequence[Case]], Any] = holding.whole if dims == 3 else holding.hold
+    measured: Callable[..., Any] = holding.whole if dims == 3 else lambda cases, once=False: holding.hold(cases)
     length = training.steps_per_epoch * planned.batch_size * place.world_size
     labeled = holding.hold(split.labeled)
     if isinstance(transform, TrainingPatches):
         transform.prepare(labeled)
     if options[learning.Learning].recipe != learning.PAPER:
         refuse_unseen(labeled, source.case_set.classes)
-    validation, test = measured(split.validation) if split.validation else None, measured(split.test)
+    validation, test = measured(split.validation) if split.validation else None, measured(split.test, once=True)
     say_vanished(run, (labeled, validation, test))
     return FinetuningData(
         source=source,

@@ -56,12 +56,10 @@ class Holding:
             cases, source.case_set, labels=self.labels, progress=self.progress, kept=source.kept
         )
 
-    def whole(self, cases: Sequence[Case]) -> WholeCases:
-        """Whole cases, to be measured."""
-        source, stored = self.source, self.stored
-        return WholeCases(
-            cases, source.case_set, source.preprocessing, source.kept, None if stored is None else stored.whole
-        )
+    def whole(self, cases: Sequence[Case], *, once: bool = False) -> WholeCases:
+        """Whole cases, to be measured, once or again and again."""
+        source, stored = self.source, None if self.stored is None else self.stored.whole
+        return WholeCases(cases, source.case_set, source.preprocessing, source.kept, stored, once=once)
 
 
 def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequence[Case], *, labels: bool) -> Holding:
@@ -92,7 +90,7 @@ def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequen
         return Holding(source, labels, progress)
     require_usable(folder_of(asked), needed)
     store = VolumeStore(folder_of(asked))
-    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities)
+    stored = StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
     made = stored.make(cases, labels=labels, kept=source.kept, progress=progress, needed=needed)
     for name, why in made.again.items():
         run.say(f"store: {name} was {why}, and was made again")
@@ -111,7 +109,7 @@ def stored_before(options: Options, source: Source) -> StoredCases | None:
         return None
     with suppress(InputError):  # no home folder: nothing can be there
         if store := VolumeStore.found(folder_of(asked)):
-            return StoredCases(store, source.case_set, preprocessing, source.report.identities)
+            return StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)
     return None
 
 

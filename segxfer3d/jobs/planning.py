@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
+from segxfer3d.config.windows import AUTO, spread_of
 from segxfer3d.data.planning import Plan
 from segxfer3d.errors import InputError
 from segxfer3d.inference.settings import InferenceSettings
@@ -49,6 +50,11 @@ class Planned:
     def outputs(self) -> int:
         """Channels of the network's output: one a foreground class, and with softmax one for the background."""
         return len(self.source.case_set.classes) + (self.activation == "softmax")
+
+    @property
+    def spread(self) -> str:
+        """How the windows of whole volumes lie, see :func:`~segxfer3d.config.windows.spread_of`."""
+        return spread_of(AUTO, len(self.source.case_set.classes))
 
     @property
     def inference(self) -> InferenceSettings:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segxfer3d.data.preprocessing.kinds import IMAGES, SIDE, VOLUMES
 from segxfer3d.schema.kinds import (
-    FLAG,
     LIST,
-    NUMBER,
     OBJECT,
     TEXT,
     Entries,
@@ -23,11 +22,6 @@ from segxfer3d.schema.kinds import (
     number,
     optional,
 )  # fmt: skip
-
-_SIDE = number("a whole number from 1 to 8192", 1, 8192, whole=True)
-_CHANNELS = number("a whole number from 1 to 1024", 1, 1024, whole=True)
-_SCALE: dict[str, Kind] = {"intensity": TEXT, "window_low": NUMBER, "window_high": NUMBER}
-_MORE: dict[str, Kind] = {"mean": optional(NUMBER), "sd": optional(NUMBER), "nonzero": FLAG}
 
 
 def _is_weight(value: Any) -> bool:
@@ -41,19 +35,7 @@ def _is_class(value: Any) -> bool:
 
 
 _WEIGHTS = Table(Plain("a tensor of numbers", _is_weight))
-_VOLUMES = Entries(
-    {},
-    {
-        "spacing": optional(ListOf(number("a number above 0 and at most 1000", 1e-6, 1000), 3)),
-        **_SCALE,
-        **_MORE,
-        "orientation": TEXT,
-        "channels": _CHANNELS,
-        "channel_names": ListOf(TEXT),
-        "further": ListOf(Entries(_SCALE, _MORE)),
-    },
-)
-_IMAGES = Entries({"image_size": _SIDE, "channels": number("1 or 3", 1, 3, whole=True)})
+_VOLUMES = Entries({}, {**VOLUMES.needed, **VOLUMES.others})  # what is missing, whoever reads them says
 _WIDTH = number("a whole number from 1 to 65536", 1, 2**16, whole=True)
 _ARGUMENTS = Entries(
     {},
@@ -67,7 +49,7 @@ _ARGUMENTS = Entries(
 _PROVENANCE = Entries(
     {},
     {
-        "patch_size": ListOf(_SIDE),
+        "patch_size": ListOf(SIDE),
         "job": TEXT,
         "data": TEXT,
         "patients": LIST,
@@ -91,7 +73,7 @@ def problem_of(content: Mapping[str, Any]) -> str:
     """
     values = content.get("preprocessing")
     images = isinstance(values, Mapping) and "image_size" in values
-    kind = Entries({**_ENTRIES, "preprocessing": _IMAGES if images else _VOLUMES}, {"inference": OBJECT})
+    kind = Entries({**_ENTRIES, "preprocessing": IMAGES if images else _VOLUMES}, {"inference": OBJECT})
     if problem := first_problem(kind, content):
         return problem
     strange = [value for value in content["classes"] if not _is_class(value)]

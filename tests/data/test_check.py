@@ -68,6 +68,8 @@ def test_values_that_are_ignored(make):
     assert (len(report.good), report.empty_labels) == (2, ["b"])
     with pytest.raises(InputError, match=r"c-label\.nii\.gz: nothing in it but the value 2, which is ignored"):
         check(replace(case_set, cases=(make("c", label=all_of_it),)), progress=False)
+    with pytest.raises(InputError, match=r"label values 7; expected 0, 1, or 2 \(ignored\)"):
+        check(replace(case_set, cases=(make("d", label=blob(value=7)),)), progress=False)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -79,9 +79,14 @@ def test_json_may_be_called_as_text(tmp_path):
 
 
 def test_a_table_of_folds(tmp_path):
-    file = read_split_file(write(tmp_path, "Patient,Fold\np1,2\np2,1\np3,2\n", "split.csv"))
+    file = read_split_file(write(tmp_path, "Patient,Fold\np1,1\np2,0\np3,1\n", "split.csv"))
     assert (file.unit, file.folded) == ("patient", True)
-    assert file.of_fold(0) == {"train": ("p1", "p3"), "test": ("p2",)}  # the fold of the least number
+    assert file.of_fold(0) == {"train": ("p1", "p3"), "test": ("p2",)}
+
+
+def test_folds_of_an_object_are_found_by_their_numbers(tmp_path):
+    file = read_split_file(write(tmp_path, {"folds": {"1": ["b"], "0": ["a"], "2": ["c"]}}))
+    assert [file.of_fold(number)["test"] for number in range(3)] == [("a",), ("b",), ("c",)]
 
 
 @pytest.mark.parametrize(
@@ -103,12 +108,22 @@ def test_a_table_of_folds(tmp_path):
         (
             "name,part\na,train\n",
             "s.csv",
-            "the columns name, part; expected case or patient, and part or fold "
-            r"\(columns are told apart by commas, semicolons, tabs\)",
+            "the columns name, part; expected one of case and patient, and one of part and fold, no column twice "
+            r"\(they are told apart by commas, semicolons, tabs\)",
         ),
         ("case|part\na|train\n", "s.csv", r"the columns case\|part; expected .*commas, semicolons, tabs"),
         ("case,part\na,train\nb,\n,test\n", "s.csv", "line 3, line 4: a name or its part is missing"),
-        ("case,fold\na,one\nb,2\n", "s.csv", "fold one; expected whole numbers"),
+        ("case,fold\na,one\nb,2\n", "s.csv", "fold one; expected whole numbers from 0"),
+        # another fold than the one of that number would be tested
+        ("case,fold\na,1\nb,2\nc,3\n", "s.csv", "its folds are called 1, 2, 3; expected 0 to 2, as fold counts them"),
+        ("case,fold\na,0\nb,2\n", "s.csv", "its folds are called 0, 2; expected 0 to 1"),
+        ({"folds": {"1": ["a"], "2": ["b"]}}, "s.json", "its folds are called 1, 2; expected 0 to 1"),
+        ({"folds": [["a", "b"], ["b", "c"]]}, "s.json", r"in more than one fold, or twice in one: b \(0, 1\)"),
+        ([{"train": ["a"], "val": ["b"]}, {"train": ["a"]}], "s.json", "fold 1: nobody in its val or test"),
+        (["a", "b"], "s.json", r"s\.json: expected \{"),
+        ("case,part\na,train,7\n", "s.csv", "line 2: more values than columns"),
+        ("c\0a\0s\0e\0", "s.csv", "no text in UTF-8, or in UTF-16 with a byte order mark"),
+        ("PK\0", "s.xlsx", "a spreadsheet; expected it saved as CSV"),
         ("case,fold\na,1\nb,1\n", "s.csv", "two folds or more"),
     ],
 )

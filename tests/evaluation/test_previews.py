@@ -54,10 +54,18 @@ def test_large_pictures_are_thinned():
     assert preview((512, 40)).thinned().label.shape == (512, 40)
 
 
+def test_what_is_kept_of_a_volume_does_not_keep_all_of_it():
+    whole = preview((40, 30, 20))
+    for small in (whole.cropped(8), whole.sliced()):
+        assert all(part.base is None for part in (small.image, small.label, small.prediction))
+
+
 def test_the_lung_window_is_of_hu():
     hu = np.array([-1000.0, -600.0, 150.0, 1000.0])
     np.testing.assert_array_equal(in_window((hu + 1000) / 2000, (-1000, 1000)), [60, 128, 255, 255])
-    np.testing.assert_array_equal(in_window(np.array([0.0, 0.5, 1.0]), None), [0, 128, 255])
+    unit = np.array([0.0, 0.5, 1.0], np.float32)
+    np.testing.assert_array_equal(in_window(unit, None), [0, 128, 255])
+    np.testing.assert_array_equal(unit, [0.0, 0.5, 1.0])
 
 
 def test_previews_come_back_as_written(tmp_path):

@@ -43,6 +43,14 @@ def test_a_file_or_everything_of_the_kind_below_a_folder(tmp_path):
     assert passed_over(scan, dims=3) == ()
 
 
+def test_a_folder_of_nnunet_is_called_as_its_cases(tmp_path):
+    first, second = volume(tmp_path / "a_0000.nii.gz"), volume(tmp_path / "b_0000.nii.gz")
+    assert names(find_inputs(tmp_path, dims=3)) == {"a": first, "b": second}
+    assert names(find_inputs(first, dims=3)) == {"a_0000": first}
+    third = volume(tmp_path / "b.nii.gz")  # not all of them are of nnU-Net
+    assert names(find_inputs(tmp_path, dims=3)) == {"a_0000": first, "b_0000": second, "b": third}
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_of_images(tmp_path, ending):
     path = tmp_path / f"a{ending}"

@@ -86,7 +86,8 @@ def test_it_stops_when_nothing_gets_better(tmp_path):
 def test_it_goes_on_behind_the_newest_state(tmp_path):
     figures = [0.2, 0.5, 0.3, 0.1, 0.4]
     Training(Run(tmp_path), figures, epochs=3, keep="best").run()
-    (tmp_path / "metrics.jsonl").write_text("".join(f'{{"epoch": {epoch}}}\n' for epoch in range(1, 5)))
+    lines = [f'{{"epoch": {epoch}, "step": {epoch}}}' for epoch in range(1, 5)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     run = Run(tmp_path, resume=True)
     training = Training(run, figures, keep="best").run()
     assert training.trained == [4, 5]
@@ -95,7 +96,7 @@ def test_it_goes_on_behind_the_newest_state(tmp_path):
     assert (training.state.best, training.state.stale) == (0.5, 3)
     training.state.use_best()
     assert training.weight == 2
-    assert (tmp_path / "metrics.jsonl").read_text().splitlines() == [f'{{"epoch": {epoch}}}' for epoch in (1, 2, 3)]
+    assert (tmp_path / "metrics.jsonl").read_text().splitlines() == lines[:3]
 
 
 def test_without_a_state_it_begins_again(tmp_path):

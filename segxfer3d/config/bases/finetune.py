@@ -155,7 +155,8 @@ FINETUNE: dict[str, Any] = {
 
 WINDOWS = {
     "_target_": "segxfer3d.inference.windows.WindowInferer",
-    "patch_size": "$@planned.patch_size", "overlap": "@overlap", "amp": "@amp", "channels_last": "@channels_last",
+    "patch_size": "$@planned.patch_size", "overlap": "@overlap", "spread": "$@planned.spread", "amp": "@amp",
+    "channels_last": "@channels_last",
 }  # fmt: skip
 MIRRORED = {"mirror_axes": "$@planned.mirror_axes"}
 BROUGHT_3D = "checkpoint.network_of(@checkpoint) or plans.network_of(@plan)"

@@ -9,7 +9,6 @@ channels are (N, C, X, Y, Z), each channel stored by its own rule.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.data.preprocessing.intensities import UNIT
+from segxfer3d.data.preprocessing.kinds import VOLUMES
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
+from segxfer3d.schema.kinds import NUMBER, TEXT, WHOLE, Entries, Kind, ListOf, number, optional
 
 INDEX = "store.json"
 CUBES = "cubes.npy"
@@ -52,6 +53,27 @@ class StoredCase:
     spacing: tuple[float, ...]
     starts: list[list[int]]
     checksums: list[int]
+
+
+_CHECKSUM = number("a checksum", 0, 2**32 - 1, whole=True)
+_CASE: dict[str, Kind] = {
+    "case": TEXT,
+    "patient": TEXT,
+    "fold": optional(WHOLE),
+    "spacing": ListOf(NUMBER, 3),
+    "starts": ListOf(ListOf(WHOLE, 3)),
+    "checksums": ListOf(_CHECKSUM),
+}
+_INDEX = Entries(
+    {
+        "format": TEXT,
+        "version": WHOLE,
+        "count": number("a whole number of at least 0", 0, whole=True),
+        "size": ListOf(number("a whole number from 1 to 8192", 1, 8192, whole=True), 3),
+        "preprocessing": VOLUMES,
+        "cases": ListOf(Entries(_CASE)),
+    }
+)
 
 
 def is_cube_store(folder: str | Path) -> bool:
@@ -101,23 +123,18 @@ class CubeStore(Sequence[dict[str, Tensor]]):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         path = self.folder / INDEX
-        try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-            if index["format"] != FORMAT or index["version"] not in (VERSION, OF_CHANNELS):
-                raise InputError(f"{path}: not a cube store that this version reads")
-            self.identity = files.digest(index)  # it lists the checksum of every cube
-            self.size: tuple[int, ...] = tuple(index["size"])
-            self.preprocessing: dict[str, Any] = index["preprocessing"]
-            self.cases = tuple(StoredCase(**case) for case in index["cases"])
-            self._scales = stored_scales(VolumePreprocessing.from_dict(self.preprocessing))
-            self._count = int(index["count"])
-            self._sums = np.array([value for case in self.cases for value in case.checksums], dtype=np.uint32)
-        except FileNotFoundError:
-            raise InputError(f"{self.folder}: no cube store ({INDEX} is missing)") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+        if not path.is_file():
+            raise InputError(f"{self.folder}: no cube store ({INDEX} is missing)")
+        index = documents.read(path, _INDEX, written=True)
+        if index["format"] != FORMAT or index["version"] not in (VERSION, OF_CHANNELS):
+            raise InputError(f"{path}: not a cube store that this version reads")
+        self.identity = files.digest(index)  # it lists the checksum of every cube
+        self.size: tuple[int, ...] = tuple(index["size"])
+        self.preprocessing: dict[str, Any] = index["preprocessing"]
+        self.cases = tuple(StoredCase(**{name: case[name] for name in _CASE}) for case in index["cases"])
+        self._scales = stored_scales(VolumePreprocessing.from_dict(self.preprocessing))
+        self._count: int = index["count"]
+        self._sums = np.array([value for case in self.cases for value in case.checksums], dtype=np.uint32)
         if len(self._sums) != self._count:
             raise InputError(f"{path}: damaged: it lists {len(self._sums)} cubes and counts {self._count}")
         self._known = np.zeros(self._count, dtype=bool)

@@ -81,11 +81,19 @@ def _called(folders: Sequence[Path], root: Path) -> dict[Path, tuple[str, str]]:
     above = {folder: folder.parent for folder in folders if folder.parent != root}
     alone = len(set(above.values())) == 1 and len(above) == len(folders)  # what an archive makes
     return {
-        folder: ("_".join(folder.relative_to(root).parts), above[folder].name)
+        folder: (_below_patient(folder, root), above[folder].name)
         if folder in above and not alone and above[folder].name.lower() not in PARTS
         else (name_of(folder, folders, root), "")
         for folder in folders
     }
+
+
+def _below_patient(folder: Path, root: Path) -> str:
+    """What a scan in a patient's folder is called: by both, but once where its own name begins with the patient's."""
+    parts = folder.relative_to(root).parts
+    rest = parts[-1].removeprefix(parts[-2])
+    own = len(parts) == 2 and rest != parts[-1] and not rest[:1].isalnum()  # "p1/p10_a" is no scan of p1 by its name
+    return parts[-1] if own else "_".join(parts)
 
 
 def read(root: Path, request: Request) -> CaseSet:

@@ -8,7 +8,6 @@ the series UID stands for the patient, and the subset is the fold.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.data.case import Case
 from segxfer3d.data.io.nifti import write_nifti
 from segxfer3d.data.io.volumes import Volume, read_volume
@@ -26,8 +25,11 @@ from segxfer3d.data.layouts import Request, luna16
 from segxfer3d.data.lidc.annotations import index_readings, read_reading
 from segxfer3d.data.lidc.consensus import Nodule, consensus_nodules
 from segxfer3d.errors import InputError, some
+from segxfer3d.schema.kinds import OBJECT, TEXT, Entries, ListOf
 
 AIR = -1000  # HU
+
+_RECORD = Entries({"nodules": ListOf(Entries({"name": TEXT}))})  # of a patient
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _begin(output: Path, options: dict[str, Any]) -> None:
     """Make the folder, or see that it was begun with the same options: cubes of two kinds must not mix."""
     path = output / "options.json"
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = documents.read(path, OBJECT, written=True)
         if before != options:
             raise InputError(f"output_dir {output}: was begun with {before}, not {options}; take another folder")
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -140,7 +142,7 @@ def _is_done(output: Path, name: str) -> bool:
     record = output / "patients" / f"{name}.json"
     if not record.is_file():
         return False
-    names = [nodule["name"] for nodule in json.loads(record.read_text(encoding="utf-8"))["nodules"]]
+    names = [nodule["name"] for nodule in documents.read(record, _RECORD, written=True)["nodules"]]
     return all((output / part / f"{name}.nii.gz").is_file() for part in ("imagesTr", "labelsTr") for name in names)
 
 
@@ -209,7 +211,8 @@ def cut_cube(array: NDArray[Any], start: Sequence[int], size: Sequence[int]) -> 
 
 def _finish(output: Path, bad: Mapping[str, str]) -> tuple[int, int]:
     """List all patients done so far; returns their number and that of the nodules."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "patients").glob("*.json"))]
+    places = sorted((output / "patients").glob("*.json"))
+    records = [documents.read(path, _RECORD, written=True) for path in places]
     rows = [row for record in records for row in record["nodules"]]
     if not rows:
         why = f"; cannot be used: {some(f'{name}: {problem}' for name, problem in bad.items())}" if bad else ""

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.io.images import resize_with_padding
 from segxfer3d.data.preprocessing.held_images import HeldImages
+from segxfer3d.data.preprocessing.kinds import IMAGES, require
 from segxfer3d.data.preprocessing.loaded_images import LoadedImage, load_image
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.protocol import Item
@@ -50,12 +51,8 @@ class ImagePreprocessing:
         Raises:
             InputError: an entry is missing or no number.
         """
-        try:
-            return ImagePreprocessing(int(values["image_size"]), int(values["channels"]))
-        except KeyError as error:
-            raise InputError(f"preprocessing: the entry {error} is missing") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"preprocessing: {error}") from error
+        require(IMAGES, values)
+        return ImagePreprocessing(values["image_size"], values["channels"])
 
     def hold(
         self,

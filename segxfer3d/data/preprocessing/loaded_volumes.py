@@ -89,6 +89,11 @@ class KeptVolumes:
     def __len__(self) -> int:
         return len(self._cases)
 
+    def __contains__(self, case: Case) -> bool:
+        """Whether a case is here as the check has read it."""
+        with self._lock:
+            return case in self._cases
+
     def get(self, case: Case) -> LoadedVolume:
         """A case, which stays if it was kept, and is read if it was not; its arrays must not be changed."""
         with self._lock:

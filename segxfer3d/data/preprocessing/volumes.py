@@ -20,6 +20,7 @@ from segxfer3d.data.io.volumes import grid_difference
 from segxfer3d.data.preprocessing.class_masks import ValueMasks, small_values
 from segxfer3d.data.preprocessing.file_grid import FileGrid, as_read
 from segxfer3d.data.preprocessing.files import LoadVolumed
+from segxfer3d.data.preprocessing.kinds import VOLUMES, require
 from segxfer3d.data.preprocessing.labels import ShareGridd, label_item, turned_label_item
 from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, LoadedVolume, require_room
@@ -107,12 +108,8 @@ class VolumePreprocessing:
         window_high: float | Sequence[float] = WINDOW[1],
         channel_names: Sequence[str] = (),
     ) -> VolumePreprocessing:
-        """That of a data set whose channels are of these modalities, see
-        :func:`~segxfer3d.data.preprocessing.scale.scales_of`.
-
-        Raises:
-            InputError: as there.
-        """
+        """That of a data set whose channels are of these modalities; raises what
+        :func:`~segxfer3d.data.preprocessing.scale.scales_of` does."""
         scales = scales_of(modalities, intensity=intensity, window_low=window_low, window_high=window_high)
         return VolumePreprocessing.of_scales(spacing, scales, channel_names)
 
@@ -133,14 +130,12 @@ class VolumePreprocessing:
         Raises:
             InputError: an entry is missing or cannot be used, or another orientation than this version knows.
         """
+        require(VOLUMES, values)
         if values.get("orientation") != ORIENTATION:
             raise InputError(f"preprocessing: expected orientation {ORIENTATION}, got {values.get('orientation')!r}")
-        try:
-            spacing = tuple(values["spacing"]) if values["spacing"] else None
-            scales = [Scale.from_dict(each) for each in (values, *values.get("further", ()))]
-            return VolumePreprocessing.of_scales(spacing, scales, values.get("channel_names", ()))
-        except KeyError as error:
-            raise InputError(f"preprocessing: the entry {error} is missing") from error
+        spacing = tuple(values["spacing"]) if values["spacing"] else None
+        scales = [Scale.from_dict(each) for each in (values, *values.get("further", ()))]
+        return VolumePreprocessing.of_scales(spacing, scales, values.get("channel_names", ()))
 
     def native_transform(self, key: str) -> Compose:
         """Load a file on its own grid, unchanged: (1, X, Y, Z) float32."""

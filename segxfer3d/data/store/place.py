@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from segxfer3d import files
+from segxfer3d import documents, files
 from segxfer3d.data.store.entry import write_entry
 from segxfer3d.errors import InputError, reason
 from segxfer3d.machine import size_text
@@ -242,7 +241,7 @@ def _refuse_others(folder: Path) -> bool:
 def is_store(folder: Path) -> bool:
     """Whether a folder is a store."""
     try:
-        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        mark = documents.read(folder / MARK)
+    except InputError:
         return False
     return isinstance(mark, dict) and mark.get("format") == FORMAT

@@ -123,6 +123,13 @@ def test_scans_in_folders_of_their_patients(tmp_path):
     assert chosen.notes == ()
 
 
+def test_scans_that_are_called_by_their_patient_are_not_called_so_twice(tmp_path):
+    for place in ("P1/P1_R_2", "P1/P1", "P1/P10_a", "P10/P10_a"):
+        scan(tmp_path / place)
+    found = {case.name: case.patient for case in find_cases(tmp_path).cases}
+    assert found == {"P1_R_2": "P1", "P1": "P1", "P1_P10_a": "P1", "P10_a": "P10"}
+
+
 @pytest.mark.parametrize("above", [("Train", "test"), ("archive", "archive")])
 def test_folders_above_that_are_no_patients(tmp_path, above):
     for folder, name in zip(above, ("p1", "p2"), strict=True):

@@ -142,7 +142,7 @@ def test_as_dict_and_back():
     preprocessing = ImagePreprocessing(64, 1)
     assert preprocessing.as_dict() == {"image_size": 64, "channels": 1}
     assert from_dict(preprocessing.as_dict()) == preprocessing
-    with pytest.raises(InputError, match="the entry 'channels' is missing"):
+    with pytest.raises(InputError, match="channels: is missing"):
         from_dict({"image_size": 64})
     with pytest.raises(InputError, match="preprocessing: "):
         from_dict({"image_size": "wide", "channels": 3})

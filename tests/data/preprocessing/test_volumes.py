@@ -153,7 +153,7 @@ def test_as_dict_and_back():
         assert VolumePreprocessing.from_dict(preprocessing.as_dict()) == preprocessing
     with pytest.raises(InputError, match="expected orientation RAS, got 'LPS'"):
         VolumePreprocessing.from_dict(VolumePreprocessing().as_dict() | {"orientation": "LPS"})
-    with pytest.raises(InputError, match="the entry 'spacing' is missing"):
+    with pytest.raises(InputError, match="spacing: is missing"):
         VolumePreprocessing.from_dict({"orientation": "RAS"})
 
 

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.case import CaseSet
-from segxfer3d.data.store.cases import Made
+from segxfer3d.data.check import check
+from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
+from segxfer3d.data.store import cases as module
+from segxfer3d.data.store.cases import Made, StoredCases
+from segxfer3d.data.store.place import VolumeStore
 from segxfer3d.errors import InputError
 from tests.data.store.test_cases import PREPROCESSINGS, assert_held_alike, make, stored, write_cases
 
@@ -28,6 +32,23 @@ def test_a_file_that_changes_between_its_check_and_the_store_is_refused(tmp_path
         assert not [*(tmp_path / "s").rglob("*.npy")]
     make(stored(tmp_path / "s", case_set), cases)
     assert len([*(tmp_path / "s" / "images").iterdir()]) == 1
+
+
+def test_checksums_find_what_fingerprints_find_and_what_the_check_kept_is_not_looked_at_again(tmp_path, monkeypatch):
+    (case,) = cases = write_cases(tmp_path, 1, classes=3)
+    case_set = CaseSet(tmp_path, "folder", 3, tuple(cases), {1: "a", 2: "b"})
+    kept = KeptVolumes()
+    report = check(case_set, progress=False, identify=True, keep=kept)
+    before = nibabel.load(case.label)
+    voxels = np.asarray(before.dataobj).copy()
+    voxels[0, 0, 0] = 2 - voxels[0, 0, 0]
+    nibabel.save(nibabel.Nifti1Image(voxels, before.affine), case.label)
+    monkeypatch.setattr(module, "voxels_hash", None)  # nothing asks for it
+    on_disk = StoredCases(VolumeStore(tmp_path / "s"), case_set, PREPROCESSINGS[0], report.identities, report.checksums)
+    with pytest.raises(InputError, match=rf"{case.label.name}: was changed since it was checked; start again"):
+        make(on_disk, cases)
+    monkeypatch.setattr(module, "voxels_checksum", None)
+    assert on_disk.make(cases, labels=True, kept=kept, progress=False, needed=0).number == 1
 
 
 def test_a_case_that_is_added_or_changed_later_is_made_beside_the_others(tmp_path):

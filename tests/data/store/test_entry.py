@@ -3,11 +3,12 @@
 import json
 import multiprocessing
 import resource
+import zlib
 
 import numpy as np
 import pytest
 
-from segxfer3d.data.store.entry import about_entry, entry_array, entry_problem, write_entry
+from segxfer3d.data.store.entry import about_entry, entry_array, entry_problem, file_checksum, write_entry
 from segxfer3d.errors import InputError
 
 FROM = {"image": "0123", "spacing": [1.0, 1.5]}
@@ -103,3 +104,11 @@ def test_a_write_error_is_named_and_leaves_nothing(tmp_path):
     assert said.get(timeout=60) == f"{tmp_path / 'images' / 'e'} could not be saved ([Errno 27] File too large)"
     program.join(60)
     assert not [*(tmp_path / "images").iterdir()]
+
+
+def test_a_checksum_is_the_crc_32_that_zlib_has(tmp_path):
+    """Stores of earlier versions stay sound."""
+    for size in (0, 1, 2**20, 2**20 + 17):
+        content = np.random.default_rng(size).bytes(size)
+        (tmp_path / "file").write_bytes(content)
+        assert file_checksum(tmp_path / "file") == zlib.crc32(content)
