@@ -65,8 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if not tally.failures:
             shutil.rmtree(scratch, ignore_errors=True)
-    for failure in tally.failures:
-        print(f"FAILED {failure}")
     if asked.record:
         minutes = asked.jobs * (time.monotonic() - began) / 60
         record = keep(asked.record, tally, about(minutes, asked.seed, asked.parts or list(PARTS)))
@@ -101,6 +99,7 @@ def _at_a_time(asked: argparse.Namespace, parts: Sequence[str], tally: Tally, sc
     for process, record in started:
         said, _ = process.communicate()
         tally.merge(read_record(record)["counts"])
+        print(said, end="", flush=True)
         tally.failures += [line.removeprefix("FAILED ") for line in said.splitlines() if line.startswith("FAILED ")]
         if process.returncode and not record.exists():
             tally.failures.append(f"a run ended with exit status {process.returncode}")

@@ -43,9 +43,10 @@ class Tally:
             of_kind[word] = of_kind.get(word, 0) + count
 
     def fail(self, part: str, kind: str, what: str) -> None:
-        """Note a failure."""
+        """Note a failure, and say it at once."""
         self.add(part, kind, number=0, failed=1)
         self.failures.append(f"{kind}: {what}")
+        print(f"FAILED {self.failures[-1]}", flush=True)
 
     def merge(self, other: Mapping[str, Any]) -> None:
         """Add the counts of another run."""
