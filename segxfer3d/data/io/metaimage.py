@@ -30,6 +30,8 @@ def check(path: Path) -> About:
     shape = tuple(int(length) for length in header["DimSize"].split())
     if not shape or min(shape) < 1:
         raise ValueError(f"DimSize {header['DimSize']}")
+    if int(header.get("NDims", len(shape))) != len(shape):
+        raise ValueError(f"NDims {header['NDims']}, and {len(shape)} sizes")
     sizes = header.get("ElementSpacing", header.get("ElementSize", "1"))
     if not all(float(size) for size in sizes.split()):
         raise InputError(f"{path}: no usable geometry, a voxel size of 0 ({sizes} mm)")
