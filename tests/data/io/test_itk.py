@@ -91,7 +91,7 @@ def test_claimed_sizes_are_checked_before_a_reader_sees_them(tmp_path, name):
         read_volume(path)
 
 
-@pytest.mark.parametrize("change", [b"DimSize = 0 8 7", b"DimSize = x", b"Nothing = 9 8 7"])
+@pytest.mark.parametrize("change", [b"DimSize = 0 8 7", b"DimSize = x", b"Nothing = 9 8 7", b"DimSize = 9 8 7 1"])
 def test_damaged_headers(tmp_path, change):
     path = write(tmp_path / "a.mha", content=raw())
     path.write_bytes(path.read_bytes().replace(b"DimSize = 9 8 7", change))
