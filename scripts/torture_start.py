@@ -130,9 +130,20 @@ class Forks:
         module, *arguments = command[len(launching.PYTHON) :]
         pid = os.fork()
         if pid == 0:
+            _let_go({output.fileno(), *inherited})
             kept = {name: value for name, value in os.environ.items() if name == "TMPDIR"}
             _train(Job(module, arguments, {**environment, **kept}, [os.dup(output.fileno()), *inherited]))
         return Forked(pid)
+
+
+def _let_go(kept: set[int]) -> None:
+    """Close the files that a process which is started, not forked, would not have: the study's own lock among them."""
+    for place in Path("/proc/self/fd").iterdir():
+        number = int(place.name)
+        if number > 2 and number not in kept:
+            with suppress(OSError):
+                if os.readlink(place).endswith(".lock"):  # noqa: PTH115
+                    os.close(number)
 
 
 def _train(job: Job) -> None:

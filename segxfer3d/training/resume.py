@@ -168,6 +168,8 @@ class TrainingState:
         if state.get("step", 0):  # looked at now, while an older state can be taken; set once the epoch has begun
             set_random_state(state["random"])
             state["sums"] = {name: float(total) for name, total in state["sums"].items()}
+        if state["best_state"] is not None:  # tried now, while an older state can be taken
+            unwrap(self.network).load_state_dict(state["best_state"])
         unwrap(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

@@ -99,6 +99,19 @@ def test_it_goes_on_behind_the_newest_state(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text().splitlines() == lines[:3]
 
 
+def test_a_state_whose_best_weights_do_not_fit_is_passed_over(tmp_path):
+    """They are needed when the training has ended, long after an older state could be taken."""
+    figures = [0.2, 0.5, 0.3, 0.1, 0.4]
+    Training(Run(tmp_path), figures, epochs=3, keep="best").run()
+    newest = tmp_path / "checkpoints" / "epoch-00003.pt"
+    content = torch.load(newest, weights_only=True)
+    torch.save({**content, "best_state": {"weight": torch.zeros(3, 3)}}, newest)
+    training = Training(Run(tmp_path, resume=True), figures, keep="best").run()
+    assert training.trained == [3, 4, 5]
+    training.state.use_best()
+    assert training.weight == 2
+
+
 def test_without_a_state_it_begins_again(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n')
     run = Run(tmp_path, resume=True)
