@@ -166,8 +166,8 @@ def build(definition: dict[str, Any]) -> SegmentationNetwork:
     Raises:
         InputError: an unknown name, or arguments that it does not take.
     """
-    name, arguments = str(definition.get("name")), definition.get("arguments", {})
     try:
+        name, arguments = definition["name"], definition["arguments"]
         builder = BUILDERS[name]
         require_weights(builder, arguments, name)
         return builder(**arguments)
