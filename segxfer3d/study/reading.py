@@ -90,7 +90,7 @@ class Reader:
 
     def value(self, name: str, value: Any, where: str) -> Any:
         """A knob's value in its type; expressions of MONAI (``$...``), where they are trusted, are left as they are."""
-        if why := trust.value_problem(value):
+        if why := trust.knob_problem(name, value, self.file.absolute().parent):
             self.problems.append(f"{where}.{name}: {why}")
             return value
         if isinstance(value, str) and value.startswith(("$", "@", "%")):

@@ -67,7 +67,7 @@ from typing import Any
 from segxfer3d import documents
 from segxfer3d.errors import InputError, some
 from segxfer3d.schema.kinds import shown
-from segxfer3d.study import trust
+from segxfer3d.study import options, trust
 
 FORMAT = 1
 MODEL = "model.pt"
@@ -163,5 +163,7 @@ def _problems(trial: Trial, before: Collection[str], *, to_run: bool) -> Iterato
     if why := trust.bundle_problem(Path(trial.config)):
         yield f"{trial.id}: {why}"
     for name, value in trial.knobs.items():
-        if why := trust.value_problem(value):
+        if name not in options.table() and not trust.is_given():
+            yield f"{trial.id}: {shown(name)} is no knob of this package's bundles; {trust.HINT}"
+        elif why := trust.knob_problem(name, value):
             yield f"{trial.id}: {name} {why}"

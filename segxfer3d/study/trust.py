@@ -7,17 +7,21 @@ values and name the bundles of this package, or those that lie with the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.config.shipped import shipped_folder
+from segxfer3d.config.shipped import find_bundle, shipped_folder
+from segxfer3d.errors import InputError
 from segxfer3d.schema.kinds import shown
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 HINT = "--trust runs it, if you trust whoever wrote it"
+BUNDLES = ("pretrain_config",)  # knobs that name a bundle
+_DEPTH = 8  # lists in lists, and quotes in quotes
+_DEEP = f"has lists or quotes in each other without end; {HINT}"
 
 
 @contextmanager
@@ -30,16 +34,55 @@ def everything() -> Iterator[None]:
         _trusted.reset(token)
 
 
-def value_problem(value: Any) -> str:
-    """Why a knob's value is refused; empty where it is plain, or trusted.
+def is_given() -> bool:
+    """Whether files are trusted here."""
+    return _trusted.get()
+
+
+def knob_problem(name: str, value: Any, beside: Path | None = None) -> str:
+    """Why a knob of a file is refused; empty where its value is plain, or trusted.
 
     Args:
-        value: as the file has it; ``$None`` is plain.
+        name: of the knob; one that names a bundle may name those that :func:`bundle_problem` lets pass.
+        value: as the file has it; ``$None`` is plain. Text is looked at as the command line of a trial would read it.
+        beside: see :func:`bundle_problem`.
     """
-    if _trusted.get() or not isinstance(value, str) or not value.startswith(("$", "%")) or value == "$None":
+    if _trusted.get():
         return ""
-    what = "Python code" if value.startswith("$") else "a part of another file"
-    return f"{shown(value)} is {what}, which MONAI would run; {HINT}"
+    if why := _value_problem(value):
+        return why
+    if name not in BUNDLES or not value or value == "$None":
+        return ""
+    try:
+        return bundle_problem(find_bundle(str(value)), beside)
+    except InputError as error:
+        return str(error)
+
+
+def _value_problem(value: Any, depth: int = _DEPTH) -> str:
+    if isinstance(value, Mapping):
+        return f"{shown(value)} is an object, which MONAI would build; {HINT}"
+    if isinstance(value, (list, tuple)):
+        return next((why for item in value if (why := _value_problem(item, depth - 1))), "") if depth else _DEEP
+    if not isinstance(value, str) or value == "$None":
+        return ""
+    if value.lstrip().startswith(("$", "%")):
+        what = "Python code" if value.lstrip().startswith("$") else "a part of another file"
+        return f"{shown(value)} is {what}, which MONAI would run; {HINT}"
+    read = _as_command_line(value)
+    if isinstance(read, str) and read == value:
+        return ""
+    return _value_problem(read, depth - 1) if depth else _DEEP
+
+
+def _as_command_line(text: str) -> Any:
+    """What a command line makes of text: it takes quotes away, and makes lists and objects."""
+    from fire.parser import DefaultParseValue
+
+    try:
+        return DefaultParseValue(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # so does whoever reads the trial's
+        return text
 
 
 def bundle_problem(path: Path, beside: Path | None = None) -> str:

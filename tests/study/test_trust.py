@@ -128,3 +128,41 @@ def test_the_command_trusts_for_its_own_time_only(tmp_path):
     assert (status, "which MONAI would run" in text) == (1, True), text
     assert call(*words, "--trust")[0] == 0
     assert call(*words)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["$1 + 1"], [["a", " $1 + 1"]], {"_target_": "builtins.print"}, [{"a": 1}],
+        "'$1 + 1'", '"$1 + 1"', "['$1 + 1']",
+        "{'_target_': 'builtins.print'}", "'\\x241 + 1'", "\"'$1 + 1'\"", "'%file'",
+    ],
+)  # fmt: skip
+def test_values_are_looked_at_as_a_command_line_reads_them(value):
+    assert trust.HINT in trust.knob_problem("dataset", value)
+    with trust.everything():
+        assert not trust.knob_problem("dataset", value)
+
+
+@pytest.mark.parametrize(
+    "value", ["_(t1|flair)$", "(P\\d+)_", "$None", None, 0.5, [1, 2, 3], "'quoted'", "100 %", "{3}"]
+)
+def test_plain_values(value):
+    assert not trust.knob_problem("dataset", value)
+
+
+def test_a_knob_that_names_a_bundle_names_one_of_this_package(tmp_path):
+    evil = tmp_path / "evil.json"
+    evil.write_text("{}", encoding="utf-8")
+    assert "none of this package" in trust.knob_problem("pretrain_config", str(evil))
+    assert "no such file" in trust.knob_problem("pretrain_config", "nowhere.json")
+    assert not trust.knob_problem("pretrain_config", str(evil), tmp_path)
+    for plain in ("", "$None", "genesis_pretrain", str(BUNDLES / "genesis_pretrain.json")):
+        assert not trust.knob_problem("pretrain_config", plain)
+
+
+def test_trials_set_knobs_and_no_parts_of_a_bundle(tmp_path):
+    folder = run_study(tmp_path)
+    changed(folder, knobs={"initialize": ["now"], "optimizer::_target_": "builtins.print"})
+    with pytest.raises(InputError, match=r"'initialize' is no knob .*'optimizer::_target_' is no knob"):
+        read_trials(folder, to_run=True)
