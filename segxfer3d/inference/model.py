@@ -232,7 +232,7 @@ def load_model(
     content = checkpoint.read_model(path)
     if not content["classes"]:
         raise InputError(f"checkpoint {path}: a pretrained model, it segments nothing yet; fine-tune it first")
-    preprocessing = preprocessings.from_dict(content["preprocessing"])
+    preprocessing = preprocessings.from_dict(content["preprocessing"], str(path))
     inference = InferenceSettings.from_dict(content["inference"], str(path))
     _refuse_kind(image_kind, preprocessing)
     network = build(content["network"])

@@ -115,7 +115,7 @@ def reconstructed(model: Path | str, chosen: Chosen, *, seed: int = 0) -> dict[s
     content = checkpoint.read_model(model)
     network = build(content["network"]).eval()
     load_all(network, content["state_dict"], str(model))
-    prepare = preprocessings.from_dict(content["preprocessing"])
+    prepare = preprocessings.from_dict(content["preprocessing"], str(model))
     arguments = content["network"]["arguments"]
     taught = "head" in content["provenance"].get("trained_parts", ["head"])
     gives = arguments.get("out_channels") == arguments.get("in_channels")

@@ -60,7 +60,7 @@ def find_brought(options: Options, source: Source) -> Brought:
     if "format" not in content:
         return Brought()
     model = checkpoint.read_model(start.checkpoint)
-    preprocessing = preprocessings.from_dict(model["preprocessing"])
+    preprocessing = preprocessings.from_dict(model["preprocessing"], str(start.checkpoint))
     if preprocessing.dims != source.case_set.dims:
         return Brought()  # whoever loads it says that it is of images, or of volumes
     arguments = {name: value for name, value in model["network"]["arguments"].items() if name not in _OF_DATA}

@@ -268,6 +268,8 @@ def width_of(arguments: Mapping[str, Any]) -> int | None:
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a checkpoint holds; nothing of one that is none, or a damaged model."""
+    if not isinstance(path, (str, os.PathLike)):
+        return {}  # of an option that is no text, which whoever reads the options says
     try:
         content = read_file(Path(path).expanduser()) if str(path) else {}
     except InputError:

@@ -102,3 +102,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert "is kept" in result.stdout
     assert result.stdout.splitlines()[-1] == "10"
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+@pytest.mark.parametrize("path", [[], ["model.pt"], 3, None])
+def test_what_is_no_path_brings_nothing(path):
+    assert checkpoint.network_of(path) == ""
