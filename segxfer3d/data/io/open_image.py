@@ -17,7 +17,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from segxfer3d.data.io import guard
 from segxfer3d.errors import InputError
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+# what Pillow's readers of damaged files end in, among them the look for a tag that is not there
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError, LookupError,
+    TypeError, OverflowError,
+)  # fmt: skip
 _LARGE = 2**28  # bytes of an image beyond which its file has to hold a byte for so many pixels:
 _MOST_PIXELS = 20_000  # a blank page of fax has about 15,000, and every other format of use fewer
 _COPIES = 4  # of its pixels that reading an image may take

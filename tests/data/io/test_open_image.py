@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from segxfer3d.data.io import guard
 from segxfer3d.data.io.images import read_image
@@ -163,3 +163,16 @@ def test_lossy_compression_is_seen(tmp_path, name, options, lossy):
     assert open_image(path).lossy is lossy
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image), noise((64, 64))) is not lossy
+
+
+@pytest.mark.parametrize("error", [KeyError(256), IndexError("tile"), TypeError("None"), OverflowError("long")])
+def test_whatever_a_reader_ends_in_is_a_damaged_file(tmp_path, monkeypatch, error):
+    path = save(tmp_path / "a.tif", noise((8, 8)))
+
+    def n_frames(_):
+        raise error
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(n_frames))
+    with pytest.raises(InputError, match=r"a\.tif: cannot be read, damaged or truncated"):
+        open_image(path)
+    assert pages_of(path) == ()
