@@ -7,6 +7,9 @@ from pathlib import Path
 
 from segxfer3d.errors import InputError
 
+# what zipfile ends in
+_DAMAGED = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError)  # NotImplementedError is a RuntimeError
+
 
 def refuse_changed(path: Path) -> None:
     """Refuse a file of torch with a part that is not what was written: a flipped bit is another weight.
@@ -22,7 +25,7 @@ def refuse_changed(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             changed = archive.testzip()
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(f"checkpoint {path}: damaged ({error})") from error
     if changed is not None:
         part = changed.partition("/")[2] or changed
@@ -40,7 +43,7 @@ def refuse_packed(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             packed = [part.filename for part in archive.infolist() if part.compress_type != zipfile.ZIP_STORED]
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({error})") from error
     if packed:
         raise InputError(f"checkpoint {path}: damaged, or not of torch (its part {packed[0]} is compressed)")

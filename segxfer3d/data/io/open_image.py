@@ -17,8 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from segxfer3d.data.io import guard
 from segxfer3d.errors import InputError
 
-# what Pillow's readers of damaged files end in, among them the look for a tag that is not there
-_UNREADABLE = (
+_UNREADABLE = (  # what Pillow ends in, among it the look for a tag that is not there
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError, LookupError,
     TypeError, OverflowError,
 )  # fmt: skip
