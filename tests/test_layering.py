@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "segxfer3d"
 FLOORS = [
-    {"cells", "errors", "machine", "schema", "spelling", "temporary", "version"},
+    {"cells", "changes", "errors", "machine", "schema", "spelling", "temporary", "version"},
     {"documents", "files", "spreadsheets", "config", "statistics", "augment", "losses"},
     {"run", "networks", "data", "study"},
     {"weights", "interpret"},

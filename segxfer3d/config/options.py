@@ -165,6 +165,7 @@ class Options:
         typed: the overrides of the command line, as typed.
         by_hand: names of those that somebody set: the bundle, as it was run, has a value and no expression.
         components: what else of the bundle makes the result, as written: name to loss, optimizer, data and so on.
+        steps: what the bundle does, as written: its lists ``imports``, ``initialize``, ``run`` and ``finalize``.
     """
 
     def __init__(
@@ -174,12 +175,14 @@ class Options:
         typed: Mapping[str, str] | None = None,
         by_hand: Iterable[str] = (),
         components: Mapping[str, Any] | None = None,
+        steps: Mapping[str, Any] | None = None,
     ) -> None:
         self.job = job
         self.by_hand = frozenset(by_hand)
         self._groups: dict[Any, Any] = {type(group): group for group in groups}
         self.typed = dict(typed or {})
         self.components = dict(components or {})
+        self.steps = dict(steps or {})
 
     def __getitem__(self, group: type[GroupT]) -> GroupT:
         filled: GroupT | None = self.find(group)

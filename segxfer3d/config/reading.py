@@ -25,6 +25,7 @@ _OF_MONAI = (
     "_meta_", "description", "imports", "bundle_root", "initialize", "run", "finalize", "tracking_uri",
     "experiment_name", "run_name", "save_execute_config",
 )  # fmt: skip
+_STEPS = ("imports", "initialize", "run", "finalize")  # of these, what is computed with, and what is done
 
 
 def read(job: str, *groups: type[Group]) -> Options:
@@ -68,7 +69,8 @@ def read(job: str, *groups: type[Group]) -> Options:
     if problems:
         raise InputError("; ".join(dict.fromkeys(problems)))
     components = {name: value for name, value in bundle.items() if name not in known and name not in _OF_MONAI}
-    return Options(job, filled, typed, by_hand, components)
+    steps = {name: bundle[name] for name in _STEPS if name in bundle}
+    return Options(job, filled, typed, by_hand, components, steps)
 
 
 def _go_on_when_requeued(resolver: Any) -> None:

@@ -11,6 +11,13 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.split import Split, labels_record
 from segxfer3d.run.folder import RunFolder
 
+_LAST_WINS = (
+    "pretrain",
+    "test",
+    "validation",
+    "train",
+)  # of the parts that a case is in
+
 
 def take_data(
     run: RunFolder,
@@ -42,6 +49,8 @@ def take_data(
         split=split.as_dict() | dict(said),
         **({"labels": labels_record(split)} if labels else {}),
         cases=cases_of(case_set, report),
+        part_of={case.name: part for part in _LAST_WINS for case in getattr(split, part)},
+        empty=report.empty_labels,
     )
 
 

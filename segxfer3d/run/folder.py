@@ -16,15 +16,16 @@ from typing import Any
 
 import ignite.distributed as idist
 
-from segxfer3d import documents, files
+from segxfer3d import files
 from segxfer3d.config import earlier, short_errors, stopping
 from segxfer3d.config.groups import Run, Training
 from segxfer3d.config.learning import STRONG
-from segxfer3d.config.options import Options, differences
-from segxfer3d.errors import InputError, some
+from segxfer3d.config.options import Options
+from segxfer3d.errors import InputError
 from segxfer3d.run import precision, processes
 from segxfer3d.run.devices import Place, computes_faster_in_bf16, versions
-from segxfer3d.run.made_from import MadeFrom
+from segxfer3d.run.made_from import FOLLOWING, MadeFrom
+from segxfer3d.run.opening import refuse_folder
 from segxfer3d.spreadsheets import scores_hash
 
 logger = logging.getLogger("segxfer3d")
@@ -97,7 +98,7 @@ class RunFolder:
         self.can_resume = training is not None
         self.resume = training is not None and training.resume
         self.path = Path(options[Run].output_dir)
-        self._check_folder()
+        refuse_folder(self.path, options, place, resume=self.resume, can_resume=self.can_resume)
         self.finished = (self.path / "done.json").is_file()
         self.made_from = MadeFrom(
             self.path,
@@ -105,7 +106,7 @@ class RunFolder:
             accept=training is not None and training.accept_changed_data,
             finished=self.finished,
         )
-        self.made_from.take(configuration=options.components)
+        self.made_from.take(configuration=options.components, steps=options.steps)
         self.before_close: list[Callable[[], None]] = []
         self._records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
@@ -118,44 +119,6 @@ class RunFolder:
     def main(self) -> bool:
         """Whether this process is the one that writes and prints."""
         return self.place.main
-
-    def _check_folder(self) -> None:
-        folder = self.path
-        try:
-            if self.resume and not (folder / "run.json").is_file():
-                raise InputError(f"resume: {folder} holds no run to go on with")
-            if not self.resume and (folder / "run.json").exists():
-                hint = "--resume True goes on with it, " if self.can_resume else ""
-                raise InputError(
-                    f"output_dir: {folder} holds a run already; {hint}another --output_dir starts a new one"
-                )
-            nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-        except OSError as error:
-            raise InputError(f"output_dir: {folder} cannot be used ({error.strerror})") from error
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(f"output_dir: {folder} cannot be written ({nearest} is no writable folder)")
-        if self.resume:
-            self._check_run()
-
-    def _check_run(self) -> None:
-        """Refuse to go on with a run that is another one than this command means, or that still runs."""
-        path = self.path / "run.json"
-        before = documents.own(path, before="resume: ")
-        job, knobs, count = before.get("job"), before["knobs"], before.get("processes", 1)
-        if job != self.job:
-            raise InputError(f"resume: {self.path} holds a run of {job}, not of {self.job}")
-        changed = differences(earlier.as_today(knobs), self.options)
-        if count != self.place.world_size:
-            changed.append(f"{count} processes, not {self.place.world_size}")
-        if changed:
-            raise InputError(
-                f"resume: {self.path} was started with {some(changed, 12)}. Repeat its command (it is in "
-                "run.json) with --resume True, or start a new run"
-            )
-        log = self.path / "log.txt"
-        if self.main and log.exists():
-            with log.open("a") as file:
-                files.lock(file, self.path)
 
     def say(self, text: str) -> None:
         """Tell the user, once whatever the number of processes."""
@@ -215,14 +178,21 @@ class RunFolder:
             for name in (None, "ignite"):  # ignite does not propagate, see logging.conf
                 logging.getLogger(name).addHandler(self._log)
             for name, content in self._records.items():
-                if not (self.resume and (self.path / f"{name}.json").exists()):  # what a run was started with stays
-                    self.write_json(f"{name}.json", content)
+                self._write_record(f"{name}.json", content)
             self.made_from.write()
             if not self.resume:  # last: a folder with it has all that a run that goes on needs
                 self.write_json("run.json", self.description())
             if self.can_resume:
                 short_errors.set_hint(f"--output_dir {self.path} --resume True goes on from the last training state")
         self.say(f"{self.job}: writing to {self.path}")
+
+    def _write_record(self, name: str, content: Any) -> None:
+        """What a run was started with stays; what is gone of it is written again, and that is said."""
+        if self.resume and (self.path / name).exists():
+            return
+        self.write_json(name, content)
+        if self.resume and name in FOLLOWING:
+            self.say(self.made_from.written_again(name))
 
     def description(self) -> dict[str, Any]:
         """What the run is: options, versions, command."""

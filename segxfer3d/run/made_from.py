@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segxfer3d import documents, files
-from segxfer3d.errors import InputError, some
+from segxfer3d.changes import changes
+from segxfer3d.config import earlier
+from segxfer3d.errors import InputError, shortened, some
 
 MADE_FROM = "made_from.json"
 ACCEPTED = "accepted.json"
 CASES = "cases"  # the one part that may change without another case in a part of the split
-_SHOWN = 60  # characters of a value
+FOLLOWING = ("split.json", "labels.json", "data_check.json", "transfer.json")  # from what is compared
+_CAME_WITH = "accept_changed_data"  # the option that a run has which keeps what it was made from
+_SHOWN = 8  # differences of a part
 
 
 class MadeFrom:
@@ -31,7 +35,7 @@ class MadeFrom:
         finished: whether the run had ended, whose results must not change any more.
 
     Raises:
-        InputError: what is kept cannot be read.
+        InputError: what is kept cannot be read, or is gone.
     """
 
     def __init__(self, folder: Path, *, resume: bool = False, accept: bool = False, finished: bool = False) -> None:
@@ -41,24 +45,34 @@ class MadeFrom:
         self.parts: dict[str, Any] = {}
         self.accepted: list[dict[str, Any]] = []
         self._before: dict[str, Any] = {}
-        if resume and (folder / MADE_FROM).is_file():
+        if not resume:
+            return
+        if (folder / MADE_FROM).is_file():
             self._before = documents.own(folder / MADE_FROM, before="resume: ")
-            if (folder / ACCEPTED).is_file():
-                self.accepted = documents.own(folder / ACCEPTED, before="resume: ")
-                for entry in self.accepted:
-                    self._before[CASES] = entry[CASES]
+        elif _CAME_WITH in earlier.knobs_of(str(folder)) or (folder / ACCEPTED).is_file():
+            raise InputError(
+                f"resume: {folder / MADE_FROM} is gone, so nothing tells what the run was made from; bring it back, or "
+                "start a new run"
+            )
+        if (folder / ACCEPTED).is_file():
+            self.accepted = documents.own(folder / ACCEPTED, before="resume: ")
 
-    def take(self, **parts: Any) -> None:
+    def take(self, *, part_of: Mapping[str, str] | None = None, empty: Collection[str] = (), **parts: Any) -> None:
         """More of what the run is made from.
+
+        Args:
+            part_of: case to its part of the split, where ``cases`` are among the parts: values that were another
+                part's are never accepted.
+            empty: cases whose labels say nothing, and so are those of others too.
+            parts: by name.
 
         Raises:
             InputError: it is another than at the start; all differences of these parts at once.
         """
         for name, value in parts.items():
             self.parts[name] = plain(value)
-        changed = {
-            name: _in_words(name, self._before[name], self.parts[name]) for name in parts if name in self._before
-        }
+        before = self._before | ({CASES: self.accepted[-1][CASES]} if self.accepted else {})
+        changed = {name: _in_words(name, before[name], self.parts[name]) for name in parts if name in before}
         changed = {name: words for name, words in changed.items() if words}
         if not changed:
             return
@@ -70,6 +84,11 @@ class MadeFrom:
             )
         if set(changed) != {CASES}:
             raise InputError(f"{started}. Bring back what it was, or start a new run")
+        states = [self._before[CASES], *(entry[CASES] for entry in self.accepted)]
+        if moved := list(_moved(states, self.parts[CASES], part_of or {}, empty)):
+            raise InputError(
+                f"{started}; {some(moved, 3)}. Parts must not mix: bring back what it was, or start a new run"
+            )
         if not self.accept:
             raise InputError(
                 f"{started}. Each part has the same cases, so --accept_changed_data True goes on; a new run is made "
@@ -77,7 +96,12 @@ class MadeFrom:
             )
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.accepted.append({"when": when, "changed": changed[CASES], CASES: self.parts[CASES]})
-        self._before[CASES] = self.parts[CASES]
+
+    def written_again(self, name: str) -> str:
+        """What is to be said of a record of the start that was gone and is written again."""
+        if not self._before:
+            return f"warning: {self.folder / name} was not there; it is written of the data as they are now"
+        return f"resume: {self.folder / name} was gone; it is written again, of the same data as {MADE_FROM} says"
 
     def write(self) -> None:
         """Keep it: what is kept already stays, and what was accepted since stands beside it.
@@ -101,8 +125,9 @@ def _in_words(part: str, before: Any, now: Any) -> list[str]:
     if before == now:
         return []
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
-        return [f"{part} {_short(before)}, not {_short(now)}"]
-    return _WORDS.get(part, _values)(part, before, now)
+        return changes(before, now, part)
+    words = _WORDS.get(part, _values)(part, before, now)
+    return shortened(words, _SHOWN)
 
 
 def _cases(_: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -118,6 +143,36 @@ def _cases(_: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
     ]
 
 
+def _moved(
+    states: Sequence[Mapping[str, Any]], now: Mapping[str, Any], part_of: Mapping[str, str], empty: Collection[str]
+) -> Iterator[str]:
+    """Which cases hold the image or the label of one of another part, in whatever state of the data it was there.
+
+    Args:
+        states: of the cases, in which the run trained; the last is what is changed.
+        now: what they are.
+        part_of: case to its part.
+        empty: cases whose labels are not looked at.
+    """
+    for number, what in enumerate(("image", "label")):
+        owners: dict[str, set[str]] = {}
+        for state in (*states, now):
+            for name, values in state.items():
+                if name in part_of:
+                    owners.setdefault(_at(values, number), set()).add(name)
+        for name in sorted(now.keys() & part_of.keys()):
+            value = _at(now[name], number)
+            if value in ("", _at(states[-1].get(name, ()), number)) or (what == "label" and name in empty):
+                continue
+            others = sorted(other for other in owners[value] if part_of[other] != part_of[name])
+            if others:
+                yield f"{name} of {part_of[name]} has the {what} of {others[0]} of {part_of[others[0]]}"
+
+
+def _at(values: Sequence[str], number: int) -> str:
+    return values[number] if number < len(values) else ""
+
+
 def _names(part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Of lists of names: who came and who went."""
     words = []
@@ -126,7 +181,7 @@ def _names(part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list
         if old == new:
             continue
         if not isinstance(old, list) or not isinstance(new, list):
-            words.append(f"{part}: {name} {_short(old)}, not {_short(new)}")
+            words += [f"{part}: {change}" for change in changes(old, new, name)]
             continue
         came, went = (sorted(set(map(str, one)) - set(map(str, other))) for one, other in ((new, old), (old, new)))
         told = [f"{len(who)} {how} ({some(who, 3, ', ')})" for who, how in ((came, "came"), (went, "went")) if who]
@@ -135,21 +190,12 @@ def _names(part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list
 
 
 def _values(part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{part}: {name} {_short(before.get(name))}, not {_short(now.get(name))}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
+    return [f"{part}: {change}" for change in changes(before, now)]
 
 
 def _last(part: str) -> bool:
     """Cases come first in a message: what happened to them explains the rest."""
     return part != CASES
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 _WORDS: Mapping[str, Callable[[str, Mapping[str, Any], Mapping[str, Any]], list[str]]] = {

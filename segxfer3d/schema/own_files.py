@@ -51,6 +51,7 @@ _RECORD = Entries(
     | {"kind": STAGE, "parts": _PARTS, "files": Table(TEXT)},
     {"start": optional(_START), "model": optional(TEXT)},
 )
+_CASES = Table(ListOf(TEXT))
 _SPLIT = dict.fromkeys(("pretrain", "train", "validation", "test"), NAMES)
 _RUN = Entries({"knobs": OBJECT}, {"job": TEXT, "processes": WHOLE, "versions": OBJECT})
 _DONE = Entries({"seconds": NUMBER}, {"cases": TEXT})
@@ -62,8 +63,8 @@ KINDS: dict[str, Kind] = {
     "failed.json": Entries({"error": TEXT}, {"seconds": NUMBER}),
     "split.json": Entries({}, {**_SPLIT, "unit": TEXT}),
     "labels.json": Entries({}, {"patients": NAMES, "cases": NAMES}),
-    "made_from.json": OBJECT,
-    "accepted.json": ListOf(Entries({"cases": OBJECT})),
+    "made_from.json": Entries({}, {"cases": _CASES}),
+    "accepted.json": ListOf(Entries({"cases": _CASES})),
     "rate.json": Entries({"lr": number("a number above 0", 0)}),
     "length.json": Entries(
         dict.fromkeys(("epochs", "steps_per_epoch"), number("a whole number above 0", 1, whole=True)),

@@ -14,7 +14,7 @@ from segxfer3d.weights import checkpoint
 from tests.data.volumes import ct, write_nifti
 from tests.jobs import image_runs
 from tests.jobs.test_bad_volumes import TINY, pytestmark
-from tests.jobs.volume_sets import AFFINE, SHAPE, image, label, labels, write_dataset
+from tests.jobs.volume_sets import AFFINE, BUNDLES, SHAPE, image, label, labels, write_dataset
 from tests.training.test_resume import run, stop_at
 
 __all__ = ["pytestmark"]
@@ -94,7 +94,7 @@ CHANGES = {
     "another image": (other_image, r"something else: 1 case has other values \(p1\)\. Each part has the same cases"),
     "another place": (elsewhere, r"something else: 1 case has other values \(p1\)\. Each part has the same cases"),
     "another label": (other_label, r"something else: 1 case has other values \(p1\)\. Each part has the same cases"),
-    "another modality": (other_modality, r"data: classes .*data: modality \[.*\], not \[\"MR\"\]"),
+    "another modality": (other_modality, r"data: classes\.1 .*, not lung.*data: modality\.0 CT, not MR"),
 }
 
 
@@ -139,12 +139,115 @@ def test_changed_values_can_be_accepted_and_that_is_kept(again):
         go_on(accept_changed_data=True)
 
 
-def test_what_the_bundle_is_made_of_is_compared_too(again):
+BUNDLE = json.loads((BUNDLES / "genesis_finetune.json").read_text(encoding="utf-8"))
+EDITS = {
+    "another loss": (
+        {"loss": {"_target_": "monai.losses.DiceLoss", "sigmoid": True}},
+        r"configuration: loss\._target_ .*, not monai\.losses\.DiceLoss;",
+    ),
+    "an argument": (
+        {"optimizer::clip_norm": 0.5, "optimizer::momentum": 0.5},
+        r"else: configuration: optimizer\.clip_norm @clip_norm, not 0\.5; configuration: optimizer\.momentum nothing",
+    ),
+    "one more thing run": (
+        {"run": [*BUNDLE["run"], "$print(1)"]},
+        r"else: steps: run\.4 nothing, not \$print\(1\)\. B",
+    ),
+    "one more thing begun with": ({"initialize::2": "$print(1)"}, r"steps: initialize\.2 .*, not \$print\(1\)"),
+    "another end": ({"finalize": ["$print(1)"]}, r"steps: finalize\.0 \$@run_folder\.end\(\), not \$print\(1\)\. B"),
+    "one import more": ({"imports": [*BUNDLE["imports"], "$import math"]}, r"imports\.16 nothing, not \$import math\."),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_the_bundle_is_made_of_is_compared_too(again, edit):
     root, go_on = again("genesis_finetune")
     before = contents(root.parent / "run")
-    with pytest.raises(InputError, match=r"configuration: loss \{.*, not \{\"_target_\": \"monai\.losses\.Dice"):
-        go_on(loss={"_target_": "monai.losses.DiceLoss", "sigmoid": True})
+    more, message = EDITS[edit]
+    with pytest.raises(InputError) as caught:
+        go_on(**more)
+    assert re.search(message, str(caught.value)), str(caught.value)
     assert contents(root.parent / "run") == before
+
+
+def split_of(root):
+    return json.loads((root.parent / "run" / "split.json").read_text(encoding="utf-8"))
+
+
+def swapped(root, one, other, files):
+    for file in files:
+        (file(root, one)).rename(root / "away")
+        (file(root, other)).rename(file(root, one))
+        (root / "away").rename(file(root, other))
+
+
+def copied(root, one, other, files):
+    for file in files:
+        shutil.copy(file(root, one), file(root, other))
+
+
+def written_anew(root, one, other, files):
+    """The values of one under the name of the other, which is another file of them."""
+    import nibabel
+
+    for file in files:
+        read = nibabel.load(file(root, one))
+        write_nifti(file(root, other), np.asanyarray(read.dataobj), read.affine)
+
+
+def image_of(root, name):
+    return root / "imagesTr" / f"{name}.nii.gz"
+
+
+def label_of(root, name):
+    return root / "labelsTr" / f"{name}.nii.gz"
+
+
+MOVES = {
+    "a pair is swapped": (swapped, ("train", "test"), (image_of, label_of)),
+    "images are swapped": (swapped, ("train", "validation"), (image_of,)),
+    "a tested one trains": (copied, ("test", "train"), (image_of,)),
+    "a trained one is tested": (written_anew, ("train", "test"), (image_of,)),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_what_was_in_another_part_is_never_accepted(again, move):
+    root, go_on = again("genesis_finetune")
+    how, parts, files = MOVES[move]
+    one, other = (split_of(root)[part][0] for part in parts)
+    how(root, one, other, files)
+    before = contents(root.parent / "run")
+    for accept in (False, True):
+        with pytest.raises(
+            InputError, match=rf"; {other} of {parts[1]} has the image of {one} of {parts[0]}|{one} of {parts[0]} has"
+        ) as caught:
+            go_on(accept_changed_data=accept)
+        assert "Parts must not mix: bring back what it was, or start a new run" in str(caught.value)
+        assert "--accept_changed_data" not in str(caught.value)
+    assert contents(root.parent / "run") == before
+
+
+def test_what_was_trained_on_in_between_is_not_tested(again, monkeypatch):
+    root, go_on = again("genesis_finetune")
+    trained, tested = split_of(root)["train"][0], split_of(root)["test"][0]
+    shutil.copy(image_of(root, trained), root.parent / "first.nii.gz")
+    write_nifti(image_of(root, trained), ct(SHAPE, 99), AFFINE)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            go_on(accept_changed_data=True)
+    shutil.copy(root.parent / "first.nii.gz", image_of(root, tested))
+    with pytest.raises(InputError, match=rf"{tested} of test has the image of {trained} of train"):
+        go_on(accept_changed_data=True)
+
+
+def test_within_a_part_images_may_be_swapped(again):
+    root, go_on = again("genesis_finetune")
+    one, other = split_of(root)["train"][:2]
+    swapped(root, one, other, (image_of, label_of))
+    go_on(accept_changed_data=True)
+    assert (root.parent / "run" / "accepted.json").is_file()
 
 
 def test_another_checkpoint_under_the_same_name(stopped, tmp_path, monkeypatch):
@@ -176,13 +279,62 @@ def finetune(folder, knobs, **more):
     run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(folder), **{**knobs, "init": "encoder", **more})
 
 
-def test_a_run_of_an_earlier_version_goes_on_and_keeps_it_from_then(again):
+def test_a_run_of_an_earlier_version_goes_on_and_keeps_it_from_then(again, caplog):
     root, go_on = again("genesis_finetune")
     path = root.parent / "run" / "made_from.json"
     before = path.read_bytes()
+    with_earlier_options(root.parent / "run")
     path.unlink()
-    go_on()
+    (root.parent / "run" / "split.json").unlink()  # some kept none
+    with caplog.at_level("INFO", "segxfer3d"):
+        go_on()
     assert path.read_bytes() == before
+    log = (root.parent / "run" / "log.txt").read_text(encoding="utf-8")
+    assert re.search(r"warning: .*split\.json was not there; it is written of the data as they are now", log)
+
+
+def with_earlier_options(folder):
+    """Runs did not have this option before they kept what they were made from."""
+    described = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    del described["knobs"]["accept_changed_data"]
+    (folder / "run.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_run_that_lost_what_it_was_made_from_does_not_go_on(again, both):
+    root, go_on = again("genesis_finetune")
+    (root.parent / "run" / "made_from.json").unlink()
+    if both:
+        (root.parent / "run" / "split.json").unlink()
+    before = contents(root.parent / "run")
+    with pytest.raises(InputError, match=r"resume: \S+made_from\.json is gone, .*; bring it back, or start a new run"):
+        go_on()
+    assert contents(root.parent / "run") == before
+
+
+def test_other_records_of_the_start_are_written_again_which_is_said(again, caplog):
+    root, go_on = again("genesis_finetune")
+    names = ("split.json", "labels.json", "data_check.json", "transfer.json")
+    before = {name: (root.parent / "run" / name).read_bytes() for name in names}
+    for name in names:
+        (root.parent / "run" / name).unlink()
+    with caplog.at_level("INFO", "segxfer3d"):
+        go_on()
+    assert {name: (root.parent / "run" / name).read_bytes() for name in names} == before
+    log = (root.parent / "run" / "log.txt").read_text(encoding="utf-8")
+    for name in names:
+        assert re.search(rf"resume: \S+{name} was gone; it is written again, of the same data as made_from\.json", log)
+
+
+def test_what_is_left_of_a_run_is_no_place_for_another(again):
+    root, go_on = again("genesis_finetune")
+    (root.parent / "run" / "run.json").unlink()
+    before = contents(root.parent / "run")
+    with pytest.raises(InputError, match=r"resume: .* no run to go on with: metrics\.jsonl, but its run\.json is gone"):
+        go_on()
+    with pytest.raises(InputError, match=r"holds what a run left: metrics\.jsonl, but .* give another --output_dir"):
+        run("genesis_finetune", root.parent / "run", KNOBS, dataset_dir=str(root))
+    assert contents(root.parent / "run") == before
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"cases": 3}'])
