@@ -24,6 +24,7 @@ from segxfer3d.config.options import SHIPPED_TABLE, Group, OptionInfo, as_table,
 from segxfer3d.data.case import NOUNS
 from segxfer3d.data.layouts import layouts
 from segxfer3d.errors import InputError
+from segxfer3d.networks.named import choices
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("pretexts", "networks", "jobs")  # where recipes stand
@@ -83,6 +84,7 @@ def contents() -> dict[Path, str]:
     texts = {ROOT / "bundles" / f"{name}.json": as_json(bundle) for name, bundle in bundles.items()}
     table = as_table(dict.fromkeys(group for inner in groups.values() for group in inner))
     table["dataset"]["help"] = help_of_dataset()
+    add_names(table)
     texts[ROOT / "bundles" / SHIPPED_TABLE] = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
     index = "".join(f"- [{name}](#{name})\n" for name in bundles)
     sections = [section(name, bundles[name], groups[name]) for name in bundles]
@@ -97,6 +99,14 @@ def help_of_dataset() -> str:
     }
     kinds = "; ".join(f"{NOUNS[dims]}: {listed}" for dims, listed in names.items())
     return f"layout of dataset_dir ({kinds}); nothing: the one that fits"
+
+
+def add_names(table: dict[str, Any]) -> None:
+    """The names that options of networks and layouts may have, which their groups stand below, for study files."""
+    found = {"network": [*choices(2), *choices(3)], "dataset": ["", *layouts()], "extra_dataset": ["", *layouts()]}
+    for option, names in found.items():
+        limits = {key: value for key, value in table[option]["limits"].items() if key != "text"}
+        table[option]["limits"] = {"choices": sorted({*names}), **limits}
 
 
 def section(name: str, bundle: Mapping[str, Any], groups: Sequence[type[Group]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,7 +176,7 @@ def study_keep(folder: Path, record: Path) -> None:
 @click.argument("file", type=NAMED)
 @click.option("--output", "-o", type=FOLDER, required=True, help="The search's folder.")
 @settings_option
-@click.option("--trials", type=click.IntRange(1), help="How many in all [as FILE says].")
+@click.option("--trials", type=click.IntRange(1, 100_000), help="How many in all [as FILE says].")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of a training [OMP_NUM_THREADS, else all cores].")
 @trust_option
 def tune(file: Path, output: Path, settings: tuple[str, ...], trials: int | None, threads: int | None) -> None:
@@ -260,8 +261,9 @@ def _list(trials: list[Trial], folder: Path, resources: Resources, match: Match,
 
     standing = restoring.standing_with(folder, trials, match)
     again_ids = {name for name in match.records if standing[name].name == WAITING}
+    uses = Counter(name for trial in trials for name in trial.depends)
     for trial in trials:
-        users = sum(trial.id in other.depends for other in trials)
+        users = uses[trial.id]
         shared = f", shared by {users} fine-tunings" if users else ""
         again = ", recorded without its weights: made again" if trial.id in again_ids else ""
         click.echo(f"{standing[trial.id].shown:8} {trial.id}{shared}{again}")

@@ -19,6 +19,8 @@ WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scal
 _SEEDS = 2**32 - 1
 _STEPS = 10**9
 _SEED = "seed of the labels drawn, the weights, the patches and the corruption"
+_PAIR = r"\s*-?\d+\s*:\s*-?\d+\s*"
+_PAIRS = rf"{_PAIR}(,{_PAIR})*"
 _BATCH = "patches in a step, for each process; none: of the plan"
 _LAYOUT = "the name of a layout, or nothing"
 _SKIP_BAD = "go on without the cases that cannot be used, and record which"
@@ -37,8 +39,9 @@ class Run(Group):
     )
     channels_last: bool = option(True, "channels-last memory layout", tells_arms=False)
     device: str = option(
-        "cpu", "where the network runs", text="cpu, cuda or cuda:<n>", changes_result=False, tells_arms=False
-    )
+        "cpu", "where the network runs", text="cpu, cuda or cuda:<n>", form=r"(cpu|cuda|mps|xpu)(:\d{1,4})?",
+        changes_result=False, tells_arms=False,
+    )  # fmt: skip
     progress: bool = option(True, "progress bars", changes_result=False, tells_arms=False)
 
 
@@ -52,8 +55,9 @@ class Data(Group):
         "", "finds the patient in a file name (its first group); empty: see docs", pattern=True
     )
     label_map: str = option(
-        "", "values of label files that stand for others, such as 255:1 or 64:1,128:2", text="pairs of whole numbers"
-    )
+        "", "values of label files that stand for others, such as 255:1 or 64:1,128:2",
+        text="pairs of whole numbers such as 255:1 or 64:1,128:2", form=_PAIRS,
+    )  # fmt: skip
     skip_bad_cases: bool = option(False, _SKIP_BAD)
     split_seed: int = option(0, "seed of the split by patient; the same for every arm of a study", least=0, most=_SEEDS)
     pretrain_fraction: float = option(
@@ -154,8 +158,9 @@ class Volumes(Group):
     """How volumes become what the network sees."""
 
     spacing: tuple[float, float, float] | None = option(
-        None, "voxel spacing to resample to; none: native", above=0, most=1000, text="three millimeters"
-    )
+        None, "voxel spacing to resample to; none: native", least=1e-5, most=1000,
+        text="three numbers of millimeters from 0.00001 to 1000",
+    )  # fmt: skip
     intensity: str | tuple[str, ...] = option(
         "auto",
         "how intensities are scaled; auto: the plan's rule, or without one a window for CT, percentiles otherwise",

@@ -81,6 +81,7 @@ def option(
     pattern: bool = False,
     empty: bool = True,
     text: str = "",
+    form: str = "",
     changes_result: bool = True,
     tells_arms: bool = True,
 ) -> Any:
@@ -97,9 +98,10 @@ def option(
         pattern: the text is a regular expression.
         empty: whether a text may be empty.
         text: what is expected, in words, where the limits do not say it well.
+        form: a regular expression that all of a text fits, unless it is empty.
         changes_result, tells_arms: see :class:`OptionInfo`.
     """
-    limits = Limits(tuple(choices), least, most, above, below, multiple, path, pattern, empty, text)
+    limits = Limits(tuple(choices), least, most, above, below, multiple, path, pattern, empty, text, form)
     meta = {"help": help, "limits": limits, "changes_result": changes_result, "tells_arms": tells_arms}
     return dataclasses.field(default=default, metadata={_KEY: meta})
 

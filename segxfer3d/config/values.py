@@ -29,6 +29,7 @@ class Limits:
     pattern: bool = False
     empty: bool = True
     text: str = ""
+    form: str = ""
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Limits:
@@ -132,6 +133,8 @@ def _text(limits: Limits, value: Any) -> str:
         raise ValueError
     if (limits.choices and text not in limits.choices) or (limits.path and not fits(PATH, text)):
         raise ValueError
+    if limits.form and text and not re.fullmatch(limits.form, text):
+        raise ValueError
     if limits.pattern:
         try:
             re.compile(text)
@@ -163,7 +166,7 @@ def _words(single: str, limits: Limits, count: int) -> str:
         return "True or False"
     if single == "str":
         if limits.choices:
-            return "one of " + ", ".join(limits.choices)
+            return f"one of {', '.join(filter(None, limits.choices))}{', or nothing' if '' in limits.choices else ''}"
         if limits.pattern:
             return "a regular expression"
         place = _PLACES.get(limits.path, "a text")

@@ -205,6 +205,17 @@ def number(expected: str, low: float, high: float = math.inf, *, whole: bool = F
     return Plain(expected, lambda value: _is_number(value) and isinstance(value, kinds) and low <= value <= high)
 
 
+def whole_problem(value: Any, low: int, high: int) -> str:
+    """What is wrong with a value that should be a whole number from ``low`` to ``high``; empty where nothing is.
+
+    Example:
+        >>> whole_problem(7, 2, 5), whole_problem(5, 2, 5)
+        ('expected a whole number from 2 to 5, got 7', '')
+    """
+    whole = number(f"a whole number from {low} to {high}", low, high, whole=True)
+    return first_problem(whole, value)
+
+
 def optional(kind: Kind) -> Either:
     """Null, or a value of this kind."""
     return Either((NULL, kind))

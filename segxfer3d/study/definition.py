@@ -41,8 +41,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from segxfer3d import files
+from segxfer3d.study.code import code_version
 
 NESTED, CROSSED = "nested", "crossed"
 
@@ -55,6 +59,16 @@ class Bundle:
     path: Path
     config: Mapping[str, Any]
     knobs: frozenset[str]
+
+    @cached_property  # once for all trainings with it
+    def digest(self) -> str:
+        """Of what it says."""
+        return files.digest({key: value for key, value in self.config.items() if key != "description"})
+
+    @cached_property
+    def code_version(self) -> str:
+        """Of the modules that it runs, see :mod:`segxfer3d.study.code`."""
+        return code_version(self.config)
 
 
 @dataclass(frozen=True)
@@ -128,4 +142,8 @@ class Study:
             return [None]
         if self.pretrain_design == CROSSED:
             return list(self.pretrain_seeds)
-        return [self.pretrain_seeds[list(self.seeds).index(seed) % len(self.pretrain_seeds)]]
+        return [self.pretrain_seeds[self._places[seed] % len(self.pretrain_seeds)]]
+
+    @cached_property
+    def _places(self) -> Mapping[int, int]:
+        return {seed: place for place, seed in enumerate(self.seeds)}

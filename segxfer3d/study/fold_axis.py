@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from segxfer3d.schema.kinds import shown
+from segxfer3d.config.own_split import MOST_FOLDS
+from segxfer3d.schema.kinds import whole_problem
 from segxfer3d.study.definition import Study
 
 
 def read_folds(problems: list[str], value: Any) -> int | None:
     """What a study file has as "folds"."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 2):
-        return value
-    problems.append(f"folds: expected a whole number of at least 2, got {shown(value)}")
-    return None
+    if value is None:
+        return None
+    if why := whole_problem(value, 2, MOST_FOLDS):
+        problems.append(f"folds: {why}")
+        return None
+    return int(value)
 
 
 def check_folds(problems: list[str], study: Study) -> None:

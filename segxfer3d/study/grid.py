@@ -7,6 +7,8 @@ fine-tuning trial is one arm on one data set, with one label budget and one seed
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -23,13 +25,16 @@ from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.same_data import refuse_other_data
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
 
+MOST_TRIALS = 100_000
+
 
 def expand(study: Study) -> list[Trial]:
     """The trials of a study: pretrainings first, then seed by seed.
 
     Raises:
-        InputError: data that cannot be read.
+        InputError: data that cannot be read, or more than :data:`MOST_TRIALS`.
     """
+    _refuse_too_many(study)
     pretrainings: dict[str, Trial] = {}
     wanted: dict[tuple[str, str, int | None, int | None], Trial] = {}
     names = dict.fromkeys(arm.pretrain for arm in study.arms.values() if arm.pretrain)
@@ -39,18 +44,29 @@ def expand(study: Study) -> list[Trial]:
         trial = _pretraining(study, data, name, again, fold)
         wanted[data, name, again, fold] = pretrainings.setdefault(trial.identity, trial)
     trials = list(pretrainings.values())
+    fewer = {budget.name: frozenset(budget.seeds) for budget in study.budgets if budget.seeds is not None}
     for seed, data, budget, fold, (name, arm) in product(
         study.seeds, study.data, study.budgets, folds, study.arms.items()
     ):
-        if budget.seeds is not None and seed not in budget.seeds:
+        if seed not in fewer.get(budget.name, (seed,)):
             continue
         for again in study.pretrainings_of(seed) if arm.pretrain else [None]:
             source = wanted[data, arm.pretrain, again, fold] if arm.pretrain else None
             trials.append(_finetuning(study, data, budget, seed, name, arm, source, fold))
-    ids = [trial.id for trial in trials]
-    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+    counts = Counter(trial.id for trial in trials)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise InputError(f"study {study.file}: two trials are called {twice[0]}; expected names with fewer -")
     return trials
+
+
+def _refuse_too_many(study: Study) -> None:
+    grid = {"seeds": study.seeds, "arms": study.arms, "data": study.data, "budgets": study.budgets}
+    sizes = {name: len(axis) for name, axis in grid.items()} | {"folds": study.folds or 1}
+    if study.pretrain_design == CROSSED:
+        sizes["pretrain_seeds"] = len(study.pretrain_seeds) or 1
+    if (number := math.prod(sizes.values())) > MOST_TRIALS:
+        product = " x ".join(f"{size} {name}" for name, size in sizes.items() if size > 1)
+        raise InputError(f"study {study.file}: {product} are {number} trials; expected at most {MOST_TRIALS}")
 
 
 def _pretraining(study: Study, data: str, name: str, seed: int | None, fold: int | None) -> Trial:
@@ -60,7 +76,7 @@ def _pretraining(study: Study, data: str, name: str, seed: int | None, fold: int
         knobs["seed"] = seed
     fold = _left_out(study, data, stage, knobs, fold)
     knobs |= _of_fold(study, fold)
-    parts = identity.parts(stage.bundle.config, knobs, ())
+    parts = identity.parts(stage.bundle, knobs, ())
     its_identity = files.digest(parts)
     place = f"{name}-{its_identity[:8]}"
     return Trial(
@@ -103,7 +119,7 @@ def _finetuning(
     }
     if arm.checkpoint:
         knobs["checkpoint"] = arm.checkpoint
-    parts = identity.parts(stage.bundle.config, knobs, [source.identity] if source else [])
+    parts = identity.parts(stage.bundle, knobs, [source.identity] if source else [])
     place = f"{data}-{name}-{budget.name}-s{seed}"
     again = source.pretrain_seed if source else None
     if again is not None and study.pretrain_design == CROSSED:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import files
-from segxfer3d.files import digest
 from segxfer3d.study import options, plan_files
 from segxfer3d.study.code import code_version, read_config
+from segxfer3d.study.definition import Bundle
 
 
 @cache
@@ -30,11 +30,11 @@ def code_version_of(config_file: str) -> str:
     return code_version(read_config(config_file))
 
 
-def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[str]) -> dict[str, Any]:
+def parts(bundle: Bundle, knobs: Mapping[str, Any], before: Iterable[str]) -> dict[str, Any]:
     """What goes into a training; knobs that change nothing of what is computed are left out.
 
     Args:
-        config: the bundle's, whole.
+        bundle: of the training.
         knobs: that are set.
         before: identities of the trainings that this one starts from.
     """
@@ -47,14 +47,14 @@ def parts(config: Mapping[str, Any], knobs: Mapping[str, Any], before: Iterable[
         data[plan_files.PLAN] = plan_files.identity(Path(str(plan)))
     left_out = {name for name, option in known.items() if not option.changes_result or read.get(name)}
     return {
-        "config": digest({key: value for key, value in config.items() if key != "description"}),
+        "config": bundle.digest,
         "knobs": {
             name: value
             for name, value in sorted(knobs.items())
             if name not in left_out and not (planned and name == plan_files.PLAN)
         },
         "data": data,
-        "code_version": code_version(config),
+        "code_version": bundle.code_version,
         "before": list(before),
     }
 

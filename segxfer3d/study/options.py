@@ -8,7 +8,7 @@ from typing import Any
 
 from segxfer3d.config.options import OptionInfo, load_table
 
-__all__ = ["OptionInfo", "convert", "options_of", "table"]
+__all__ = ["OptionInfo", "convert", "most_seed", "options_of", "table"]
 
 
 @cache
@@ -19,6 +19,11 @@ def table() -> Mapping[str, OptionInfo]:
         InputError: the file is missing or damaged.
     """
     return load_table()
+
+
+def most_seed() -> int:
+    """The largest seed of a training."""
+    return int(table()["seed"].limits.most or 0)
 
 
 def convert(name: str, value: Any) -> Any:

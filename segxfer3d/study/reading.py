@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, shortened
 from segxfer3d.schema.kinds import shown
-from segxfer3d.study import options, plan_files, trust
+from segxfer3d.study import options, plan_files, references, trust
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import find_document, nearest, read_object, read_parameters
 
@@ -40,9 +40,12 @@ class Reader:
         Raises:
             InputError: something is.
         """
-        if self.problems:
-            listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(self.problems))
-            raise InputError(f"{what} {self.file}: {len(set(self.problems))} things are wrong:\n{listed}")
+        problems = list(dict.fromkeys(self.problems))
+        if len(problems) == 1:
+            raise InputError(f"{what} {self.file}: {problems[0]}")
+        if problems:
+            listed = "\n".join(f"  {problem}" for problem in shortened(problems))
+            raise InputError(f"{what} {self.file}: {len(problems)} things are wrong:\n{listed}")
 
     def section(self, content: Any, where: str, kind: type | tuple[type, ...] = dict) -> Any:
         """``content`` if it is of ``kind``, else an empty one, and a problem."""
@@ -75,7 +78,10 @@ class Reader:
                 hint = nearest(name, sorted(ignorant.knobs))
                 self.problems.append(f"{where}.{name}: no such knob in {ignorant.name}{hint}")
             else:
-                knobs[name] = self.value(name, self.insert(value), where)
+                knobs[name] = self.value(name, self.insert(value), where, bundles)
+        for name in knobs:
+            if why := references.circle(name, knobs):
+                self.problems.append(f"{where}.{name}: {why}")
         return knobs
 
     def insert(self, value: Any) -> Any:
@@ -88,9 +94,11 @@ class Reader:
             return None
         return self.parameters[named[1]]
 
-    def value(self, name: str, value: Any, where: str) -> Any:
-        """A knob's value in its type; expressions of MONAI (``$...``), where they are trusted, are left as they are."""
-        if why := trust.knob_problem(name, value, self.file.absolute().parent):
+    def value(self, name: str, value: Any, where: str, bundles: Sequence[Bundle]) -> Any:
+        """A knob's value in its type; left as they are are expressions of MONAI (``$...``), where they are trusted, and
+        names of other knobs of the bundles (``@...``)."""
+        why = trust.knob_problem(name, value, self.file.absolute().parent) or references.problem(name, value, bundles)
+        if why:
             self.problems.append(f"{where}.{name}: {why}")
             return value
         if isinstance(value, str) and value.startswith(("$", "@", "%")):

@@ -31,13 +31,15 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.files import digest
-from segxfer3d.schema.kinds import shown
+from segxfer3d.schema.kinds import shown, whole_problem
 from segxfer3d.study import identity
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import Bundle
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.reading import Reader, begin
 
+MOST_TRIALS = 100_000
+MOST_SEED = 4_000_000  # each trial takes a seed of NumPy's of its own, of which a thousand times as many are there
 _KEYS = ("name", "description", "parameters", "config", "knobs", "search", "metric", "direction", "trials", "seed")
 _DIRECTIONS = ("minimize", "maximize")
 _OF_SEARCH = {"output_dir": "the search's folder decides", "resume": "the search decides"}
@@ -85,7 +87,7 @@ class Search:
 
     def identity(self) -> str:
         """What the trials of one search have in common; not the metric, which is read from what they leave."""
-        parts = identity.parts(self.bundle.config, self.knobs, ())
+        parts = identity.parts(self.bundle, self.knobs, ())
         space = {name: vars(values) for name, values in self.space.items()}
         return digest([parts, space, self.seed])
 
@@ -130,10 +132,10 @@ def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search
             f"metric: expected an entry of metrics.jsonl, such as validation_loss; got {shown(metric)}"
         )
     numbers = {}
-    for key, default, least in (("trials", 20, 1), ("seed", 0, 0)):
+    for key, default, least, most in (("trials", 20, 1, MOST_TRIALS), ("seed", 0, 0, MOST_SEED)):
         numbers[key] = content.get(key, default)
-        if isinstance(numbers[key], bool) or not isinstance(numbers[key], int) or numbers[key] < least:
-            reader.problems.append(f"{key}: expected a whole number of at least {least}, got {shown(numbers[key])}")
+        if why := whole_problem(numbers[key], least, most):
+            reader.problems.append(f"{key}: {why}")
     reader.refuse("search")
     name = str(content.get("name", reader.file.stem))
     return Search(name, bundle, knobs, space, str(metric), direction, numbers["trials"], numbers["seed"])
@@ -156,14 +158,14 @@ def _range(reader: Reader, name: str, content: Any, bundle: Bundle) -> Range:
         choices = reader.section(entry["choices"], f"{where}.choices", list)
         if not choices or len(entry) > 1:
             reader.problems.append(f"{where}: expected low and high, or choices that are not empty")
-        return Range(choices=tuple(reader.value(name, reader.insert(choice), "search") for choice in choices))
+        return Range(choices=tuple(reader.value(name, reader.insert(choice), "search", [bundle]) for choice in choices))
     low, high, log = (entry.get("low"), entry.get("high"), entry.get("log", False))
     numbers = [end for end in (low, high) if isinstance(end, (int, float)) and not isinstance(end, bool)]
     if len(numbers) < 2 or not isinstance(log, bool):
         reader.problems.append(f"{where}: expected numbers low and high (and log, true or false), or choices")
         return Range()
     for end in numbers:
-        reader.value(name, end, "search")
+        reader.value(name, end, "search", [bundle])
     if numbers[0] > numbers[1] or (log and numbers[0] <= 0):
         expected = "0 < low <= high, with log" if log else "low <= high"
         reader.problems.append(f"{where}: expected {expected}; got {numbers[0]:g} and {numbers[1]:g}")

@@ -8,11 +8,12 @@ from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
 from segxfer3d.config.learning import PAPER, recipe_in
-from segxfer3d.schema.kinds import shown
+from segxfer3d.schema.kinds import shown, whole_problem
 from segxfer3d.study.bundles import read_bundle
 from segxfer3d.study.definition import CROSSED, NESTED, Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.fold_axis import check_folds, read_folds
+from segxfer3d.study.options import most_seed
 from segxfer3d.study.plan_files import PLAN, names_file, unlike
 from segxfer3d.study.reading import NAME, Reader, begin
 from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
@@ -189,7 +190,7 @@ def _arms(reader: Reader, content: Any, pretrain: Sequence[str], finetune: Bundl
             expected = 'either "pretrain" or "checkpoint"' if needs_checkpoint(init) else "none"
             reader.problems.append(f"{where}: init {init} expects {expected} to load from")
         if checkpoint is not None:
-            checkpoint = reader.value("checkpoint", checkpoint, where)
+            checkpoint = reader.value("checkpoint", checkpoint, where, [finetune])
         knobs = reader.knobs(entry.get("knobs", {}), f"{where}.knobs", [finetune])
         arms[name] = Arm(init, source, checkpoint, str(entry.get("scenario", SCENARIOS[init])), knobs)
     if unused := [name for name in pretrain if name not in [arm.pretrain for arm in arms.values()]]:
@@ -247,8 +248,8 @@ def _seeds(reader: Reader, content: Any, where: str) -> list[int]:
     seeds = reader.section(content, where, list)
     if not seeds:
         reader.problems.append(f"{where}: the grid is empty, expected at least one")
-    if any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        reader.problems.append(f"{where}: expected whole numbers of at least 0, got {shown(seeds)}")
+    if wrong := [why for seed in seeds if (why := whole_problem(seed, 0, most_seed()))]:
+        reader.problems.append(f"{where}: {wrong[0]}")
     elif len(set(seeds)) < len(seeds):
         reader.problems.append(f"{where}: one is there twice: {shown(seeds)}")
     return list(seeds)

@@ -60,7 +60,7 @@ is read from these files alone: :func:`segxfer3d.study.states.states`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ class Trial:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in ``trials.json``."""
-        entry = {**asdict(self), "depends": list(self.depends)}
+        entry = {**vars(self), "depends": list(self.depends)}
         return {name: value for name, value in entry.items() if value is not None or name not in _MAY_LACK}
 
     def start_knobs(self, root: Path, trials: Mapping[str, Trial]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def _value_problem(value: Any, depth: int = _DEPTH) -> str:
     return _value_problem(read, depth - 1) if depth else _DEEP
 
 
+@lru_cache(maxsize=10_000)  # the trials of a study have mostly the same values
 def _as_command_line(text: str) -> Any:
     """What a command line makes of text: it takes quotes away, and makes lists and objects."""
     from fire.parser import DefaultParseValue

@@ -186,7 +186,7 @@ def _trial(plan: Search, number: int, params: Mapping[str, Any]) -> Trial:
     """The training of a trial, for the runner of studies."""
     quiet = {"progress": False} if "progress" in plan.bundle.knobs else {}
     knobs = {**quiet, **plan.knobs, **params}
-    parts = identity.parts(plan.bundle.config, knobs, ())
+    parts = identity.parts(plan.bundle, knobs, ())
     return Trial(
         id=f"trial-{number:04d}", kind="pretrain", folder=f"trials/{number:04d}", config=str(plan.bundle.path),
         knobs=knobs, identity=files.digest(parts), parts=parts,

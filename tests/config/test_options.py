@@ -38,7 +38,10 @@ def test_every_option_has_a_help_limits_and_a_default_that_it_allows(group):
         (groups.Training, {"seed": "1"}, "seed"),
         (groups.Volumes, {"patch_size": [0, 8, 8]}, "three whole numbers up to 1024"),
         (groups.Volumes, {"patch_size": "8"}, "three whole numbers up to 1024"),
-        (groups.Volumes, {"spacing": [1, 1]}, "spacing: expected three millimeters, or none"),
+        (groups.Volumes, {"spacing": [1, 1]}, "expected three numbers of millimeters from 0.00001 to 1000, or none"),
+        (groups.Volumes, {"spacing": [1e-6, 1, 1]}, "spacing: expected three numbers of millimeters from 0.00001"),
+        (groups.Data, {"label_map": "1:a"}, "label_map: expected pairs of whole numbers such as 255:1"),
+        (groups.Run, {"output_dir": "x", "device": "gpu"}, "device: expected cpu, cuda or cuda:<n>, got 'gpu'"),
         (groups.Volumes, {"window_low": 5, "window_high": 1}, "window_low: expected less than window_high"),
         (groups.Run, {"output_dir": "x", "amp": "yes"}, "amp: expected True or False"),
         (groups.Run, {"output_dir": ""}, "output_dir: expected a folder"),
@@ -99,6 +102,12 @@ def test_the_table_in_json_says_what_the_groups_say():
             read = dataclasses.replace(table[name], default=info.default)
             if name == "dataset":  # names the layouts too, which its group does not know; see the layouts' contract
                 read = dataclasses.replace(read, help=info.help)
+            if name in ("dataset", "extra_dataset", "network"):  # and the names that they may have, for studies
+                choices = read.limits.choices
+                assert {"", "voc"} <= set(choices) or {"resenc_unet", "resnet50"} <= set(choices)
+                read = dataclasses.replace(
+                    read, limits=dataclasses.replace(read.limits, choices=(), text=info.limits.text)
+                )
             assert read == info, name
 
 

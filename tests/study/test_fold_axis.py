@@ -61,8 +61,8 @@ def test_folds_survive_in_the_list_of_trials_and_others_do_not_mention_them(tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"folds": 1}, "folds: expected a whole number of at least 2, got 1"),
-        ({"folds": "5"}, "folds: expected a whole number of at least 2, got '5'"),
+        ({"folds": 1}, "folds: expected a whole number from 2 to 1000, got 1"),
+        ({"folds": "5"}, "folds: expected a whole number from 2 to 1000, got '5'"),
         ({"folds": 3, "common": {"fold": 1}}, 'common.fold: beside "folds" of the study'),
         ({"folds": 3, "common": {"test_fraction": 0.2}}, "common.test_fraction: beside folds"),
         ({"common": {"folds": 5}}, 'common.folds: without "fold"; "folds" of the study itself'),

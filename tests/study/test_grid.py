@@ -3,7 +3,7 @@ import json
 import pytest
 
 from segxfer3d.errors import InputError
-from segxfer3d.study import grid, identity
+from segxfer3d.study import definition, grid, identity
 from segxfer3d.study.trials import read_trials
 from tests.study.studies import BUNDLES, plan
 
@@ -23,6 +23,17 @@ def test_trials_are_pretrainings_first_then_seed_by_seed(tmp_path):
     knobs = encoder.start_knobs(tmp_path, {trial.id: trial for trial in trials})
     assert knobs["checkpoint"] == str(tmp_path / pretraining.folder / "model.pt")
     assert len({trial.identity for trial in trials}) == len(trials)
+
+
+def test_many_seeds_take_a_moment_and_senselessly_many_are_refused(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr("segxfer3d.study.definition.code_version", lambda config: named.append(config) or "0+0")
+    study, trials = plan(tmp_path, seeds=list(range(5000)), pretrain_seeds=list(range(2500)))
+    assert len(trials) == 2500 + 2 * 5000
+    assert len(named) == 2  # once for each bundle, not for each trial
+    assert [study.pretrainings_of(seed) for seed in (0, 2499, 2500)] == [[0], [2499], [0]]
+    with pytest.raises(InputError, match=r"50001 seeds x 2 arms are 100002 trials; expected at most 100000"):
+        plan(tmp_path, seeds=list(range(50001)))
 
 
 def test_data_sets_share_a_pretraining_where_nothing_tells_them_apart(tmp_path):
@@ -59,7 +70,7 @@ def test_identity_is_of_config_knobs_data_and_code_but_not_of_what_changes_nothi
         stage = {"genesis": {"config": str(tmp_path / "other.json"), "knobs": {"max_epochs": 2, "steps_per_epoch": 2,
                  "validation_interval": 1}}}  # fmt: skip
         assert (of(common={"dataset_dir": str(tmp_path / "moved")}, pretrain=stage) == first) is same
-    monkeypatch.setattr(identity, "code_version", lambda *_: "another")
+    monkeypatch.setattr(definition, "code_version", lambda *_: "another")
     assert of(common={"dataset_dir": str(tmp_path / "moved")}) != first
 
 
@@ -101,7 +112,8 @@ def test_trials_of_another_code_version_are_said_and_not_mixed(tmp_path, monkeyp
     begun(tmp_path / "out", trials[1])
     assert grid.check_folder(study, trials, tmp_path / "out") == []
     version = trials[0].parts["code_version"], trials[1].parts["code_version"]
-    monkeypatch.setattr(identity, "code_version", lambda *_: "0.2.0+abcdef12")
+    for module in (definition, identity):
+        monkeypatch.setattr(module, "code_version", lambda *_: "0.2.0+abcdef12")
     study, trials = plan(tmp_path)
     with pytest.raises(InputError) as caught:
         grid.check_folder(study, trials, tmp_path / "out")

@@ -52,7 +52,26 @@ def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
         ({"budgets": []}, "the grid is empty"),
         ({"seeds": []}, "seeds: the grid is empty"),
         ({"seeds": [1, 1]}, "one is there twice"),
-        ({"seeds": ["1"]}, "expected whole numbers"),
+        ({"seeds": ["1"]}, "seeds: expected a whole number from 0 to 4294967295, got '1'"),
+        ({"seeds": [0, 2**64]}, "seeds: expected a whole number from 0 to 4294967295, got 18446744073709551616"),
+        ({"pretrain_seeds": [-1]}, "pretrain_seeds: expected a whole number from 0 to 4294967295, got -1"),
+        ({"folds": 10**6}, "folds: expected a whole number from 2 to 1000, got 1000000"),
+        ({"finetune": {"config": GENESIS, "knobs": {"network": "unet"}}}, "knobs.network: expected one of conrec, "),
+        ({"finetune": {"config": GENESIS, "knobs": {"spacing": [0, 1, 1]}}}, "knobs.spacing: expected three numbers"),
+        ({"finetune": {"config": GENESIS, "knobs": {"dataset": "coco"}}}, "knobs.dataset: expected one of bids, "),
+        ({"finetune": {"config": GENESIS, "knobs": {"label_map": "a"}}}, "knobs.label_map: expected pairs of whole"),
+        ({"finetune": {"config": GENESIS, "knobs": {"device": "gpu"}}}, "knobs.device: expected cpu, cuda or cuda:<n>"),
+        (
+            {"finetune": {"config": GENESIS, "knobs": {"lr": "@run"}}},
+            "lr: '@run' refers to no knob of genesis_finetune",
+        ),
+        ({"finetune": {"config": GENESIS, "knobs": {"lr": "@widht"}}}, "did you mean width?"),
+        (
+            {"finetune": {"config": GENESIS, "knobs": {"width": "@loss::name"}}},
+            "width: '@loss::name' refers to no knob",
+        ),
+        ({"finetune": {"config": GENESIS, "knobs": {"lr": "@lr"}}}, "lr: '@lr' refers to itself"),
+        ({"common": {"lr": "@width", "width": "@lr"}}, "common.lr: @width refers to it in turn"),
         ({"budgets": [{"label_count": 1}, {}]}, "two of one value"),
         ({"budgets": [{"label_count": 1, "label_fraction": 0.5}]}, "got both"),
         ({"arm": {}}, "did you mean arms?"),
@@ -65,6 +84,27 @@ def test_what_is_wrong_is_refused_before_anything_runs(tmp_path, changes, messag
     with pytest.raises(InputError) as caught:
         read_study(write(tmp_path, **changes))
     assert message in str(caught.value)
+
+
+def test_a_knob_may_be_another_one(tmp_path):
+    knobs = {"recipe": "paper", "warmup_fraction": "@weight_decay", "patient_pattern": "@ of mail"}
+    study = read_study(write(tmp_path, finetune={"config": GENESIS, "knobs": knobs}))
+    assert study.finetune.knobs == knobs
+
+
+def test_one_thing_that_is_wrong_is_one_line(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read_study(write(tmp_path, seeds=[]))
+    path = tmp_path / "study.json"
+    assert str(caught.value) == f"study {path}: seeds: the grid is empty, expected at least one"
+
+
+def test_many_things_that_are_wrong_are_cut_short(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read_study(write(tmp_path, **{f"key{number}": 1 for number in range(40)}))
+    first, *lines = str(caught.value).splitlines()
+    assert first.endswith("40 things are wrong:")
+    assert (len(lines), lines[-1]) == (11, "  and 30 more")
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):

@@ -141,7 +141,7 @@ def test_records_of_another_study_or_other_knobs_are_refused(kept, tmp_path):
 
 def test_of_several_records_of_a_pretraining_the_one_counts_that_trials_started_from(kept, tmp_path, monkeypatch):
     first = read_records(kept)[0]
-    monkeypatch.setattr("segxfer3d.study.identity.code_version", lambda *_: "0.0.0+00000000")
+    monkeypatch.setattr("segxfer3d.study.definition.code_version", lambda *_: "0.0.0+00000000")
     folder = ran(tmp_path / "second", seeds=[0])
     monkeypatch.undo()
     monkeypatch.setattr("segxfer3d.study.keeping.weights_hash", lambda _: "0" * 64)
@@ -166,7 +166,7 @@ def test_a_study_may_grow_and_shrink(kept, tmp_path):
 
 def test_a_record_stays_valid_when_the_code_changes_and_says_so(kept, tmp_path, monkeypatch):
     version = read_records(kept)[1].entry["parts"]["code_version"]
-    monkeypatch.setattr("segxfer3d.study.identity.code_version", lambda *_: "0.2.0+abcdef12")
+    monkeypatch.setattr("segxfer3d.study.definition.code_version", lambda *_: "0.2.0+abcdef12")
     trials, found, _ = go_on(tmp_path / "here", kept)
     assert counts(found) == {"recorded": 5}
     said = remarks(match("small", trials, kept), trials)

@@ -207,7 +207,9 @@ def test_other_searches_keep_their_folder(tmp_path):
         ),
         ({"metric": ""}, "metric: expected an entry of metrics.jsonl"),
         ({"direction": "down"}, "direction: expected minimize or maximize, got 'down'"),
-        ({"trials": 0}, "trials: expected a whole number of at least 1, got 0"),
+        ({"trials": 0}, "trials: expected a whole number from 1 to 100000, got 0"),
+        ({"seed": 2**32}, "seed: expected a whole number from 0 to 4000000, got 4294967296"),
+        ({"search": {"lr": {"choices": ["@run", 1]}}}, "search.lr: '@run' refers to no knob of"),
         ({"trails": 3}, r"no key 'trails' is known; did you mean trials\?"),
     ],
 )

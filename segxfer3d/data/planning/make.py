@@ -154,7 +154,7 @@ def _widths(value: Any) -> tuple[int, ...]:
 
 
 _READ: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "spacing": (_numbers, "three millimeters above 0"),
+    "spacing": (_numbers, "three numbers of millimeters above 0"),
     "patch_size": (triple, "three whole numbers above 0"),
     "batch_size": (int, "a whole number above 0"),
     "strides": (_triples, "three whole numbers above 0 for each level"),

@@ -158,7 +158,7 @@ def test_what_hands_set_wrong_is_named():
         make_plan(HIPPOCAMPUS, memory=8, fixed={"features": (8, 16)})
     with pytest.raises(InputError, match="batch_size: expected a whole number above 0, got 0"):
         make_plan(HIPPOCAMPUS, memory=8, fixed={"batch_size": 0})
-    with pytest.raises(InputError, match="spacing: expected three millimeters above 0"):
+    with pytest.raises(InputError, match="spacing: expected three numbers of millimeters above 0"):
         make_plan(HIPPOCAMPUS, memory=8, fixed={"spacing": (1, 1)})
     with pytest.raises(InputError, match="lr: no value of a plan"):
         make_plan(HIPPOCAMPUS, memory=8, fixed={"lr": 1})
