@@ -154,6 +154,7 @@ class ItemOutput:
 
 BLOWN_UP = 100  # a loss this many times the first
 GROWN = 1000  # weights this many times as large as at first
+JUMPED = 2  # weights this many times as large as a step before
 
 
 class StopOnNaN:
@@ -163,13 +164,16 @@ class StopOnNaN:
     cross-entropy stays finite where the weights are beyond use. A step's loss is looked at when the next batch is
     there, before the next step: so a GPU computes while the loader works, and the run still stops at the very step. At
     an epoch's end the weights are looked at too, so that no training state holds what the next loss would show; nor
-    what no loss shows that has a bound, as those of most pretexts: weights :data:`GROWN` times as large as at first.
+    what no loss shows that has a bound, as dice and those of most pretexts: weights :data:`GROWN` times as large as at
+    first. Nor does a step that makes them :data:`JUMPED` times as large: nothing is left of what they were, and a
+    softmax or sigmoid that it saturates gives the same answer everywhere from then on.
     """
 
     def __init__(self) -> None:
         self.first: float | None = None
         self._loss: Tensor | None = None
         self._size = 0.0
+        self._sizes: list[Tensor] = []  # of the weights, before and after the last step
 
     def attach(self, engine: Engine) -> None:
         """Hang on a trainer, before everything that keeps its weights."""
@@ -182,10 +186,12 @@ class StopOnNaN:
     def __call__(self, engine: Engine) -> None:
         """After a step."""
         self._loss = engine.state.output[0]["loss"].detach()
+        self._sizes = [self._sizes[-1], _norm(unwrap(engine.network))]
 
     def _begin(self, engine: Engine) -> None:
         self._loss = None
-        self._size = _norm(unwrap(engine.network))
+        self._sizes = [_norm(unwrap(engine.network))]
+        self._size = float(self._sizes[0])
 
     def _look_at_loss(self, engine: Engine) -> None:
         if self._loss is None:
@@ -198,6 +204,9 @@ class StopOnNaN:
             self._stop(engine, f"the loss is {loss} at")
         if loss > BLOWN_UP * max(1.0, self.first):
             self._stop(engine, f"the loss is {loss:.3g}, {self.first:.3g} at first, at")
+        before, after = (float(size) for size in self._sizes)
+        if after > JUMPED * max(before, 1.0):
+            self._stop(engine, f"the weights have become {after / max(before, 1.0):.2g} times as large in")
 
     def _look_at_weights(self, engine: Engine) -> None:
         tensors = {k: v for k, v in unwrap(engine.network).state_dict().items() if v.is_floating_point()}
@@ -205,7 +214,7 @@ class StopOnNaN:
         for name, good in zip(tensors, finite, strict=True):
             if not good:
                 self._stop(engine, f"{name} is not finite after")
-        if (size := _norm(unwrap(engine.network))) > GROWN * max(self._size, 1.0):
+        if (size := float(self._sizes[-1])) > GROWN * max(self._size, 1.0):
             self._stop(engine, f"the weights are {size / max(self._size, 1.0):.2g} times as large as at first after")
 
     @staticmethod
@@ -221,10 +230,11 @@ class StopOnNaN:
         )
 
 
-def _norm(network: nn.Module) -> float:
+def _norm(network: nn.Module) -> Tensor:
     """Of all weights."""
-    with torch.no_grad():
-        return float(torch.linalg.vector_norm(torch.stack([weights.norm() for weights in network.parameters()])))
+    weights = [each.detach() for each in network.parameters()]
+    size: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(weights)))
+    return size
 
 
 class Validation:

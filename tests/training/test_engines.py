@@ -122,26 +122,33 @@ def test_a_loss_that_has_blown_up_stops_it_too():
         run_losses([2.0, 150.0, 1000.0], nn.Linear(2, 1), lr=0.8)
 
 
-def test_weights_that_have_blown_up_stop_it_where_the_loss_has_a_bound():
-    module = nn.Linear(2, 1)
+def run_sizes(sizes):
+    """A training under a loss that stays as it is, whose weights get these sizes step by step, the first before it."""
+    module = nn.Linear(2, 1, bias=False)
 
-    class Growing(list):
-        times = 900
-
+    class Losses(list):
         def __getitem__(self, step):
             with torch.no_grad():
-                module.weight.copy_(torch.tensor([[3.0, 4.0]]) * (self.times if step else 1))
-            return super().__getitem__(step)
+                module.weight.copy_(torch.tensor([[0.6, 0.8]]) * sizes[step + 1])
+            return 0.5
 
-    torch.nn.init.zeros_(module.bias)
-    losses = Growing([0.5, 0.5])
-    losses[0]
-    run_losses(losses, module)
-    losses[0]
-    losses.times = 5000
-    message = r"the weights are 5e\+03 times as large as at first after step 2 \(epoch 1\): try a smaller --lr"
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.6, 0.8]]) * sizes[0])
+    run_losses(Losses(sizes[1:]), module)
+
+
+def test_weights_that_have_blown_up_stop_it_where_the_loss_has_a_bound():
+    run_sizes([5 * 1.9**step for step in range(11)])  # 613 times
+    message = r"the weights are 1\.2e\+03 times as large as at first after step 11 \(epoch 1\): try a smaller --lr"
     with pytest.raises(InputError, match=message):
-        run_losses(losses, module)
+        run_sizes([5 * 1.9**step for step in range(12)])
+
+
+def test_a_step_that_leaves_nothing_of_the_weights_stops_it():
+    run_sizes([0.1, 1.9, 3.7, 0.01, 1.9])  # small ones count as 1
+    message = r"the weights have become 7\.7 times as large in step 3 \(epoch 1\): try a smaller --lr"
+    with pytest.raises(InputError, match=message):
+        run_sizes([5, 5, 6, 46.2, 46.2])
 
 
 def test_weights_that_are_no_numbers_stop_it_before_they_are_saved():
