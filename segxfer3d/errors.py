@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 STOPPED = 130  # exit status of what Ctrl-C ended, as shells have it
@@ -83,3 +84,36 @@ def some(items: Iterable[object], most: int = 10, separator: str = "; ", *, last
     listed = separator.join(map(str, texts[:most]))
     rest = shortened(texts, most)[most:]
     return listed + "".join((separator if last is None else last) + text for text in rest)
+
+
+def numbered(count: int, one: str, several: str) -> str:
+    """How many there are, and what is said of one or of several.
+
+    Example:
+        >>> numbered(1, "file is", "files are"), numbered(2, "file is", "files are")
+        ('1 file is', '2 files are')
+    """
+    return f"{count} {one if count == 1 else several}"
+
+
+def once_each(problems: Mapping[str, str], most: int = 3) -> list[str]:
+    """A line on each problem of cases; what is wrong with more than ``most`` alike is said once, with who they are.
+
+    Args:
+        problems: name of a case -> what is wrong, which may begin with its name, or the file that it is in.
+        most: cases of one problem that have a line each.
+
+    Example:
+        >>> once_each({"a": "d/a.nii: no room", "b": "d/b.nii: no room", "c": "d/c.nii: empty"}, most=1)
+        ['d/c.nii: empty', 'd/a.nii: no room; and so 1 more: b']
+    """
+    alike: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        head, colon, rest = problem.partition(": ")
+        alike.setdefault(rest if colon and (os.sep in head or head == name) else problem, []).append(name)
+    alone = [problems[name] for names in alike.values() if len(names) <= most for name in names]
+    return alone + [
+        f"{problems[names[0]]}; and so {len(names) - 1} more: {', '.join(names[1:])}"
+        for names in alike.values()
+        if len(names) > most
+    ]

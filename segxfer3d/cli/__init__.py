@@ -24,7 +24,16 @@ def main() -> None:
 
 
 class _Commands(click.Group):
-    """Commands that say with which signal they were ended; click itself says 1 for all."""
+    """Commands that say with which signal they were ended, click itself says 1 for all; and end with 1 for whatever bad
+    input, also for words that click does not know, for which it says 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as end:
+            if end.code == 2:
+                raise SystemExit(1) from None
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

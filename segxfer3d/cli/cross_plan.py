@@ -74,7 +74,7 @@ def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[C
     from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
     from segxfer3d.data.layouts.label_files import require_labels
     from segxfer3d.data.plausible import refuse_masks
-    from segxfer3d.errors import some
+    from segxfer3d.errors import once_each, some
 
     dims = 3 if "spacing" in bundle.knobs else 2
     case_set = _cases(knobs, dims=dims)
@@ -93,7 +93,7 @@ def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[C
     if dims == 3 and knobs.get("intensity", "auto") == "auto" and not knobs.get("checkpoint"):
         refuse_wrong_modality(case_set, report)
     if report.bad:
-        click.echo(f"left out of all folds: {some(report.bad.values(), 10, '; ')}")
+        click.echo(f"left out of all folds: {some(once_each(report.bad), 10, '; ')}")
     return case_set, report.good
 
 

@@ -9,6 +9,7 @@ import click
 
 from segxfer3d.cli.arguments import AS_IN_BUNDLES, FOLDER, EachChannel, label_map, volume_files
 from segxfer3d.config.image_files import EXIF, IMAGE_KINDS
+from segxfer3d.errors import once_each
 
 
 @click.command(short_help="Look a data set over before anything trains on it.", context_settings=AS_IN_BUNDLES)
@@ -91,8 +92,8 @@ def prepare_luna16(
         min_readers=min_readers,
         progress=sys.stderr.isatty(),
     )
-    for name, why in nodules.bad.items():
-        click.echo(f"cannot be used: {name}: {why}", err=True)
+    for why in once_each({name: f"{name}: {why}" for name, why in nodules.bad.items()}):
+        click.echo(f"cannot be used: {why}", err=True)
     click.echo(nodules.text())
     if nodules.bad:
         raise SystemExit(1)
@@ -158,8 +159,8 @@ def cubes(
         progress=sys.stderr.isatty(),
         **files,
     )
-    for name, why in store.left_out.items():
-        click.echo(f"left out: {name}: {why}", err=True)
+    for why in once_each({name: f"{name}: {why}" for name, why in store.left_out.items()}):
+        click.echo(f"left out: {why}", err=True)
     click.echo(store.text())
 
 

@@ -75,14 +75,13 @@ def read(job: str, *groups: type[Group]) -> Options:
 
 def _go_on_when_requeued(resolver: Any) -> None:
     """A job that Slurm runs again after a stop goes on with its run, though its command does not say so."""
-    if os.environ.get("SLURM_RESTART_COUNT", "0") in ("", "0") or resolver.get_resolved_content("resume"):
+    count = os.environ.get("SLURM_RESTART_COUNT", "")
+    if not (count.isdecimal() and int(count)) or resolver.get_resolved_content("resume"):
         return
     folder = Path(str(resolver.get_resolved_content("output_dir"))).expanduser()
     if (folder / "run.json").is_file():
         resolver.resolved_content["resume"] = True
-        logging.getLogger("segxfer3d").info(
-            f"SLURM_RESTART_COUNT is {os.environ['SLURM_RESTART_COUNT']} and {folder} holds a run: resume True"
-        )
+        logging.getLogger("segxfer3d").info(f"SLURM_RESTART_COUNT is {count} and {folder} holds a run: resume True")
 
 
 def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:

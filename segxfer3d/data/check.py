@@ -23,7 +23,7 @@ from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.data.seen import Seen, look_at
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, once_each, some
 
 _LARGEST = 1e18  # of an intensity: the squares of larger ones overflow float32
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
@@ -157,7 +157,7 @@ def check(
             report.seen[case.name] = result.seen
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
-        listed = "\n".join(f"  {problem}" for problem in report.bad.values())
+        listed = "\n".join(f"  {problem}" for problem in once_each(report.bad))
         noun = "images" if case_set.dims == 2 else "cases"
         raise InputError(f"{len(report.bad)} of {len(cases)} {noun} cannot be used{hint}:\n{listed}")
     _refuse_empty_categories(case_set, report.good)

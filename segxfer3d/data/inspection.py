@@ -22,7 +22,7 @@ from segxfer3d.data.layouts.listing import OtherKindError, images_below, volumes
 from segxfer3d.data.plausible import refuse_mask_images, refuse_masks
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import load_volume
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, once_each, some
 
 _THREADS = 2
 _SHOWN = 20
@@ -40,20 +40,22 @@ class Inspection:
         lines: a line on each property.
         notes: what is allowed and worth knowing.
         warnings: what is allowed and may be a mistake.
-        problems: one line on each case that cannot be used.
+        problems: a line on each case that cannot be used, or on several of which the same is wrong.
+        unusable: how many cases that are.
     """
 
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unusable: int = 0
 
     def text(self) -> str:
         """All of it, to print."""
         lines = [*self.lines, *(f"note: {note}" for note in self.notes)]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.problems:
-            lines.append(f"{len(self.problems)} cannot be used:")
+            lines.append(f"{max(self.unusable, len(self.problems))} cannot be used:")
             lines.append("  " + some(self.problems, _SHOWN, "\n  "))
         elif not self.warnings:
             lines.append("no problems found")
@@ -139,8 +141,9 @@ def _checked(inspection: Inspection, case_set: CaseSet, progress: bool, *, patte
         report = check(case_set, skip_bad=True, progress=progress)
     except InputError as error:
         inspection.problems = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        inspection.unusable = len(case_set.cases)
         return ()
-    inspection.problems = list(report.bad.values())
+    inspection.problems, inspection.unusable = once_each(report.bad), len(report.bad)
     try:
         if case_set.dims == 3 and case_set.layout == FOLDER and not patterned:
             refuse_masks(case_set.root, report.good, report.kinds)

@@ -103,10 +103,16 @@ def held_volumes(options: Options, run: RunFolder, source: Source, cases: Sequen
 
 
 def stored_before(options: Options, source: Source) -> StoredCases | None:
-    """The store as other jobs have left it; None where there is none that can be used, or images are looked at."""
+    """The store as other jobs have left it; None where there is none that can be used, or images are looked at.
+
+    Raises:
+        InputError: a folder that is asked for cannot be a store.
+    """
     asked, preprocessing = options.find(Store), source.preprocessing
     if asked is None or asked.store == MEMORY or not isinstance(preprocessing, VolumePreprocessing):
         return None
+    if asked.store:
+        require_usable(Path(asked.store))
     with suppress(InputError):  # no home folder: nothing can be there
         if store := VolumeStore.found(folder_of(asked)):
             return StoredCases(store, source.case_set, preprocessing, source.report.identities, source.report.checksums)

@@ -22,7 +22,7 @@ from segxfer3d.data.class_names import refuse_other_order
 from segxfer3d.data.layouts.dataset_json import NAME, read_declared
 from segxfer3d.data.plausible import refuse_masks, refuse_no_hu
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, once_each, some
 from segxfer3d.inference.components import Row, columns_of
 from segxfer3d.inference.inputs import modality_of_inputs, passed_files, passed_over
 from segxfer3d.inference.model import Model
@@ -81,8 +81,8 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     for passed in passed_files(inference.input, dims=model.dims, series=files.series, **patterns):
         run.say(f"note: {passed}")
     say_fit(run, model, report.good, report)
-    for name, why in report.bad.items():
-        run.say(f"left out: {name} ({why})")
+    for why in once_each(report.bad):
+        run.say(f"left out: {why}")
     for note, whose in by_note(report).items():
         run.say(f"note: {some(whose, 3, ', ')}: {note}")
     settle_engine(run, model, report.good, report, options[groups.Windows].overlap)

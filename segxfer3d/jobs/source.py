@@ -27,7 +27,7 @@ from segxfer3d.data.seen import noted
 from segxfer3d.data.split import Split
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.data.synthetic.phantoms import write_phantoms
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, once_each, some
 from segxfer3d.files import names_hash
 from segxfer3d.jobs.generated import generated_data
 from segxfer3d.jobs.made_from import take_data
@@ -214,8 +214,8 @@ def find_checked(
         for note in refuse_mask_images(root, report.good, report.kinds, short_name):
             run.say(f"note: {note}")
     run.record(record, report.as_dict())
-    for name, why in report.bad.items():
-        run.say(f"left out: {name} ({why})")
+    for why in once_each(report.bad):
+        run.say(f"left out: {why}")
     if task == "segmentation":
         refuse_without_target(case_set, report)
     if report.empty_labels:

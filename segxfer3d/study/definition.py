@@ -16,7 +16,8 @@ A JSON object (or YAML); all names are made of letters, digits and ``._+-``::
     }
 
 ``config`` is the name of a bundle: beside the study file, in the folder above it, or shipped; or a path from the study
-file. The same in YAML is read alike.
+file. One that is not shipped has to lie beside the file, or be trusted (:mod:`segxfer3d.study.trust`). The same in YAML
+is read alike.
 Knobs are the bundle's top-level ones; later ones win: ``common`` (of every training, so every bundle has to know them),
 ``data`` (may be left out), the pretraining or fine-tuning, the arm (``"knobs"`` in it), the budget, the seed. A budget
 is a number of labels, a share of them, or (neither) all; other knobs may stand beside it, and ``"seeds"``, some of the

@@ -17,7 +17,7 @@ from typing import Any
 
 from segxfer3d import documents, files
 from segxfer3d.config.amp import BY_DEVICE
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import CROSSED, Arm, Budget, Stage, Study
@@ -215,7 +215,8 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
     if wrong:
         listed = some(wrong, separator="\n  ")
         raise InputError(
-            f"{folder}: {len(wrong)} trials are other ones than this study means and would be mixed with its own; "
+            f"{folder}: {numbered(len(wrong), 'trial is another one', 'trials are other ones')} than this study means "
+            "and would be mixed with its own; "
             f"give another folder, or delete theirs:\n  {listed}"
         )
     refuse_other_data(trials, folder)

@@ -16,7 +16,7 @@ from typing import Any
 
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.shipped import shipped_folder
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.study import options
 from segxfer3d.study.code import read_config
 from segxfer3d.study.identity import other_data
@@ -71,8 +71,8 @@ def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
     if wrong:
         listed = some(wrong, separator="\n  ")
         raise InputError(
-            f"{source}: {len(wrong)} records are of other trainings than this study means; give the record of this "
-            f"one, or delete theirs:\n  {listed}"
+            f"{source}: {numbered(len(wrong), 'record is of another training', 'records are of other trainings')} than "
+            f"this study means; give the record of this one, or delete theirs:\n  {listed}"
         )
     # of several records of one pretraining, the one that most fine-tunings started from
     starts = Counter(record.entry["start"]["model"] for record in found.values() if record.entry["start"])

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import documents, files
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.schema.kinds import refuse
 from segxfer3d.schema.own_files import KINDS
 from segxfer3d.schema.parsing import parse
@@ -118,7 +118,8 @@ def read_records(folder: Path) -> list[Record]:
     if wrong:
         listed = some(wrong, separator="\n  ")
         raise InputError(
-            f"{folder}: {len(wrong)} records are not as they were kept; take them back from git, or delete them:\n"
+            f"{folder}: {numbered(len(wrong), 'record is not as it was', 'records are not as they were')} kept; take "
+            "back from git, or delete:\n"
             f"  {listed}"
         )
     return records

@@ -140,7 +140,7 @@ def read_trials(folder: Path, *, to_run: bool = False) -> list[Trial]:
         problems += [*_problems(trial, ids, to_run=to_run)]
         ids.add(trial.id)
     if problems:
-        raise InputError(f"{path}: {some(problems, 5, '; ')}")
+        raise InputError(f"{path}: {some(problems, 1)}")
     return trials
 
 
@@ -162,8 +162,10 @@ def _problems(trial: Trial, before: Collection[str], *, to_run: bool) -> Iterato
         return
     if why := trust.bundle_problem(Path(trial.config)):
         yield f"{trial.id}: {why}"
+    strange = [name for name in trial.knobs if name not in options.table()]
+    if strange and not trust.is_given():
+        named = some(map(shown, strange), 3, ", ")
+        yield f"{trial.id}: no knob of this package's bundles is called {named}; {trust.HINT}"
     for name, value in trial.knobs.items():
-        if name not in options.table() and not trust.is_given():
-            yield f"{trial.id}: {shown(name)} is no knob of this package's bundles; {trust.HINT}"
-        elif why := trust.knob_problem(name, value):
+        if name not in strange and (why := trust.knob_problem(name, value)):
             yield f"{trial.id}: {name} {why}"

@@ -2,7 +2,7 @@
 
 MONAI evaluates text that begins with ``$`` as Python, and puts what a file says in the place of ``%file``; a bundle is
 code as a script is. So a study or search file, and the list of trials of a study's folder, may set knobs to plain
-values and name the bundles of this package, or those that lie with the file.
+values and name the bundles of this package; a study or search file also those that lie in its own folder.
 """
 
 from __future__ import annotations
@@ -92,15 +92,13 @@ def bundle_problem(path: Path, beside: Path | None = None) -> str:
 
     Args:
         path: of the bundle.
-        beside: the folder of the file that names it; bundles lie in it, or in the one above, where ``segxfer3d bundles
-            copy`` puts them. None: only bundles of this package count.
+        beside: the folder of the file that names it, in which bundles lie, not above or below it. None: only bundles of
+            this package count.
     """
     path = path.resolve()
-    near = beside is not None and path.parent in (beside.resolve(), beside.resolve().parent)
-    near = near or (beside is not None and beside.resolve() in path.parents)
-    if _trusted.get() or near or is_shipped(path):
+    if _trusted.get() or (beside is not None and path.parent == beside.resolve()) or is_shipped(path):
         return ""
-    where = "neither one of this package nor beside the file" if beside is not None else "none of this package"
+    where = "none of this package" if beside is None else "neither one of this package nor in the folder of the file"
     return f"the bundle {path} is {where}, and a bundle is code; {HINT}"
 
 

@@ -27,6 +27,14 @@ def call(*words):
     return result.exit_code, result.output + str(result.exception if result.exit_code else "")
 
 
+@pytest.mark.parametrize(
+    "words", [("nope",), ("check",), ("check", "--nope", "."), ("study", "run", "x", "--jobs", "y")]
+)
+def test_words_that_are_not_known_end_as_other_bad_input_does(words):
+    status, said = call(*words)
+    assert (status, "Usage: " in said) == (1, True)
+
+
 @pytest.fixture
 def fakes(monkeypatch):
     """Trainings are fake ones; the dictionary says which fail."""
@@ -149,7 +157,7 @@ def test_a_study_goes_on_from_its_record_on_another_machine(tmp_path, fakes):
     assert (status, "7 trials: 3 done, 4 recorded" in said) == (0, True)
     (record / "finetune/data-random-n2-s0/cases.csv.gz").write_bytes(b"")
     status, said = call("study", "run", file, "-o", tmp_path / "other", "--done", record)
-    assert (status, "1 records are not as they were kept" in said) == (1, True)
+    assert (status, "1 record is not as it was kept" in said) == (1, True)
     assert not (tmp_path / "other").exists()
 
 

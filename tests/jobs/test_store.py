@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 import torch
 
 from segxfer3d import files
+from segxfer3d.config.options import Options
+from segxfer3d.config.store import Store
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.jobs import holding
@@ -211,17 +214,15 @@ def test_evaluation_takes_what_is_in_the_store(finetuned, data, tmp_path, monkey
     assert len(rows[0].splitlines()) == 1 + 2  # two cases
 
 
-@pytest.mark.parametrize("what", ["is being cleared", "is damaged", "is another's folder", "is a file"])
+@pytest.mark.parametrize("what", ["is being cleared", "is damaged", "is not there"])
 def test_evaluation_does_without_a_store_that_cannot_be_used(what, finetuned, data, tmp_path):
     folder, store = finetuned[0], shutil.copytree(finetuned[1], tmp_path / "store")
     lock = files.Lock.take(store / "in-use.lock") if what == "is being cleared" else None
     if what == "is damaged":
         for path in (*store.glob("images/*/about.json"), *store.glob("labels/*/values.npy")):
             path.write_bytes(b"{}")
-    if what in ("is another's folder", "is a file"):
+    if what == "is not there":
         shutil.rmtree(store)
-        (store if what == "is a file" else tmp_path / "mine.txt").write_text("mine")
-        store = store if what == "is a file" else tmp_path
     options = {**FINETUNE, "checkpoint": str(folder / "model.pt"), "part": "validation", "progress": False}
     del options["init"]
     out = tmp_path / "out"
@@ -254,6 +255,16 @@ def test_few_volumes_stay_in_memory_and_a_folder_for_them_is_looked_at(data, tmp
     held = [name for part in ("pretrain", "validation") for name in split[part]]
     assert (int(said[1]), said[3]) == (len(held), str(store))
     assert float(said[2]) == round(sum(4 * (22 + int(name[1:])) * 24 * 18 for name in held) / 1e6, 2)
+
+
+def test_a_folder_that_cannot_be_a_store_is_refused_for_evaluation_too(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    source = SimpleNamespace(preprocessing=VolumePreprocessing())
+    for place, message in ((tmp_path, "holds thesis.txt"), (tmp_path / "thesis.txt", "is a file; expected a folder")):
+        with pytest.raises(InputError, match=f"store {place}: .*{message}"):
+            holding.stored_before(Options("evaluate", [Store(store=str(place))]), source)
+    assert holding.stored_before(Options("evaluate", [Store(store=str(tmp_path / "new"))]), source) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(

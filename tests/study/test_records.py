@@ -125,7 +125,7 @@ def edit(path, before, after):
 )
 def test_an_edited_record_is_refused(kept, name, before, after, message):
     edit(kept / RANDOM / name, before, after)
-    with pytest.raises(InputError, match="1 records are not as they were kept") as caught:
+    with pytest.raises(InputError, match="1 record is not as it was kept") as caught:
         read_records(kept)
     assert caught.match(f"{RANDOM}: {message}")
 

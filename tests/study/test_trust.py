@@ -52,14 +52,19 @@ def test_bundles_of_the_package_or_with_the_file(tmp_path):
     own = json.loads((BUNDLES / "genesis_finetune.json").read_text(encoding="utf-8")) | {"description": "mine"}
     (tmp_path / "genesis_finetune.json").write_text(json.dumps(own), encoding="utf-8")
     assert read_study(write(tmp_path, **study))  # beside it
-    assert read_study(write(tmp_path / "studies", **study))  # in the folder above, as bundles are copied
-    path = write(tmp_path / "elsewhere" / "deep", **study)
-    with pytest.raises(
-        InputError, match=r"finetune\.config: the bundle .*genesis_finetune\.json is neither one of this"
-    ):
-        read_study(path)
-    with trust.everything():
-        assert read_study(path)
+    (tmp_path / "below").mkdir()
+    below = shutil.copy(tmp_path / "genesis_finetune.json", tmp_path / "below" / "mine.json")
+    message = r"finetune\.config: the bundle .*\.json is neither one of this package nor in the folder of the file"
+    for folder, config in (
+        (tmp_path / "studies", "genesis_finetune"), (tmp_path / "elsewhere" / "deep", str(copied)),
+        (tmp_path, "below/mine.json"), (tmp_path, str(below)),
+    ):  # fmt: skip
+        study["finetune"]["config"] = config
+        path = write(folder, **study)
+        with pytest.raises(InputError, match=message):
+            read_study(path)
+        with trust.everything():
+            assert read_study(path)
 
 
 def test_a_search_file_too(tmp_path):
@@ -164,5 +169,5 @@ def test_a_knob_that_names_a_bundle_names_one_of_this_package(tmp_path):
 def test_trials_set_knobs_and_no_parts_of_a_bundle(tmp_path):
     folder = run_study(tmp_path)
     changed(folder, knobs={"initialize": ["now"], "optimizer::_target_": "builtins.print"})
-    with pytest.raises(InputError, match=r"'initialize' is no knob .*'optimizer::_target_' is no knob"):
+    with pytest.raises(InputError, match=r"bundles is called 'initialize', 'optimizer::_target_'; --trust"):
         read_trials(folder, to_run=True)

@@ -238,7 +238,7 @@ def test_random_states_come_back():
     assert draw() == first
 
 
-@pytest.mark.parametrize(("count", "goes_on"), [("1", True), ("0", False), ("", False)])
+@pytest.mark.parametrize(("count", "goes_on"), [("1", True), ("0", False), ("", False), ("x", False), ("-1", False)])
 def test_a_requeued_job_goes_on_by_itself(count, goes_on, data, whole, tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         signal_in_step(patch, STEPS + 2)

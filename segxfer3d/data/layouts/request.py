@@ -13,7 +13,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import NOUNS, Case, LabelRule
 from segxfer3d.data.io.images import THREADS, UInt8
 from segxfer3d.data.io.labels import read_values
-from segxfer3d.errors import InputError, closest, some
+from segxfer3d.errors import InputError, closest, once_each, shortened, some
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
@@ -169,14 +169,14 @@ def refuse_missing(root: Path, listed: Iterable[str], images: Mapping[str, Path]
         a note on those that are not, with ``skip_bad``.
 
     Raises:
-        InputError: some are not; all are named.
+        InputError: some are not; a few are named.
     """
     missing = sorted({name for name in listed if name not in images})
     if not missing:
         return ()
     if request.skip_bad:
         return (f"left out {len(missing)} images that are listed and not there: {some(missing)}",)
-    named = "\n".join(f"  {name}" for name in missing)
+    named = "\n".join(f"  {name}" for name in shortened(missing))
     raise InputError(
         f"{root}: {len(missing)} images are listed and not there; --skip_bad_cases True goes on without them:\n{named}"
     )
@@ -215,11 +215,11 @@ def read_masks(
     with ThreadPoolExecutor(THREADS) as pool:
         bar = tqdm(pool.map(read, cases), "reading masks", total=len(cases), disable=not request.progress, leave=False)
         looks = list(zip(cases, bar, strict=True))
-    bad = [problem for _, (_, problem) in looks if problem]
+    bad = {case.name: problem for case, (_, problem) in looks if problem}
     if bad and not request.skip_bad:
-        listed = "\n".join(f"  {problem}" for problem in bad)
+        listed = "\n".join(f"  {problem}" for problem in once_each(bad))
         raise InputError(
             f"{len(bad)} of {len(cases)} masks cannot be used; --skip_bad_cases True goes on without them:\n{listed}"
         )
     seen = [(case, cast(Result, result)) for case, (result, problem) in looks if not problem]
-    return seen, ((f"left out {len(bad)} masks that cannot be used: {some(bad)}",) if bad else ())
+    return seen, ((f"left out {len(bad)} masks that cannot be used: {some(once_each(bad))}",) if bad else ())
