@@ -154,6 +154,7 @@ class ItemOutput:
 
 BLOWN_UP = 100  # a loss this many times the first
 GROWN = 1000  # weights this many times as large as at first
+LEAST_LOSS = 1e-3  # of a training that has something to learn
 JUMPED = 2  # weights this many times as large as a step before
 
 
@@ -166,12 +167,14 @@ class StopOnNaN:
     an epoch's end the weights are looked at too, so that no training state holds what the next loss would show; nor
     what no loss shows that has a bound, as dice and those of most pretexts: weights :data:`GROWN` times as large as at
     first. Nor does a step that makes them :data:`JUMPED` times as large: nothing is left of what they were, and a
-    softmax or sigmoid that it saturates gives the same answer everywhere from then on.
+    softmax or sigmoid that it saturates gives the same answer everywhere from then on. Where all outputs are saturated,
+    however slowly the weights grew, no weight has a gradient in an epoch's last step, and a loss is left.
     """
 
     def __init__(self) -> None:
         self.first: float | None = None
         self._loss: Tensor | None = None
+        self._last = 0.0  # loss
         self._size = 0.0
         self._sizes: list[Tensor] = []  # of the weights, before and after the last step
 
@@ -181,6 +184,7 @@ class StopOnNaN:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._look_at_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_loss)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_gradients)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_weights)
 
     def __call__(self, engine: Engine) -> None:
@@ -196,7 +200,7 @@ class StopOnNaN:
     def _look_at_loss(self, engine: Engine) -> None:
         if self._loss is None:
             return
-        loss = float(self._loss)
+        loss = self._last = float(self._loss)
         self._loss = None
         if self.first is None:
             self.first = loss
@@ -207,6 +211,15 @@ class StopOnNaN:
         before, after = (float(size) for size in self._sizes)
         if after > JUMPED * max(before, 1.0):
             self._stop(engine, f"the weights have become {after / max(before, 1.0):.2g} times as large in")
+
+    def _look_at_gradients(self, engine: Engine) -> None:
+        gradients = [each.grad for each in unwrap(engine.network).parameters() if each.grad is not None]
+        if not gradients or self._last < LEAST_LOSS:
+            return
+        if not float(torch.stack(torch._foreach_norm(gradients, math.inf)).max()):
+            self._stop(
+                engine, f"no weight has a gradient, with a loss of {self._last:.3g}: the outputs are saturated at"
+            )
 
     def _look_at_weights(self, engine: Engine) -> None:
         tensors = {k: v for k, v in unwrap(engine.network).state_dict().items() if v.is_floating_point()}

@@ -151,6 +151,25 @@ def test_a_step_that_leaves_nothing_of_the_weights_stops_it():
         run_sizes([5, 5, 6, 46.2, 46.2])
 
 
+def test_saturated_outputs_stop_it():
+    def trained(loss, *gradients):
+        module = nn.Linear(2, 1)
+        for weights, gradient in zip(module.parameters(), gradients, strict=False):
+            weights.grad = torch.full_like(weights, gradient)
+        run_losses([loss], module)
+
+    trained(0.9)  # nothing to look at
+    trained(0.9, 0.0, 1e-30)
+    trained(1e-4, 0.0, 0.0)  # nothing to learn
+    message = (
+        r"no weight has a gradient, with a loss of 0\.9: the outputs are saturated at step 1 \(epoch 1\): try a smal"
+    )
+    with pytest.raises(InputError, match=message):
+        trained(0.9, 0.0, 0.0)
+    with pytest.raises(InputError, match=message):
+        trained(0.9, 0.0)  # the other one is frozen
+
+
 def test_weights_that_are_no_numbers_stop_it_before_they_are_saved():
     module = nn.Linear(2, 1)
     with torch.no_grad():
