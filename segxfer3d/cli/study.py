@@ -165,11 +165,12 @@ def study_keep(folder: Path, record: Path) -> None:
 
     What is there already stays. `study run --done RECORD` goes on from it, `report` and `results` read it.
     """
-    from segxfer3d.study import keeping
+    from segxfer3d.study.keeping import keep
 
-    kept = keeping.keep(folder, record)
-    lacking = f"; {kept.lacking} trials are not done" if kept.lacking else ""
-    click.echo(f"{kept.new} trials recorded, {kept.there} were{lacking}: {record} ({kept.size / 1e6:.2f} MB)")
+    kept = keep(folder, record)
+    if kept.others:
+        click.echo(f"warning: made from other data, so they do not compare: {some(kept.others, 5)}", err=True)
+    click.echo(f"{kept.sentence()}: {record} ({kept.size / 1e6:.2f} MB)")
 
 
 @click.command(short_help="Search for good settings of a training.")

@@ -15,6 +15,7 @@ from segxfer3d.report.folds import fold_of, incomplete
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
 from segxfer3d.report.run_files import Problem, Run, read_json, read_results, read_run
+from segxfer3d.report.same_data import other_data
 from segxfer3d.schema.kinds import NUMBER, PATH, TEXT, WHOLE, Entries, ListOf, first_problem, optional, shown
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.records import is_record
@@ -47,6 +48,7 @@ class Collection:
         runs: all of them, in whatever state.
         cka: path below the folder to the content of each ``cka.json``.
         problems: what is damaged or missing, and where.
+        other_data: those of the problems that say which trainings were made from other data than the rest.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Collection:
     runs: tuple[Run, ...] = ()
     cka: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    other_data: tuple[Problem, ...] = ()
 
     def arm(self, name: str) -> Arm:
         """The arm of this name; an unknown one is known by its name only."""
@@ -97,10 +100,12 @@ def collect(folder: Path | str) -> Collection:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
     done = [run for run in runs if run.kind == "finetune" and run.state == DONE]
     arms = with_recipes(arms, done, mixed=study.get(MIXED) is True)
-    problems += [*_other_tests(runs), *incomplete(runs)]
+    others = other_data(runs)
+    problems += [*others, *_other_tests(runs), *incomplete(runs)]
     cka = _similarities(folder, problems)
     name = str(study.get("name") or folder.resolve().name)
-    return Collection(folder, name, study, tuple(arms), tuple(runs), cka, tuple(dict.fromkeys(problems)))
+    every = tuple(dict.fromkeys(problems))
+    return Collection(folder, name, study, tuple(arms), tuple(runs), cka, every, tuple(others))
 
 
 def _trials(

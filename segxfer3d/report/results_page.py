@@ -86,6 +86,9 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
         lines.append(_parts(next(run for run in done if run.data == data), data))
     if len(done) < len(all_finetunings):
         lines.append(f"{len(done)} of {len(all_finetunings)} fine-tunings are done.")
+    if collection.other_data:
+        named = some([f"{problem.where} ({problem.what})" for problem in collection.other_data], 3)
+        lines.append(f"**Not all trainings saw the same data, so they do not compare:** {named}.")
     recipes = ", ".join(dict.fromkeys(recipe_in(run.knobs) for run in done))
     lines.append(f"Recipe of the fine-tunings: {recipes}.")
     return [*lines, hardware([run for run in collection.runs if run.state == DONE]), ""]

@@ -79,6 +79,15 @@ class Attempt:
                 self.process.wait()
         self.release()
 
+    def fail(self, why: str) -> State:
+        """Stop it for a reason that is written down; what is done stays done."""
+        if not self.ended():
+            self.stop()
+        self.release()
+        if state_at_rest(self.folder, self.trial.kind).name == DONE:
+            return State(FAILED, why)
+        return record_failure(self.folder, why, None, time.monotonic() - self.started)
+
     def release(self) -> None:
         """Let go of what it held."""
         for lock in (self.lock, self.slot.lock if self.slot else None):

@@ -30,6 +30,7 @@ from segxfer3d.study.records import (
     write_record,
 )
 from segxfer3d.study.restoring import AGAIN
+from segxfer3d.study.same_data import differing
 from segxfer3d.study.states import DONE, RECORDED, states
 from segxfer3d.study.trials import MODEL, STUDY_FILE, TRIAL_FILE, Trial, read_trials
 
@@ -46,12 +47,19 @@ class Kept:
         there: trials that were recorded before.
         lacking: trials of the study that are not done.
         size: of the whole record, in bytes.
+        others: trials that were made from other data than those before them, each with what is another.
     """
 
     new: int
     there: int
     lacking: int
     size: int
+    others: list[str]
+
+    def sentence(self) -> str:
+        """How many, in words."""
+        lacking = f"; {self.lacking} trials are not done" if self.lacking else ""
+        return f"{self.new} trials recorded, {self.there} were{lacking}"
 
 
 def keep(folder: Path, target: Path) -> Kept:
@@ -91,7 +99,7 @@ def keep(folder: Path, target: Path) -> Kept:
         write_record(target, record)
     files.write_json(target / STUDY_FILE, places.value(study))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size)
+    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, differing(done, folder))
 
 
 def _before(target: Path, study: str) -> dict[str, Record]:

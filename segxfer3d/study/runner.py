@@ -19,8 +19,9 @@ from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.identity import code_version_of
 from segxfer3d.study.launching import FRESH, Processes
 from segxfer3d.study.restoring import compare_again
+from segxfer3d.study.same_data import MADE_FROM, OTHER, Seen, compare, refuse_other_data
 from segxfer3d.study.slots import Slots
-from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, states
+from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, state_at_rest, states
 from segxfer3d.study.trials import Trial
 
 STUDY_LOCK = "study.lock"
@@ -105,7 +106,7 @@ def run_one(
     """Run a single trial to its end; nothing where it is done.
 
     Raises:
-        InputError: no such trial, or what it needs is not done.
+        InputError: no such trial, what it needs is not done, or some of the study were made from other data.
     """
     by_id = {trial.id: trial for trial in trials}
     if trial_id not in by_id:
@@ -115,6 +116,7 @@ def run_one(
         raise InputError(f"trial {trial_id}: needs {lacking[0]}, which is {standing[lacking[0]].name}")
     if standing[trial_id].name != DONE and (bare := [n for n in by_id[trial_id].depends if standing[n].recorded]):
         raise InputError(f"trial {trial_id}: needs the weights of {bare[0]}, which is recorded without; prepare anew")
+    refuse_other_data(trials, folder)
     version, now = by_id[trial_id].parts["code_version"], code_version_of(by_id[trial_id].config)
     if version != now:
         raise InputError(f"trial {trial_id}: was planned with code version {version}, not {now}")
@@ -147,12 +149,17 @@ class _Run:
         for trial in self.pending:
             self.standing[trial.id] = State(WAITING)
         self.active: list[Attempt] = []
+        self.seen = Seen()
+        self.compared: set[str] = set()
+        for trial in trials:
+            compare(self.seen, trial, folder)
 
     def run(self) -> dict[str, State]:
         """Until nothing is left to do."""
         with _interruptible():
             try:
                 while self.pending or self.active:
+                    self._compare()
                     self._reap()
                     self._start()
                     if self.active:
@@ -162,6 +169,20 @@ class _Run:
                     attempt.stop()
                 raise
         return self.standing
+
+    def _compare(self) -> None:
+        """Stop a training, once it has read its data, that is made from others than those before it."""
+        for attempt in list(self.active):
+            trial, ended = attempt.trial, attempt.ended()
+            began = attempt.process is not None and (self.folder / trial.folder / MADE_FROM).is_file()
+            if not began or (trial.id in self.compared and not ended):
+                continue
+            self.compared.add(trial.id)
+            if ended and state_at_rest(attempt.folder, trial.kind).name != DONE:
+                continue  # its own error says more
+            if words := compare(self.seen, trial, self.folder):
+                self.active.remove(attempt)
+                self._note(trial, attempt.fail(f"{OTHER}: {words}; bring the data back, and delete {attempt.folder}"))
 
     def _reap(self) -> None:
         for attempt in [attempt for attempt in self.active if attempt.ended()]:

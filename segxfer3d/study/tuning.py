@@ -28,6 +28,7 @@ from segxfer3d.study.attempts import Launch, bundle_command
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.launching import FRESH, Processes
 from segxfer3d.study.room import is_full
+from segxfer3d.study.same_data import OTHER, refuse_other_data
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.search_results import Tried, sentence, write
 from segxfer3d.study.states import DONE, state_at_rest
@@ -64,7 +65,8 @@ def search(
         every trial, the best first, those that failed last.
 
     Raises:
-        InputError: Optuna is not installed; another search's folder; no trial has the metric; the disk is full.
+        InputError: Optuna is not installed; another search's folder; no trial has the metric; the disk is full; a trial
+            is made from other data than those before it.
         KeyboardInterrupt: on Ctrl-C, after the training was stopped.
     """
     optuna = _optuna()
@@ -81,7 +83,11 @@ def search(
             if asked is None:
                 break
             trial = _trial(plan, asked.number, asked.params)
-            state = runner.run([trial], folder, resources, lambda _: None, launch, processes=processes)[trial.id]
+            known = [_trial(plan, each.number, each.params) for each in _suggested(storage, plan)]
+            refuse_other_data(known, folder)
+            state = runner.run(known, folder, resources, lambda _: None, launch, [trial.id], processes)[trial.id]
+            if state.error.startswith(OTHER):
+                raise InputError(f"trial {asked.number}: {state.error}; then the same command goes on with it")
             if state.name != DONE and is_full(folder, state.error):
                 raise InputError(
                     f"trial {asked.number}: {folder / trial.folder} has no room ({state.error}); with more, the same "

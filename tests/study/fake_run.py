@@ -22,6 +22,10 @@ def begin():
     (folder / ".begun").rename(folder / "begun")
 
 
+if mode.startswith("reads "):
+    (folder / "made_from.json").write_text(json.dumps({"cases": {"a": [mode.split()[1]]}}))
+    if mode.endswith("slow"):
+        time.sleep(60)
 if mode == "fail":
     print("noise\nerror: loss is NaN in epoch 3\nfull trace: log.txt")
     raise SystemExit(1)
