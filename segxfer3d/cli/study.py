@@ -151,7 +151,7 @@ def study_trial(folder: Path, trial: str, jobs: int, threads: int | None, per_gp
     # the GPUs of a Slurm job are its own already; another job may call its own by the same numbers
     resources = resources_of(jobs, threads, per_gpu, share_gpus="SLURM_JOB_ID" not in os.environ)
     with runner.study_lock(folder, shared=True):
-        state = runner.run_one(trial, trials, folder, resources)
+        state = runner.run_one(trial, trials, folder, resources, say=click.echo)
     if state.name != states.DONE:
         raise InputError(f"{trial} {state.name}: {state.error}")
     click.echo(f"{trial}: done")

@@ -79,9 +79,13 @@ def _go_on_when_requeued(resolver: Any) -> None:
     if not (count.isdecimal() and int(count)) or resolver.get_resolved_content("resume"):
         return
     folder = Path(str(resolver.get_resolved_content("output_dir"))).expanduser()
-    if (folder / "run.json").is_file():
+    there = (folder / "run.json").is_file()
+    if there:
         resolver.resolved_content["resume"] = True
-        logging.getLogger("segxfer3d").info(f"SLURM_RESTART_COUNT is {count} and {folder} holds a run: resume True")
+    logging.getLogger("segxfer3d").info(
+        f"SLURM_RESTART_COUNT is {count} and {folder} holds "
+        + ("a run: resume True" if there else "no run: it starts from the beginning")
+    )
 
 
 def _as_before(resolver: Any, bundle: Mapping[str, Any]) -> dict[str, Any]:

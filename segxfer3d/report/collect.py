@@ -20,7 +20,7 @@ from segxfer3d.schema.kinds import NUMBER, PATH, TEXT, WHOLE, Entries, ListOf, f
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
-from segxfer3d.study.trials import is_outside
+from segxfer3d.study.trials import is_outside, leads_to
 
 _TRIAL = Entries(
     {"folder": PATH, "kind": TEXT},
@@ -94,7 +94,7 @@ def collect(folder: Path | str) -> Collection:
         problems += differing_starts(entries)
     else:
         trials = read_json(folder / "trials.json", list, ".", problems)
-        entries = [entry for entry in trials if _usable(entry, problems)]
+        entries = [entry for entry in trials if _usable(folder, entry, problems)]
     runs, arms = _trials(folder, study, entries, packed, problems) if entries else _named(folder, problems)
     if not runs:
         raise InputError(f"{folder}: no run in it; expected trials.json of a study, or folders with run.json")
@@ -144,7 +144,7 @@ def _similarities(folder: Path, problems: list[Problem]) -> dict[str, dict[str, 
     return contents
 
 
-def _usable(entry: Any, problems: list[Problem]) -> bool:
+def _usable(folder: Path, entry: Any, problems: list[Problem]) -> bool:
     """Whether an entry of ``trials.json`` says what is needed of a trial."""
     why = first_problem(_TRIAL, entry)
     if not why and entry["kind"] == "finetune":
@@ -153,6 +153,8 @@ def _usable(entry: Any, problems: list[Problem]) -> bool:
         why = f"folder {shown(entry['folder'])} is not inside the study's"
     if why:
         problems.append(Problem("trials.json", f"an entry that is no trial: {why}"))
+    elif (place := leads_to(folder, entry["folder"])) is not None:
+        problems.append(Problem(entry["folder"], f"a link leads out of the study's folder, to {place}"))
     return not why
 
 

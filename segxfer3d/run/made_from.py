@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,18 +155,27 @@ def _moved(
         empty: cases whose labels are not looked at.
     """
     for number, what in enumerate(("image", "label")):
-        owners: dict[str, set[str]] = {}
-        for state in (*states, now):
-            for name, values in state.items():
-                if name in part_of:
-                    owners.setdefault(_at(values, number), set()).add(name)
+        before, after = _owners(states, number, part_of), _owners([now], number, part_of)
         for name in sorted(now.keys() & part_of.keys()):
             value = _at(now[name], number)
             if value in ("", _at(states[-1].get(name, ()), number)) or (what == "label" and name in empty):
                 continue
-            others = sorted(other for other in owners[value] if part_of[other] != part_of[name])
+            owners = before.get(value, set())
+            if any(part_of[owner] == part_of[name] for owner in owners):
+                continue  # its part had it, too
+            others = sorted(other for other in owners | after[value] if part_of[other] != part_of[name])
             if others:
                 yield f"{name} of {part_of[name]} has the {what} of {others[0]} of {part_of[others[0]]}"
+
+
+def _owners(states: Iterable[Mapping[str, Any]], number: int, part_of: Mapping[str, str]) -> dict[str, set[str]]:
+    """Fingerprint to the cases that had it."""
+    owners: dict[str, set[str]] = {}
+    for state in states:
+        for name, values in state.items():
+            if name in part_of:
+                owners.setdefault(_at(values, number), set()).add(name)
+    return owners
 
 
 def _at(values: Sequence[str], number: int) -> str:

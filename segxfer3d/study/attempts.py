@@ -17,7 +17,7 @@ from segxfer3d.files import Lock, held
 from segxfer3d.study.launching import FRESH, PYTHON, LostError, Process, Processes, signal_group
 from segxfer3d.study.slots import Slot
 from segxfer3d.study.states import DAMAGED, DONE, FAILED, LOCK, RECORDED, State, state_at_rest
-from segxfer3d.study.trials import TRIAL_FILE, Trial
+from segxfer3d.study.trials import STARTED, TRIAL_FILE, Trial
 
 OUTPUT = "output.txt"
 SECONDS_TO_STOP = 10.0
@@ -132,6 +132,9 @@ def start(
             return state
         for name in ("failed.json", RECORDED):  # a record that was not put in place to the end counts for nothing
             (folder / name).unlink(missing_ok=True)
+        files.make_folder(root / STARTED)
+        if not (root / STARTED / trial.id).exists():
+            files.write_text(root / STARTED / trial.id, time.strftime("%Y-%m-%dT%H:%M:%S%z\n"))
         files.write_json(folder / TRIAL_FILE, trial.as_dict())
         knobs = {**trial.start_knobs(root, trials), "resume": (folder / "run.json").exists()}
         variables = {**(os.environ if environment is None else environment)}

@@ -23,7 +23,7 @@ from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import CROSSED, Arm, Budget, Stage, Study
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.same_data import refuse_other_data
-from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial
+from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial, refuse_links
 
 MOST_TRIALS = 100_000
 
@@ -195,6 +195,7 @@ def check_folder(study: Study, trials: Sequence[Trial], folder: Path) -> list[st
         InputError: what does not fit, all of it.
     """
     _check_name(study, folder)
+    refuse_links(trials, folder)
     known = {trial.folder: trial for trial in trials}
     wrong, left = [], []
     for path in sorted(folder.glob(f"*/*/{TRIAL_FILE}")):

@@ -22,7 +22,7 @@ from segxfer3d.study.restoring import compare_again
 from segxfer3d.study.same_data import MADE_FROM, OTHER, Seen, compare, refuse_other_data
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, state_at_rest, states
-from segxfer3d.study.trials import Trial
+from segxfer3d.study.trials import Trial, lost
 
 STUDY_LOCK = "study.lock"
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -101,9 +101,22 @@ def run(
 
 
 def run_one(
-    trial_id: str, trials: Sequence[Trial], folder: Path, resources: Resources, launch: Launch = bundle_command
+    trial_id: str,
+    trials: Sequence[Trial],
+    folder: Path,
+    resources: Resources,
+    launch: Launch = bundle_command,
+    say: Callable[[str], None] = lambda _: None,
 ) -> State:
     """Run a single trial to its end; nothing where it is done.
+
+    Args:
+        trial_id: of which.
+        trials: of the study.
+        folder: the study's.
+        resources: what may be used.
+        launch: makes the command.
+        say: told where the trial's folder is gone, so that it starts over.
 
     Raises:
         InputError: no such trial, what it needs is not done, or some of the study were made from other data.
@@ -120,6 +133,8 @@ def run_one(
     version, now = by_id[trial_id].parts["code_version"], code_version_of(by_id[trial_id].config)
     if version != now:
         raise InputError(f"trial {trial_id}: was planned with code version {version}, not {now}")
+    for line in lost([by_id[trial_id]], folder):
+        say(line)  # what else happens, the caller says
     return run(trials, folder, resources, lambda _: None, launch, [trial_id])[trial_id]
 
 
@@ -224,6 +239,8 @@ class _Run:
                 return
         self.pending.remove(trial)
         resumed = (self.folder / trial.folder / "run.json").exists()
+        for line in lost([trial], self.folder):
+            self.say(line)
         attempt = start(
             trial, self.folder, self.trials, self.launch, self.resources.environment(), slot, self.processes
         )

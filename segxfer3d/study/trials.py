@@ -6,6 +6,7 @@ A study's folder::
     trials.json           the list of its trials
     precision.json        what its trainings compute in where it does not say (segxfer3d.study.precision)
     study.lock            held by the process that runs the study
+    started/              a file for each trial that was ever started, so that one whose folder is gone is known
     pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
     finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings, and with
                                                  -fold<k> where there are folds
@@ -59,7 +60,7 @@ is read from these files alone: :func:`segxfer3d.study.states.states`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ MODEL = "model.pt"
 STUDY_FILE = "study.json"
 TRIALS_FILE = "trials.json"
 TRIAL_FILE = "trial.json"
+STARTED = "started"
 _MAY_LACK = ("pretrain_seed", "fold")  # of the entries of trials.json
 
 
@@ -141,6 +143,7 @@ def read_trials(folder: Path, *, to_run: bool = False) -> list[Trial]:
         ids.add(trial.id)
     if problems:
         raise InputError(f"{path}: {some(problems, 1)}")
+    refuse_links(trials, folder)
     return trials
 
 
@@ -148,6 +151,36 @@ def is_outside(folder: str) -> bool:
     """Whether the folder of a trial would not lie inside that of its study."""
     place = Path(folder)
     return place.is_absolute() or ".." in place.parts or not place.parts
+
+
+def leads_to(root: Path, folder: str) -> Path | None:
+    """Where a trial's folder is, if a link leads out of its study's; else None.
+
+    Args:
+        root: the study's folder.
+        folder: the trial's, below it.
+    """
+    place = (root / folder).resolve()
+    return None if place.is_relative_to(root.resolve()) else place
+
+
+def refuse_links(trials: Iterable[Trial], folder: Path) -> None:
+    """Refuse trials whose files would be read and written elsewhere.
+
+    Raises:
+        InputError: links lead out of the study's folder.
+    """
+    if wrong := [f"{t.folder} is at {place}" for t in trials if (place := leads_to(folder, t.folder)) is not None]:
+        raise InputError(f"{folder}: links lead out of the study's folder: {some(wrong, 3)}; expected folders in it")
+
+
+def lost(trials: Iterable[Trial], folder: Path) -> list[str]:
+    """What is to be said of trials that were started and whose folders are gone: they start over."""
+    return [
+        f"{trial.id}: its folder {folder / trial.folder} was deleted since it was started; it starts from the beginning"
+        for trial in trials
+        if (folder / STARTED / trial.id).is_file() and not (folder / trial.folder).exists()
+    ]
 
 
 def _problems(trial: Trial, before: Collection[str], *, to_run: bool) -> Iterator[str]:

@@ -32,7 +32,7 @@ from segxfer3d.study.same_data import OTHER, refuse_other_data
 from segxfer3d.study.search_file import Search
 from segxfer3d.study.search_results import Tried, sentence, write
 from segxfer3d.study.states import DONE, state_at_rest
-from segxfer3d.study.trials import Trial
+from segxfer3d.study.trials import Trial, lost, refuse_links
 
 STORAGE = "search.db"
 METRICS = "metrics.jsonl"
@@ -77,6 +77,10 @@ def search(
     try:
         plan = precision.of_search(plan, folder, resources.environment())
         storage = _opened(optuna, plan, folder)
+        for each in _suggested(storage, plan):
+            place = folder / _trial(plan, each.number, each.params).folder
+            if each.value is not None and not place.exists():
+                say(f"trial {each.number}: its folder {place} is gone; what it came to is still in {STORAGE}")
         while True:
             with _stored(folder):
                 asked = _next(optuna, storage, plan, folder, trials or plan.trials)
@@ -84,7 +88,10 @@ def search(
                 break
             trial = _trial(plan, asked.number, asked.params)
             known = [_trial(plan, each.number, each.params) for each in _suggested(storage, plan)]
+            refuse_links(known, folder)
             refuse_other_data(known, folder)
+            for line in lost([trial], folder):
+                say(line)
             state = runner.run(known, folder, resources, lambda _: None, launch, [trial.id], processes)[trial.id]
             if state.error.startswith(OTHER):
                 raise InputError(f"trial {asked.number}: {state.error}; then the same command goes on with it")

@@ -106,7 +106,7 @@ def test_a_stopped_trial_goes_on(tmp_path, monkeypatch):
     run = tuning.runner.run
 
     def stop(trials, *others, **named):
-        if trials[0].id == "trial-0001":
+        if trials[-1].id == "trial-0001":
             raise KeyboardInterrupt
         return run(trials, *others, **named)
 
@@ -136,8 +136,8 @@ def test_a_full_disk_is_not_the_settings_fault(tmp_path, monkeypatch):
     run = tuning.runner.run
 
     def full(trials, folder, *arguments, **more):
-        if trials[0].id == "trial-0002":
-            return {trials[0].id: State("failed", "model.pt could not be saved ([Errno 28] No space left on device)")}
+        if trials[-1].id == "trial-0002":
+            return {trials[-1].id: State("failed", "model.pt could not be saved ([Errno 28] No space left on device)")}
         return run(trials, folder, *arguments, **more)
 
     with monkeypatch.context() as patch:

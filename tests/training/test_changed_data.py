@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from segxfer3d.errors import InputError
+from segxfer3d.run.made_from import _moved
 from segxfer3d.weights import checkpoint
 from tests.data.volumes import ct, write_nifti
 from tests.jobs import image_runs
@@ -240,6 +241,36 @@ def test_what_was_trained_on_in_between_is_not_tested(again, monkeypatch):
     shutil.copy(root.parent / "first.nii.gz", image_of(root, tested))
     with pytest.raises(InputError, match=rf"{tested} of test has the image of {trained} of train"):
         go_on(accept_changed_data=True)
+
+
+def cases(**values):
+    return {name: list(pair) for name, pair in values.items()}
+
+
+FIRST = cases(a="1x", b="2y", c="3x", d="4z")  # a, b train, c is tested, d in no part
+PARTS = {"a": "train", "b": "train", "c": "test"}
+
+
+@pytest.mark.parametrize(
+    ("states", "now", "empty", "told"),
+    [
+        ([FIRST], FIRST, (), []),
+        ([FIRST], cases(a="2y", b="1x", c="3x", d="4z"), (), []),
+        ([FIRST], cases(a="3x", b="2y", c="1x", d="4z"), (), ["a of train has the image of c", "c of test has"]),
+        ([FIRST], cases(a="4x", b="2y", c="3x", d="4z"), (), []),
+        ([FIRST], cases(a="5x", b="2y", c="5x", d="4z"), (), ["a of train has the image of c of test", "c of test"]),
+        ([FIRST], cases(a="1x", b="2y", c="3y", d="4z"), (), ["c of test has the label of b of train"]),
+        ([FIRST], cases(a="1x", b="2y", c="3y", d="4z"), ("c",), []),  # an empty label is nobody's
+        ([FIRST], cases(a="1x", b="2x", c="3x", d="4z"), (), []),  # a part that had that label, too
+        ([FIRST, cases(a="9x", b="2y", c="3x")], cases(a="9x", b="2y", c="1x"), (), ["c of test has the image of a"]),
+        ([FIRST, cases(a="9x", b="2y", c="3x")], cases(a="1x", b="2y", c="3x"), (), []),  # its own again
+        ([cases(a="1", b="2", c="3")], cases(a="1", b="2", c="4"), (), []),  # without labels
+    ],
+)
+def test_whose_values_are_another_parts(states, now, empty, told):
+    found = list(_moved(states, now, PARTS, empty))
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True)), found
 
 
 def test_within_a_part_images_may_be_swapped(again):
