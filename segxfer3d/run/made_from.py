@@ -40,6 +40,7 @@ class MadeFrom:
 
     def __init__(self, folder: Path, *, resume: bool = False, accept: bool = False, finished: bool = False) -> None:
         self.folder = folder
+        self.resume = resume
         self.accept = accept
         self.finished = finished
         self.parts: dict[str, Any] = {}
@@ -104,12 +105,14 @@ class MadeFrom:
         return f"resume: {self.folder / name} was gone; it is written again, of the same data as {MADE_FROM} says"
 
     def write(self) -> None:
-        """Keep it: what is kept already stays, and what was accepted since stands beside it.
+        """Keep it: what is kept of a run that goes on stays, and what was accepted since stands beside it.
+
+        What a start left that was killed before it was a run is no record of this one.
 
         Raises:
             InputError: it cannot be written.
         """
-        if not (self.folder / MADE_FROM).exists():
+        if not (self.resume and (self.folder / MADE_FROM).exists()):
             files.write_json(self.folder / MADE_FROM, self.parts)
         if self.accepted:
             files.write_json(self.folder / ACCEPTED, self.accepted)

@@ -133,8 +133,7 @@ def start(
         for name in ("failed.json", RECORDED):  # a record that was not put in place to the end counts for nothing
             (folder / name).unlink(missing_ok=True)
         files.make_folder(root / STARTED)
-        if not (root / STARTED / trial.id).exists():
-            files.write_text(root / STARTED / trial.id, time.strftime("%Y-%m-%dT%H:%M:%S%z\n"))
+        (root / STARTED / trial.id).touch()
         files.write_json(folder / TRIAL_FILE, trial.as_dict())
         knobs = {**trial.start_knobs(root, trials), "resume": (folder / "run.json").exists()}
         variables = {**(os.environ if environment is None else environment)}

@@ -6,7 +6,7 @@ A study's folder::
     trials.json           the list of its trials
     precision.json        what its trainings compute in where it does not say (segxfer3d.study.precision)
     study.lock            held by the process that runs the study
-    started/              a file for each trial that was ever started, so that one whose folder is gone is known
+    started/              an empty file for each trial that was ever started, so that one whose folder is gone is known
     pretrain/<name>-<identity>/          a run, as its bundle leaves it, with the trial's own files beside
     finetune/<data>-<arm>-<budget>-s<seed>/      with -p<seed> where each starts from several pretrainings, and with
                                                  -fold<k> where there are folds

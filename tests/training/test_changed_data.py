@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from segxfer3d.errors import InputError
-from segxfer3d.run.made_from import _moved
+from segxfer3d.run.made_from import MadeFrom, _moved
 from segxfer3d.weights import checkpoint
 from tests.data.volumes import ct, write_nifti
 from tests.jobs import image_runs
@@ -271,6 +271,18 @@ def test_whose_values_are_another_parts(states, now, empty, told):
     found = list(_moved(states, now, PARTS, empty))
     assert len(found) == len(told)
     assert all(text.startswith(start) for text, start in zip(found, told, strict=True)), found
+
+
+def test_what_a_killed_start_left_is_no_record_of_the_next(tmp_path):
+    for value in ("1", "2"):  # no run.json was written in between
+        started = MadeFrom(tmp_path)
+        started.take(cases={"a": [value]})
+        started.write()
+    assert json.loads((tmp_path / "made_from.json").read_text(encoding="utf-8")) == {"cases": {"a": ["2"]}}
+    (tmp_path / "run.json").write_text('{"knobs": {}}', encoding="utf-8")
+    goes_on = MadeFrom(tmp_path, resume=True)
+    with pytest.raises(InputError, match=r"1 case has other values \(a\)"):
+        goes_on.take(cases={"a": ["1"]})
 
 
 def test_within_a_part_images_may_be_swapped(again):
