@@ -168,8 +168,6 @@ def study_keep(folder: Path, record: Path) -> None:
     from segxfer3d.study.keeping import keep
 
     kept = keep(folder, record)
-    if kept.others:
-        click.echo(f"warning: made from other data, so they do not compare: {some(kept.others, 5)}", err=True)
     click.echo(f"{kept.sentence()}: {record} ({kept.size / 1e6:.2f} MB)")
 
 

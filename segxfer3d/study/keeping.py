@@ -57,9 +57,12 @@ class Kept:
     others: list[str]
 
     def sentence(self) -> str:
-        """How many, in words."""
+        """How many, in words, behind a line that warns of others."""
+        warning = (
+            f"warning: made from other data, so they do not compare: {some(self.others, 5)}\n" if self.others else ""
+        )
         lacking = f"; {self.lacking} trials are not done" if self.lacking else ""
-        return f"{self.new} trials recorded, {self.there} were{lacking}"
+        return f"{warning}{self.new} trials recorded, {self.there} were{lacking}"
 
 
 def keep(folder: Path, target: Path) -> Kept:
