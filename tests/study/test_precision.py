@@ -82,9 +82,10 @@ def test_a_study_that_says_it_is_not_measured_for(machine, tmp_path):
 def test_a_bundle_that_says_it_is_left_alone(machine, tmp_path):
     asked = machine(default=1.6)
     own = json.loads((BUNDLES / "genesis_finetune.json").read_text(encoding="utf-8"))
-    (tmp_path / "own.json").write_text(json.dumps({**own, "amp": False}), encoding="utf-8")
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "own.json").write_text(json.dumps({**own, "amp": False}), encoding="utf-8")
     changed = content(arms={name: {"init": name} for name in ("random", "frozen-random")}, pretrain={})
-    changed["finetune"]["config"] = str(tmp_path / "own.json")
+    changed["finetune"]["config"] = str(tmp_path / "file" / "own.json")
     _, trials, found = settle(tmp_path, **changed)
     assert (asked, found, {"amp" in trial.knobs for trial in trials}) == ([], None, {False})
 

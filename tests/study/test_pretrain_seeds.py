@@ -53,7 +53,7 @@ def test_a_study_without_them_is_written_as_before(tmp_path):
     [
         ({"pretrain_seeds": [0, 0]}, "pretrain_seeds: one is there twice"),
         ({"pretrain_seeds": []}, "pretrain_seeds: the grid is empty"),
-        ({"pretrain_seeds": [-1, 2]}, "pretrain_seeds: expected whole numbers of at least 0"),
+        ({"pretrain_seeds": [-1, 2]}, "pretrain_seeds: expected a whole number from 0 to 4294967295, got -1"),
         ({"pretrain_seeds": [0, 1, 2]}, "pretrain_seeds: 3 for 2 seeds; nested expects as many seeds for each, or"),
         ({"pretrain_design": "crossed"}, "pretrain_design: expected pretrain_seeds beside it"),
         ({"pretrain_seeds": [0, 1], "pretrain_design": "split"}, "pretrain_design: expected nested or crossed"),
