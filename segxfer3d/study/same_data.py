@@ -137,9 +137,14 @@ def refuse_other_data(trials: Sequence[Trial], folder: Path) -> None:
 
 
 def differing(trials: Sequence[Trial], folder: Path) -> list[str]:
-    """The trainings of a study that were made from another state of the data than those before, each with what."""
+    """The trainings of a study that were made from another state of the data than those before, each with what.
+
+    Those that are done come before the others, so that one that was stopped for it is named, and not what it differs
+    from.
+    """
     seen = Seen()
-    return [f"{trial.folder}: {words}" for trial in trials if (words := compare(seen, trial, folder))]
+    ordered = sorted(trials, key=lambda trial: not (folder / trial.folder / "done.json").is_file())
+    return [f"{trial.folder}: {words}" for trial in ordered if (words := compare(seen, trial, folder))]
 
 
 def compare(seen: Seen, trial: Trial, folder: Path) -> str:

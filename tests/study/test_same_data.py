@@ -112,7 +112,10 @@ def test_images_are_compared_with_those_of_the_pretraining(study):
     keep(folder, trials[0], {"a": ["1", ""], "c": ["6", ""]})  # which has no labels, and others beside
     refuse_other_data(trials, folder)
     keep(folder, trials[0], {"a": ["9", ""]})
-    with pytest.raises(InputError, match=r": a not as in pretrain/"):
+    with pytest.raises(InputError, match=rf"{trials[1].folder}: a not as in pretrain/"):
+        refuse_other_data(trials, folder)
+    (folder / trials[0].folder / "done.json").unlink()  # it is not what others are compared with
+    with pytest.raises(InputError, match=rf"again:\n  {trials[0].folder}: a not as in {trials[1].folder}"):
         refuse_other_data(trials, folder)
 
 
