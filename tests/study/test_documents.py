@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from segxfer3d.errors import InputError
+from segxfer3d.study import trust
 from segxfer3d.study.code import parse_config
 from segxfer3d.study.documents import parse_yaml
 from segxfer3d.study.grid import expand
@@ -32,7 +33,10 @@ def test_bundles_are_found_beside_the_study_then_above_then_shipped(tmp_path):
     assert read_study(file).finetune.bundle.path == BUNDLES / "genesis_finetune.json"
     config = json.loads((BUNDLES / "genesis_finetune.json").read_text(encoding="utf-8"))
     (tmp_path / "genesis_finetune.yaml").write_text(yaml.safe_dump(config))
-    above = read_study(file)
+    with pytest.raises(InputError, match="nor in the folder of the file"):
+        read_study(file)
+    with trust.everything():
+        above = read_study(file)
     assert above.finetune.bundle.path == tmp_path / "genesis_finetune.yaml"
     assert above.finetune.bundle.config == config == parse_config(BUNDLES / "genesis_finetune.json")
     (tmp_path / "studies" / "genesis_finetune.json").write_text(json.dumps(config))
