@@ -3,7 +3,7 @@
 ``python scripts/benchmark.py [PART ...] [--width 32] [--page docs/results/speed.md]``
 
 Parts: corruption, augmentation, views, pretext, step, engine, engines, inference, reading, start, main, demo, images,
-report, store, mask, saving, hashing; all where none is named.
+report, store, mask, saving, hashing, first_mask; all where none is named.
 
 Every figure of a pair is taken in turn (A, B, A, B, ...) and given as the median, so that a machine whose speed drifts
 changes both. The published Models Genesis generator made 26.5 cubes/s on one quiet core of a machine of this kind; a
@@ -25,6 +25,7 @@ from benchmark_augmentation import augmentation
 from benchmark_demo import demo
 from benchmark_engine import engine
 from benchmark_engines import engine_windows
+from benchmark_first_mask import first_mask
 from benchmark_hashing import hashing
 from benchmark_images import pretext, views
 from benchmark_main import main_command
@@ -44,7 +45,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "corruption": corruption, "augmentation": augmentation, "views": views, "pretext": pretext, "step": step,
     "engine": engine, "engines": engine_windows, "inference": inference, "reading": reading, "start": start,
     "main": main_command, "demo": demo, "images": old_images, "report": report, "store": store, "mask": mask,
-    "saving": saving, "hashing": hashing,
+    "saving": saving, "hashing": hashing, "first_mask": first_mask,
 }  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def _prepared(folder: Path, options: argparse.Namespace) -> tuple[Path, Path, Pa
         build_ = options.old.resolve() if options.old else OURS
         values = {**_TRAINED, **({} if options.old else _OURS), "width": options.width, "max_epochs": options.epochs}
         values |= {"dataset_dir": write_training(folder / "training", PATIENTS), "output_dir": model.parent}
-        run(_command(build_, "genesis_finetune", values), build=build_)
+        run(command(build_, "genesis_finetune", values), build=build_)
     return model, ct, part
 
 
@@ -120,10 +120,10 @@ def infer(build_: Path, model: Path, image: Path, folder: Path, *, threads: int 
     """Segment a volume by a build's bundle ``infer``, in a process of its own."""
     shutil.rmtree(folder, ignore_errors=True)
     values = {"input": image, "checkpoint": model, "output_dir": folder}
-    return run(_command(build_, "infer", values), build=build_, threads=threads)
+    return run(command(build_, "infer", values), build=build_, threads=threads)
 
 
-def _command(build_: Path, bundle: str, values: Mapping[str, object]) -> list[str | Path]:
+def command(build_: Path, bundle: str, values: Mapping[str, object]) -> list[str | Path]:
     knobs = {"device": "cpu", "progress": False, **values}
     start: list[str | Path] = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
     return [*start, build_ / "bundles" / f"{bundle}.json", *(f"--{name}={value}" for name, value in knobs.items())]
