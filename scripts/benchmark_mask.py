@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import nibabel
 import numpy as np
@@ -22,6 +24,7 @@ from benchmark_mask_data import fine_phantom, write, write_training
 import segxfer3d
 from segxfer3d.errors import InputError
 from segxfer3d.networks import build
+from segxfer3d.run.precision import FASTER, bf16_speedup
 from segxfer3d.weights import checkpoint
 
 OURS = Path(segxfer3d.__file__).parent.parent
@@ -45,18 +48,29 @@ class Used(NamedTuple):
     peak: float
 
 
+class Way(Protocol):
+    """Segments an image into a folder."""
+
+    def __call__(self, image: Path, folder: Path, /, *, threads: int = 1) -> Used: ...
+
+
 def mask(options: argparse.Namespace) -> dict[str, float]:
     """A phantom CT of --shape with lungs and nodules, from its file to a written mask by `infer`, with a Models Genesis
     network of --width that trained for --epochs of 20 steps on other phantoms: CPU and wall seconds on one thread and
-    peak memory of the process, start included; with --old, the same of another build, its mask's dice with ours, and
-    how many times as fast ours is, on a part of 75 planes (in turn, twice each) and on the whole CT (once each, with
-    --whole); with --nnunet, a Python that has nnU-Net, the same windows by its predictor. Memory is that of one class,
-    and, with --whole, of 60."""
+    peak memory of the process, start included; in bf16 where this processor is at least 1.2 times as fast in it, by
+    torch and, where that is installed, by OpenVINO; with --old, the same of another build, its mask's dice with ours,
+    and how many times as fast ours is, on a part of 75 planes (in turn, twice each) and on the whole CT (once each,
+    with --whole); with --nnunet, a Python that has nnU-Net, the same windows by its predictor, in float32. Memory is
+    that of one class, and, with --whole, of 60."""
     folder = (options.scratch or Path(tempfile.gettempdir()) / "segxfer3d-mask").resolve()
     model, ct, part = _prepared(folder, options)
-    ways = {"ours": lambda image, out: infer(OURS, model, image, out)}
+    speedup = bf16_speedup("cpu")
+    amp = speedup >= FASTER
+    ways: dict[str, Way] = {"ours": partial(infer, OURS, model, amp=amp)}
+    if find_spec("openvino"):
+        ways["ours_openvino"] = partial(infer, OURS, model, amp=amp, engine="openvino")
     if options.old:
-        ways["old"] = lambda image, out: infer(options.old.resolve(), model, image, out)
+        ways["old"] = partial(infer, options.old.resolve(), model)
     figures = _compared("part", ways, part, folder, 2 if options.old else 1)
     if options.nnunet:
         rival = run([str(options.nnunet), str(Path(__file__).parent / "rival_predictor.py"), model, part,
@@ -67,14 +81,18 @@ def mask(options: argparse.Namespace) -> dict[str, float]:
     if options.whole:
         figures |= _compared("whole", ways, ct, folder, 1)
         many = _of_many(model, folder / "many.pt")
-        figures |= _figures(f"whole ours {CLASSES} classes", infer(OURS, many, ct, folder / "many"))
-    threads = infer(OURS, model, part, folder / "two", threads=2)
-    return figures | {"part_ours_two_threads_wall_seconds": threads.wall, "width": options.width}
+        figures |= _figures(f"whole ours {CLASSES} classes", infer(OURS, many, ct, folder / "many", amp=amp))
+    figures |= _on_two_threads(ways, part, folder)
+    return figures | {"bf16_speedup": speedup, "width": options.width}
 
 
-def _compared(
-    name: str, ways: dict[str, Callable[[Path, Path], Used]], image: Path, folder: Path, repeats: int
-) -> dict[str, float]:
+def _on_two_threads(ways: Mapping[str, Way], image: Path, folder: Path) -> dict[str, float]:
+    """Wall seconds of the part on two threads, once each."""
+    taken = {way: work(image, folder / "two", threads=2).wall for way, work in ways.items()}
+    return {f"part_{way}_two_threads_wall_seconds": seconds for way, seconds in taken.items()}
+
+
+def _compared(name: str, ways: Mapping[str, Way], image: Path, folder: Path, repeats: int) -> dict[str, float]:
     """Each way in turn, so many times: medians."""
     taken: dict[str, list[Used]] = {way: [] for way in ways}
     for _ in range(repeats):
@@ -84,10 +102,10 @@ def _compared(
     medians = {way: Used(*map(statistics.median, zip(*used, strict=True))) for way, used in taken.items()}
     for way, used in medians.items():
         figures |= _figures(f"{name} {way}", used)
-    if "old" in medians:
-        figures[f"{name}_times_faster"] = medians["old"].cpu / medians["ours"].cpu
-        masks = [folder / way / f"{image.name.removesuffix('.nii.gz')}_mask.nii.gz" for way in ("old", "ours")]
-        figures[f"{name}_dice_with_old"] = dice(*masks)
+    for way in [way for way in medians if way != "old"] if "old" in medians else []:
+        figures[f"{name}_{way}_times_faster"] = medians["old"].cpu / medians[way].cpu
+        masks = [folder / one / f"{image.name.removesuffix('.nii.gz')}_mask.nii.gz" for one in ("old", way)]
+        figures[f"{name}_{way}_dice_with_old"] = dice(*masks)
     return figures
 
 
@@ -116,10 +134,10 @@ def _prepared(folder: Path, options: argparse.Namespace) -> tuple[Path, Path, Pa
     return model, ct, part
 
 
-def infer(build_: Path, model: Path, image: Path, folder: Path, *, threads: int = 1) -> Used:
+def infer(build_: Path, model: Path, image: Path, folder: Path, *, threads: int = 1, **knobs: object) -> Used:
     """Segment a volume by a build's bundle ``infer``, in a process of its own."""
     shutil.rmtree(folder, ignore_errors=True)
-    values = {"input": image, "checkpoint": model, "output_dir": folder}
+    values = {"input": image, "checkpoint": model, "output_dir": folder, **knobs}
     return run(command(build_, "infer", values), build=build_, threads=threads)
 
 
