@@ -56,8 +56,7 @@ _SPLIT = dict.fromkeys(("pretrain", "train", "validation", "test"), NAMES)
 _RUN = Entries({"knobs": OBJECT}, {"job": TEXT, "processes": WHOLE, "versions": OBJECT})
 _DONE = Entries({"seconds": NUMBER}, {"cases": TEXT})
 
-KINDS: dict[str, Kind] = {
-    # of a run
+OF_A_RUN: dict[str, Kind] = {
     "run.json": _RUN,
     "done.json": _DONE,
     "failed.json": Entries({"error": TEXT}, {"seconds": NUMBER}),
@@ -76,7 +75,9 @@ KINDS: dict[str, Kind] = {
     "data_check.json": OBJECT,
     "transfer.json": OBJECT,
     "cases_summary.json": OBJECT,
-    # of a study
+    "precision.json": Entries({"used": TEXT}, {"trained": TEXT, "cases": WHOLE, "dice": Table(optional(NUMBER))}),
+}
+OF_A_STUDY: dict[str, Kind] = {
     "study.json": Entries(
         {"name": TEXT},
         {
@@ -97,5 +98,6 @@ KINDS: dict[str, Kind] = {
     "run.json.gz": Entries({"run.json": _RUN, "done.json": _DONE}),
     "again.json": Entries({"record": Entries({"parts": _CODE})}, {"same": FLAG, "parts": _CODE}),
 }
+KINDS = OF_A_RUN | OF_A_STUDY  # of two files with one name, the study's
 # a line of metrics.jsonl; a loss or a measure that is no number is no damage
 LINE = Entries({"epoch": WHOLE, "step": NUMBER})

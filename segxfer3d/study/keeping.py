@@ -11,7 +11,7 @@ from typing import Any
 from segxfer3d import documents, files
 from segxfer3d.errors import InputError, some
 from segxfer3d.schema.kinds import ANYTHING
-from segxfer3d.schema.own_files import KINDS
+from segxfer3d.schema.own_files import OF_A_RUN
 from segxfer3d.study.machine_paths import Cleaner, absolute_paths
 from segxfer3d.study.matching import compared
 from segxfer3d.study.records import (
@@ -135,7 +135,7 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
     texts = {name: (folder / name).read_bytes().decode("utf-8") for name in TABLES if (folder / name).is_file()}
     for path in sorted(folder.glob("*.json")):
         if path.name not in _OF_THE_STUDY:
-            content = documents.read(path, KINDS.get(path.name, ANYTHING))
+            content = documents.read(path, OF_A_RUN.get(path.name, ANYTHING))
             texts[path.name] = document(clean.value(_without_command(content) if path.name == RUN else content))
     if (folder / RECORDED).is_file():
         return Record(documents.own(folder / RECORDED), texts)

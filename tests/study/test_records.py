@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from segxfer3d.errors import InputError
+from segxfer3d.evaluation.precision_check import PrecisionCheck
 from segxfer3d.study import grid
 from segxfer3d.study.keeping import keep
 from segxfer3d.study.machine_paths import Cleaner
@@ -44,6 +45,16 @@ def test_a_record_holds_the_tables_the_hashes_and_no_weights(kept):
     assert sorted(path.name for path in (kept / RANDOM).iterdir()) == [
         "cases.csv.gz", "metrics.jsonl.gz", "record.json", "run.json.gz",
     ]  # fmt: skip
+
+
+def test_what_a_run_found_of_its_precision_is_kept_beside_what_its_study_chose(tmp_path):
+    folder = ran(tmp_path)
+    found = PrecisionCheck(4, 0.89, 0.88).as_dict()
+    (folder / RANDOM / "precision.json").write_text(json.dumps(found))
+    (folder / "precision.json").write_text(json.dumps({"amp": True}))
+    keep(folder, tmp_path / "record")
+    texts = {record.folder: record.texts for record in read_records(tmp_path / "record")}
+    assert json.loads(texts[RANDOM]["precision.json"]) == found
 
 
 def test_the_same_runs_make_the_same_bytes_and_name_no_machine(kept, tmp_path):
