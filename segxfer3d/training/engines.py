@@ -183,6 +183,7 @@ class StopOnNaN:
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._look_at_loss)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._before_first)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_gradients)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_weights)
@@ -194,8 +195,13 @@ class StopOnNaN:
 
     def _begin(self, engine: Engine) -> None:
         self._loss = None
-        self._sizes = [_norm(unwrap(engine.network))]
-        self._size = float(self._sizes[0])
+        self._sizes = []
+        self._size = float(_norm(unwrap(engine.network)))
+
+    def _before_first(self, engine: Engine) -> None:
+        """Before the first step, when a run that goes on has the weights of its last state."""
+        if not self._sizes:
+            self._sizes = [_norm(unwrap(engine.network))]
 
     def _look_at_loss(self, engine: Engine) -> None:
         if self._loss is None:

@@ -96,7 +96,7 @@ def test_an_epoch_is_the_same_whenever_it_comes():
     assert drawn(4, start=2) == numbers[2:]
 
 
-def run_losses(losses, module, lr=None):
+def run_losses(losses, module, lr=None, started=None):
     engine = Engine(lambda e, _: {"loss": torch.tensor(losses[e.state.iteration - 1])})
     engine.network = module
     if lr is not None:
@@ -104,6 +104,8 @@ def run_losses(losses, module, lr=None):
     engine.register_events("model_completed")
     engine.add_event_handler(Events.ITERATION_COMPLETED, ItemOutput())
     StopOnNaN().attach(engine)
+    if started is not None:
+        engine.add_event_handler(Events.STARTED, started)
     engine.run([0] * len(losses), max_epochs=1)
 
 
@@ -149,6 +151,16 @@ def test_a_step_that_leaves_nothing_of_the_weights_stops_it():
     message = r"the weights have become 7\.7 times as large in step 3 \(epoch 1\): try a smaller --lr"
     with pytest.raises(InputError, match=message):
         run_sizes([5, 5, 6, 46.2, 46.2])
+
+
+def test_weights_that_a_run_goes_on_with_are_no_step():
+    def goes_on(engine):
+        with torch.no_grad():
+            module.weight.copy_(torch.tensor([[30.0, 40.0]]))
+
+    module = nn.Linear(2, 1)
+    run_losses([0.5, 0.5], module, started=goes_on)
+    assert module.weight.norm() == 50
 
 
 def test_saturated_outputs_stop_it():
