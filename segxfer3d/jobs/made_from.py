@@ -51,6 +51,7 @@ def take_data(
         cases=cases_of(case_set, report),
         part_of={case.name: part for part in _LAST_WINS for case in getattr(split, part)},
         empty=report.empty_labels,
+        seen={name: {"spacing": spacing, "values": values} for name, (spacing, values) in report.seen.items()},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.data.seen import noted
+from segxfer3d.data.seen import Seen, noted
 from segxfer3d.data.split import Split
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.data.synthetic.phantoms import write_phantoms
@@ -33,6 +33,7 @@ from segxfer3d.jobs.generated import generated_data
 from segxfer3d.jobs.made_from import take_data
 from segxfer3d.jobs.own_split import split_cases, split_said
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.run.made_from import CASES, SEEN
 
 # segxfer3d.data.split.by_patient or few_of_all
 SplitRule = Callable[..., Split]
@@ -49,6 +50,8 @@ class Source:
         preprocessing: of every case.
         generated: whether the data were made because none were given.
         kept: volumes as the check has read them, as many as there is room for.
+        earlier: states of the data that a run which goes on may have trained on before, see
+            :class:`~segxfer3d.run.made_from.MadeFrom`.
     """
 
     case_set: CaseSet
@@ -57,6 +60,7 @@ class Source:
     preprocessing: Preprocessing
     generated: bool
     kept: KeptVolumes = field(default_factory=lambda: KeptVolumes(0))
+    earlier: Sequence[Mapping[str, Any]] = ()
 
     @property
     def name(self) -> str:
@@ -64,7 +68,7 @@ class Source:
         return self.case_set.name
 
     def provenance(self, cases: Sequence[Case]) -> dict[str, Any]:
-        """Which of the cases something was learned from, for a checkpoint."""
+        """Which of the cases something was learned from, in whatever state they were, for a checkpoint."""
         about = {
             "data": self.name,
             "cases": len(cases),
@@ -74,9 +78,16 @@ class Source:
         if parts := official_parts_of(cases):
             about["official_parts"] = parts
         if self.case_set.dims == 3:
-            return about | noted([self.report.seen[case.name] for case in cases if case.name in self.report.seen])
-        contents = sorted({self.report.contents[case.name] for case in cases if case.name in self.report.contents})
-        return about | {"target": self.case_set.target, "contents": contents}
+            looks = [self.report.seen[case.name] for case in cases if case.name in self.report.seen]
+            return about | noted([*looks, *(look for look in self._looks_before(cases) if look not in looks)])
+        contents = {self.report.contents[case.name] for case in cases if case.name in self.report.contents}
+        for state in self.earlier:
+            contents |= {state[CASES][case.name][0] for case in cases if state.get(CASES, {}).get(case.name)}
+        return about | {"target": self.case_set.target, "contents": sorted(contents)}
+
+    def _looks_before(self, cases: Sequence[Case]) -> set[Seen]:
+        found = [state[SEEN][case.name] for state in self.earlier for case in cases if case.name in state.get(SEEN, {})]
+        return {(tuple(look["spacing"]), tuple((low, high) for low, high in look["values"])) for look in found}
 
 
 def official_parts_of(cases: Sequence[Case]) -> dict[str, int]:
@@ -153,7 +164,8 @@ def find_source(
                 )
     more = said.record if said else {}
     take_data(run, case_set, report, split=split, labels=labels, preprocessing=preprocessing, said=more)
-    return Source(case_set, report, split, preprocessing, generated, kept)
+    earlier = run.made_from.earlier
+    return Source(case_set, report, split, preprocessing, generated, kept, earlier)
 
 
 def find_checked(

@@ -16,6 +16,7 @@ from segxfer3d.errors import InputError, shortened, some
 MADE_FROM = "made_from.json"
 ACCEPTED = "accepted.json"
 CASES = "cases"  # the one part that may change without another case in a part of the split
+SEEN = "seen"  # kept beside the cases, not compared: it follows from what they hold
 FOLLOWING = ("split.json", "labels.json", "data_check.json", "transfer.json")  # from what is compared
 _CAME_WITH = "accept_changed_data"  # the option that a run has which keeps what it was made from
 _SHOWN = 8  # differences of a part
@@ -46,6 +47,7 @@ class MadeFrom:
         self.parts: dict[str, Any] = {}
         self.accepted: list[dict[str, Any]] = []
         self._before: dict[str, Any] = {}
+        self._seen: dict[str, Any] = {}
         if not resume:
             return
         if (folder / MADE_FROM).is_file():
@@ -58,13 +60,21 @@ class MadeFrom:
         if (folder / ACCEPTED).is_file():
             self.accepted = documents.own(folder / ACCEPTED, before="resume: ")
 
-    def take(self, *, part_of: Mapping[str, str] | None = None, empty: Collection[str] = (), **parts: Any) -> None:
+    def take(
+        self,
+        *,
+        part_of: Mapping[str, str] | None = None,
+        empty: Collection[str] = (),
+        seen: Mapping[str, Any] | None = None,
+        **parts: Any,
+    ) -> None:
         """More of what the run is made from.
 
         Args:
             part_of: case to its part of the split, where ``cases`` are among the parts: values that were another
                 part's are never accepted.
             empty: cases whose labels say nothing, and so are those of others too.
+            seen: case to what a model notes of it, kept beside the cases.
             parts: by name.
 
         Raises:
@@ -72,6 +82,7 @@ class MadeFrom:
         """
         for name, value in parts.items():
             self.parts[name] = plain(value)
+        self._seen |= plain(seen or {})
         before = self._before | ({CASES: self.accepted[-1][CASES]} if self.accepted else {})
         changed = {name: _in_words(name, before[name], self.parts[name]) for name in parts if name in before}
         changed = {name: words for name, words in changed.items() if words}
@@ -96,7 +107,18 @@ class MadeFrom:
                 "from one state of the data"
             )
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        self.accepted.append({"when": when, "changed": changed[CASES], CASES: self.parts[CASES]})
+        self.accepted.append({"when": when, "changed": changed[CASES], CASES: self.parts[CASES], SEEN: self._seen})
+
+    @property
+    def when_accepted(self) -> list[str]:
+        """The moments at which changed data were accepted."""
+        return [str(entry.get("when", "")) for entry in self.accepted]
+
+    @property
+    def earlier(self) -> list[dict[str, Any]]:
+        """The states of the data before this one that the run may have trained on, each with ``cases`` and what was
+        ``seen`` of them; none where nothing was accepted."""
+        return [self._before, *self.accepted[:-1]] if self.accepted else []
 
     def written_again(self, name: str) -> str:
         """What is to be said of a record of the start that was gone and is written again."""
@@ -113,7 +135,7 @@ class MadeFrom:
             InputError: it cannot be written.
         """
         if not (self.resume and (self.folder / MADE_FROM).exists()):
-            files.write_json(self.folder / MADE_FROM, self.parts)
+            files.write_json(self.folder / MADE_FROM, self.parts | ({SEEN: self._seen} if self._seen else {}))
         if self.accepted:
             files.write_json(self.folder / ACCEPTED, self.accepted)
 

@@ -7,6 +7,7 @@ are not named here.
 from __future__ import annotations
 
 from segxfer3d.schema.kinds import (
+    FIGURE,
     FLAG,
     LIST,
     NAMES,
@@ -52,6 +53,7 @@ _RECORD = Entries(
     {"start": optional(_START), "model": optional(TEXT)},
 )
 _CASES = Table(ListOf(TEXT))
+_SEEN = Table(Entries({"spacing": ListOf(FIGURE, 3), "values": ListOf(ListOf(FIGURE, 2))}))
 _SPLIT = dict.fromkeys(("pretrain", "train", "validation", "test"), NAMES)
 _RUN = Entries({"knobs": OBJECT}, {"job": TEXT, "processes": WHOLE, "versions": OBJECT})
 _DONE = Entries({"seconds": NUMBER}, {"cases": TEXT})
@@ -62,8 +64,8 @@ OF_A_RUN: dict[str, Kind] = {
     "failed.json": Entries({"error": TEXT}, {"seconds": NUMBER}),
     "split.json": Entries({}, {**_SPLIT, "unit": TEXT}),
     "labels.json": Entries({}, {"patients": NAMES, "cases": NAMES}),
-    "made_from.json": Entries({}, {"cases": _CASES}),
-    "accepted.json": ListOf(Entries({"cases": _CASES})),
+    "made_from.json": Entries({}, {"cases": _CASES, "seen": _SEEN}),
+    "accepted.json": ListOf(Entries({"cases": _CASES}, {"seen": _SEEN, "when": TEXT})),
     "rate.json": Entries({"lr": number("a number above 0", 0)}),
     "length.json": Entries(
         dict.fromkeys(("epochs", "steps_per_epoch"), number("a whole number above 0", 1, whole=True)),

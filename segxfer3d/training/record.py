@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from segxfer3d import files
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.schema.kinds import refuse
@@ -110,16 +110,26 @@ class EpochRecord:
             self._writer.close()
 
 
-def cut_record(path: Path, epoch: int) -> None:
-    """Drop the lines of ``metrics.jsonl`` after ``epoch``: a resumed run writes them again."""
+def cut_record(path: Path, epoch: int) -> str:
+    """Drop the lines of ``metrics.jsonl`` after ``epoch``, which a resumed run writes again, and damaged ones, such as
+    the half line of a killed run.
+
+    Returns:
+        which epochs have no line now, in words; empty where all up to ``epoch`` have one.
+    """
+    kept = []
+    lacking = set(range(1, epoch + 1))
     if path.is_file():
-        kept = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 content = parse(line)
                 refuse(LINE, content)
             except ValueError:
-                break  # the half line of a killed run
+                continue
             if content["epoch"] <= epoch:
                 kept.append(line + "\n")
+                lacking.discard(content["epoch"])
         files.write_text(path, "".join(kept))
+    if not lacking:
+        return ""
+    return f"{path} lacks {some(sorted(lacking), 5, ', ')} of {epoch} epochs"

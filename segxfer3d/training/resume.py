@@ -7,6 +7,7 @@ keeps those of epochs only: they are not asked at the same step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -15,13 +16,16 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from segxfer3d.config import stopping
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.run.made_from import ACCEPTED
 from segxfer3d.run.random_state import random_state, set_random_state
 from segxfer3d.training.record import RECORD, SUMS, cut_record
 from segxfer3d.training.saving import StateWriter
 from segxfer3d.weights.checkpoint import StateFolder
+
+_ACCEPTED = "accepted"  # of a state: when its run accepted changed data
 
 
 class TrainingState:
@@ -110,6 +114,7 @@ class TrainingState:
         epoch, step = state["epoch"], state.get("step", 0)
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length + step
+        self._refuse_other_data(state.get(_ACCEPTED, []))
         self._cut_record(epoch)
         if self._is_stale or epoch >= engine.state.max_epochs:
             self.run.say(f"resume: all {epoch} epochs are trained already, nothing is trained again")
@@ -176,9 +181,22 @@ class TrainingState:
         self.best, self.best_epoch, self.stale = state["best"], state["best_epoch"], state["stale"]
         self.best_state = state["best_state"]
 
+    def _refuse_other_data(self, accepted: Sequence[str]) -> None:
+        """Refuse a state that saw data of which nothing is kept any more.
+
+        Raises:
+            InputError: its run had accepted changed data, and ``accepted.json`` does not hold that.
+        """
+        kept = self.run.made_from.when_accepted
+        if gone := [when for when in accepted if when not in kept]:
+            raise InputError(
+                f"resume: {self.run.path / ACCEPTED} is gone, or was edited: it does not hold that changed data were "
+                f"accepted at {some(gone, 3, ', ')}; bring it back, or start a new run"
+            )
+
     def _cut_record(self, epoch: int) -> None:
-        if self.run.main:
-            cut_record(self.run.path / RECORD, epoch)
+        if self.run.main and (lacking := cut_record(self.run.path / RECORD, epoch)):
+            self.run.say(f"warning: {lacking}: it was deleted or edited; no curve shows them")
 
     def _judge(self, engine: Engine) -> None:
         value = float(engine.state.metrics[self.metric])
@@ -212,6 +230,7 @@ class TrainingState:
             "best_epoch": self.best_epoch,
             "stale": self.stale,
             "best_state": self.best_state,
+            _ACCEPTED: self.run.made_from.when_accepted,
         }
 
     def figure(self) -> float | None:

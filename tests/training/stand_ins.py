@@ -2,6 +2,7 @@
 
 from segxfer3d import files
 from segxfer3d.run.folder import RunFolder
+from segxfer3d.run.made_from import MadeFrom
 
 
 class Run:
@@ -10,6 +11,7 @@ class Run:
     def __init__(self, path, job="test", main=True, resume=False, finished=False):
         self.path, self.job, self.main, self.resume, self.finished = path, job, main, resume, finished
         self.said, self.before_close = [], []
+        self.made_from = MadeFrom(path)
 
     goes_on_with = RunFolder.goes_on_with
 

@@ -3,13 +3,17 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from segxfer3d.data.case import Case, CaseSet
+from segxfer3d.data.check import CheckReport
 from segxfer3d.errors import InputError
+from segxfer3d.jobs.source import Source
 from segxfer3d.run.made_from import MadeFrom, _moved
 from segxfer3d.weights import checkpoint
 from tests.data.volumes import ct, write_nifti
@@ -238,6 +242,12 @@ def test_what_was_trained_on_in_between_is_not_tested(again, monkeypatch):
         stop_at(patch, 3, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             go_on(accept_changed_data=True)
+    run_folder = root.parent / "run"
+    (run_folder / "accepted.json").rename(run_folder / "elsewhere.json")
+    for _ in range(2):  # what is accepted anew is no memory of what was trained on
+        with pytest.raises(InputError, match=r"accepted\.json is gone, or was edited: .*; bring it back, or start a"):
+            go_on(accept_changed_data=True)
+    (run_folder / "elsewhere.json").rename(run_folder / "accepted.json")
     shutil.copy(root.parent / "first.nii.gz", image_of(root, tested))
     with pytest.raises(InputError, match=rf"{tested} of test has the image of {trained} of train"):
         go_on(accept_changed_data=True)
@@ -289,8 +299,36 @@ def test_within_a_part_images_may_be_swapped(again):
     root, go_on = again("genesis_finetune")
     one, other = split_of(root)["train"][:2]
     swapped(root, one, other, (image_of, label_of))
+    write_nifti(image_of(root, one), np.full(SHAPE, 40, np.int16), AFFINE * [[2], [2], [2], [1]])
+    write_nifti(label_of(root, one), label(), AFFINE * [[2], [2], [2], [1]])
     go_on(accept_changed_data=True)
     assert (root.parent / "run" / "accepted.json").is_file()
+    seen = checkpoint.read_model(root.parent / "run" / "model.pt")["provenance"]["seen"]
+    assert seen["spacing"][2] == [2 * side for side in seen["spacing"][0]]  # what it trained on before, too
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_model_notes_all_that_it_trained_on(dims):
+    trained = Case("a", Path("a"))
+    look = (1.0, 1.0, 1.0), ((0.0, 9.0),)
+    report = CheckReport((trained,), contents={"a": "new"}, seen={"a": look})
+    before = {"cases": {"a": ["old", "x"], "b": ["b", "y"]}, "seen": {"a": {"spacing": [2, 1, 1], "values": [[-5, 3]]}}}
+    source = Source(CaseSet(Path("set"), "folder", dims, (trained,)), report, None, None, False, earlier=[before, {}])
+    known = source.provenance([trained])
+    if dims == 2:
+        assert known["contents"] == ["new", "old"]
+    else:
+        assert known["seen"] == {"spacing": [[1, 1, 1], [1.5, 1, 1], [2, 1, 1]], "values": [-5, 9]}
+
+
+def test_states_of_the_data_that_a_run_had_before(tmp_path):
+    for count, value in enumerate("1232"):  # the last goes on with what is there
+        goes_on = MadeFrom(tmp_path, resume=count > 0, accept=True)
+        goes_on.take(cases={"a": [value]}, seen={"a": {"spacing": [1.0] * 3, "values": [[0, int(value)]]}})
+        goes_on.write()
+        (tmp_path / "run.json").write_text('{"knobs": {}}', encoding="utf-8")
+        states = [(state["cases"]["a"], state["seen"]["a"]["values"]) for state in goes_on.earlier]
+        assert states == [([before], [[0, int(before)]]) for before in "1232"[:count]]
 
 
 def test_another_checkpoint_under_the_same_name(stopped, tmp_path, monkeypatch):

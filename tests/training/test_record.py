@@ -67,16 +67,25 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 def test_a_resumed_run_drops_what_it_writes_again(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    cut_record(path, 1)
+    assert cut_record(path, 0) == ""
     assert not path.exists()
     for epoch in (1, 2, 3):
         files.append_line(path, json.dumps({"epoch": epoch, "step": epoch, "note": "µ"}))
     with path.open("a") as file:
         file.write('{"epoch": 4, "lo')
-    cut_record(path, 2)
+    assert cut_record(path, 2) == ""
     assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
     path.write_bytes(path.read_bytes() + b'{"epoch": 3, "\x80\xff')
     cut_record(path, 2)
     assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
     cut_record(path, 0)
     assert path.read_bytes() == b""
+
+
+def test_epochs_whose_lines_are_gone_are_named_and_the_others_stay(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert cut_record(path, 2) == f"{path} lacks 1, 2 of 2 epochs"
+    for epoch in (1, 2, 3, 12):
+        files.append_line(path, "{" if epoch == 2 else json.dumps({"epoch": epoch, "step": epoch}))
+    assert cut_record(path, 3) == f"{path} lacks 2 of 3 epochs"
+    assert [line["epoch"] for line in lines(tmp_path)] == [1, 3]

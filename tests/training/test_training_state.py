@@ -80,7 +80,11 @@ def test_it_stops_when_nothing_gets_better(tmp_path):
     assert saved(tmp_path) == ["epoch-00004.pt"]
     again = Run(tmp_path, resume=True)
     assert Training(again, [0.2, 0.5, 0.3, 0.5, 0.9], patience=2).run().trained == []
-    assert again.said == ["resume: all 4 epochs are trained already, nothing is trained again"]
+    assert again.said == [
+        f"warning: {tmp_path / 'metrics.jsonl'} lacks 1, 2, 3, 4 of 4 epochs: it was deleted or edited; no curve shows "
+        "them",
+        "resume: all 4 epochs are trained already, nothing is trained again",
+    ]
 
 
 def test_it_goes_on_behind_the_newest_state(tmp_path):
