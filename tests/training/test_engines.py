@@ -147,7 +147,7 @@ def test_weights_that_have_blown_up_stop_it_where_the_loss_has_a_bound():
 
 
 def test_a_step_that_leaves_nothing_of_the_weights_stops_it():
-    run_sizes([0.1, 1.9, 3.7, 0.01, 1.9])  # small ones count as 1
+    run_sizes([0.1, 4.9, 24, 0.01, 4.9])  # small ones count as 1
     message = r"the weights have become 7\.7 times as large in step 3 \(epoch 1\): try a smaller --lr"
     with pytest.raises(InputError, match=message):
         run_sizes([5, 5, 6, 46.2, 46.2])
