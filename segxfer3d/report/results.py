@@ -145,9 +145,11 @@ def results(
             ``margin``, or :data:`MARGIN`.
 
     Raises:
-        InputError: a margin that is no positive number, or not smaller than the spread of all scores.
+        InputError: a margin that somebody chose and that is no positive number, or not smaller than the spread of all
+            scores.
     """
-    margin = float(collection.study.get("margin") or MARGIN) if margin is None else margin
+    chosen_margin = (collection.study.get("margin") or None) if margin is None else margin
+    margin = MARGIN if chosen_margin is None else float(chosen_margin)
     runs = joined(collection.finetunings())
     several = len({run.data for run in runs}) > 1
     parts = []
@@ -157,7 +159,8 @@ def results(
             title = budget_words(name, budget, chosen)
             whole = f"{data}, {title}" if several else title
             parts.append(_result(collection, chosen, whole, published or {}))
-    _check_margin(margin, [table for _, table, _ in parts if table is not None])
+    if chosen_margin is not None:  # of scores that lie closer together than the usual one, all are alike
+        _check_margin(margin, [table for _, table, _ in parts if table is not None])
     family = iter(corrected([pair for _, _, pairs in parts for pair in pairs]))
     return [
         replace(result, margin=margin, comparisons=_judged(islice(family, len(pairs)), margin))

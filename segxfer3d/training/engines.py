@@ -155,8 +155,8 @@ class ItemOutput:
 BLOWN_UP = 100  # a loss this many times the first
 GROWN = 1000  # weights this many times as large as at first
 LEAST_LOSS = 1e-3  # of a training that has something to learn
-# Weights this many times as large as a step before. Behind norms a wide network learns from steps that make them 4 times
-# as large (Adam at 0.1 without warm-up: 256 channels in 3D); those that blow up make them 7.7 times as large and more.
+# Weights this many times as large as a step before. Behind norms a wide network learns from steps that make them 4
+# times as large (Adam at 0.1 without warm-up: 256 channels in 3D); those that blow up, 7.7 times and more.
 JUMPED = 5
 
 

@@ -113,8 +113,17 @@ def test_the_margin_is_the_study_files_and_stays_below_the_spread_of_the_scores(
     assert results(asked, margin=20)[0].margin == 20
     with pytest.raises(InputError, match=r"margin 90: the scores lie within \d+(\.\d)? points, expected less"):
         results(collection, margin=90)
-    with pytest.raises(InputError, match="margin: expected a positive number"):
-        results(collection, margin=-1)
+    with pytest.raises(InputError, match="margin 90: "):
+        results(replace(collection, study={**collection.study, "margin": 90}))
+    for bad in (-1, 0):
+        with pytest.raises(InputError, match="margin: expected a positive number"):
+            results(collection, margin=bad)
+
+
+def test_scores_that_lie_closer_together_than_the_usual_margin_are_equivalent(study, monkeypatch):
+    monkeypatch.setattr("segxfer3d.report.results.MARGIN", 90.0)
+    found = results(collect(study))
+    assert {verdict.kind for _, verdict in found[0].comparisons} == {"equivalent"}
 
 
 def test_a_training_that_ended_far_from_the_others_leaves_no_verdict(tmp_path):
