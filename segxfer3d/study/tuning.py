@@ -148,7 +148,9 @@ def _opened(optuna: Any, plan: Search, folder: Path) -> Any:
     if known is None and len(names) == 1:
         storage.set_user_attr("identity", plan.identity())
     elif known != plan.identity() or storage.direction.name.lower() != plan.direction:
-        raise InputError(f"{folder}: the folder of another search, or of another code version; give another one")
+        raise InputError(
+            f"{folder}: the folder of another search, of other data, or of another code version; give another one"
+        )
     return storage
 
 
