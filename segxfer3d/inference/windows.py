@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from segxfer3d.config.windows import EVEN, STEPS
+from segxfer3d.config.windows import EVEN, MANY, STEPS
 from segxfer3d.inference.air import Air
 from segxfer3d.inference.image import Image
 from segxfer3d.inference.mirroring import MirroredForward
@@ -132,7 +132,7 @@ class WindowInferer(Inferer):
             device = image.device if isinstance(image, Tensor) else torch.device("cpu")
         grid = self.grid(image.shape[1:])
         weights = _importance(grid.size, device)
-        sums, counts = OpenSums(grid), OpenSums(grid)
+        sums, counts = OpenSums(grid, half_beyond=MANY if self.forward.amp else None), OpenSums(grid)
         edges = [(side.padding[0], side.length) for side in grid.sides]
         with tqdm(total=grid.count, desc="windows", unit="", disable=not self.progress, leave=False) as bar:
             for window, values in self._outputs(image, grid, network, device):

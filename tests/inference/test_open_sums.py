@@ -34,6 +34,21 @@ def test_sums_are_those_over_the_whole_volume_bit_for_bit(channels_last):
         assert torch.equal(found, expected)
 
 
+def test_sums_of_many_channels_are_carried_in_half_precision():
+    generator = torch.Generator().manual_seed(0)
+    grid = regular_grid((20, 17, 33), (8, 8, 8), 0.25)
+    exact, half, few = OpenSums(grid), OpenSums(grid, half_beyond=3), OpenSums(grid, half_beyond=4)
+    largest = 0.0
+    for window in grid.windows():
+        values = 20 * torch.randn(4, *grid.size, generator=generator)
+        _, expected = exact.add(window, values.clone())
+        assert torch.equal(few.add(window, values.clone())[1], expected)
+        error = (half.add(window, values)[1] - expected).abs().max() / expected.abs().max()
+        largest = max(largest, float(error))
+    assert 0 < largest < 1 / 250  # what bf16 rounds by
+    assert sum(layer.nbytes for layer in exact._open) == 2 * sum(layer.nbytes for layer in half._open)
+
+
 def test_what_is_kept_of_a_ct_are_layers():
     """Of 60 classes, and of any number: no class has a volume."""
     grid = even_grid((512, 512, 300), (64, 64, 32), 0.125)
