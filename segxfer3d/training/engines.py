@@ -217,7 +217,7 @@ class StopOnNaN:
         if loss > BLOWN_UP * max(1.0, self.first):
             self._stop(engine, f"the loss is {loss:.3g}, {self.first:.3g} at first, at")
         before, after = (float(size) for size in self._sizes)
-        if after > JUMPED * max(before, 1.0):
+        if math.inf > after > JUMPED * max(before, 1.0):  # what is not finite is looked at by name
             self._stop(engine, f"the weights have become {after / max(before, 1.0):.2g} times as large in")
 
     def _look_at_gradients(self, engine: Engine) -> None:
