@@ -150,3 +150,17 @@ def test_what_validation_found_of_the_weights_that_are_left(keep, figure, tmp_pa
     # gone on with when all is trained: the state has the best figure, and nothing of the last
     again = Training(Run(tmp_path, resume=True), figures=[0.0] * 5, keep=keep).run()
     assert again.state.figure() == (figure if keep == "best" else None)
+
+
+def test_a_state_that_saw_changed_data_is_refused_where_nothing_tells_them(tmp_path):
+    entry = {"when": "2026-01-02", "cases": {}}
+    run = Run(tmp_path)
+    run.made_from.accepted = [entry]
+    Training(run, epochs=2).run()
+    for accepted in ([], [{**entry, "when": "2026-01-03"}]):  # gone, and accepted anew
+        again = Run(tmp_path, resume=True)
+        again.made_from.accepted = accepted
+        with pytest.raises(InputError, match=r"accepted\.json is gone, or was edited: .*2026-01-02; bring it back, or"):
+            Training(again, epochs=3).run()
+    again.made_from.accepted = [entry, *accepted]
+    assert Training(again, epochs=3).run().trained == [3]
