@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from segxfer3d.errors import InputError, some
 from segxfer3d.report.run_files import Problem, Run
 from segxfer3d.schema.kinds import refuse
 from segxfer3d.schema.own_files import KINDS
+from segxfer3d.schema.parsing import parse
 from segxfer3d.study.same_data import ACCEPTED, MADE_FROM, OTHER, Seen, Training
 from segxfer3d.study.states import DONE
 
@@ -35,7 +35,7 @@ def other_data(runs: Sequence[Run]) -> list[Problem]:
 def _read(run: Run, name: str, nothing: Any) -> Any:
     """Nothing where an earlier version kept nothing, or it cannot be read: the tables do without."""
     try:
-        content = json.loads(run.text(name)) if run.has(name) else nothing
+        content = parse(run.text(name)) if run.has(name) else nothing
         refuse(KINDS[name], content)
     except (OSError, ValueError, InputError):
         return nothing

@@ -47,7 +47,7 @@ def test_another_training_is_named_on_both_pages(study, tmp_path, made_from, wha
     assert problem.what in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cases": 3}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"cases": 3}', "[" * 200 + "]" * 200])
 def test_damage_costs_no_report(study, text):
     folder, runs = study
     (runs[-1].folder / "made_from.json").write_text(text, encoding="utf-8")
