@@ -23,7 +23,10 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return "the name is too long"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"expected a folder, found a file{f': {error.filename}' if error.filename else ''}"
+        # of a file that is yet to be the name says nothing: what is in its way is a file above it
+        path = Path(os.fsdecode(error.filename)) if error.filename else None
+        found = next((place for place in (path, *path.parents) if place.is_file()), path) if path else None
+        return f"expected a folder, found a file{f': {found}' if found else ''}"
     return f"[Errno {error.errno}] {error.strerror}" if error.strerror else str(error)
 
 

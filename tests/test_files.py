@@ -95,6 +95,19 @@ def test_a_name_at_fault_is_said_shortly(tmp_path, name, message):
         files.append_line(tmp_path / ("x" * 300), "")
 
 
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "file").touch()
+
+    def write_folder():
+        with files.new_folder(tmp_path / "file" / "new" / "x"):
+            pass
+
+    for write in (lambda: files.write_text(tmp_path / "file" / "a.json", ""), write_folder):
+        with pytest.raises(InputError) as said:
+            write()
+        assert str(said.value).endswith(f"could not be saved (expected a folder, found a file: {tmp_path / 'file'})")
+
+
 def test_a_name_as_long_as_may_be_is_written(tmp_path):
     path = tmp_path / ("x" * 248 + ".nii.gz")
     files.write_bytes(path, b"a")

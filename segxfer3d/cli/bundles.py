@@ -38,6 +38,7 @@ def run(words: tuple[str, ...]) -> None:
         return
     from segxfer3d.config import command_line, short_errors
 
+    command_line.refuse_stray(options)
     # MONAI reads them before anything of this package runs, and its errors are long
     config = command_line.merged_config(files)
     for name in command_line.arguments_of(["", "", *options]):

@@ -8,8 +8,10 @@ test, a labelling server or a federated client may load the same config).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 import os
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -137,13 +139,12 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any], known: Co
     """
     overrides: dict[str, str] = {}
     words = list(argv[2:])
+    refuse_stray(words)
     index = 0
     while index < len(words):
         word = words[index]
         index += 1
         if not word.startswith("--"):
-            if overrides or index > 1:
-                raise InputError(f"{word!r}: expected --name value")
             continue  # `run RUN_ID`
         name, has_value, value = word[2:].partition("=")
         if not has_value and index < len(words) and not words[index].startswith("--"):
@@ -164,6 +165,30 @@ def check_command_line(argv: Sequence[str], config: Mapping[str, Any], known: Co
             raise InputError(f"--{name}: given twice ({overrides[name]} and {value}); expected once")
         overrides[name] = value
     return overrides
+
+
+def refuse_stray(words: Sequence[str]) -> None:
+    """Refuse words that belong to no option, which MONAI takes for the ids of what it should run.
+
+    Args:
+        words: of a command line, behind ``run``; the first may be such an id.
+
+    Raises:
+        InputError: with how a list is written, where they are its numbers.
+    """
+    name, taken = "", [""]
+    for index, word in enumerate(words):
+        if word.startswith("--"):
+            name, has_value, value = word.partition("=")
+            taken = [value] if has_value else []
+            continue
+        taken.append(word)
+        if len(taken) > 1 and index > 0:
+            behind = itertools.takewhile(lambda other: not other.startswith("--"), words[index + 1 :])
+            values = [*taken, *behind]
+            numbers = name and all(re.fullmatch(r"-?[0-9.]+", value) for value in values)
+            hint = f"; several are one value: {name} {','.join(values)}" if numbers else ""
+            raise InputError(f"{word!r}: expected --name value{hint}")
 
 
 def check_key(name: str, config: Mapping[str, Any], known: Collection[str] = ()) -> None:

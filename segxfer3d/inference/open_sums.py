@@ -25,7 +25,7 @@ class OpenSums:
         grid: of the windows.
         half_beyond: channels from which on sums are carried from window to window in float16, which takes half of the
             memory; None: never. It rounds a sum by a 2,000th at most each time, three times where windows share less
-            than half; outputs that were computed in bf16 are rounded by a 250th.
+            than half; outputs that were computed in bf16 are rounded by a 250th. Sums beyond 65504 become that.
 
     Example:
         >>> from segxfer3d.inference.window_grid import regular_grid
@@ -82,7 +82,10 @@ class OpenSums:
             if steps[axis] < size:
                 rest = _with(finished, axis, slice(steps[axis], size))
                 place = self._place(level, _with(rest, axis, slice(0, size - steps[axis])), starts)
-                self._open[level][(_ALL, *place)] = values[(_ALL, *rest)]
+                left, layer = values[(_ALL, *rest)], self._open[level]
+                if layer.dtype != left.dtype:  # what is beyond its range would be infinite
+                    left.clamp_(-torch.finfo(layer.dtype).max, torch.finfo(layer.dtype).max)
+                layer[(_ALL, *place)] = left
             finished = _with(finished, axis, slice(0, steps[axis]))
 
     def _place(self, level: int, here: Box, starts: list[int]) -> Box:

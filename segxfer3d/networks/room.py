@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from segxfer3d import machine
 from segxfer3d.errors import InputError
 from segxfer3d.machine import GIB
+from segxfer3d.networks.parts import SegmentationNetwork
 
 _COMMON = 512  # channels of networks that are made without a look at their size
 _COPIES = 3  # of the weights in training, at least: themselves, their gradients, one moment
@@ -87,14 +88,15 @@ def require_step(network: nn.Module, shape: Sequence[int], device: torch.device,
     if weights + each * count <= room:
         return
     fits = int((room - weights) // each)
+    room_text = f"takes at least {(weights + each * count) / GIB:.4g} GiB; this {_place(device)} has {room / GIB:.3g}"
     share = (max(room - weights, 0) / each) ** (1 / len(size))
-    smaller = "x".join(str(max(1, int(side * share))) for side in size)
+    divisors = network.encoder.divisors if isinstance(network, SegmentationNetwork) else [1] * len(size)
+    sides = [max(by, int(side * share) // by * by) for side, by in zip(size, divisors, strict=True)]
+    smaller, written = "x".join(map(str, sides)), f"{'x'.join(map(str, size))} {_UNITS[len(size)]}"
+    if not training:
+        raise InputError(f"window of {written}: a forward pass {room_text}: {smaller} may fit")
     advice = f"batch_size {fits} may fit" if fits > 0 else f"batch_size 1 with {smaller} may fit"
-    what = "a step of training" if training else "a forward pass"
-    raise InputError(
-        f"batch_size {count} with {'x'.join(map(str, size))} {'pixels' if len(size) == 2 else 'voxels'}: {what} takes "
-        f"at least {(weights + each * count) / GIB:.4g} GiB; this {_place(device)} has {room / GIB:.3g}: {advice}"
-    )
+    raise InputError(f"batch_size {count} with {written}: a step of training {room_text}: {advice}")
 
 
 def _kept(network: nn.Module, shape: Sequence[int]) -> int:
@@ -113,6 +115,7 @@ def _kept(network: nn.Module, shape: Sequence[int]) -> int:
 
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+_UNITS = {2: "pixels", 3: "voxels"}
 
 
 def _place(device: torch.device) -> str:

@@ -72,15 +72,20 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
                 f"checkpoint {path}: refused, the file is not plain tensors (it holds code or foreign objects, "
                 "or it is no checkpoint); expected a model.pt written by this package"
             ) from error
-        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({str(error)[:300]})") from error
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({_first_sentence(error)})") from error
     except Exception as error:  # damaged bytes end in whatever error of torch and zipfile
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({first_line})") from error
+        raise InputError(f"checkpoint {path}: not a checkpoint, or damaged ({_first_sentence(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"checkpoint {path}: expected a dictionary, found {type(content).__name__}")
     if content.get("format") in (MODEL_FORMAT, STATE_FORMAT):  # files from elsewhere may come without checksums
         refuse_changed(path)
     return content
+
+
+def _first_sentence(error: Exception) -> str:
+    """What torch says of a file; behind it stands what may have happened to any."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line.split(". ")[0][:300].rstrip(".")
 
 
 def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -100,6 +100,22 @@ def test_what_cannot_be_started_is_one_line(started, tmp_path, words, message):
     assert started == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--window 64 32 16 --overlap 0.5", "'32': expected --name value; several are one value: --window 64,32,16"),
+        ("--window=64 32", "'32': expected --name value; several are one value: --window 64,32"),
+        ("--input a.nii.gz b.nii.gz c.nii.gz", "'b.nii.gz': expected --name value"),
+        ("--overlap 0.5 --engine auto 1 2", "'1': expected --name value"),
+    ],
+)
+def test_words_of_no_option_are_refused_before_monai_runs_them(started, words, message):
+    status, said = call("run", "infer", *words.split())
+    assert status == 1
+    assert said.strip().endswith(message)
+    assert started == []
+
+
 def test_an_error_of_the_run_is_two_lines(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)

@@ -49,6 +49,18 @@ def test_sums_of_many_channels_are_carried_in_half_precision():
     assert sum(layer.nbytes for layer in exact._open) == 2 * sum(layer.nbytes for layer in half._open)
 
 
+def test_large_sums_in_half_precision_stay_finite():
+    grid = regular_grid((20, 17, 33), (8, 8, 8), 0.5)
+    half = OpenSums(grid, half_beyond=1)
+    for window in grid.windows():
+        values = 1e5 * torch.ones(2, *grid.size)
+        values[1] *= -1
+        _, sums = half.add(window, values)
+        assert sums.isfinite().all()
+        assert sums[0].min() > 65000
+        assert sums[1].max() < -65000
+
+
 def test_what_is_kept_of_a_ct_are_layers():
     """Of 60 classes, and of any number: no class has a volume."""
     grid = even_grid((512, 512, 300), (64, 64, 32), 0.125)

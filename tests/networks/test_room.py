@@ -48,6 +48,19 @@ def test_a_batch_beyond_memory(network, monkeypatch, count, side, message):
     require_step(network, (4, 1, *sizes(network, 32)), CPU)
 
 
+def test_a_window_beyond_memory(network, monkeypatch):
+    """Named is the option, and a size that the network takes."""
+    monkeypatch.setattr(machine, "memory", lambda: 2**30)
+    shape = (1, 1, *sizes(network, 2**15))
+    with pytest.raises(
+        InputError, match=r"^window of 32768x32768\S* (voxels|pixels): a forward pass .* may fit$"
+    ) as said:
+        require_step(network, shape, CPU, training=False)
+    smaller = [int(side) for side in str(said.value).split()[-3].split("x")]
+    assert all(side % by == 0 for side, by in zip(smaller, network.encoder.divisors, strict=True))
+    require_step(network, (1, 1, *smaller), CPU, training=False)
+
+
 def test_a_network_beyond_memory(monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 2**30)
     state = torch.random.get_rng_state()
