@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 STOPPED = 130  # exit status of what Ctrl-C ended, as shells have it
@@ -28,6 +29,21 @@ def reason(error: OSError) -> str:
         found = next((place for place in (path, *path.parents) if place.is_file()), path) if path else None
         return f"expected a folder, found a file{f': {found}' if found else ''}"
     return f"[Errno {error.errno}] {error.strerror}" if error.strerror else str(error)
+
+
+@contextmanager
+def of_case(case: str) -> Iterator[None]:
+    """What is refused of a case names it.
+
+    Raises:
+        InputError: what was raised, with the case in front.
+    """
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(f"{case}: "):
+            raise
+        raise InputError(f"case {case}: {error}") from error
 
 
 def installed_with(extra: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from segxfer3d.config import groups
 from segxfer3d.data.preprocessing.protocol import Item, Preprocessing
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, of_case
 from segxfer3d.evaluation.lesions import lesion_summary, measure_lesions
 from segxfer3d.evaluation.measuring import Measured, measured_at_size, measured_on_file, measured_volume
 from segxfer3d.evaluation.metrics import GenesisIoU, index_row, of_class, summarize, voxel_volume
@@ -166,7 +165,7 @@ class CaseTable:
         if isinstance(said, Measured):
             return said
         assert self.preprocessing is not None
-        with _named(item["case"]):
+        with of_case(item["case"]):
             if isinstance(said, Way):
                 return measured_volume(item, said, self.preprocessing)
             return measured_on_file(said, item, self.preprocessing, self.inference, list(self.classes))
@@ -184,7 +183,7 @@ class CaseTable:
         """
         if isinstance(said, Measured):
             return said
-        with _named(self.dataset.cases[index].name):
+        with of_case(self.dataset.cases[index].name):
             return measured_at_size(said, target, self.inference, list(self.classes))
 
     def _add(self, case: str, patient: str, measured: Measured, voxel: float) -> None:
@@ -228,15 +227,6 @@ class CaseTable:
             self.lesion_cases, self.lesion_rows = map(of_all_processes, (self.lesion_cases, self.lesion_rows))
             self.summary |= lesion_summary(self.lesion_cases, self.lesion_rows)
         engine.state.metrics.update({k: v for k, v in self.summary.items() if isinstance(v, float)})
-
-
-@contextmanager
-def _named(case: str) -> Iterator[None]:
-    """What is refused of a case names it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"case {case}: {error}") from error
 
 
 def of_all_processes(rows: Sequence[Row]) -> list[Row]:

@@ -15,6 +15,7 @@ from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.protocol import Item
 from segxfer3d.data.preprocessing.scaled_volume import ScaledVolume, read_scaled
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import of_case
 from segxfer3d.inference.as_stored import as_stored
 from segxfer3d.inference.labels import index_to_values, probabilities_on_file
 from segxfer3d.inference.predictions import Prediction
@@ -96,7 +97,8 @@ def _of_volume(model: Model, case: Case, item: Item, grid: FileGrid, probabiliti
     image = item["image"]
     notes = tuple(image.notes if isinstance(image, ScaledVolume) else image.meta.get("read_notes", ()))
     kept = KeptProbabilities(len(classes)) if probabilities else None
-    index = segment(item, grid, way, [] if kept is None else [kept])
+    with of_case(item["case"]):
+        index = segment(item, grid, way, [] if kept is None else [kept])
     values = None if kept is None else kept.values
     return Prediction(
         item["case"], values, index_to_values(index, classes), grid.affine, model.classes, notes, case.image
@@ -110,10 +112,12 @@ def _on_file(model: Model, case: Case, item: Item, logits: Tensor) -> Prediction
     probabilities = as_stored(on_file, turn)
     affine = getattr(probabilities, "affine", None)
     plain = probabilities.as_subclass(Tensor)
+    with of_case(item["case"]):
+        index = model.inference.class_index(plain, classes)
     return Prediction(
         name=item["case"],
         probabilities=plain,
-        mask=index_to_values(model.inference.class_index(plain, classes), classes),
+        mask=index_to_values(index, classes),
         affine=None if affine is None else np.asarray(affine, np.float64),
         classes=model.classes,
         notes=tuple(getattr(item["image"], "meta", {}).get("read_notes", ())),

@@ -77,8 +77,8 @@ def initialize(
         source: where it comes from, for messages.
 
     Raises:
-        InputError: an unknown ``init``, no ``state_dict`` where one is needed, or a missing or misshapen tensor of a
-            requested part; nothing is loaded then.
+        InputError: an unknown ``init``, no ``state_dict`` where one is needed, or a tensor of a requested part that is
+            missing, misshapen or not finite; nothing is loaded then.
     """
     parts, frozen = loaded_parts(init), frozen_parts(init)
     if parts and state_dict is None:
@@ -95,7 +95,7 @@ def load_all(network: SegmentationNetwork, state_dict: Mapping[str, Tensor], sou
     """Load every part, as evaluation and inference do.
 
     Raises:
-        InputError: a missing or misshapen tensor.
+        InputError: a missing or misshapen tensor, or one that is not finite.
     """
     return _load(network, "whole", PARTS, dict(state_dict), source, ())
 
@@ -129,6 +129,10 @@ def _load(
         raise InputError(
             f"checkpoint {source or 'given'} does not fit the {'+'.join(parts)} of this network "
             f"(another width or stem?): {some(problems, 3)}"
+        )
+    if broken := [key for key in wanted if not bool(torch.isfinite(tensors[key]).all())]:
+        raise InputError(
+            f"checkpoint {source or 'given'}: {some(broken, 3, ', ')}: not finite; its training had failed"
         )
     with torch.no_grad():
         for key in wanted:

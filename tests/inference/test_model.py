@@ -54,6 +54,17 @@ def test_a_notebook_segments_a_scan(models, scan):
     torch.testing.assert_close(prediction.probabilities[0], expected)
 
 
+@pytest.mark.parametrize("kind", ["volumes", "images"])
+def test_outputs_that_are_not_finite_name_the_case(models, scan, kind):
+    model = load_model(models[kind])
+    with torch.no_grad():
+        for parameter in model.network.head.parameters():
+            parameter.fill_(torch.nan)
+    file = scan if kind == "volumes" else save(scan.parent / "scan.png", noise((40, 32)))
+    with pytest.raises(InputError, match=r"^case scan: probabilities: values from nan to nan"):
+        model.predict(file)
+
+
 def test_windows_overlap_as_asked_for(models):
     for overlap in (0.0, 0.5):
         assert load_model(models["volumes"], overlap=overlap).inferer.overlap == overlap

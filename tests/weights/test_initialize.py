@@ -45,6 +45,18 @@ def test_every_tensor_is_accounted_for(init, builder, arguments):
     assert init in report.summary()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused_where_they_are_wanted(value):
+    source, target = network(0).state_dict(), network(1)
+    before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
+    source["head.bias"][0] = value
+    initialize(target, "encoder", source, "x.pt")
+    target.load_state_dict(before)
+    with pytest.raises(InputError, match=r"^checkpoint x\.pt: head\.bias: not finite; its training had failed$"):
+        load_all(target, source, "x.pt")
+    assert all(torch.equal(tensor, before[key]) for key, tensor in target.state_dict().items())
+
+
 def test_whole_keeps_its_own_head_where_the_shape_differs():
     target = network(1, out_channels=2)
     report = initialize(target, "whole", network(0).state_dict())
