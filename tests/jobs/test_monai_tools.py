@@ -108,6 +108,14 @@ def test_verify_net_in_out_of_a_model(model):
         verify_net_in_out(net_id="network_def", **common(dims, path) | {"meta_file": str(METADATA[5 - dims])})
 
 
+def test_verify_net_in_out_of_several_classes(tmp_path):
+    path = str(volume_model(tmp_path / "model.pt", {1: "a", 2: "b"}, {"activation": "softmax"}))
+    with pytest.raises(ValueError, match="output channel number `3` doesn't match: `1`"):
+        verify_net_in_out(net_id="network_def", **common(3, path))
+    numbers = {"_meta_::network_data_format::outputs::pred::num_channels": 3}
+    verify_net_in_out(net_id="network_def", **common(3, path), **numbers)
+
+
 @pytest.mark.parametrize(("name", "dims"), [("genesis_finetune", 3), ("unet2d_finetune", 2)])
 @pytest.mark.slow
 def test_verify_net_in_out_of_a_bundle_looks_at_no_data(name, dims, tmp_path, monkeypatch):
