@@ -11,12 +11,7 @@ from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.split import Split, labels_record
 from segxfer3d.run.folder import RunFolder
 
-_LAST_WINS = (
-    "pretrain",
-    "test",
-    "validation",
-    "train",
-)  # of the parts that a case is in
+_LAST_WINS = ("pretrain", "test", "validation", "train")  # of the parts that a case is in
 
 
 def take_data(
