@@ -91,7 +91,9 @@ FINETUNE = {"init": "random", "label_fraction": 0.9, "validation_fraction": 0.2,
     [
         {"recipe": "paper", "plan": "none"},
         {"recipe": "paper", "plan": "none", "spacing": [1.5, 1.5, 2.0], "intensity": "percentile"},
-        {"recipe": "strong", "plan": "none", "num_workers": 1, "intensity": "zscore"},
+        pytest.param(
+            {"recipe": "strong", "plan": "none", "num_workers": 1, "intensity": "zscore"}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_finetuning_from_the_store_is_that_from_memory(options, data, tmp_path, on_disk, caplog):
