@@ -55,19 +55,26 @@ def read(job: str, *groups: type[Group]) -> Options:
     for name, value in _as_before(resolver, bundle).items():
         if name in known and name not in by_hand and known[name].changes_result:
             resolver.resolved_content[name] = value
+    failed: RuntimeError | None = None
     for name, info in known.items():
-        arrived = resolver.get_resolved_content(name)
+        try:
+            arrived = resolver.get_resolved_content(name)
+        except RuntimeError as error:  # an expression that another option's value was not made for
+            failed = error
+            continue
         values[name] = as_meant(info, arrived, typed, written)
         if values[name] is not arrived:
             resolver.resolved_content[name] = values[name]  # for what refers to the option
     filled, problems = [], []
     for group in groups:
         try:
-            filled.append(group(**{name: values[name] for name in infos(group)}))
+            filled.append(group(**{name: values[name] for name in infos(group) if name in values}))
         except InputError as error:
             problems.append(str(error))
     if problems:
         raise InputError("; ".join(dict.fromkeys(problems)))
+    if failed is not None:
+        raise failed
     components = {name: value for name, value in bundle.items() if name not in known and name not in _OF_MONAI}
     steps = {name: bundle[name] for name in _STEPS if name in bundle}
     return Options(job, filled, typed, by_hand, components, steps)

@@ -1,5 +1,7 @@
 """Options and bundles that a user may get wrong: refused before any work."""
 
+import re
+
 import pytest
 
 from segxfer3d.errors import InputError
@@ -45,6 +47,12 @@ def test_knobs_are_refused(knobs, message, good, models, tmp_path):
     with pytest.raises(InputError, match=message):
         run_bundle(BUNDLES / "genesis_finetune.json", **values)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bundle", ["simclr_pretrain", "unet2d_finetune"])
+@pytest.mark.parametrize("value", [[1, 2], 3])
+def test_a_value_that_an_expression_of_the_bundle_cannot_take_is_named(bundle, value, tmp_path):
+    refused(bundle, tmp_path, f"backbone: expected one of conrec, .*got {re.escape(repr(value))}", backbone=value)
 
 
 def test_infer_has_no_dataset_dir(tmp_path):
