@@ -60,7 +60,7 @@ def read(job: str, *groups: type[Group]) -> Options:
         try:
             arrived = resolver.get_resolved_content(name)
         except RuntimeError as error:  # an expression that another option's value was not made for
-            failed = error
+            failed = failed or error
             continue
         values[name] = as_meant(info, arrived, typed, written)
         if values[name] is not arrived:
