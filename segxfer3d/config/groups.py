@@ -91,11 +91,6 @@ class Labels(Group):
         None, "number of training patients (or images) whose labels are used", least=1, most=10**9, tells_arms=False
     )
 
-    def problems(self) -> list[str]:
-        """One of the two says it."""
-        both = self.label_fraction is not None and self.label_count is not None
-        return ["label_fraction and label_count: expected one of them, got both"] if both else []
-
 
 @dataclass(frozen=True)
 class Start(Group):

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from segxfer3d.config.apart import apart_problems
 from segxfer3d.config.values import Limits, convert, expected
 from segxfer3d.errors import InputError
 
@@ -123,7 +124,7 @@ class Group:
             except (ValueError, TypeError, OverflowError):
                 problems.append(f"{info.name}: expected {info.expected}, got {value!r}")
         if not problems:
-            problems += self.problems()
+            problems += apart_problems({name: getattr(self, name) for name in infos(type(self))}) + self.problems()
         if problems:
             raise InputError("; ".join(problems))
 

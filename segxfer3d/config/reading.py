@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config import command_line, earlier
+from segxfer3d.config.apart import apart_problems
 from segxfer3d.config.options import Group, OptionInfo, Options, infos, load_table
 from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError, closest
@@ -71,6 +72,8 @@ def read(job: str, *groups: type[Group]) -> Options:
             filled.append(group(**{name: values[name] for name in infos(group) if name in values}))
         except InputError as error:
             problems.append(str(error))
+    if values.get("resume") is not True:  # earlier runs that had both go on as they began
+        problems += apart_problems({name: values[name] for name in by_hand if name in values})
     if problems:
         raise InputError("; ".join(dict.fromkeys(problems)))
     if failed is not None:

@@ -91,21 +91,11 @@ def split_said(options: Options, *, labels: bool) -> SplitSaid | None:
         labels: whether who trains and is tested needs a label.
 
     Raises:
-        InputError: a file that cannot be read, a fold that it does not have, or options that contradict each other.
+        InputError: a file that cannot be read, or a fold that it does not have.
     """
     own = options.find(OwnSplit)
     if own is None or (not own.split_file and own.fold is None):
         return None
-    said = "split_file" if own.split_file else "fold"
-    part, images, data = options.find(groups.TestPart), options.find(groups.Images), options[groups.Data]
-    if part is not None and part.test_fraction:
-        raise InputError(f"test_fraction and {said}: expected one of them, both say what is tested")
-    if images is not None and images.official_split:
-        raise InputError(f"official_split and {said}: expected one of them, both say who is in which part")
-    if own.split_file and data.pretrain_fraction:
-        raise InputError(
-            'pretrain_fraction and split_file: expected one of them; a part "pretrain" of the file says it'
-        )
     file = read_split_file(own.split_file) if own.split_file else None
     if file is not None:
         file.of_fold(own.fold, own.folds)

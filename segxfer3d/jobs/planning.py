@@ -75,7 +75,6 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     Raises:
         InputError: anything wrong with the data, or sizes that cannot be used.
     """
-    _refuse_two_lengths(options, run)
     if dims == 2:
         refuse_sizes(options)
     source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
@@ -94,17 +93,6 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     axes = _mirror_axes(options, dims, planned.plan)
     deep = is_deep(options, planned.shape)
     return dataclasses.replace(planned, activation=activation, mirror_axes=axes, deep_supervision=deep)
-
-
-def _refuse_two_lengths(options: Options, run: RunFolder) -> None:
-    """Refuse minutes beside epochs that somebody set; earlier runs that had both go on, by their minutes.
-
-    Raises:
-        InputError: both are set.
-    """
-    minutes, epochs = options[learning.Learning].minutes, options[groups.Training].max_epochs
-    if minutes is not None and "max_epochs" in options.by_hand and not run.resume:
-        raise InputError(f"minutes and max_epochs: expected one of them, got {minutes:g} and {epochs}")
 
 
 def _by_hand(options: Options, source: Source, brought: Brought) -> Planned:

@@ -102,8 +102,6 @@ def refuse_sizes(options: Options) -> None:
             f"batch_size: one image of image_size {smallest} leaves batch norm a single value a channel; "
             "expected at least 2, or larger images"
         )
-    if options[groups.Images].official_split and options[groups.Data].pretrain_fraction:
-        raise InputError("official_split and pretrain_fraction: expected one of them, got both")
 
 
 def _stored_cubes(

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.apart import apart_problems
 from segxfer3d.files import digest
 from segxfer3d.schema.kinds import shown, whole_problem
 from segxfer3d.study import identity
@@ -121,6 +122,8 @@ def read_search(file: Path, settings: Mapping[str, str] | None = None) -> Search
     }
     if not space:
         reader.problems.append("search: nothing to search, expected a range for at least one knob")
+    drawn = {name: next(filter(None, values.choices), values.low) for name, values in space.items()}
+    reader.problems += [f"knobs and search: {why}" for why in apart_problems({**bundle.config, **knobs, **drawn})]
     if both := sorted(set(space) & set(knobs)):
         reader.problems.append(f"search.{both[0]}: expected in knobs or in search, found in both")
     direction = content.get("direction", "minimize")

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
-from segxfer3d.config.learning import PAPER, recipe_in
 from segxfer3d.schema.kinds import shown, whole_problem
+from segxfer3d.study import checks
 from segxfer3d.study.bundles import read_bundle
-from segxfer3d.study.definition import CROSSED, NESTED, Arm, Budget, Bundle, Stage, Study
+from segxfer3d.study.definition import NESTED, Arm, Budget, Bundle, Stage, Study
 from segxfer3d.study.documents import nearest
 from segxfer3d.study.fold_axis import check_folds, read_folds
 from segxfer3d.study.options import most_seed
-from segxfer3d.study.plan_files import PLAN, names_file, unlike
 from segxfer3d.study.reading import NAME, Reader, begin
-from segxfer3d.study.recipes import MIXED, RECIPE, SIZES, mixture
+from segxfer3d.study.recipes import MIXED
 
 _KEYS = (
     "name", "description", "parameters", "common", "pretrain", "finetune", "arms", "data", "budgets", "seeds",
@@ -108,10 +107,11 @@ def _read(reader: Reader, content: Mapping[str, Any]) -> Study | None:
     check_folds(reader.problems, study)
     if not isinstance(content.get(MIXED, False), bool):
         reader.problems.append(f"{MIXED}: expected true or false, got {shown(content[MIXED])}")
-    _check_recipes(reader, study)
-    _check_sizes(reader, study)
+    checks.recipes(reader, study)
+    checks.sizes(reader, study)
+    checks.apart(reader, study)
     if "pretrain_seeds" in content or "pretrain_design" in content:
-        _check_repeated(reader, study)
+        checks.repeated(reader, study)
     return study
 
 
@@ -122,47 +122,6 @@ def _margin(reader: Reader, value: Any) -> float | None:
         reader.problems.append(f"margin: expected dice points above 0 and below 100, got {shown(value)}")
         return None
     return float(value)
-
-
-def _check_recipes(reader: Reader, study: Study) -> None:
-    """Refuse arms of different recipes that nobody asked for."""
-    bundle = study.finetune.bundle
-    if study.mixed_recipes or RECIPE not in bundle.knobs:
-        return
-    for _, knobs in study.data.values():
-        shared = {RECIPE: bundle.config[RECIPE], **study.common, **knobs, **study.finetune.knobs}
-        several = mixture((name, recipe_in({**shared, **arm.knobs})) for name, arm in study.arms.items())
-        if several:
-            reader.problems.append(f'arms: of different recipes: {several}; expected one, or "{MIXED}": true')
-
-
-def _check_sizes(reader: Reader, study: Study) -> None:
-    """Refuse arms of which some take the sizes of a checkpoint and others plan their own: they would not be alike.
-
-    Under the plan of a file all share its sizes, and the intensities of the pretraining.
-    """
-    if "plan" not in study.finetune.bundle.knobs or not any(
-        arm.pretrain or arm.checkpoint for arm in study.arms.values()
-    ):
-        return
-    recipe = {RECIPE: study.finetune.bundle.config.get(RECIPE, "")}
-    for before, knobs in study.data.values():
-        for arm in study.arms.values():
-            values = {**recipe, **study.common, **knobs, **study.finetune.knobs, **arm.knobs}
-            if names_file(values.get(PLAN)):
-                stage = study.pretrain.get(arm.pretrain or "")
-                if why := unlike(values, {**study.common, **before, **stage.knobs} if stage else None):
-                    reader.problems.append(f"arms: under the plan of a file they share their sizes: {why}")
-                    return
-                continue
-            missing = [name for name in SIZES if values.get(name) is None]
-            if recipe_in(values) == PAPER or (values.get("plan") == "none" and not missing):
-                continue
-            reader.problems.append(
-                "arms: those that load a checkpoint take its sizes, the others plan their own; expected the same for "
-                f'all: "plan": "none" and {", ".join(SIZES)} among the knobs of finetune or common, or a file as "plan"'
-            )
-            return
 
 
 def _stage(reader: Reader, entry: Mapping[str, Any], where: str, bundle: Bundle) -> Stage:
@@ -228,8 +187,6 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int
         budget = {name: value for name, value in entry.items() if name != "seeds"} if own is not None else entry
         knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
         count, fraction = (knobs.get(name) for name in _LABELS)
-        if count is not None and fraction is not None:
-            reader.problems.append(f"budgets[{index}]: expected label_count or label_fraction, got both")
         name, value = ("all", 1.0)
         if isinstance(count, int):
             name, value = f"n{count}", float(count)
@@ -253,33 +210,6 @@ def _seeds(reader: Reader, content: Any, where: str) -> list[int]:
     elif len(set(seeds)) < len(seeds):
         reader.problems.append(f"{where}: one is there twice: {shown(seeds)}")
     return list(seeds)
-
-
-def _check_repeated(reader: Reader, study: Study) -> None:
-    """Pretrainings that are repeated: their seeds fit those of fine-tuning, and nothing else sets them."""
-    problems = reader.problems
-    if study.pretrain_design not in (NESTED, CROSSED):
-        problems.append(f"pretrain_design: expected {NESTED} or {CROSSED}, got {shown(study.pretrain_design)}")
-    if not study.pretrain_seeds:
-        problems.append("pretrain_design: expected pretrain_seeds beside it")
-        return
-    if not study.pretrain:
-        problems.append("pretrain_seeds: no pretraining to repeat; expected a section pretrain")
-    if study.pretrain_design == NESTED and len(study.seeds) % len(study.pretrain_seeds):
-        problems.append(
-            f"pretrain_seeds: {len(study.pretrain_seeds)} for {len(study.seeds)} seeds; nested expects as many seeds "
-            f'for each, or "pretrain_design": "{CROSSED}"'
-        )
-    for where, knobs in (
-        ("common", study.common),
-        *((f"data.{name}.pretrain", before) for name, (before, _) in study.data.items()),
-        *((f"pretrain.{name}.knobs", stage.knobs) for name, stage in study.pretrain.items()),
-    ):
-        if "seed" in knobs:
-            problems.append(f"{where}: has a seed beside pretrain_seeds; expected one of the two")
-    for name, stage in study.pretrain.items():
-        if "seed" not in stage.bundle.knobs:
-            problems.append(f"pretrain.{name}: its bundle has no knob seed for pretrain_seeds to set")
 
 
 def _published(

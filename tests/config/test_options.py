@@ -30,7 +30,7 @@ def test_every_option_has_a_help_limits_and_a_default_that_it_allows(group):
     [
         (groups.Start, {"init": "enc"}, "init: expected one of random, encoder"),
         (groups.Labels, {"label_fraction": 0}, "label_fraction: expected a number above 0 and at most 1, or none"),
-        (groups.Labels, {"label_fraction": 0.1, "label_count": 2}, "expected one of them, got both"),
+        (groups.Labels, {"label_fraction": 0.1, "label_count": 2}, "expected one of them, got 0.1 and 2"),
         (groups.Training, {"max_epochs": 1.5}, "max_epochs: expected a whole number from 1 to 1000000000"),
         (groups.Training, {"num_workers": 5000}, "num_workers: expected a whole number from 0 to 256"),
         (groups.Training, {"lr": float("nan")}, "lr: expected a number above 0"),

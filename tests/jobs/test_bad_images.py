@@ -148,7 +148,11 @@ def test_bad_images_can_be_left_out(shapes, tmp_path):
         ("reconstruction_pretrain", {"batch_size": 1, "image_size": 8}, "batch_size: one image of image_size 8"),
         ("classification_pretrain", {"batch_size": 1, "image_size": 8}, "batch_size: one image of image_size 8"),
         ("reconstruction_pretrain", {"validation_fraction": 0.99}, r"0\.99 of 30 images apart leaves none"),
-        ("simclr_pretrain", {"official_split": True, "pretrain_fraction": 0.5}, "expected one of them, got both"),
+        (
+            "simclr_pretrain",
+            {"official_split": True, "pretrain_fraction": 0.5},
+            "official_split and pretrain_fraction: expected one of them, got True and 0.5",
+        ),
         ("simclr_pretrain", {"extra_dataset": "voc"}, "extra_dataset_dir: where is the data set voc"),
         ("simclr_pretrain", {"extra_dataset_dir": "nowhere"}, "dataset_dir nowhere: no such folder"),
         ("segmentation_pretrain", {"extra_dataset_dir": "x"}, "extra_dataset_dir: .* needs segmentation data of one"),

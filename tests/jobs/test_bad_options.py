@@ -18,7 +18,10 @@ pytestmark = MARKS
         ({"init": "encode"}, "init: expected one of random, encoder, .*got 'encode'"),
         ({"label_fraction": 0}, "label_fraction: expected a number above 0 and at most 1, or none, got 0"),
         ({"label_fraction": 1.2}, "label_fraction: .*got 1.2"),
-        ({"label_fraction": 0.5, "label_count": 2}, "label_fraction and label_count: expected one of them, got both"),
+        (
+            {"label_fraction": 0.5, "label_count": 2},
+            "label_fraction and label_count: expected one of them, got 0.5 and 2",
+        ),
         ({"label_count": 4}, r"label_count: expected 1 to 3 \(the training patients\), got 4"),
         ({"label_fraction": 0.01}, "label_fraction 0.01 of 3 training patients is none"),
         (

@@ -73,7 +73,21 @@ def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
         ({"finetune": {"config": GENESIS, "knobs": {"lr": "@lr"}}}, "lr: '@lr' refers to itself"),
         ({"common": {"lr": "@width", "width": "@lr"}}, "common.lr: @width refers to it in turn"),
         ({"budgets": [{"label_count": 1}, {}]}, "two of one value"),
-        ({"budgets": [{"label_count": 1, "label_fraction": 0.5}]}, "got both"),
+        (
+            {"budgets": [{"label_count": 1, "label_fraction": 0.5}]},
+            "arms.random, data data: label_fraction and label_count: expected one of them, got 0.5 and 1",
+        ),
+        (
+            {
+                "data": {"data": {"finetune": {"minutes": 2}}},
+                "finetune": {"config": GENESIS, "knobs": {"recipe": "paper", "max_epochs": 5}},
+            },
+            "arms.random, data data: minutes and max_epochs: expected one of them, got 2 and 5",
+        ),
+        (
+            {"common": {"split_file": __file__, "test_fraction": 0.2}},
+            "test_fraction and split_file: expected one of them, got 0.2 and",
+        ),
         ({"arm": {}}, "did you mean arms?"),
         ({"name": "a b"}, "name: expected letters"),
         ({"seeds": 3}, "seeds: expected a list"),

@@ -210,6 +210,10 @@ def test_other_searches_keep_their_folder(tmp_path):
         ({"trials": 0}, "trials: expected a whole number from 1 to 100000, got 0"),
         ({"seed": 2**32}, "seed: expected a whole number from 0 to 4000000, got 4294967296"),
         ({"search": {"lr": {"choices": ["@run", 1]}}}, "search.lr: '@run' refers to no knob of"),
+        (
+            {"config": "genesis_finetune", "knobs": {"minutes": 2}},
+            "knobs and search: minutes and max_epochs: expected one of them, got 2 and 1; both say how long",
+        ),
         ({"trails": 3}, r"no key 'trails' is known; did you mean trials\?"),
     ],
 )
