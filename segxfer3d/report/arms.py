@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ class Arm:
     scenario: str = ""
     knobs: Mapping[str, Any] = field(default_factory=dict)
     recipe: str = ""
+
+
+def transfer(arms: Iterable[Arm]) -> bool:
+    """Whether any of the arms starts from what was pretrained; else the paper's questions are none of theirs."""
+    return any(arm.pretext for arm in arms)
 
 
 def scenario_of(init: str, encoder: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from segxfer3d.errors import some
-from segxfer3d.report.arms import Arm
+from segxfer3d.report.arms import Arm, transfer
 from segxfer3d.report.cells import between, p_value, plus_minus, signed
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.pretexts import noted, pretext_of
@@ -55,9 +55,8 @@ def answer(results: Sequence[Result]) -> str:
         )
     if best.arm.name == result.reference:
         closest = max(pairs, key=lambda pair: pair[0].difference)
-        first = (
-            f"nothing transferred has a higher mean dice than {result.reference}: {_compared(*closest, result.margin)}"
-        )
+        what = "nothing transferred" if transfer(one.arm for one in result.arms) else "no other arm"
+        first = f"{what} has a higher mean dice than {result.reference}: {_compared(*closest, result.margin)}"
     else:
         pair = result.against(best.arm.name, result.reference)
         first = _compared(*pair, result.margin) if pair else f"the highest mean dice is that of {best.arm.name}"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from segxfer3d.errors import InputError
+from segxfer3d.report.page import write_report
 from segxfer3d.report.results_page import write_results_page
 from tests.report.made_studies import write_json, write_run, write_study
 
@@ -30,6 +31,20 @@ def test_a_section_is_written_anew_and_the_rest_stays(study, tmp_path):
     drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
     assert len(drawn) == 2
     assert all(f"]({name})" in first for name in drawn)
+
+
+def test_a_study_that_transfers_nothing_is_not_asked_what_transfer_brings(tmp_path):
+    write_study(tmp_path / "study", budgets=(5,), arms={"random": 0.08, "frozen-random": 0.0}, previews=False)
+    path = tmp_path / "study/study.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["arms"]["frozen-random"]["pretrain"] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    page = write_results_page([path.parent], tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "transferring the decoder" not in page
+    assert "no other arm has a higher mean dice than random: frozen-random" in page
+    html = write_report(path.parent, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    assert 'id="answer"' in html
+    assert 'id="claims"' not in html
 
 
 def test_the_command_says_what_was_set_by_hand(tmp_path):

@@ -52,8 +52,8 @@ def dice_over_steps(
                 handles[name] = _mean_and_band(axis, x, y, name, looks[name])
                 seeds.add(len(y))
             axis.set(title=title, xlabel="training step", ylim=ylim)
-            axis.margins(x=0)
-            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axis.margins(x=0.03)  # so that the points of the first and the last step are whole
+            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
         axes[0].set_ylabel(ylabel)
         count = str(seeds.pop()) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
         note = "1 seed" if count == "1" else f"mean of {count} seeds, each a point; band: ± 1 standard deviation"
