@@ -129,13 +129,9 @@ def compared(first: Sequence[Record], second: Sequence[Record], *, against: str,
     Raises:
         InputError: the same seed was measured on other patients.
     """
-    pair = paired(first, second)
-    if pair is None:
+    if (shared := _shared(first, second)) is None:
         return None
-    seeds = tuple(sorted({record.trial.seed for record in first} & {record.trial.seed for record in second}))
-    each = [{record.trial.seed: record.by_patient() for record in records} for records in (first, second)]
-    patients = tuple(each[0][seeds[0]])
-    values = 100 * np.array([[[of[seed][patient] for patient in patients] for seed in seeds] for of in each])
+    seeds, patients, values = shared
     arms = (TITLES["strong"], against)
     return compare(ScoreTable(float(labels), arms, seeds, patients, patients, values), [arms], far=FAR)[0]
 
@@ -146,18 +142,29 @@ def paired(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray | No
     Raises:
         InputError: the same seed was measured on other patients.
     """
-    others = {record.trial.seed: record for record in second}
-    rows = []
-    for record in first:
-        if record.trial.seed not in others:
-            continue
-        mine, other = record.by_patient(), others[record.trial.seed].by_patient()
-        if mine.keys() != other.keys():
-            raise InputError(
-                f"{record.trial.path}: measured on other patients than {others[record.trial.seed].trial.path}"
-            )
-        rows.append([100 * (mine[patient] - other[patient]) for patient in mine])
-    return np.array(rows) if rows else None
+    shared = _shared(first, second)
+    return None if shared is None else shared[2][0] - shared[2][1]
+
+
+def _shared(
+    first: Sequence[Record], second: Sequence[Record]
+) -> tuple[tuple[int, ...], tuple[str, ...], np.ndarray] | None:
+    """The seeds that both have, their patients, and dice in points (2, seeds, patients); None where they share none.
+
+    Raises:
+        InputError: the same seed was measured on other patients.
+    """
+    one, other = ({record.trial.seed: record for record in records} for records in (first, second))
+    seeds = tuple(sorted(one.keys() & other.keys()))
+    for seed in seeds:
+        if one[seed].by_patient().keys() != other[seed].by_patient().keys():
+            raise InputError(f"{one[seed].trial.path}: measured on other patients than {other[seed].trial.path}")
+    if not seeds:
+        return None
+    patients = tuple(one[seeds[0]].by_patient())
+    dice = [[record.by_patient() for record in map(of.__getitem__, seeds)] for of in (one, other)]
+    values = [[[by_patient[patient] for patient in patients] for by_patient in of] for of in dice]
+    return seeds, patients, 100 * np.array(values)
 
 
 def _choices(records: Sequence[Record]) -> str:
