@@ -14,7 +14,8 @@ from segxfer3d.schema.parsing import parse
 
 def as_today(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run, with those of today whose meaning it had without knowing them."""
-    return {"recipe": recipe_in(knobs), "augmentation": "flips", "interpolation": "antialiased", **knobs}
+    meant = {"augmentation": "flips", "interpolation": "antialiased", "initial_weights": "torch"}
+    return {"recipe": recipe_in(knobs), **meant, **knobs}
 
 
 def knobs_of(folder: str) -> dict[str, Any]:

@@ -96,8 +96,8 @@ PHANTOMS: Rows = {
     },
 }
 IMAGES: Rows = {
-    PAPER: {"lr": 0.001, "batch_size": 16, "augmentation": "flips"},
-    STRONG: {"lr": None, "batch_size": 16, "augmentation": "full"},
+    PAPER: {"lr": 0.001, "batch_size": 16, "augmentation": "flips", "initial_weights": "glorot"},
+    STRONG: {"lr": None, "batch_size": 16, "augmentation": "full", "initial_weights": "torch"},
 }
 # the chance of each change of a patch, by the option ``augmentation``
 CHANCES: Rows = {

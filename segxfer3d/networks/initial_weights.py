@@ -1,4 +1,4 @@
-"""Initial weights of networks that pretexts train."""
+"""How weights begin: torch's way, or as the networks of ConRec's published code."""
 
 from __future__ import annotations
 

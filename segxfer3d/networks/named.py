@@ -117,7 +117,7 @@ def make_network(
         features: channels of each stage, likewise.
         stem: voxels of the image that become channels before the first stage; None, empty or ones for none, which is
             what a network has that does not take it.
-        initial_weights: ``torch``: what torch's layers draw; ``glorot``: what Keras' do, as the pretexts of images.
+        initial_weights: ``torch``: what torch's layers draw; ``glorot``: what Keras' do, as ConRec's code.
 
     Raises:
         InputError: an unknown network or ``initial_weights``, other dimensions than it has, or an option that it does

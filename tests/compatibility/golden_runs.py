@@ -35,7 +35,7 @@ VIEWS = {"jitter_strength": 1.0, "interpolation": "antialiased"}
 FINETUNED_PICTURES = {
     **PICTURES, "recipe": "paper", "validation_fraction": 0.0, "test_fraction": 0.0, "optimizer_name": "adam",
     "lr": 0.02,
-    "init": "encoder", "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15,
+    "init": "encoder", "keep": "last", "decoder_warmup_epochs": 0, "steps_per_epoch": 15, "initial_weights": "torch",
 }  # fmt: skip
 GROUPS = {"patient_pattern": r"-(\d+)$", "pretrain_fraction": 0.5, "split_seed": 4}
 

@@ -1,11 +1,16 @@
 """Glorot's weights have his spread, and what a bundle of images trains begins with them."""
 
+import json
+
 import pytest
 import torch
 
+from segxfer3d.config import groups, recipes
 from segxfer3d.config.bundles import compose
+from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
 from segxfer3d.networks import make_network
+from segxfer3d.networks.initial_weights import INITIAL_WEIGHTS
 from tests.pretexts.pretexts import RECIPES
 
 IMAGES = [name for name, recipe in RECIPES.items() if recipe.dims == 2]
@@ -33,6 +38,16 @@ def test_torch_keeps_what_its_layers_drew():
     assert all(torch.equal(a, b) for a, b in zip(drawn.parameters(), kept.parameters(), strict=True))
     with pytest.raises(InputError, match="initial_weights: expected one of torch, glorot, got 'he'"):
         make_network("conrec_unet", **sizes, initial_weights="he")
+
+
+def test_a_fine_tuning_of_images_draws_as_its_recipe_says():
+    """The published code draws what no pretext brings, a random start and every decoder and head, the same way."""
+    assert groups.INITIAL_WEIGHTS == INITIAL_WEIGHTS
+    weights = {recipe: recipes.default("initial_weights", recipe, dims=2) for recipe in ("paper", "strong")}
+    assert weights == {"paper": "glorot", "strong": "torch"}
+    bundle = json.loads((shipped_folder() / "unet2d_finetune.json").read_text(encoding="utf-8"))
+    assert bundle["network_def"]["initial_weights"] == "@initial_weights"
+    assert recipes.explained(bundle["initial_weights"][1:]) == "strong: torch; paper: glorot"
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -198,7 +198,7 @@ FINETUNE_VOLUMES = Layer(
     ),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
-    (learning.Augmentation, groups.Images, ImageFiles, groups.Network, groups.ImageNetwork),
+    (learning.Augmentation, groups.Images, ImageFiles, groups.Network, groups.ImageNetwork, groups.Drawn),
     {
         **_of_recipe(2),
         "changes": {
@@ -224,7 +224,7 @@ FINETUNE_IMAGES = Layer(
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
             "name": "@network", "dims": 2, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
-            "deep_supervision": "$@planned.deep_supervision", **SHAPE,
+            "deep_supervision": "$@planned.deep_supervision", "initial_weights": "@initial_weights", **SHAPE,
         },
         "validate": {
             "preparation": "$prepare_held",
