@@ -275,7 +275,7 @@ class Drawn(Group):
 
     initial_weights: str = option(
         "torch",
-        "how weights are drawn that no checkpoint brings: torch's way, or Glorot's with biases of 0, as ConRec's code does",
+        "how weights are drawn that no checkpoint brings: as torch does, or as ConRec's code: Glorot's, biases 0",
         choices=INITIAL_WEIGHTS,
     )
 

@@ -24,7 +24,7 @@ from segxfer3d.report.figures.cka import save_cka
 from segxfer3d.report.markup import markdown, one_line
 from segxfer3d.report.published import Published, paper_tables, published_values
 from segxfer3d.report.results import Result, results
-from segxfer3d.report.results_page import hardware
+from segxfer3d.report.results_page import hardware, run_command
 from segxfer3d.report.table import Table
 from segxfer3d.report.words import caveats
 from segxfer3d.study.records import is_record
@@ -45,7 +45,7 @@ Dippel et al. 2022, [arXiv 2207.14508](https://arxiv.org/abs/2207.14508). In eac
 standard deviation over seeds, then in brackets what was published, both in percent. Each study says how it differs from
 the paper's: figures stand side by side, and no test compares them.
 
-Made from the records beside it by `segxfer3d paper -o {page}`; [reproduced](../reproduced.md) says of each table and
+Made by `segxfer3d paper {folders}-o {page}`{beside}; [reproduced](../reproduced.md) says of each table and
 figure what was run, and why.
 """
 
@@ -78,7 +78,10 @@ def write_paper_page(page: Path | str, folders: Sequence[Path | str] = ()) -> Pa
                 f"{folder}: the study {collection.name} names no table of the paper; expected published.source in it "
                 "to end in Table 2, 3, 4 or 5"
             )
-    lines = [INTRODUCTION.format(page=page.as_posix() if not page.is_absolute() else page.name)]
+    named = "".join(f"{Path(folder).name} " for folder in folders)
+    beside = "" if folders else " from the records beside it"
+    place = page.as_posix() if not page.is_absolute() else page.name
+    lines = [INTRODUCTION.format(page=place, folders=named, beside=beside)]
     lines += _sizes([collection for several in of_table.values() for collection in several])
     for number, title in TITLES.items():
         lines += [f"## Table {number}: {title}", ""]
@@ -116,6 +119,7 @@ def _study(collection: Collection) -> list[str]:
     found = results(collection, figures)
     done = [run for run in collection.runs if run.state == DONE]
     lines = [f"### {collection.name}", "", one_line(str(collection.study.get("description", ""))), ""]
+    lines += [f"Run by `{run_command(collection, collection.name)}`.", ""]
     planned = sum(run.kind == "finetune" for run in collection.runs)
     if (count := len(collection.finetunings())) < planned:
         lines += [f"{count} of {planned} fine-tunings are done.", ""]
@@ -140,24 +144,25 @@ def _as_published(number: int) -> list[str]:
 
 def _cells(figures: Figures, found: Sequence[Result], arms: Sequence[str]) -> Table:
     """Arms down, data sets and budgets across; what was not run says so."""
-    columns = list(dict.fromkeys((data, budget) for _, data, budget in figures))
-    columns += [(r.data, r.budget_name) for r in found if (r.data, r.budget_name) not in columns]
+    columns = list(dict.fromkeys((data, budget, m) for (_, data, budget), f in figures.items() for m in f.measures))
+    known = {column[:2] for column in columns}
+    columns += [(r.data, r.budget_name, "dice") for r in found if (r.data, r.budget_name) not in known]
     here = {(arm.arm.name, r.data, r.budget_name): arm for r in found for arm in r.arms}
     rows = []
     for name in arms:
         row = {"arm": name}
-        for data, budget in columns:
-            figure, arm = figures.get((name, data, budget)), here.get((name, data, budget))
-            measure = figure.measure if figure else "dice"
+        for data, budget, measure in columns:
+            cell, arm = figures.get((name, data, budget)), here.get((name, data, budget))
+            figure = cell.of(measure) if cell else None
             value = NOT_RUN
             if arm is not None:
                 value = plus_minus(arm.measures[measure]) if measure in arm.measures else f"no {measure}"
             beside = plus_minus((figure.mean, figure.std)) if figure else NONE
-            row[f"{data}, {_budget(budget)}"] = f"{value} ({beside})"
+            row[_title(data, budget, measure)] = f"{value} ({beside})"
         rows.append(row)
     seeds = {
-        f"{data}, {_budget(budget)}": ", ".join(sorted({str(len(arm.seeds)) for arm in r.arms}))
-        for data, budget in columns
+        _title(data, budget, measure): ", ".join(sorted({str(len(arm.seeds)) for arm in r.arms}))
+        for data, budget, measure in columns
         for r in found
         if (r.data, r.budget_name) == (data, budget)
     }
@@ -166,15 +171,19 @@ def _cells(figures: Figures, found: Sequence[Result], arms: Sequence[str]) -> Ta
     return Table.of(rows)
 
 
+def _title(data: str, budget: str, measure: str) -> str:
+    """The head of a column; dice is what is meant by no measure."""
+    return f"{data}, {_budget(budget)}" + ("" if measure == "dice" else f", {measure}")
+
+
 def _differences(figures: Figures, found: Sequence[Result]) -> Table:
     """Every planned comparison with its interval, and the difference of the published means."""
     rows = []
     for result in found:
         for pair, _ in result.comparisons:
-            both = [figures.get((name, result.data, result.budget_name)) for name in (pair.arm, pair.reference)]
-            published = NONE
-            if both[0] and both[1] and {figure.measure for figure in both if figure} == {"dice"}:
-                published = signed(both[0].mean - both[1].mean)
+            cells = [figures.get((name, result.data, result.budget_name)) for name in (pair.arm, pair.reference)]
+            first, second = (cell.of("dice") if cell else None for cell in cells)
+            published = signed(first.mean - second.mean) if first and second else NONE
             rows.append({
                 "data": f"{result.data}, {_budget(result.budget_name)}", "arm": pair.arm, "against": pair.reference,
                 "here": signed(pair.difference), "95 % interval": between(pair.interval, sign=True),

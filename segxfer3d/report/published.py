@@ -4,7 +4,8 @@ A study file names them under ``published``: ``{"source": ..., "metric": ..., "v
 ``dice`` (what is meant by none) or another measure of ours that is computed alike. Each value has ``arm``, ``data`` and
 ``budget_name``, and either the figure itself (``mean`` and ``std``, in percent) or where it is in the bundled copy of
 the paper's tables: ``table`` (``table2``), ``column``, ``scenario``, ``model``, and ``labels`` where the table has
-those. Nothing is ever matched by guessing.
+those. Several values of one arm, data and budget are of several measures, each with a ``metric`` of its own. Nothing is
+ever matched by guessing.
 """
 
 from __future__ import annotations
@@ -20,12 +21,26 @@ from segxfer3d.report.run_files import Problem
 
 @dataclass(frozen=True)
 class Published:
-    """A figure from the literature: mean and standard deviation in percent, where it stands, and of which measure."""
+    """A figure from the literature: mean and standard deviation in percent, where it stands, and of which measure.
+
+    Attributes:
+        others: figures of other measures in the same cell.
+    """
 
     mean: float
     std: float | None
     where: str
     measure: str = "dice"
+    others: tuple[Published, ...] = ()
+
+    def of(self, measure: str) -> Published | None:
+        """The figure of a measure, if there is one."""
+        return next((figure for figure in (self, *self.others) if figure.measure == measure), None)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Of which there are figures."""
+        return tuple(figure.measure for figure in (self, *self.others))
 
 
 def paper_tables() -> dict[str, Any]:
@@ -52,7 +67,11 @@ def published_values(study: Mapping[str, Any]) -> tuple[dict[tuple[str, str, str
                 figure = Published(float(entry["mean"]), None if std is None else float(std), source)
             else:
                 figure = _look_up(tables, entry)
-            figures[key] = replace(figure, measure=str(entry.get("metric") or section.get("metric") or "dice"))
+            figure = replace(figure, measure=str(entry.get("metric") or section.get("metric") or "dice"))
+            first = figures.get(key)
+            if first is not None and figure.measure in first.measures:
+                raise ValueError(f"{figure.measure} is there twice")
+            figures[key] = figure if first is None else replace(first, others=(*first.others, figure))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             text = json.dumps(entry)[:200]
             problems.append(

@@ -67,22 +67,11 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
 def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     """What was run, by which commands, on what, for how long."""
     study = collection.study
-    path = Path(str(study.get("study_file", "")))
-    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
-    # its folder is nobody's matter
-    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
-    file = f"bundles/studies/{path.name}" if shipped else path.name
-    usual = _usual(path.stem) if shipped else {}
-    set_by = "".join(
-        f" --set {name}={_as_typed(value)}"
-        for name, value in study.get("parameters", {}).items()
-        if name not in usual or value != usual[name]
-    )
     flag = " --validation" if validation else ""
     all_finetunings = [run for run in collection.runs if run.kind == "finetune"]
     done = collection.finetunings()
     lines = [f"## {collection.name}", "", str(study.get("description", "")), ""]
-    lines += [_commands(collection, f"{file} --output", set_by, f"-o {page.as_posix()}{flag}"), ""]
+    lines += [_commands(collection, f"-o {page.as_posix()}{flag}"), ""]
     for data in dict.fromkeys(run.data for run in done):
         lines.append(_parts(next(run for run in done if run.data == data), data))
     if len(done) < len(all_finetunings):
@@ -109,10 +98,26 @@ def _as_typed(value: Any) -> str:
     return Path(value).name if os.sep in value else value
 
 
-def _commands(collection: Collection, study: str, set_by: str, output: str) -> str:
+def run_command(collection: Collection, output: str) -> str:
+    """The command that ran a study, with the parameters that are not its file's own defaults."""
+    path = Path(str(collection.study.get("study_file", "")))
+    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
+    # its folder is nobody's matter
+    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
+    file = f"bundles/studies/{path.name}" if shipped else path.name
+    usual = _usual(path.stem) if shipped else {}
+    set_by = "".join(
+        f" --set {name}={_as_typed(value)}"
+        for name, value in collection.study.get("parameters", {}).items()
+        if name not in usual or value != usual[name]
+    )
+    return f"segxfer3d study run {file} --output {output}{set_by}"
+
+
+def _commands(collection: Collection, output: str) -> str:
     """The commands that make the numbers, and the page from them."""
     folder = collection.folder
-    made = f"Made by `segxfer3d study run {study} {folder.name}{set_by}`"
+    made = f"Made by `{run_command(collection, folder.name)}`"
     if not is_record(folder):
         return f"{made} and `segxfer3d results {folder.name} {output}`."
     place = folder.name if folder.is_absolute() else folder.as_posix()

@@ -28,7 +28,7 @@ MEASURE_NAMES = {"iou": "IoU"}  # others stand in tables as they are called
 
 def score_table(result: Result) -> Table:
     """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, published figure."""
-    published = {arm.published.measure: None for arm in result.arms if arm.published}
+    published = dict.fromkeys(name for arm in result.arms if arm.published for name in arm.published.measures)
     names = list(dict.fromkeys(name for arm in result.arms for name in arm.measures))
     rows = []
     for arm in result.arms:
@@ -38,9 +38,9 @@ def score_table(result: Result) -> Table:
         row["dice"] = plus_minus(arm.measures["dice"])
         row["95 % interval"] = between(arm.interval)
         for measure in published:
-            fits = arm.published is not None and arm.published.measure == measure
-            figure = plus_minus((arm.published.mean, arm.published.std)) if arm.published and fits else NONE
-            row[f"published {MEASURE_NAMES.get(measure, measure)}"] = figure
+            figure = arm.published.of(measure) if arm.published else None
+            shown = plus_minus((figure.mean, figure.std)) if figure else NONE
+            row[f"published {MEASURE_NAMES.get(measure, measure)}"] = shown
         for name in names:
             if name != "dice":
                 row[MEASURE_NAMES.get(name, name)] = with_interval(arm.measures.get(name), arm.intervals.get(name))

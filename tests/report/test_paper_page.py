@@ -72,8 +72,10 @@ def test_records_beside_the_page_are_found(tmp_path):
     with_parts(tmp_path / "study")
     keep(tmp_path / "study", tmp_path / "results" / "lungs")
     first = write_paper_page(tmp_path / "paper.md", [tmp_path / "study"]).read_text(encoding="utf-8")
-    page = write_paper_page(tmp_path / "results" / "paper.md")
-    assert page.read_text(encoding="utf-8") == first
+    page = write_paper_page(tmp_path / "results" / "paper.md").read_text(encoding="utf-8")
+    assert "Made by `segxfer3d paper study -o paper.md`; " in first
+    assert "Made by `segxfer3d paper -o paper.md` from the records beside it; " in page
+    assert page.split("## Table 1")[1] == first.split("## Table 1")[1]
 
 
 def test_the_measure_of_the_table_is_shown(tmp_path):
@@ -82,9 +84,29 @@ def test_the_measure_of_the_table_is_shown(tmp_path):
     section = text.split("## Table 3")[1].split("## Table 4")[0]
     mean, std = found.arms[1].measures["genesis_dice"]
     assert cells(section, "encoder")[0] == f"{mean:.1f} ± {std:.1f} (70.5)"
+    assert "| arm | nodules, 5 labels, genesis_dice | nodules, 20 labels, genesis_dice |" in section
     assert "| IoU |" in section
     assert "genesis_iou" in section
     assert cells(section.split("Differences of dice")[1], "nodules, 5 labels")[-1] == "–"  # of another measure
+
+
+def test_a_cell_may_have_figures_of_several_measures(tmp_path):
+    more = [{**VALUES[1], "metric": "genesis_iou", "mean": 76.9, "std": 0.5}]
+    found = write(tmp_path / "study", source="A paper, Table 3", metric="genesis_dice", values=[*VALUES, *more])
+    text = write_paper_page(tmp_path / "paper.md", [tmp_path / "study"]).read_text(encoding="utf-8")
+    section = text.split("## Table 3")[1].split("## Table 4")[0]
+    mean, std = found.arms[1].measures["genesis_iou"]
+    assert "| nodules, 5 labels, genesis_iou |" in section
+    assert f"{mean:.1f} ± {std:.1f} (76.9 ± 0.5)" in cells(section, "encoder")
+
+
+def test_what_was_set_is_part_of_the_command(tmp_path):
+    write(tmp_path / "study")
+    path = tmp_path / "study" / "study.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | {"parameters": {"pretrain_epochs": 3, "dir": "/data/pets"}}
+    path.write_text(json.dumps(content | {"study_file": "/elsewhere/mine.json"}), encoding="utf-8")
+    text = write_paper_page(tmp_path / "paper.md", [path.parent]).read_text(encoding="utf-8")
+    assert "Run by `segxfer3d study run mine.json --output lungs --set pretrain_epochs=3 --set dir=pets`." in text
 
 
 def test_a_cka_matrix_beside_the_page(tmp_path):

@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
 from segxfer3d.errors import InputError
+from segxfer3d.report.published import paper_tables
 from segxfer3d.study.grid import expand
 from segxfer3d.study.study_file import read_study
 from tests.study.studies import BUNDLES
@@ -107,9 +109,31 @@ def test_published_figures_stand_beside_their_arms(tmp_path, file):
     study = read(file, tmp_path)
     values = study.published["values"]
     expected = len(study.arms) * len(study.data) * len(study.budgets)
-    assert len({(v["arm"], v["data"], v["budget_name"]) for v in values}) == len(values) == expected
+    assert len({(v["arm"], v["data"], v["budget_name"]) for v in values}) == expected
+    measures = Counter(v.get("metric", study.published["metric"]) for v in values)
+    assert measures == dict.fromkeys(measures, expected)
+    number = re.search(r"table(\d)", file.stem)[1]
+    assert list(measures) == (["genesis_dice", "genesis_iou"] if number == "3" else ["dice"])
+    assert sorted([v["mean"], *([] if v["std"] is None else [v["std"]])] for v in values) == sorted(printed(number))
+    # precision is a parameter and not the device's choice, so that tables do not depend on the machine
+    assert study.common["amp"] is False
     scenarios = {name: arm.scenario for name, arm in study.arms.items()}
     assert set(scenarios.values()) <= {"1", "2", "3", "4"}
+
+
+def printed(number):
+    """The cells of a table of the paper: mean, and standard deviation where there is one."""
+    table = paper_tables()[f"table{number}"]
+    return [cell for row in table["rows"] for cell in row["values"]]
+
+
+def test_nobody_pretrains_on_what_the_stand_in_of_figure_7_measures(tmp_path):
+    """The classes' images are VOC's official validation part; all encoders see as many images."""
+    study = read(BUNDLES / "studies" / "small_figure7.json", tmp_path)
+    assert all(knobs["official_split"] for _, knobs in study.data.values())
+    stages = {name: stage.knobs for name, stage in study.pretrain.items()}
+    assert {(knobs["official_split"], knobs["batch_size"]) for knobs in stages.values()} == {(True, 16)}
+    assert len({(knobs["max_epochs"], knobs["steps_per_epoch"]) for knobs in stages.values()}) == 1
 
 
 @pytest.mark.parametrize("table", ["table2", "table5"])
