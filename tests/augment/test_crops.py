@@ -19,14 +19,15 @@ def drawn(shape, number=DRAWS, size=(64, 64), seed=0):
     return crops.draw_image_crops(content, size, *BOUNDS, generator(seed))
 
 
-@pytest.mark.parametrize(("shape", "mean", "small"), [((256, 256), 0.420, 0.304), ((256, 512), 0.285, None)])
+@pytest.mark.parametrize(("shape", "mean", "small"), [((256, 256), 0.420, 0.30), ((256, 512), 0.285, None)])
 def test_areas_as_published(shape, mean, small):
-    boxes = drawn(shape)
+    """Drawn by area, as elsewhere, they are larger: 0.300 to 0.307 of an image of 1 to 2."""
+    boxes = drawn(shape, number=10 * DRAWS)
     area = boxes[:, 2] * boxes[:, 3] / math.prod(shape)
     assert area.min() > 0.093
-    assert float(area.mean()) == pytest.approx(mean, abs=0.02)
+    assert float(area.mean()) == pytest.approx(mean, abs=0.008)
     if small:
-        assert float((area < 0.25).double().mean()) == pytest.approx(small, abs=0.035)
+        assert float((area < 0.25).double().mean()) == pytest.approx(small, abs=0.012)
 
 
 def test_whole_pixels_inside_the_picture():

@@ -29,6 +29,8 @@ def test_the_published_size():
     """ConRec alone (one reconstruction); the paper counts the 512 ones that spread its attention over channels."""
     pretext = ConRec(conrec_unet(out_channels=3), views, corruption, tasks=["clean"])
     assert values(pretext) + 512 == 8_651_716
+    four = {own: ConRec(conrec_unet(out_channels=3), views, corruption, own_stages=own) for own in (0, 1)}
+    assert {own: values(pretext) + 512 for own, pretext in four.items()} == {0: 8_652_171, 1: 9_109_707}
 
 
 @pytest.mark.parametrize(("own_stages", "stages"), [(0, []), (1, [2]), (2, [1, 2]), (3, [0, 1, 2])])

@@ -181,6 +181,7 @@ def test_lengths_and_images_of_the_papers_pretrainings():
     )
     flowers = two["data"]["flowers17"]["pretrain"]
     assert two["parameters"]["flowers_epochs"]["default"] * flowers["steps_per_epoch"] == 342_900
+    assert two["data"]["pets"]["pretrain"]["steps_per_epoch"] == 7390 // 16
     for name in ("simclr", "reconstruction", "conrec"):
         assert four["pretrain"][name]["knobs"]["steps_per_epoch"] == 5000 // 16
     assert {pretext["knobs"]["validation_fraction"] for pretext in five["pretrain"].values()} == {0.0}
