@@ -94,3 +94,13 @@ class ImagePreparation:
         :func:`~segxfer3d.losses.with_valid`."""
         batch = self.views(to_device(batch, device))
         return batch["image"], with_valid(batch["label"], batch.get("valid"))
+
+
+def prepare_patches(
+    batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **_: Any
+) -> tuple[Tensor, Tensor]:
+    """Patches of volumes as MONAI's trainer takes them: the images (N, C, *size), and their labels, with what counts of
+    them (:func:`~segxfer3d.losses.with_valid`) where the data set ignores some voxels."""
+    image, label = (batch[key].to(device, non_blocking=non_blocking) for key in ("image", "label"))
+    valid = batch.get("valid")
+    return image, label if valid is None else with_valid(label, valid.to(device, non_blocking=non_blocking))

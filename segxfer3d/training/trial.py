@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.engines.utils import default_prepare_batch
 from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader
 from segxfer3d.errors import InputError
 from segxfer3d.networks.forward import unwrap
 from segxfer3d.training.optimization import make_optimizer
+from segxfer3d.training.preparation import prepare_patches
 
 
 class Step(NamedTuple):
@@ -41,7 +41,8 @@ class Trial:
         inferer: how the network is applied.
         device: that trains.
         optimizer_name, weight_decay, clip_norm: see :func:`~segxfer3d.training.optimization.make_optimizer`.
-        prepare_batch: images and targets of a batch; MONAI's usual one where None.
+        prepare_batch: images and targets of a batch; :func:`~segxfer3d.training.preparation.prepare_patches` where
+            None.
 
     Raises:
         InputError: the loader has no batch.
@@ -68,7 +69,7 @@ class Trial:
         self.inferer = inferer
         self.device = device
         self.optimizer = {"name": optimizer_name, "weight_decay": weight_decay, "clip_norm": clip_norm}
-        self.prepare_batch = prepare_batch or default_prepare_batch
+        self.prepare_batch = prepare_batch or prepare_patches
 
     def run(
         self,

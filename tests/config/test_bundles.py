@@ -69,6 +69,15 @@ def test_a_bundle_is_plain_json_without_echoes_or_programs(name):
     assert all(len(line) < 160 for line in text.splitlines() if not any(word in line for word in long))
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_finetune")])
+def test_training_and_its_trials_take_batches_alike(name):
+    """What MONAI does by default passes over ``valid``."""
+    content = json.loads((BUNDLES / f"{name}.json").read_text(encoding="utf-8"))
+    prepared = [part["prepare_batch"] for part in (content["train"]["trainer"], content["trial"])]
+    assert prepared == ["@train::preparation"] * 2
+    assert content["train"]["preparation"]
+
+
 def test_a_recipe_says_only_what_differs():
     content = compose(recipe(differs={"depth": 5, "lr": 0.1, "train": {"inferer": {"amp": False}}, "validate": None}))
     assert (content["depth"], content["lr"], content["batch_size"]) == (5, 0.1, "$16 if @dataset_dir else 32")

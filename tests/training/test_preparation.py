@@ -8,8 +8,9 @@ from torch import nn
 
 from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.errors import InputError
+from segxfer3d.losses import make_loss
 from segxfer3d.pretexts.simclr import SimCLR
-from segxfer3d.training.preparation import ImagePreparation, to_training
+from segxfer3d.training.preparation import ImagePreparation, prepare_patches, to_training
 from tests.pretexts.stand_ins import network, views
 
 CPU = torch.device("cpu")
@@ -58,6 +59,39 @@ def test_another_augmentation_takes_the_place_of_crops_and_flips():
     shown, target = mirrored(batch, CPU)
     torch.testing.assert_close(shown, batch["image"].flip(2, 3).float() / 255)
     assert torch.equal(target, torch.cat([batch["label"], batch["valid"]], 1).flip(2, 3))
+
+
+def patches(*keys):
+    """Two patches of volumes, of whose upper halves nothing is known."""
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, 2, (2, 1, 4, 4, 6), generator=generator).float()
+    valid = torch.ones(2, 1, 4, 4, 6, dtype=torch.bool)
+    valid[..., 3:] = False
+    batch = {"image": torch.rand(2, 1, 4, 4, 6, generator=generator), "label": label, "valid": valid}
+    return {key: batch[key] for key in keys or batch}
+
+
+def test_patches_of_which_all_counts_are_as_monai_takes_them():
+    batch = patches("image", "label")
+    image, target = prepare_patches(batch, CPU, True)
+    assert torch.equal(image, batch["image"])
+    assert torch.equal(target, batch["label"])
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("name", ["dice", "dice_ce"])
+def test_patches_teach_by_what_counts_of_them(name, activation):
+    batch = patches()
+    _, target = prepare_patches(batch, CPU)
+    assert torch.equal(target, torch.cat([batch["label"], batch["valid"].float()], 1))
+    logits = torch.randn(2, 1 + (activation == "softmax"), 4, 4, 6, generator=torch.Generator().manual_seed(1))
+    logits.requires_grad_()
+    loss = make_loss(name, activation=activation)
+    found = loss(logits, target)
+    torch.testing.assert_close(found, loss(logits[..., :3], batch["label"][..., :3]))  # as if there were no other half
+    found.backward()
+    assert (logits.grad[..., 3:] == 0).all()
+    assert (logits.grad[..., :3] != 0).all()
 
 
 @pytest.mark.parametrize(("channels_last", "strides"), [(True, (27, 1, 9, 3)), (False, (27, 9, 3, 1))])

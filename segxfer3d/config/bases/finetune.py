@@ -183,6 +183,8 @@ FINETUNE_VOLUMES = Layer(
             "_target_": "segxfer3d.jobs.finetune.patches",
             "options": "@options", "planned": "@planned",
         },
+        "train": {"preparation": "$prepare_patches", "trainer": {"prepare_batch": "@train::preparation"}},
+        "trial": {"prepare_batch": "@train::preparation"},
         "network_def": {
             "_target_": "segxfer3d.networks.make_network",
             "name": "@network", "dims": 3, "in_channels": "$@data.channels", "out_channels": "$@planned.outputs",
@@ -193,6 +195,7 @@ FINETUNE_VOLUMES = Layer(
     },
     (
         "from segxfer3d.evaluation.evaluate import prepare_items",
+        "from segxfer3d.training.preparation import prepare_patches",
         "import segxfer3d.jobs.plans as plans",
         "import segxfer3d.weights.checkpoint as checkpoint",
     ),
