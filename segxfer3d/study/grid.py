@@ -17,10 +17,12 @@ from typing import Any
 
 from segxfer3d import documents, files
 from segxfer3d.config.amp import BY_DEVICE
+from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.study import identity
 from segxfer3d.study.code import code_version
 from segxfer3d.study.definition import CROSSED, Arm, Budget, Stage, Study
+from segxfer3d.study.machine_paths import BUNDLES
 from segxfer3d.study.recipes import MIXED
 from segxfer3d.study.same_data import refuse_other_data
 from segxfer3d.study.trials import FORMAT, STUDY_FILE, TRIAL_FILE, TRIALS_FILE, Trial, refuse_links
@@ -157,6 +159,7 @@ def resolved(study: Study) -> dict[str, Any]:
         "name": study.name,
         "description": study.description,
         "study_file": str(study.file),
+        BUNDLES: str(shipped_folder()),
         "parameters": dict(study.parameters),
         "common": dict(study.common),
         "pretrain": {name: stage(which) for name, which in study.pretrain.items()},

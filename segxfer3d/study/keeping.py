@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from segxfer3d import documents, files
 from segxfer3d.errors import InputError, some
 from segxfer3d.schema.kinds import ANYTHING
 from segxfer3d.schema.own_files import OF_A_RUN
-from segxfer3d.study.machine_paths import Cleaner, absolute_paths
+from segxfer3d.study.machine_paths import Cleaner, absolute_paths, bundle_folders
 from segxfer3d.study.matching import compared
 from segxfer3d.study.records import (
     FORMAT,
@@ -84,7 +84,8 @@ def keep(folder: Path, target: Path) -> Kept:
     if not done:
         raise InputError(f"{folder}: no trial is done, nothing to keep")
     by_id = {trial.id: trial for trial in trials}
-    records = [_record(folder, trial, by_id) for trial in done]
+    bundles = bundle_folders(study, [trial.config for trial in trials])
+    records = [_record(folder, trial, by_id, bundles) for trial in done]
     new = [record for record in records if record.folder not in before]
     # weights that were made again elsewhere change no record; figures that came out otherwise would
     changed = [
@@ -96,11 +97,11 @@ def keep(folder: Path, target: Path) -> Kept:
         raise InputError(
             f"{target}: holds other results of {some(changed, 3)}; delete these there, or keep the study elsewhere"
         )
-    places = Cleaner(folder, [*absolute_paths(study.get("parameters", {})), str(study.get("study_file", ""))])
+    named = [*absolute_paths(study.get("parameters", {})), str(study.get("study_file", ""))]
     files.make_folder(target)
     for record in new:
         write_record(target, record)
-    files.write_json(target / STUDY_FILE, places.value(study))
+    files.write_json(target / STUDY_FILE, Cleaner(folder, named, bundles).value(study))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, differing(done, folder))
 
@@ -123,7 +124,7 @@ def _before(target: Path, study: str) -> dict[str, Record]:
     return {record.folder: record for record in read_records(target)}
 
 
-def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
+def _record(root: Path, trial: Trial, trials: Mapping[str, Trial], bundles: Collection[str]) -> Record:
     """The record of a trial that is done.
 
     Raises:
@@ -131,7 +132,7 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
     """
     folder = root / trial.folder
     run = documents.own(folder / RUN)
-    clean = Cleaner(root, [*absolute_paths(run.get("knobs", {})), trial.config])
+    clean = Cleaner(root, [*absolute_paths(run.get("knobs", {})), trial.config], bundles)
     texts = {name: (folder / name).read_bytes().decode("utf-8") for name in TABLES if (folder / name).is_file()}
     for path in sorted(folder.glob("*.json")):
         if path.name not in _OF_THE_STUDY:
@@ -145,7 +146,7 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
         "format": FORMAT,
         **{name: value for name, value in plain.items() if name != "knobs"},
         "config": clean.text(trial.config),
-        "start": _start(root, trials[trial.depends[0]]) if trial.depends else None,
+        "start": _start(root, trials[trial.depends[0]], bundles) if trial.depends else None,
         "model": weights_hash(folder / MODEL) if (folder / MODEL).is_file() else None,
         **{name: versions.get(name) for name in _HARDWARE},
         "files": {name: content_hash(text) for name, text in sorted(texts.items())},
@@ -153,11 +154,11 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial]) -> Record:
     return Record({**entry, "hash": hash_of(entry)}, texts)
 
 
-def _start(root: Path, pretraining: Trial) -> dict[str, Any]:
+def _start(root: Path, pretraining: Trial, bundles: Collection[str]) -> dict[str, Any]:
     """What a fine-tuning starts from, with which it is known again."""
     folder = root / pretraining.folder
     knobs = documents.own(folder / RUN).get("knobs", {})
-    clean = Cleaner(root, [pretraining.config])
+    clean = Cleaner(root, [pretraining.config], bundles)
     return {
         "config": clean.text(pretraining.config),
         "identity": pretraining.identity,

@@ -17,6 +17,7 @@ A study's folder::
     name          of the study
     description   in words
     study_file    where it was read from
+    bundles       the folder of the shipped bundles, which are known by it whichever checkout they lie in
     parameters    name -> value, as given with --set or by default
     arms          name -> {"init", "scenario", "pretrain" (name in "pretrain", or null), "checkpoint" (a file given
                   from outside, or null), "knobs" (of this arm alone)}; in the order of the file, the first one is the

@@ -13,10 +13,11 @@ from segxfer3d.errors import InputError
 from segxfer3d.evaluation.precision_check import PrecisionCheck
 from segxfer3d.study import grid
 from segxfer3d.study.keeping import keep
-from segxfer3d.study.machine_paths import Cleaner
+from segxfer3d.study.machine_paths import Cleaner, bundle_folders
 from segxfer3d.study.records import is_record, packed, read_records, weights_hash
 from segxfer3d.study.runner import Resources, run
-from tests.study.studies import fake, plan, ran
+from tests.study.studies import BUNDLES, fake, plan, ran
+from tests.study.studies import content as content_of_study
 
 RANDOM = "finetune/data-random-n2-s0"
 
@@ -55,6 +56,36 @@ def test_what_a_run_found_of_its_precision_is_kept_beside_what_its_study_chose(t
     keep(folder, tmp_path / "record")
     texts = {record.folder: record.texts for record in read_records(tmp_path / "record")}
     assert json.loads(texts[RANDOM]["precision.json"]) == found
+
+
+@pytest.mark.parametrize("version", ["today's", "earlier"])
+def test_shipped_bundles_are_known_as_such_when_a_study_is_kept_from_another_checkout(version, tmp_path, monkeypatch):
+    folder = ran(tmp_path)
+    monkeypatch.setattr("segxfer3d.study.machine_paths.shipped_folder", lambda: tmp_path / "another" / "bundles")
+    if version == "earlier":  # its study.json does not say where they were; the checkout is still there
+        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        (folder / "study.json").write_text(json.dumps({key: study[key] for key in study if key != "bundles"}))
+    keep(folder, tmp_path / "record")
+    entries = [record.entry for record in read_records(tmp_path / "record")]
+    assert {entry["config"] for entry in entries} == {"bundles/genesis_pretrain.json", "bundles/genesis_finetune.json"}
+    assert {entry["start"]["config"] for entry in entries if entry["start"]} == {"bundles/genesis_pretrain.json"}
+
+
+def test_a_bundle_of_ones_own_is_none_that_is_shipped_whatever_it_is_called(tmp_path):
+    copy = tmp_path / "file" / "bundles" / "genesis_finetune.json"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((BUNDLES / "genesis_finetune.json").read_bytes())
+    finetune = content_of_study()["finetune"]
+    keep(ran(tmp_path, finetune={**finetune, "config": str(copy)}), tmp_path / "record")
+    entries = [record.entry for record in read_records(tmp_path / "record")]
+    assert {entry["config"] for entry in entries} == {"bundles/genesis_pretrain.json", "./genesis_finetune.json"}
+
+
+def test_bundles_of_an_installation_that_is_gone_are_known_by_their_folder():
+    gone = "/venv/lib/segxfer3d/_bundles"
+    assert bundle_folders({}, [f"{gone}/infer.json", "/mine/bundles/infer.json"]) == {gone}
+    assert bundle_folders({"bundles": "/gone/bundles"}, [f"{gone}/infer.json"]) == {"/gone/bundles"}
+    assert bundle_folders({"bundles": 5}, []) == frozenset()
 
 
 def test_the_same_runs_make_the_same_bytes_and_name_no_machine(kept, tmp_path):
