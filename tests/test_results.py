@@ -1,15 +1,20 @@
-"""The records of studies that are committed: whole, as they were kept, and without a path of a machine; and the pages
-that are made from them."""
+"""The records of studies that are committed: whole, as they were kept, without a path of a machine, and of the
+trainings that their studies mean today; and the pages that are made from them."""
 
 import gzip
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.report.collect import collect
 from segxfer3d.report.results_page import write_results_page
+from segxfer3d.study.grid import expand
+from segxfer3d.study.matching import match
 from segxfer3d.study.records import is_record, read_records
+from segxfer3d.study.study_file import read_study
 
 ROOT = Path(__file__).parent.parent
 RECORDS = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/study.json"))
@@ -30,6 +35,21 @@ def test_a_committed_record_is_whole_and_small_and_names_no_machine(folder):
         text = gzip.decompress(content) if path.suffix == ".gz" else content
         assert MACHINE.search(text) is None, path
     assert sum(path.stat().st_size for path in paths) <= MOST * len(records)
+
+
+@pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
+def test_a_committed_record_stands_for_all_trials_of_its_study_with_the_bundles_of_today(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("segxfer3d.study.definition.code_version", lambda _: "another")
+    # all but the data, which are not here
+    monkeypatch.setattr("segxfer3d.study.identity.folder_identity", lambda _: "")
+    monkeypatch.setattr("segxfer3d.study.matching.other_data", lambda *_: [])
+    given = json.loads((folder / "study.json").read_text(encoding="utf-8"))["parameters"]
+    values = {name: str(tmp_path) if name.endswith("_dir") else str(value).lower() for name, value in given.items()}
+    study = read_study(shipped_folder() / "studies" / f"{folder.name}.json", values)
+    trials = expand(study)
+    found = match(study.name, trials, folder)
+    assert set(found.records) == {trial.id for trial in trials}
+    assert found.others == ()
 
 
 def pages() -> list[tuple[str, str]]:
