@@ -26,6 +26,8 @@ from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.records import Record, read_records, read_study_name
 from segxfer3d.study.trials import Trial
 
+_EXPRESSION = ("$", "@", "%")  # what MONAI computes, looks up, or reads from another file
+
 
 @dataclass(frozen=True)
 class Match:
@@ -139,28 +141,36 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
             return [*found, "another version of its bundle"]
     elif parts["knobs"] == trial.parts["knobs"]:
         return found
-    was_values, now_values = _comparable({**parts["knobs"], **recorded["values"]}, trial)
-    return found + [
-        f"{name} {was_values.get(name, 'unknown')}, not {value}"
-        for name, value in sorted(now_values.items())
-        if name not in was_values or was_values[name] != value
-    ]
-
-
-def _comparable(was: Mapping[str, Any], trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values of options that both know; what the study sets and the run did not know yet is missing in the first."""
     config = read_config(trial.config)
-    now = {name: config[name] for name in options.options_of(config)} | dict(trial.knobs)
-    before = {**was, RECIPE: recipe_in(was)} if RECIPE in now else was
-    names = [
-        name
-        for name in compared(now)
-        if not str(now[name]).startswith(("$", "@", "%")) and (name in before or name in trial.parts["knobs"])
-    ]
-    return (
-        {name: _converted(name, before[name]) for name in names if name in before},
-        {name: _converted(name, now[name]) for name in names},
-    )
+    now_values = {name: config[name] for name in options.options_of(config)} | dict(trial.knobs)
+    was_values = {**parts["knobs"], **recorded["values"]}
+    if RECIPE in now_values:
+        was_values, now_values = ({**values, RECIPE: recipe_in(values)} for values in (was_values, now_values))
+    for name in sorted(compared(now_values)):
+        value = now_values[name]
+        if str(value).startswith(_EXPRESSION):
+            found += _other_expression(name, was_values, parts["knobs"], trial.parts["knobs"])
+        # what the study leaves to its default and the run did not know means what was
+        elif name in was_values or name in trial.parts["knobs"]:
+            found += _other_value(name, was_values, value)
+    return found
+
+
+def _other_value(name: str, was: Mapping[str, Any], now: Any) -> list[str]:
+    """How the values of an option differ."""
+    now = _converted(name, now)
+    if name in was and (before := _converted(name, was[name])) == now:
+        return []
+    return [f"{name} {before if name in was else 'unknown'}, not {now}"]
+
+
+def _other_expression(
+    name: str, was: Mapping[str, Any], was_set: Mapping[str, Any], now_set: Mapping[str, Any]
+) -> list[str]:
+    """How an option differs whose value is known when a training starts: alike are what sets the same, or nothing."""
+    if was_set.get(name) == now_set.get(name):
+        return []
+    return [f"{name} {was.get(name, 'unknown')}, not {now_set.get(name, 'what the bundle computes')}"]
 
 
 def compared(values: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """A study goes on from its record: what is recorded counts as done, what is still needed of it is made again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -206,6 +207,50 @@ def test_a_shipped_bundle_may_get_new_options_as_long_as_values_are_the_same(tmp
     assert differences({**other, "config": "bundles/unet2d_finetune.json"}, trial) == [
         "the bundle unet2d_finetune, not genesis_finetune"
     ]
+
+
+def setting(trial, knobs):
+    """A trial that sets these knobs and no others."""
+    return replace(trial, knobs=knobs, parts={**trial.parts, "knobs": knobs})
+
+
+SET = {
+    "lr": 0.01, "width": 4, "max_epochs": 7, "steps_per_epoch": 3, "patch_size": [16, 16, 8], "network": "plain_unet",
+    "plan": "none", "recipe": "paper", "batch_size": 3, "amp": True, "test_fraction": 0.3, "validation_interval": 2,
+    "intensity": "window", "mirrored_inference": True, "weight_decay": 0.1, "split_seed": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SET)
+def test_what_was_set_and_is_no_longer_makes_another_training_also_where_a_bundle_computes_it(name, tmp_path):
+    trial = plan(tmp_path)[1][1]
+    with_it = setting(trial, SET)
+    without = setting(trial, {key: value for key, value in SET.items() if key != name})
+    record = recorded(with_it)
+    record["parts"]["knobs"] = with_it.parts["knobs"]
+    assert differences(record, with_it) == []
+    left_to = {"recipe": "strong", "split_seed": "0"}.get(name, "what the bundle computes")
+    assert differences(record, without) == [f"{name} {SET[name]}, not {left_to}"]
+    # of what neither sets the bundle's own value is code
+    unset = recorded(without)
+    unset["parts"]["knobs"] = without.parts["knobs"]
+    assert differences(unset, without) == []
+
+
+def test_a_record_from_before_the_recipes_is_of_the_one_called_paper(tmp_path):
+    trial = plan(tmp_path)[1][1]
+    assert differences(recorded(trial, recipe="unknown"), trial) == []
+    strong = setting(trial, {key: value for key, value in trial.knobs.items() if key != "recipe"})
+    assert differences(recorded(trial, recipe="unknown"), strong) == ["recipe paper, not strong"]
+
+
+def test_references_and_expressions_of_a_study_are_compared_as_they_stand(tmp_path):
+    trial = plan(tmp_path)[1][1]
+    record = recorded(trial, batch_size=8)
+    record["parts"]["knobs"] = {**trial.parts["knobs"], "batch_size": "@width"}
+    assert differences(record, setting(trial, {**trial.knobs, "batch_size": "@width"})) == []
+    assert differences(record, setting(trial, {**trial.knobs, "batch_size": "@seed"})) == ["batch_size 8, not @seed"]
+    assert differences(record, setting(trial, {**trial.knobs, "batch_size": 8})) == []
 
 
 def test_data_are_known_by_content_wherever_they_lie(tmp_path):
