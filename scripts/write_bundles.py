@@ -41,8 +41,8 @@ python -m monai.bundle run --config_file bundles/genesis_finetune.json --init en
 - A default such as `64 if dataset_dir else 8` depends on other knobs: here 64 with your own data and 8 with generated
   data. `folder.next_folder('runs/NAME', resume)` is a new folder `runs/NAME/001`, `002` and so on, or the newest one
   where a run is resumed. `none` is nothing, or an empty text.
-- `strong: dice_ce (without data: dice); paper: dice` follows the [recipe](recipe.md) and, of `strong`, whether data is
-  given.
+- `strong: dice_ce (without data: dice); paper: dice` follows the [recipe](recipe.md) and, where brackets stand, whether
+  data is given.
 - To say none, write `'$None'`. A list is written `'[64, 64, 32]'`.
 - A value that is not allowed, and a name that the bundle does not know, are refused before any work starts.
 - Any other entry of a bundle can be replaced too, with `::` between the levels:

@@ -22,7 +22,8 @@ _STEPS = 10**9
 _SEED = "seed of the labels drawn, the weights, the patches and the corruption"
 _PAIR = r"\s*-?\d+\s*:\s*-?\d+\s*"
 _PAIRS = rf"{_PAIR}(,{_PAIR})*"
-_BATCH = "patches in a step, for each process; none: of the plan"
+_BATCH = "patches, images or windows in a step, for each process; none, in fine-tuning on volumes: of the plan"
+_MODEL = "model.pt of a run; to start from, a published Models Genesis or ImageNet checkpoint too"
 _LAYOUT = "the name of a layout, or nothing"
 _SKIP_BAD = "go on without the cases that cannot be used, and record which"
 
@@ -62,7 +63,11 @@ class Data(Group):
     skip_bad_cases: bool = option(False, _SKIP_BAD)
     split_seed: int = option(0, "seed of the split by patient; the same for every arm of a study", least=0, most=_SEEDS)
     pretrain_fraction: float = option(
-        0.0, "share of the patients set apart for pretraining; 0: the training part serves", least=0, below=1
+        0.0,
+        "share of the patients (or images) set apart for pretraining; 0: of volumes the training part pretrains, of "
+        "images all, those that are measured too",
+        least=0,
+        below=1,
     )
     validation_fraction: float = option(0.15, "share of the patients for validation", least=0, below=1)
 
@@ -97,13 +102,14 @@ class Labels(Group):
 class Start(Group):
     """What a network starts from."""
 
-    checkpoint: str = option(
-        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
-    )
+    checkpoint: str = option("", _MODEL, path="file", tells_arms=False)
     init: str = option(
-        "encoder", "which parts start from the checkpoint, and which stay frozen", choices=INITIALIZATIONS,
+        "encoder",
+        "which parts start from the checkpoint, and which stay frozen; with data of your own all but random and "
+        "frozen-random need one",
+        choices=INITIALIZATIONS,
         tells_arms=False,
-    )  # fmt: skip
+    )
     pretrain_config: str = option(
         "", "run on the generated data first, where no checkpoint is given", path="file", text="a bundle",
         changes_result=False, tells_arms=False,
@@ -159,7 +165,8 @@ class Volumes(Group):
     )  # fmt: skip
     intensity: str | tuple[str, ...] = option(
         "auto",
-        "how intensities are scaled; auto: the plan's rule, or without one a window for CT, percentiles otherwise",
+        "how intensities are scaled; auto: the plan's rule, or without one a window for CT, percentiles otherwise; "
+        "foreground and zscore: not in pretraining",
         choices=("auto", "window", "percentile", "foreground", "zscore"),
     )
     window_low: float | tuple[float, ...] = option(WINDOW[0], "lower end of the HU window", least=-(10**6), most=10**6)
@@ -245,9 +252,12 @@ class Network(Group):
         text="the name of a network", empty=False,
     )  # fmt: skip
     width: int | None = option(
-        32, "channels of the first convolution (genesis_unet: 32 is the published network); none: of the plan",
-        least=1, most=4096,
-    )  # fmt: skip
+        32,
+        "channels of the first convolution (genesis_unet: 32 is the published network); none: of the checkpoint or the "
+        "plan",
+        least=1,
+        most=4096,
+    )
     norm: str = option("auto", "what plain_unet and resenc_unet normalize by; auto: instances", choices=NORMS)
 
 
@@ -284,9 +294,7 @@ class Drawn(Group):
 class Evaluation(Group):
     """Which model is measured, and on what."""
 
-    checkpoint: str = option(
-        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
-    )
+    checkpoint: str = option("", _MODEL, path="file", tells_arms=False)
     part: str = option("test", "which part of the split is evaluated", choices=PARTS)
     seed: int = option(0, _SEED, least=0, most=_SEEDS, tells_arms=False)
 
@@ -295,9 +303,7 @@ class Evaluation(Group):
 class Inference(Group):
     """Which model, and what it segments."""
 
-    checkpoint: str = option(
-        "", "model.pt of a run, or a published Models Genesis or ImageNet checkpoint", path="file", tells_arms=False
-    )
+    checkpoint: str = option("", _MODEL, path="file", tells_arms=False)
     input: str = option("", "what to segment", path="place", text="a volume, an image, or a folder of such")
     skip_bad_cases: bool = option(False, _SKIP_BAD)
     probabilities: bool = option(False, "write the probabilities beside the masks")

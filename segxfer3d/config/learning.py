@@ -101,7 +101,8 @@ class Planned(Group):
 
     plan: str = option(
         "data",
-        "data: spacing, patch, batch, network and intensity that are not set are derived from the training cases",
+        "data: spacing, patch, batch, network and intensity that are not set are derived from the training cases, in "
+        "fine-tuning only",
         text="data, none, or a file of segxfer3d plan --json",
         empty=False,
     )
