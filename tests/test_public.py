@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -54,6 +55,8 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
     write_phantoms("phantoms", 4).rename("D")
     Path("runs/mine").mkdir(parents=True)
     volume_model(Path("runs/mine/model.pt"))
+    test = sorted({case.patient for case in segxfer3d.find_cases("D").labeled})[:2]
+    Path("runs/mine/split.json").write_text(json.dumps({"unit": "patient", "test": test}))
     (code,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(code, "docs/reference.md", "exec"), {})
     first, second = capsys.readouterr().out.splitlines()
