@@ -14,7 +14,7 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.trial import Trial
 
 # Optimizer to (steps of a training, peak learning rate), rising in steps; between two rows the logarithms of both are
-# interpolated, outside the nearest row counts. Tried with 200 to 1,500 steps, the rest is extrapolated; for schedules
+# interpolated, outside the nearest row counts. Tried with 200 to 3,100 steps, the rest is extrapolated; for schedules
 # that fall to 0. That of "nesterov" is nnU-Net's (Isensee et al., Nature Methods 18, 2021).
 RULE: dict[str, tuple[tuple[int, float], ...]] = {
     "adamw": ((1_000, 0.01), (100_000, 0.001)),
