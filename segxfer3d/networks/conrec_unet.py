@@ -25,6 +25,9 @@ def conrec_unet(
     gives; the state dict here holds one more integer for each of the 17 batch norms (``num_batches_tracked``),
     which neither count includes.
 
+    The convolutions of the skip connections belong to the decoder: a transfer of the encoder alone leaves them out. The
+    paper does not say.
+
     Args:
         in_channels: of the image.
         out_channels: of the output; one for each foreground class, or the image's for reconstruction.

@@ -20,6 +20,8 @@ from segxfer3d.pretexts.base import Pretext, Views, entry, unit_images
 class Classification(Pretext):
     """Cross-entropy of a linear layer on the pooled features; trains the encoder.
 
+    Of its training the paper says a constant rate; Adam, 0.001 and batches of 32 are our choice.
+
     Args:
         network: whose encoder is trained.
         classes: how many there are.

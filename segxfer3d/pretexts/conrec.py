@@ -43,8 +43,9 @@ class ConRec(Pretext):
         views: draws a view of a batch.
         corruption: of views.
         tasks: which of :data:`TASKS`, ``clean`` among them; ConRec itself has ``clean`` only.
-        own_stages: decoder stages that are not shared: 1 in the paper; 0, only output convolutions; as many as the
-            decoder has, nothing.
+        own_stages: decoder stages that are not shared, 1 by our choice: the paper shares "the first three blocks" of
+            four, of which the published code has three; 0, only output convolutions; as many as the decoder has,
+            nothing.
         contrastive_weight: of the sum of both directions' means, which is twice NT-Xent (the mean over all anchors).
         reconstruction_weight: of each task's mean squared error.
         temperature: of NT-Xent.

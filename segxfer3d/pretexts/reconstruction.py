@@ -21,6 +21,9 @@ class Reconstruction(Pretext):
     A batch either brings corrupted and clean images (Models Genesis: the loader corrupts) or images alone, which are
     corrupted here, on the network's device.
 
+    For images the paper does not say how many views and which weight. Here it is one view of an image and the error
+    itself; the published code has no such mode, the nearest in it takes 100 times the error of two views.
+
     Args:
         network: one output channel for each image channel.
         views: draws a view of a batch, for images alone; without it they are taken as they are.

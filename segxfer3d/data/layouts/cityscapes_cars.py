@@ -3,7 +3,8 @@
 For every image of train and val a fair coin decides between "car" and "no car"; square patches are drawn at random
 until one has no car pixel at all (no car), or at least a fifth of its pixels are car's (car). An image where none of
 :data:`MAX_DRAWS` patches will do is left out. A random 70/30 split trains and validates (the official one has nothing
-to do with it). The same patches serve both tasks. The paper does not say how large they are: ``patch_size`` does.
+to do with it). The same patches serve both tasks; the paper leaves it unclear whether its segmentation saw those
+without cars. Nor does it say how large they are: ``patch_size`` does.
 
 Everything is drawn from the seed and the image's name, so a patch does not depend on which other images are there.
 Nothing is written: a patch is a box of its image's files.
