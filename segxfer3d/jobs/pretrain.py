@@ -10,17 +10,17 @@ from monai.transforms import Compose
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options, infos
-from segxfer3d.data.cubes.store import CubeStore, is_cube_store
+from segxfer3d.data.cubes.store import is_cube_store
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Item
 from segxfer3d.data.preprocessing.held_images import KeptImages
-from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.volumes import StoredVolumes
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.holding import held_volumes
 from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_images, refuse_extra
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
+from segxfer3d.jobs.stored_cubes import stored_cubes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
@@ -65,7 +65,9 @@ def pretraining_data(
     length = training.steps_per_epoch * training.batch_size * place.world_size
     folder = options[groups.Data].dataset_dir
     if dims == 3 and folder and is_cube_store(folder):
-        return _stored_cubes(options, run, Path(folder), size=size, transform=transform, length=length)
+        return stored_cubes(
+            options, run, Path(folder), size=size, transform=transform, length=length, split_rule=split_rule
+        )
     if dims == 2:
         refuse_sizes(options)
         refuse_extra(options, task)
@@ -102,25 +104,6 @@ def refuse_sizes(options: Options) -> None:
             f"batch_size: one image of image_size {smallest} leaves batch norm a single value a channel; "
             "expected at least 2, or larger images"
         )
-
-
-def _stored_cubes(
-    options: Options,
-    run: RunFolder,
-    folder: Path,
-    *,
-    size: tuple[int, int, int],
-    transform: Transform | None,
-    length: int,
-) -> PretrainingData:
-    store = CubeStore(folder)
-    if tuple(store.size) != size:
-        raise InputError(f"patch_size: the cube store {folder} holds cubes of {list(store.size)}, not {list(size)}")
-    provenance = {"data": folder.resolve().name, **store.provenance()}
-    run.made_from.take(cubes=store.identity)
-    preprocessing = VolumePreprocessing.from_dict(store.preprocessing)
-    train = SeededDataset(store, transform, options[groups.Training].seed, length)
-    return PretrainingData(train, None, preprocessing, provenance, channels=preprocessing.channels)
 
 
 def _cubes(

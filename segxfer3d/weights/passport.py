@@ -59,14 +59,14 @@ class Target(Protocol):
 def leak(provenance: Mapping[str, Any], target: Target) -> str:
     """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
 
-    Cases of one data set are told by their patients; images also by what they show, under any folder and name.
+    Cases of one data set are told by their patients, and so are those of a cube store that does not say of which data
+    set it is; images also by what they show, under any folder and name.
 
     Args:
         provenance: of the checkpoint.
         target: the data that the network will be fine-tuned and tested on.
     """
-    same_set = provenance.get("data") == target.name
-    seen = set(provenance.get("patients", [])) & target.test_patients if same_set else set()
+    seen = patients_seen(provenance, target.name) & target.test_patients
     shown = set(provenance.get("contents", [])) & target.test_contents
     if not seen and not shown:
         return ""
@@ -77,10 +77,24 @@ def leak(provenance: Mapping[str, Any], target: Target) -> str:
             f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test images{unlabeled}: "
             f"the same pixels, in the data set {provenance.get('data')}; leave them out of one of the two"
         )
-    return (
-        f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}{unlabeled}; "
-        "--pretrain_fraction in both trainings keeps them apart"
-    )
+    trained = f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}"
+    if provenance.get("data") != target.name:
+        return (
+            f"{trained}{unlabeled}, if the same names are the same {target.unit}: its cube store "
+            f"{provenance.get('data')} does not say of which data set it is; segxfer3d data cubes writes one that does"
+        )
+    return f"{trained}{unlabeled}; --pretrain_fraction in both trainings keeps them apart"
+
+
+def patients_seen(provenance: Mapping[str, Any], name: str) -> set[str]:
+    """The patients of a data set that a checkpoint may have seen; those of cube stores of earlier versions are of any.
+
+    Args:
+        provenance: of the checkpoint.
+        name: of the data set.
+    """
+    nameless = "cubes" in provenance and "store" not in provenance  # the store's folder is called so, not its data set
+    return set(provenance.get("patients", [])) if nameless or provenance.get("data") == name else set()
 
 
 def read_weights(

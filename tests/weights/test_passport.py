@@ -111,6 +111,11 @@ def test_a_checkpoint_from_elsewhere(tmp_path):
         ({"data": "lungs", "patients": ["a"], "pretext": "MoCo"}, "1 of the 3 test patients, without their masks; "),
         ({"data": "lungs", "patients": ["z"]}, ""),
         ({"data": "livers", "patients": ["a"]}, ""),
+        # of the data set's own name; of a store's, which says nothing of it
+        ({"data": "livers", "patients": ["a"], "cubes": 9, "store": "lungs"}, ""),
+        ({"data": "lungs", "patients": ["a"], "cubes": 9, "store": "cubes"}, "1 of the 3 test patients; "),
+        ({"data": "cubes", "patients": ["a", "z"], "cubes": 9}, "1 of the 3 test patients, if the same names are the"),
+        ({"data": "cubes", "patients": ["z"], "cubes": 9}, ""),
         ({}, ""),
     ],
 )

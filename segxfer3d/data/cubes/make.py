@@ -61,8 +61,9 @@ def make_cube_store(
 ) -> MadeStore:
     """Cut random cubes from all volumes of a data set, once, for pretraining on more than fits in memory.
 
-    The store serves as ``--dataset_dir`` of genesis_pretrain. Volumes that cannot be read, are too short for the crop
-    rule or hold too much tissue are left out, and recorded in the store.
+    The store serves as ``--dataset_dir`` of genesis_pretrain, which trains on the cubes of its part of the split.
+    Volumes that cannot be read, are too short for the crop rule or hold too much tissue are left out, and recorded in
+    the store.
 
     Args:
         dataset_dir: the data set, in any layout that the bundles read.
@@ -114,5 +115,6 @@ def make_cube_store(
         cubes_per_volume=cubes_per_volume,
         seed=seed,
         progress=progress,
+        data=case_set.name,
     )
     return MadeStore(Path(output_dir), report)

@@ -10,7 +10,7 @@ channels are (N, C, X, Y, Z), each channel stored by its own rule.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segxfer3d import documents, files
+from segxfer3d.data.case import Case
 from segxfer3d.data.preprocessing.intensities import UNIT
 from segxfer3d.data.preprocessing.kinds import VOLUMES
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
-from segxfer3d.schema.kinds import NUMBER, TEXT, WHOLE, Entries, Kind, ListOf, number, optional
+from segxfer3d.schema.kinds import FLAG, NUMBER, OBJECT, TEXT, WHOLE, Entries, Kind, ListOf, number, optional
 
 INDEX = "store.json"
 CUBES = "cubes.npy"
@@ -64,6 +65,13 @@ _CASE: dict[str, Kind] = {
     "starts": ListOf(ListOf(WHOLE, 3)),
     "checksums": ListOf(_CHECKSUM),
 }
+_LISTED: dict[str, Kind] = {
+    "case": TEXT,
+    "patient": TEXT,
+    "fold": optional(WHOLE),
+    "part": TEXT,
+    "labeled": FLAG,
+}
 _INDEX = Entries(
     {
         "format": TEXT,
@@ -72,7 +80,8 @@ _INDEX = Entries(
         "size": ListOf(number("a whole number from 1 to 8192", 1, 8192, whole=True), 3),
         "preprocessing": VOLUMES,
         "cases": ListOf(Entries(_CASE)),
-    }
+    },
+    {"data": TEXT, "listed": ListOf(Entries(_LISTED)), "bad": OBJECT},  # what earlier versions did not write
 )
 
 
@@ -114,6 +123,10 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         size: voxels of a cube along x, y, z.
         preprocessing: of the volumes, as `VolumePreprocessing.as_dict` gives it.
         cases: where the cubes come from; those of a case follow each other, in this order.
+        data: what checkpoints call the data set that they were cut from; empty where the store does not say it.
+        listed: all volumes of that data set, with cubes or without: who they are and whether they have a label, but not
+            their files; empty where the store does not say it.
+        bad: names of those that could not be read.
         identity: fingerprint of all of it.
 
     Raises:
@@ -132,6 +145,9 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         self.size: tuple[int, ...] = tuple(index["size"])
         self.preprocessing: dict[str, Any] = index["preprocessing"]
         self.cases = tuple(StoredCase(**{name: case[name] for name in _CASE}) for case in index["cases"])
+        self.data: str = index.get("data", "")
+        self.listed = tuple(_listed(self.folder, **entry) for entry in index.get("listed", ()))
+        self.bad = frozenset(index.get("bad", ()))
         self._scales = stored_scales(VolumePreprocessing.from_dict(self.preprocessing))
         self._count: int = index["count"]
         self._sums = np.array([value for case in self.cases for value in case.checksums], dtype=np.uint32)
@@ -158,14 +174,16 @@ class CubeStore(Sequence[dict[str, Tensor]]):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}
 
+    def rows(self, cases: Collection[str]) -> list[int]:
+        """The numbers of the cubes of some cases."""
+        ends = np.cumsum([len(case.starts) for case in self.cases]).tolist()
+        spans = zip(self.cases, [0, *ends], ends, strict=False)
+        return [row for case, first, end in spans if case.case in cases for row in range(first, end)]
+
     @property
     def patients(self) -> list[str]:
         """Whose cubes these are, sorted."""
         return sorted({case.patient for case in self.cases})
-
-    def provenance(self) -> dict[str, Any]:
-        """Where the cubes come from."""
-        return {"cases": len(self.cases), "cubes": len(self), "patients": self.patients}
 
     def __len__(self) -> int:
         return self._count
@@ -182,3 +200,7 @@ class CubeStore(Sequence[dict[str, Tensor]]):
             channel -= np.float32(low)
             channel /= np.float32(high - low)
         return {"image": torch.from_numpy(cube)}
+
+
+def _listed(folder: Path, *, case: str, patient: str, fold: int | None, part: str, labeled: bool) -> Case:
+    return Case(case, folder, folder if labeled else None, patient, fold=fold, part=part)

@@ -56,6 +56,7 @@ def write_store(
     cubes_per_volume: int = 32,
     seed: int = 0,
     progress: bool = False,
+    data: str = "",
 ) -> StoreReport:
     """Cut cubes from volumes and write them to a new store, which appears whole or not at all.
 
@@ -72,6 +73,7 @@ def write_store(
         cubes_per_volume: cubes wanted from each case.
         seed: a whole number, at least 0.
         progress: show a bar.
+        data: what checkpoints call the data set; empty where it is none.
 
     Raises:
         InputError: an argument is out of range, the folder exists, the disk is full, or there is not a single
@@ -104,6 +106,17 @@ def write_store(
             "rule": asdict(rule) if rule else None,
             "preprocessing": preprocessing.as_dict(),
             **asdict(report),
+            "data": data,
+            "listed": [
+                {
+                    "case": case.name,
+                    "patient": case.patient,
+                    "fold": case.fold,
+                    "part": case.part,
+                    "labeled": case.label is not None,
+                }
+                for case in cases
+            ],
         }
         files.write_text(partial / INDEX, json.dumps(index) + "\n")
     return report

@@ -28,7 +28,9 @@ def test_a_store_of_a_folder(data, tmp_path):
         "6 cubes of 2 volumes; left out: 1 that could not be read, 0 too short or too full of tissue"
     )
     assert list(made.left_out) == ["broken"]
-    assert len(CubeStore(tmp_path / "store")) == 6
+    store = CubeStore(tmp_path / "store")
+    assert (len(store), store.data, store.bad) == (6, "data", {"broken"})
+    assert [(case.name, case.label) for case in store.listed] == [("broken", None), ("case0", None), ("case1", None)]
     with pytest.raises(InputError, match="exists already"):
         make_cube_store(data, tmp_path / "store", cube_size=(8, 8, 6), crop_rule="uniform")
 

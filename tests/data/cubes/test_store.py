@@ -74,7 +74,8 @@ def test_the_index_says_where_cubes_come_from(made):
     assert [(c.case, c.patient, c.fold) for c in store.cases] == [(f"case{i}", f"p{i}", i) for i in range(3)]
     assert store.cases[0].spacing == pytest.approx((0.7, 0.8, 2.0))
     assert store.preprocessing == VolumePreprocessing().as_dict()
-    assert store.provenance() == {"cases": 3, "cubes": 15, "patients": ["p0", "p1", "p2"]}
+    assert store.patients == ["p0", "p1", "p2"]
+    assert store.rows({"case0", "case2"}) == [*range(5), *range(10, 15)]
     assert json.loads((made[0] / INDEX).read_text(encoding="utf-8"))["rule"]["max_tissue"] == 0.15
     assert is_cube_store(made[0])
     assert not is_cube_store(made[0].parent)
@@ -137,6 +138,11 @@ def test_bad_short_and_full_volumes_are_left_out_and_listed(tmp_path):
     assert sorted(report.bad) == ["broken", "hole", "missing"]
     assert "too short" in report.empty["short"]
     assert "little tissue" in report.empty["full"]
+    store = CubeStore(tmp_path / "store")
+    assert store.bad == {"broken", "hole", "missing"}
+    assert [(case.name, case.patient, case.fold, case.label) for case in store.listed] == [
+        (case.name, case.patient, case.fold, None) for case in cases
+    ]
     index = json.loads((tmp_path / "store" / INDEX).read_text(encoding="utf-8"))
     assert (index["bad"], index["empty"]) == (report.bad, report.empty)
 
