@@ -11,11 +11,13 @@ from segxfer3d.schema.kinds import refuse
 from segxfer3d.schema.own_files import KINDS
 from segxfer3d.schema.parsing import parse
 
+# what options of today mean to a run that was made before there were any
+MEANT = {"augmentation": "flips", "interpolation": "antialiased", "initial_weights": "torch"}
+
 
 def as_today(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run, with those of today whose meaning it had without knowing them."""
-    meant = {"augmentation": "flips", "interpolation": "antialiased", "initial_weights": "torch"}
-    return {"recipe": recipe_in(knobs), **meant, **knobs}
+    return {"recipe": recipe_in(knobs), **MEANT, **knobs}
 
 
 def knobs_of(folder: str) -> dict[str, Any]:

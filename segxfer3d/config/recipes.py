@@ -144,6 +144,12 @@ def expressions(dims: int) -> dict[str, str]:
     return said | {name: f"$recipes.chance('{name}', @augmentation)" for name in learning.CHANGES}
 
 
+def meant(expression: object, recipe: str, data: object) -> Any:
+    """What a bundle's expression gives that asks this table for a default, and nothing else; None for any other."""
+    call = _CALL.fullmatch(str(expression).removeprefix("$"))
+    return default(call[2], recipe, dims=int(call[3]), data=data) if call and call[1] == "default" else None
+
+
 def explained(expression: str) -> str:
     """A bundle's expression with what the table says in place of the calls of this module.
 

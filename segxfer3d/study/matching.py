@@ -1,7 +1,8 @@
 """Which records of a study stand for which of its trials.
 
 A record stands for a trial where what was asked for is the same: the bundle, the values of all options, the data (by
-content, wherever it lies), and the same of the pretraining that it starts from. The code is not asked: a record says
+content, wherever it lies), and the same of the pretraining that it starts from. An option that came later and is known
+to mean something else by default now is one of these. The code is not asked: a record says
 what its code version found, and which one that was, and stays valid when a module is edited or a bundle gets a new
 option. A change that makes old figures wrong is for the one who makes it to say: by deleting the records.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config import earlier, recipes
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError, numbered, some
@@ -150,6 +152,9 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
         value = now_values[name]
         if str(value).startswith(_EXPRESSION):
             found += _other_expression(name, was_values, parts["knobs"], trial.parts["knobs"])
+            if name in earlier.MEANT and name not in was_values:
+                meaning = recipes.meant(value, str(now_values.get(RECIPE)), now_values.get("dataset_dir"))
+                found += [] if meaning is None else _other_value(name, earlier.MEANT, meaning)
         # what the study leaves to its default and the run did not know means what was
         elif name in was_values or name in trial.parts["knobs"]:
             found += _other_value(name, was_values, value)
