@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 
 from segxfer3d.config.apart import apart_problems
@@ -82,6 +83,8 @@ def repeated(reader: Reader, study: Study) -> None:
             f"pretrain_seeds: {len(study.pretrain_seeds)} for {len(study.seeds)} seeds; nested expects as many seeds "
             f'for each, or "pretrain_design": "{CROSSED}"'
         )
+    elif study.pretrain_design == NESTED:
+        problems += _uneven(study)
     for where, knobs in (
         ("common", study.common),
         *((f"data.{name}.pretrain", before) for name, (before, _) in study.data.items()),
@@ -92,3 +95,18 @@ def repeated(reader: Reader, study: Study) -> None:
     for name, stage in study.pretrain.items():
         if "seed" not in stage.bundle.knobs:
             problems.append(f"pretrain.{name}: its bundle has no knob seed for pretrain_seeds to set")
+
+
+def _uneven(study: Study) -> list[str]:
+    """Budgets whose own seeds start from some pretrainings more often than from others; not all have to be used."""
+    of_seeds = {str(seed): place % len(study.pretrain_seeds) for place, seed in enumerate(study.seeds)}
+    problems = []
+    for index, budget in enumerate(study.budgets):
+        uses = Counter(of_seeds[seed] for seed in dict.fromkeys(map(str, budget.seeds or ())))
+        if len(set(uses.values())) > 1:
+            said = ", ".join(f"{number} from {study.pretrain_seeds[place]}" for place, number in sorted(uses.items()))
+            problems.append(
+                f"budgets[{index}].seeds: start unevenly from pretrain_seeds ({said}); nested expects as many for each "
+                f'that is used, or "pretrain_design": "{CROSSED}"'
+            )
+    return problems

@@ -1,5 +1,7 @@
 """Pretrainings that a study repeats: its trials, what is refused, and what its report says of them."""
 
+import re
+
 import pytest
 
 from segxfer3d.errors import InputError
@@ -33,6 +35,12 @@ def test_nested_seeds_take_pretrainings_in_turn(tmp_path):
     assert len({trial.identity for trial in trials}) == len(trials) == 10
 
 
+@pytest.mark.parametrize("seeds", [[1, 2], [0, 1, 2, 3], [0, 2], [3]])
+def test_seeds_of_a_budget_use_some_pretrainings_each_as_often(tmp_path, seeds):
+    _, trials = plan(tmp_path, pretrain_seeds=[7, 8], seeds=[0, 1, 2, 3], budgets=[{"label_count": 2, "seeds": seeds}])
+    assert [seed for seed, *_ in started(trials)] == seeds
+
+
 def test_crossed_seeds_start_from_every_pretraining(tmp_path):
     study, trials = plan(tmp_path, pretrain_seeds=[7, 8], pretrain_design="crossed")
     assert started(trials) == [(0, 7, 7), (0, 8, 8), (1, 7, 7), (1, 8, 8)]
@@ -55,6 +63,10 @@ def test_a_study_without_them_is_written_as_before(tmp_path):
         ({"pretrain_seeds": []}, "pretrain_seeds: the grid is empty"),
         ({"pretrain_seeds": [-1, 2]}, "pretrain_seeds: expected a whole number from 0 to 4294967295, got -1"),
         ({"pretrain_seeds": [0, 1, 2]}, "pretrain_seeds: 3 for 2 seeds; nested expects as many seeds for each, or"),
+        (
+            {"pretrain_seeds": [7, 8], "seeds": [0, 1, 2, 3], "budgets": [{}, {"label_count": 2, "seeds": [0, 1, 2]}]},
+            "budgets[1].seeds: start unevenly from pretrain_seeds (2 from 7, 1 from 8); nested expects as many",
+        ),
         ({"pretrain_design": "crossed"}, "pretrain_design: expected pretrain_seeds beside it"),
         ({"pretrain_seeds": [0, 1], "pretrain_design": "split"}, "pretrain_design: expected nested or crossed"),
         (
@@ -71,7 +83,7 @@ def test_a_study_without_them_is_written_as_before(tmp_path):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(tmp_path, changes, said):
-    with pytest.raises(InputError, match=said.replace("(", r"\(")):
+    with pytest.raises(InputError, match=re.escape(said)):
         plan(tmp_path, **changes)
 
 
