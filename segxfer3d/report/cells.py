@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segxfer3d.statistics.convergence import Convergence
 from segxfer3d.statistics.interval import Interval
-from segxfer3d.statistics.verdict import Verdict
+from segxfer3d.statistics.verdict import Verdict, p_in_words
 
 NONE = "–"
 VERDICTS = {
@@ -46,11 +46,8 @@ def signed(value: float) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Two digits, or that it is very small; what is below 0.05 never looks like 0.05."""
-    if value is None:
-        return NONE
-    text = "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-    return "< 0.05" if text == "0.05" and value < 0.05 else text
+    """As :func:`segxfer3d.statistics.verdict.p_in_words` has it."""
+    return NONE if value is None else p_in_words(value)
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -23,6 +23,7 @@ from segxfer3d.statistics.power import ALPHA, needed
 
 MIN_SEEDS = 3
 MIN_PATIENTS = 6
+_LIMIT = round(ALPHA, 4)  # as it is written
 
 _SCOPES = {"": "", "checkpoint": "; holds for this checkpoint", "pretext": "; holds for the pretext"}
 
@@ -67,7 +68,7 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
     low, high = interval
     numbers = (
         f"difference {comparison.difference:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}, "
-        f"p {p_holm:.2g} after Holm for {comparison.family}; "
+        f"p {p_in_words(p_holm)} after Holm for {comparison.family}; "
         f"{_trainings(comparison)}, {comparison.patients} patients{_SCOPES[comparison.scope]}"
     )
     if -margin < low and high < margin:
@@ -81,6 +82,21 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
     if low > 0 or high < 0:
         sentence += f"; alone the interval excludes 0, but not as one of {comparison.family}"
     return Verdict("undecided", sentence)
+
+
+def p_in_words(value: float) -> str:
+    """A p-value with two digits, with more around 0.05, so that it never seems to be on its other side.
+
+    Example:
+        >>> [p_in_words(value) for value in (0.00002, 0.0012, 0.0496, 0.05, 0.0504, 0.5)]
+        ['< 0.001', '0.0012', '0.0496', '0.05', '0.0504', '0.50']
+    """
+    if value < 0.001:
+        return "< 0.001"
+    if value >= 0.1:
+        return f"{value:.2f}"
+    text = next((text for digits in (2, 3) if float(text := f"{value:.{digits}g}") != _LIMIT or value == _LIMIT), "")
+    return text or f"{'<' if value <= ALPHA else '>'} {_LIMIT:g}"
 
 
 def with_needed(verdict: Verdict, comparison: Comparison, margin: float) -> Verdict:
