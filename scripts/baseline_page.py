@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import chain, product
 from statistics import mean, stdev
 
 import numpy as np
@@ -11,6 +11,7 @@ from baseline_grid import DATA, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANT
 from baseline_record import Record, refuse_mixed
 
 from segxfer3d.errors import InputError
+from segxfer3d.report.cells import between, p_value
 from segxfer3d.report.results import FAR, MARGIN
 from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.crossed import crossed_mean
@@ -33,7 +34,7 @@ brackets.
 DIFFERENCES = """Strong recipe less the other, paired by seed and patient; 95 % interval over seeds and patients, p
 after Holm over all differences here. Verdicts are those of a report ([how to read it](../reading_the_report.md)) with
 a margin of {margin:g} dice points; there is none with fewer than three seeds, or where a training ended far from its
-arm's others.
+arm's others.{unfinished}
 
 """
 CHOICES = """## Choices, on validation patients
@@ -84,7 +85,8 @@ def page(records: Sequence[Record]) -> str:
     """The page, in Markdown.
 
     Raises:
-        InputError: records of one method were made with different settings.
+        InputError: records of one method and data set in the grid were made with different settings, or the same seed
+            was measured on other patients.
     """
     refuse_mixed(records)
     grid = [record for record in records if record.trial.stage == "grid"]
@@ -113,14 +115,34 @@ def _differences(grid: Sequence[Record]) -> str:
             if one := compared(*cells, against=TITLES[against], labels=labels):
                 found.append(((NAMES[data], labels, minutes), one))
     rows = []
+    tested = [one for _, one in found if one.p_value is not None]
     for place, one in zip([place for place, _ in found], corrected([one for _, one in found]), strict=True):
-        ends = "–" if one.interval is None else f"{one.interval[0]:+.1f} to {one.interval[1]:+.1f}"
-        p_holm = "–" if one.p_holm is None else f"{one.p_holm:.2g}"
         what, verdict = f"{one.arm} less {one.reference}", judge(one, MARGIN).kind
-        rows.append([what, *place, f"{one.difference:+.1f}", ends, p_holm, verdict, one.seeds, one.patients])
-    text = DIFFERENCES.format(margin=MARGIN)
+        p_holm = p_value(None if verdict == "no verdict" else one.p_holm)
+        numbers = [f"{one.difference:+.1f}", between(one.interval, sign=True), p_holm]
+        rows.append([what, *place, *numbers, verdict, one.seeds, one.patients])
+    text = DIFFERENCES.format(margin=MARGIN, unfinished=_unfinished(grid, family=len(tested)))
     head = ["difference", "data", "labels", "minutes", "dice points", "95 % interval", "p (Holm)", "verdict"]
     return text + _table([*head, "seeds", "patients"], rows)
+
+
+def _unfinished(grid: Sequence[Record], *, family: int) -> str:
+    """How many differences have all of their seeds, as long as others have not; empty then."""
+    planned = done = 0
+    measured = {record.trial for record in grid}
+    for against, data, labels in product(AGAINST, DATA, (5, 20)):
+        for minutes in _minutes(data, labels):
+            place = ("grid", data, labels, minutes)
+            wanted = [t for t in all_trials() if (t.stage, t.data, t.labels, t.minutes) == place]
+            both = [[t for t in wanted if t.method == method] for method in ("strong", against)]
+            planned += all(both)
+            done += all(both) and measured.issuperset(chain(*both))
+    if done == planned:
+        return ""
+    return (
+        f"\n\n{done} of {planned} planned differences are done, with all of their seeds; p is corrected for the "
+        f"{family} that have one so far,\nso verdicts may change as others come."
+    )
 
 
 def compared(first: Sequence[Record], second: Sequence[Record], *, against: str, labels: int) -> Comparison | None:

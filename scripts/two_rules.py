@@ -71,9 +71,10 @@ def _table(rows: Sequence[Row]) -> list[str]:
         changed = (old.kind in CALLED or new.kind in CALLED) and old.kind != new.kind
         mark = "**" if changed else ""
         cells = [
-            pair.arm, pair.reference, signed(old.difference), between(old.interval, sign=True), p_value(old.p_holm),
+            pair.arm, pair.reference, signed(old.difference), between(old.interval, sign=True),
+            p_value(None if old.kind == "no verdict" else old.p_holm),
             f"{mark}{old.kind}{mark}", signed(pair.difference), between(pair.interval, sign=True),
-            p_value(pair.p_holm), f"{mark}{new.kind}{mark}",
+            p_value(None if new.kind == "no verdict" else pair.p_holm), f"{mark}{new.kind}{mark}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return lines

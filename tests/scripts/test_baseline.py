@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -180,6 +181,9 @@ def test_the_page_is_made_from_the_records(tmp_path):
     assert "| strong recipe | – | 67.0 ± 0.3 (3) | – | – | – |" in text
     assert "| strong recipe less nnU-Net | hippocampus | 5 | 2 | +6.7 |" in text
     assert "strong recipe less paper" not in text
+    # 3 patients are too few for a verdict, and for a p-value to be shown
+    assert re.search(r"\| \+6.7 \| \S+ to \S+ \| – \| no verdict \| 3 \| 3 \|", text)
+    assert "0 of 42 planned differences are done, with all of their seeds; p is corrected for the 1 that have" in text
     assert text == page(read_all(tmp_path))
     assert str(tmp_path) not in text
     assert max(map(len, text.split("## Commands")[0].split("\n"))) < 250
