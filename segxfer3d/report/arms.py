@@ -35,6 +35,8 @@ class Arm:
         scenario: the paper's number; empty where the paper has none.
         knobs: what else is done differently.
         recipe: of its fine-tunings, where not all arms have the same.
+        source: what it starts from: the pretraining or the checkpoint, of which one pretext may have several; empty for
+            none.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Arm:
     scenario: str = ""
     knobs: Mapping[str, Any] = field(default_factory=dict)
     recipe: str = ""
+    source: str = ""
 
 
 def transfer(arms: Iterable[Arm]) -> bool:
@@ -60,12 +63,16 @@ def scenario_of(init: str, encoder: str) -> str:
     return (encoder if init == "encoder" else "") or initializations.SCENARIOS.get(init, "")
 
 
-def study_arms(study: Mapping[str, Any], notes: Mapping[str, Pretext]) -> list[Arm]:
+def study_arms(
+    study: Mapping[str, Any], notes: Mapping[str, Pretext], checkpoints: Mapping[str, str] | None = None
+) -> list[Arm]:
     """The arms of a ``study.json``, in its order.
 
     Args:
         study: its content.
         notes: of pretexts, by the name of their job.
+        checkpoints: name of an arm to what its checkpoint from elsewhere is known by; in a record its path does not
+            tell, for it is short of the folder.
     """
     stages = _mapping(study.get("pretrain"))
     arms = []
@@ -77,7 +84,10 @@ def study_arms(study: Mapping[str, Any], notes: Mapping[str, Pretext]) -> list[A
         init = str(arm.get("init") or "")
         scenario = str(arm.get("scenario") or scenario_of(init, pretext.scenario))
         title = pretext.title if stage else "a checkpoint from elsewhere" if arm.get("checkpoint") else ""
-        arms.append(Arm(str(name), init, title, scenario, _mapping(arm.get("knobs"))))
+        source = stage
+        if not stage and (checkpoint := arm.get("checkpoint")):
+            source = f"{checkpoint} {(checkpoints or {}).get(str(name), '')}"
+        arms.append(Arm(str(name), init, title, scenario, _mapping(arm.get("knobs")), source=source))
     return arms
 
 
@@ -103,7 +113,8 @@ def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[R
             words.insert(0, pretext.title)
         name = f"{init} ({', '.join(words)})" if words else init
         knobs = {knob: run.knobs.get(knob) for knob in differing}
-        named[id(run)] = Arm(name, init, pretext.title, scenario_of(init, pretext.scenario), knobs)
+        scenario = scenario_of(init, pretext.scenario)
+        named[id(run)] = Arm(name, init, pretext.title, scenario, knobs, source=run.pretext)
     arms = {arm.name: arm for arm in named.values()}
     order = sorted(arms.values(), key=lambda arm: order_of(arm.init))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order

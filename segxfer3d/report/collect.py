@@ -120,10 +120,21 @@ def _trials(
     if packed:  # of a record
         runs = [replace(run, packed=texts) for run, texts in zip(runs, packed, strict=True)]
     runs = _all(read_run, runs, problems)
-    arms = study_arms(study, noted(run.description for run in runs))
+    arms = study_arms(study, noted(run.description for run in runs), _checkpoints(entries))
     runs = _all(read_results, runs, problems)
     arms += [Arm(name) for name in dict.fromkeys(run.arm for run in runs if run.arm) if name not in _names(arms)]
     return runs, arms
+
+
+def _checkpoints(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Name of an arm to the fingerprint of its checkpoint from elsewhere, where its trials tell."""
+    found = {}
+    for entry in entries:
+        parts = entry.get("parts")
+        data = parts.get("data") if isinstance(parts, dict) else None
+        if isinstance(data, dict) and "checkpoint" in data:
+            found[str(entry.get("arm"))] = str(data["checkpoint"])
+    return found
 
 
 def _named(folder: Path, problems: list[Problem]) -> tuple[list[Run], list[Arm]]:

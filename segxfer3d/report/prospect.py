@@ -100,7 +100,8 @@ def from_pilot(folder: Path | str) -> list[Spread]:
 def family_of(study: Study) -> int:
     """How many comparisons a study's report will make: of all label budgets and data sets."""
     arms = [
-        Arm(name, arm.init, arm.pretrain or arm.checkpoint or "", knobs=arm.knobs) for name, arm in study.arms.items()
+        Arm(name, arm.init, knobs=arm.knobs, source=arm.pretrain or arm.checkpoint or "")
+        for name, arm in study.arms.items()
     ]
     reference = next((arm.name for arm in arms if arm.init == "random"), arms[0].name)
     return len(planned_pairs(arms, reference)) * len(study.budgets) * len(study.data)

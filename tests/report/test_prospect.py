@@ -12,8 +12,9 @@ from segxfer3d.report.results import results
 from segxfer3d.statistics.components import Components
 from segxfer3d.statistics.power import equivalence, power
 from segxfer3d.study.estimate import Cost, kind_of
-from tests.report.made_studies import write_study
-from tests.study.studies import plan, write
+from segxfer3d.study.grid import write as write_grid
+from tests.report.made_studies import write_run, write_study
+from tests.study.studies import content, plan, write
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,26 @@ def test_the_family_is_that_of_the_report(tmp_path):
         budgets=[{"label_count": 2}, {"label_count": 5}],
     )
     assert prospect.family_of(study) == 6  # two with random and the two with each other, at two budgets
+
+
+def test_the_family_is_that_of_the_report_where_a_pretext_has_two_pretrainings(tmp_path):
+    stage = content()["pretrain"]["genesis"]
+    long = {**stage, "knobs": {**stage["knobs"], "max_epochs": 4}}
+    arms = {
+        f"{init}-{name}": {"init": init, "pretrain": name}
+        for name in ("short", "long")
+        for init in ("encoder", "encoder+decoder")
+    }
+    changes = {"pretrain": {"short": stage, "long": long}, "arms": {"random": {"init": "random"}, **arms}}
+    study, trials = plan(tmp_path / "file", **changes)
+    (tmp_path / "study").mkdir()
+    write_grid(study, trials, tmp_path / "study")
+    for trial in trials:
+        if trial.kind == "finetune":
+            folder = tmp_path / "study" / trial.folder
+            write_run(folder, init=trial.arm, seed=trial.seed, gain=0.1, knobs=dict(trial.knobs))
+    (result,) = results(collect(tmp_path / "study"))
+    assert len(result.comparisons) == prospect.family_of(study) == 7
 
 
 def test_chances_are_those_of_the_test_itself():

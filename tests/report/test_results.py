@@ -9,7 +9,6 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.report import tables
-from segxfer3d.report.arms import Arm
 from segxfer3d.report.collect import collect
 from segxfer3d.report.markup import latex, markdown
 from segxfer3d.report.published import paper_tables, published_values
@@ -17,7 +16,6 @@ from segxfer3d.report.results import MARGIN, results
 from segxfer3d.report.scores import read_scores
 from segxfer3d.report.words import answer, caveats, methods
 from segxfer3d.statistics.compare import compare, corrected
-from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import tabulate
 from tests.report.made_studies import write_json, write_run, write_study
 
@@ -69,19 +67,6 @@ def test_comparisons_are_those_of_the_statistics_in_percent(study, found):
         assert made.family == 6
         assert verdict.kind in ("better", "undecided")
     assert found[0].comparisons[0][1].kind == "better"
-
-
-def test_encoder_and_decoder_of_one_pretext_are_compared():
-    arms = [
-        Arm("random", "random"),
-        Arm("a", "encoder", "ConRec"),
-        Arm("b", "encoder+decoder", "ConRec"),
-        Arm("c", "encoder", "SimCLR"),
-        Arm("d", "encoder", "ConRec", knobs={"decoder_warmup_epochs": 2}),
-    ]
-    assert planned_pairs(arms, "random")[4:] == [("a", "b"), ("a", "c"), ("c", "d")]
-    tuned = [Arm("random", "random"), Arm("e", "encoder", "x", knobs={"lr": 0.1}), Arm("f", "encoder+decoder", "x")]
-    assert planned_pairs(tuned, "random")[2:] == [("e", "f")]
 
 
 def test_curves_converge_sooner_where_something_is_transferred(found):

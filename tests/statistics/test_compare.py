@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,14 +11,6 @@ from segxfer3d.statistics.pairs import NamedStart, planned_pairs
 from tests.statistics.simulation import study, table
 
 ARMS = ("random", "encoder", "encoder+decoder", "frozen-encoder")
-
-
-@dataclass
-class Named:
-    name: str
-    init: str
-    pretext: str
-    knobs: dict = field(default_factory=dict)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -75,13 +67,6 @@ def test_all_comparisons_of_a_study_are_one_family():
     assert {c.family for c in found} == {8}
     assert found[4].p_holm is None
     assert corrected([]) == []
-
-
-def test_every_pretexts_encoder_is_compared_with_every_others():
-    names = [("random", "random", ""), ("a", "encoder", "conrec"), ("b", "encoder", "reconstruction")]
-    arms = [Named(*each) for each in (*names, ("c", "encoder+decoder", "conrec"), ("d", "frozen-encoder", "simclr"))]
-    assert planned_pairs(arms)[-2:] == [("a", "c"), ("a", "b")]
-    assert len(planned_pairs(arms)) == 6
 
 
 def test_the_same_trainings_and_those_that_ended_far_are_marked():
