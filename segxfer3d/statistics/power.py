@@ -133,6 +133,17 @@ def needed(squares: MeanSquares, *, effect: float, family: int, least: tuple[int
     return found
 
 
+def suffices(squares: MeanSquares, *, effect: float, family: int) -> bool:
+    """Whether so many seeds and patients as there are find ``effect`` in 80 of 100 studies, even under the larger
+    components: then :func:`needed` names nothing.
+
+    Args:
+        squares, effect, family: as of :func:`needed`.
+    """
+    _, large = extremes(squares)
+    return power(large, seeds=squares.seeds, patients=squares.patients, effect=effect, family=family) >= POWER
+
+
 def extremes(squares: MeanSquares) -> tuple[Components, Components]:
     """Components as small, and as large, as mean squares allow with a chance of 1 in 10 each."""
     return _allowed(squares, 1 - _CHANCE).components(), _allowed(squares, _CHANCE).components()

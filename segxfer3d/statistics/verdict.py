@@ -19,7 +19,7 @@ from typing import Literal
 
 from segxfer3d.errors import InputError
 from segxfer3d.statistics.compare import Comparison
-from segxfer3d.statistics.power import ALPHA, needed
+from segxfer3d.statistics.power import ALPHA, MOST, needed, suffices
 
 MIN_SEEDS = 3
 MIN_PATIENTS = 6
@@ -39,11 +39,14 @@ class Verdict:
         sentence: with the numbers behind it.
         needed: ``seeds`` (or ``pretrainings``) and ``patients`` to the range of numbers that would find a difference as
             large as the margin, see :func:`with_needed`; empty where it is decided, or where they would mislead.
+        why: the part of the sentence that says why there is no verdict, or what would decide what is undecided; empty
+            where it is decided, or where that is not computed.
     """
 
     kind: Kind
     sentence: str
     needed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    why: str = ""
 
 
 def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) -> Verdict:
@@ -64,7 +67,8 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
         return Verdict("identical", f"{comparison.arm} and {comparison.reference} are identical, score by score")
     interval, p_holm = comparison.interval, comparison.p_holm
     if (reasons := _without_verdict(comparison)) or interval is None or p_holm is None:
-        return Verdict("no verdict", f"no verdict on {names}: {'; '.join(reasons)}")
+        why = "; ".join(reasons)
+        return Verdict("no verdict", f"no verdict on {names}: {why}", why=why)
     low, high = interval
     numbers = (
         f"difference {comparison.difference:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}, "
@@ -102,7 +106,7 @@ def p_in_words(value: float) -> str:
 def with_needed(verdict: Verdict, comparison: Comparison, margin: float) -> Verdict:
     """The same verdict; one that is undecided says what would find a difference as large as the margin.
 
-    Apart from :func:`judge`, because it takes a hundred times as long.
+    Apart from :func:`judge`, because it takes a hundred times as long. Of a crossed design it is not computed.
 
     Args:
         verdict: on the comparison.
@@ -117,19 +121,20 @@ def with_needed(verdict: Verdict, comparison: Comparison, margin: float) -> Verd
     found = {
         levels if name == "seeds" else name: (low, high) for name, (low, high) in limits.items() if high is not None
     }
-    return replace(verdict, sentence=f"{verdict.sentence}; {_in_words(found, margin)}", needed=found)
+    if found:
+        ways = " or ".join(f"{low} to {high} {name}" for name, (low, high) in found.items())
+        before, behind = f"{ways} would find", " in 80 of 100 studies"
+    elif suffices(comparison.squares, effect=margin, family=comparison.family):
+        before, behind = f"so many {levels} and patients already find", " in 80 of 100 studies"
+    else:
+        before, behind = f"no number up to {MOST['seeds']} {levels} or {MOST['patients']} patients surely finds", ""
+    number, why = (f"{before} a difference of {effect}{behind}" for effect in (f"{margin:g}", "the margin"))
+    return replace(verdict, sentence=f"{verdict.sentence}; {number}", needed=found, why=why)
 
 
 def _trainings(comparison: Comparison) -> str:
     several = f"{comparison.pretrainings} pretrainings, " if comparison.scope == "pretext" else ""
     return f"{several}{comparison.seeds} seeds"
-
-
-def _in_words(found: Mapping[str, tuple[int, int]], margin: float) -> str:
-    ways = [f"{low} to {high} {name}" for name, (low, high) in found.items()]
-    if not ways:
-        return f"how many seeds or patients would find a difference of {margin:g} cannot be told from these"
-    return f"{' or '.join(ways)} would find a difference of {margin:g} in 80 of 100 studies"
 
 
 def _without_verdict(comparison: Comparison) -> list[str]:

@@ -3,7 +3,7 @@ import pytest
 
 from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.components import Components, MeanSquares, mean_squares
-from segxfer3d.statistics.power import needed, power
+from segxfer3d.statistics.power import needed, power, suffices
 from segxfer3d.statistics.verdict import judge
 from tests.statistics.simulation import study
 
@@ -59,3 +59,5 @@ def test_nothing_is_named_that_no_number_would_do():
 def test_nothing_is_named_where_so_many_are_there_already():
     steady = MeanSquares(seed=1.0, patient=1.0, rest=1.0, seeds=5, patients=40)
     assert needed(steady, effect=5.0, family=1, least=(3, 6)) == {}
+    assert suffices(steady, effect=5.0, family=1)
+    assert not suffices(steady, effect=0.1, family=1)

@@ -61,9 +61,31 @@ def test_undecided_says_what_would_find_the_margin():
     assert with_needed(judge(MADE, 0.03), MADE, 0.03) == judge(MADE, 0.03)
     assert f"{low} to {high} seeds" in verdict.sentence
     assert "would find a difference of 0.03 in 80 of 100 studies" in verdict.sentence
+    assert verdict.why == f"{low} to {high} seeds would find a difference of the margin in 80 of 100 studies"
+
+
+def test_where_nothing_would_find_the_margin_or_enough_is_there_it_is_said_which():
+    open_ = replace(MADE, difference=0.01, interval=(-0.01, 0.03), p_value=0.2, p_holm=0.3)
     verdict = with_needed(judge(open_, 0.0001), open_, 0.0001)
     assert verdict.needed == {}
-    assert "cannot be told from these" in verdict.sentence
+    assert verdict.sentence.endswith("; no number up to 50 seeds or 2000 patients surely finds a difference of 0.0001")
+    # in truth as small as it looks: with squares like these the margin is found almost always
+    steady = replace(open_, squares=MeanSquares(seed=1e-6, patient=1e-6, rest=1e-6, seeds=5, patients=40))
+    verdict = with_needed(judge(steady, 0.025), steady, 0.025)
+    assert (verdict.kind, verdict.needed) == ("undecided", {})
+    assert verdict.why == "so many seeds and patients already find a difference of the margin in 80 of 100 studies"
+    pretext = replace(steady, scope="pretext", pretrainings=5)
+    assert "so many pretrainings and patients" in with_needed(judge(pretext, 0.025), pretext, 0.025).why
+
+
+def test_of_a_crossed_design_nothing_is_said_to_be_needed():
+    crossed = replace(
+        MADE, difference=0.01, interval=(-0.01, 0.03), p_holm=0.3, squares=None, scope="pretext", pretrainings=3
+    )
+    verdict = with_needed(judge(crossed, 0.02), crossed, 0.02)
+    assert (verdict.kind, verdict.needed, verdict.why) == ("undecided", {}, "")
+    few = judge(replace(crossed, pretrainings=2), 0.02)
+    assert (few.kind, few.why) == ("no verdict", "2 pretrainings, at least 3 needed")
 
 
 def test_equivalent_within_a_margin():
