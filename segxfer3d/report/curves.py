@@ -8,6 +8,7 @@ from statistics import fmean
 from segxfer3d.errors import InputError
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.convergence import Convergence, converge
+from segxfer3d.statistics.trainings import Pretrainings
 
 Curves = dict[str, dict[int, list[tuple[float, float]]]]  # arm to seed to (step, dice in percent)
 
@@ -51,7 +52,10 @@ def _of_seeds(runs: Sequence[Run]) -> dict[int, dict[float, float]]:
 
 
 def convergence(
-    curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]], reference: str, notes: list[str]
+    curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]],
+    reference: str,
+    pretrainings: Pretrainings,
+    notes: list[str],
 ) -> tuple[tuple[Convergence, ...], tuple[Convergence, ...]]:
     """Steps to 95 % of each arm's own final dice, and of the reference's; seeds that all arms have."""
     if not curves:
@@ -60,7 +64,8 @@ def convergence(
     paired = {arm: {seed: of_seed[seed] for seed in sorted(seeds)} for arm, of_seed in curves.items()}
     try:
         to_itself, to_reference = (
-            tuple(converge(paired, level_of=level, reference=reference)) for level in (None, reference)
+            tuple(converge(paired, level_of=level, reference=reference, pretrainings=pretrainings))
+            for level in (None, reference)
         )
     except InputError as error:
         notes.append(f"No time to converge: {error}.")

@@ -24,11 +24,12 @@ from segxfer3d.report.pairing import once, other_intervals, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.statistics.compare import Comparison, compare, corrected
-from segxfer3d.statistics.convergence import Convergence
+from segxfer3d.statistics.convergence import SEEDS_ALONE, Convergence
 from segxfer3d.statistics.describe import ArmSummary, describe
 from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.scores import ScoreTable
+from segxfer3d.statistics.trainings import Pretrainings, pretrainings_of
 from segxfer3d.statistics.verdict import Verdict, judge, with_needed
 
 POOLED = ("genesis_dice", "pooled_dice", "genesis_iou")
@@ -96,6 +97,7 @@ class Result:
         margin: dice points that do not matter.
         missing: runs without cases that others have; those cases are in no comparison.
         scores: of dice, as they were paired; None where they could not be.
+        pretrainings: which arms repeat theirs.
     """
 
     data: str
@@ -114,6 +116,7 @@ class Result:
     margin: float = MARGIN
     missing: tuple[str, ...] = ()
     scores: ScoreTable | None = field(default=None, repr=False)
+    pretrainings: Pretrainings = SEEDS_ALONE
 
     def best(self) -> ArmResult:
         """The arm with the highest mean dice."""
@@ -215,7 +218,8 @@ def _result(
     others = {} if table is None else other_intervals(table, ordered)
     pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=_loading(arms))
     drawn = curves(ordered, notes)
-    to_itself, to_reference = convergence(drawn, reference, notes)
+    repeated = pretrainings_of([(run.arm, run.seed or 0, run.pretrain_seed) for run in ordered], _loading(arms))
+    to_itself, to_reference = convergence(drawn, reference, repeated, notes)
     result = Result(
         data=data,
         budget=budget,
@@ -236,6 +240,7 @@ def _result(
         notes=tuple(notes),
         missing=tuple(missing),
         scores=table,
+        pretrainings=repeated,
     )
     return result, table, pairs
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from segxfer3d.errors import InputError
 from segxfer3d.statistics.interval import Interval, t_interval
 from segxfer3d.statistics.pairs import BASELINE
 from segxfer3d.statistics.saturation import PARAMETERS, Saturation, saturation
+from segxfer3d.statistics.trainings import Levels, Pretrainings
 
 Curve = Sequence[tuple[float, float]]
+SEEDS_ALONE = Pretrainings()
 FEWEST = PARAMETERS + 1  # evaluations of a curve that is fitted; of fewer, the straight lines between them are read
 
 
@@ -32,9 +35,15 @@ class Convergence:
     Attributes:
         arm: which.
         steps: mean over seeds of the step at which the level is reached; a lower bound where ``never`` is not empty.
-        interval: 95 %, Student's over seeds; None for a single seed, or where one never came there.
+        interval: 95 %, Student's over seeds; over pretrainings where those are repeated, a value for each being the
+            mean of its seeds, and None where seeds and pretrainings are crossed. None for a single one, too, or where a
+            seed never came there.
         difference: mean over seeds of steps less the reference's steps with the same seed; below 0 is faster.
         difference_interval: of it, as ``interval``, the reference's seeds included; (0, 0) for the reference itself.
+        differences: what that is made from: one for each seed or pretraining; empty where they are crossed.
+        levels: what ``differences`` are of.
+        bound: of ``difference``, where a seed never came there: ``>`` where it is at least that, ``<`` at most (the
+            reference never came there), ``?`` where either may be.
         seed_steps: the step of each seed.
         seeds: the seeds, sorted.
         never: seeds that did not reach the level; they count with their last step.
@@ -47,6 +56,9 @@ class Convergence:
     interval: Interval | None
     difference: float
     difference_interval: Interval | None
+    differences: tuple[float, ...]
+    levels: Levels
+    bound: Literal["", ">", "<", "?"]
     seed_steps: tuple[float, ...]
     seeds: tuple[int, ...]
     never: tuple[int, ...]
@@ -77,18 +89,21 @@ def converge(
     share: float = 0.95,
     level_of: str | None = None,
     reference: str = BASELINE,
+    pretrainings: Pretrainings = SEEDS_ALONE,
 ) -> list[Convergence]:
     """How soon each arm converges, at one label budget.
 
     The final dice of a curve is the value of its fit at the last step; one that ends at 0 or below has learned nothing
     and never reaches its level. A curve that comes to its level before its first evaluation counts with that one's
-    step. Intervals come from seeds alone, because curves have no cases.
+    step. Intervals come from trainings alone, because curves have no cases. Where pretrainings are repeated and nested,
+    means are over them, each with the mean of its seeds, as those of dice are.
 
     Args:
         curves: for each arm and seed the (step, dice) of every evaluation, steps ascending.
         share: of the final dice that is the level, in (0, 1].
         level_of: the arm whose final dice (with the same seed) sets the level for all; None: each arm's own.
         reference: the arm that the others are compared with.
+        pretrainings: which arms repeat theirs.
 
     Raises:
         InputError: fewer than two arms, an unknown arm, seeds that differ between arms, a curve of fewer than two
@@ -102,22 +117,50 @@ def converge(
         reached = reader.reached(share * read[level_of or arm].final)
         never[arm] = tuple(s for s, step in zip(seeds, reached, strict=True) if np.isnan(step))
         steps[arm] = np.where(np.isnan(reached), reader.ends, reached)
-    return [
-        Convergence(
-            arm=arm,
-            steps=float(steps[arm].mean()),
-            interval=None if never[arm] else t_interval(steps[arm].tolist()),
-            difference=float((steps[arm] - steps[reference]).mean()),
-            difference_interval=(
-                None if never[arm] or never[reference] else t_interval((steps[arm] - steps[reference]).tolist())
-            ),
-            seed_steps=tuple(steps[arm].tolist()),
-            seeds=tuple(seeds),
-            never=never[arm],
-            final=float(read[arm].final.mean()),
+    found = []
+    for arm in curves:
+        own = _by_level(steps[arm], seeds, pretrainings, [arm])
+        less = steps[arm] - steps[reference]
+        differences = _by_level(less, seeds, pretrainings, [arm, reference])
+        found.append(
+            Convergence(
+                arm=arm,
+                steps=float(np.mean(own or steps[arm])),
+                interval=None if never[arm] else t_interval(own),
+                difference=float(np.mean(differences or less)),
+                difference_interval=None if never[arm] or never[reference] else t_interval(differences),
+                differences=differences,
+                levels=pretrainings.levels([arm, reference]),
+                bound=_bound(never[arm], never[reference]) if arm != reference else "",
+                seed_steps=tuple(steps[arm].tolist()),
+                seeds=tuple(seeds),
+                never=never[arm],
+                final=float(read[arm].final.mean()),
+            )
         )
-        for arm in curves
-    ]
+    return found
+
+
+def _by_level(
+    values: NDArray[np.float64], seeds: Sequence[int], pretrainings: Pretrainings, arms: Sequence[str]
+) -> tuple[float, ...]:
+    """Independent values: of each seed, or the mean of each pretraining; none where both are crossed."""
+    levels = pretrainings.levels(arms)
+    if levels == "crossed":
+        return ()
+    if levels == "seeds":
+        return tuple(values.tolist())
+    of: dict[int, list[float]] = {}
+    for seed, value in zip(seeds, values.tolist(), strict=True):
+        of.setdefault(pretrainings.of_seed[seed], []).append(value)
+    return tuple(float(np.mean(of[pretraining])) for pretraining in sorted(of))
+
+
+def _bound(never: Sequence[int], reference_never: Sequence[int]) -> Literal["", ">", "<", "?"]:
+    """What a mean of differences bounds, where some of the steps are lower bounds."""
+    if never and reference_never:
+        return "?"
+    return ">" if never else "<" if reference_never else ""
 
 
 @lru_cache(maxsize=256)  # an arm is read against itself, against the reference, and for the claims

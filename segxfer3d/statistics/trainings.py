@@ -7,13 +7,56 @@ checkpoint from elsewhere) has one training a seed, which is paired with each of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Literal
 
 from segxfer3d.errors import InputError, some
 
 Run = tuple[str, int, int | None]  # arm, seed, seed of its pretraining where that is repeated
 Training = tuple[int, int | None]  # seed, seed of the pretraining
+
+
+Levels = Literal["seeds", "pretrainings", "crossed"]
+
+
+@dataclass(frozen=True)
+class Pretrainings:
+    """What of a study is repeated, for values that have a number for each seed, such as steps.
+
+    Attributes:
+        repeated: arms whose pretraining is.
+        of_seed: seed to the pretraining that it starts from; empty where it starts from each (crossed).
+        fixed: arms that start from one checkpoint.
+    """
+
+    repeated: frozenset[str] = frozenset()
+    of_seed: Mapping[int, int] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
+
+    def levels(self, arms: Collection[str]) -> Levels:
+        """What values of these arms are independent between, as :func:`segxfer3d.statistics.compare.compare` has it:
+        pretrainings where all that load something repeat it, seeds otherwise, and both at once where they are crossed.
+        """
+        if not self.repeated.intersection(arms) or self.fixed.intersection(arms):
+            return "seeds"
+        return "pretrainings" if self.of_seed else "crossed"
+
+
+def pretrainings_of(runs: Collection[Run], loading: Collection[str]) -> Pretrainings:
+    """What of these runs is repeated.
+
+    Args:
+        runs: all of them.
+        loading: arms that start from a checkpoint.
+    """
+    told = {(seed, pretraining) for _, seed, pretraining in runs if pretraining is not None}
+    repeated = frozenset(arm for arm, _, pretraining in runs if pretraining is not None)
+    if len({pretraining for _, pretraining in told}) < 2:  # one is as good as a checkpoint
+        return Pretrainings()
+    of_seed = {} if is_crossed([seed for seed, _ in told]) else dict(told)
+    return Pretrainings(repeated, of_seed, frozenset(loading) - repeated)
 
 
 def run_name(run: Run) -> str:

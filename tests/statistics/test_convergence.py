@@ -5,7 +5,10 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.statistics import convergence
+from segxfer3d.statistics.answers import fewer
 from segxfer3d.statistics.convergence import converge, first_reached
+from segxfer3d.statistics.interval import t_interval
+from segxfer3d.statistics.trainings import Pretrainings, pretrainings_of
 
 
 def curve(final, rate, steps=range(25, 2001, 25)):
@@ -128,3 +131,75 @@ def test_bad_curves_are_named():
     ):
         with pytest.raises(InputError, match=f"curve of encoder with seed 7: expected .*{message}"):
             converge({**good, "encoder": {**good["encoder"], 7: bad}})
+
+
+NESTED = Pretrainings(frozenset({"encoder"}), {seed: seed % 3 for seed in range(8)})  # 3, 3 and 2 seeds
+
+
+def test_of_nested_pretrainings_each_has_one_value():
+    made = curves()
+    random, encoder = converge(made, pretrainings=NESTED)
+    alone_random, alone = converge(made)
+    assert random == alone_random  # it starts from none
+    means = [np.mean([alone.seed_steps[s] for s in range(8) if s % 3 == pre]) for pre in range(3)]
+    less = np.subtract(alone.seed_steps, random.seed_steps)
+    differences = [less[pre::3].mean() for pre in range(3)]
+    assert encoder.steps == pytest.approx(np.mean(means))
+    assert encoder.interval == pytest.approx(t_interval(means))
+    assert (encoder.levels, encoder.differences) == ("pretrainings", pytest.approx(differences))
+    assert encoder.difference == pytest.approx(np.mean(differences))
+    assert encoder.difference_interval == pytest.approx(t_interval(differences))
+    assert encoder.seed_steps == alone.seed_steps
+    assert (alone.levels, alone.differences) == ("seeds", pytest.approx(less))
+
+
+def test_pretrainings_that_differ_are_not_called_faster_for_many_seeds():
+    """Eight seeds of two pretrainings, one fast and one slow: as seeds they look sure."""
+    rng = np.random.default_rng(0)
+    rates = {seed: 60 if seed < 4 else 120 for seed in range(8)}
+    made = {
+        "random": {s: curve(0.8, 200 + rng.standard_normal()) for s in rates},
+        "encoder": {s: curve(0.8, rate + rng.standard_normal()) for s, rate in rates.items()},
+    }
+    assert fewer(converge(made)[1].differences) == "yes"
+    repeated = Pretrainings(frozenset({"encoder"}), {seed: seed // 4 for seed in range(8)})
+    found = converge(made, pretrainings=repeated)[1]
+    assert len(found.differences) == 2
+    assert fewer(found.differences) == "undecided"
+
+
+def test_of_a_crossed_design_steps_have_no_interval():
+    crossed = Pretrainings(frozenset({"encoder"}))
+    random, encoder = converge(curves(), pretrainings=crossed)
+    assert (encoder.interval, encoder.difference_interval, encoder.differences) == (None, None, ())
+    assert encoder.levels == "crossed"
+    assert encoder.steps == pytest.approx(np.mean(encoder.seed_steps))
+    assert encoder.difference == pytest.approx(encoder.steps - random.steps)
+    assert random.interval is not None
+    assert fewer(encoder.differences) == "undecided"
+
+
+def test_what_is_repeated_is_read_from_the_runs():
+    nested = [("random", s, None) for s in range(4)] + [("encoder", s, s % 2) for s in range(4)]
+    found = pretrainings_of(nested, {"encoder"})
+    assert found == Pretrainings(frozenset({"encoder"}), {0: 0, 1: 1, 2: 0, 3: 1})
+    assert [found.levels(arms) for arms in (["random"], ["encoder"], ["encoder", "random"])] == [
+        "seeds", "pretrainings", "pretrainings"
+    ]  # fmt: skip
+    with_fixed = pretrainings_of([*nested, *(("elsewhere", s, None) for s in range(4))], {"encoder", "elsewhere"})
+    assert with_fixed.levels(["encoder", "elsewhere"]) == "seeds"  # of this checkpoint, as the verdict on dice
+    crossed = pretrainings_of([("encoder", s, p) for s in range(2) for p in range(2)], {"encoder"})
+    assert crossed.levels(["encoder", "random"]) == "crossed"
+    single = pretrainings_of([("encoder", s, 7) for s in range(4)], {"encoder"})
+    assert single.levels(["encoder"]) == "seeds"
+
+
+def test_a_difference_with_steps_that_were_never_reached_is_a_bound():
+    made = curves(seeds=2, spread=0)
+    late = {s: curve(0.1, 100) for s in range(2)}
+    found = converge({**made, "late": late}, level_of="random")
+    assert [one.bound for one in found] == ["", "", ">"]
+    assert found[2].difference == pytest.approx(2000 - found[0].steps)
+    unlearned = {s: [(step, 0.0) for step, _ in points] for s, points in late.items()}
+    found = converge({"unlearned": unlearned, **made, "other": unlearned}, reference="unlearned")
+    assert [one.bound for one in found] == ["", "<", "<", "?"]
