@@ -16,6 +16,7 @@ import numpy as np
 from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
+from segxfer3d.report.budgets import budget_words, by_labels
 from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
@@ -139,7 +140,7 @@ def results(
     published: Mapping[tuple[str, str, str], Published] | None = None,
     margin: float | None = None,
 ) -> list[Result]:
-    """All results, by data set in the order of the runs, smallest budget first.
+    """All results, by data set in the order of the runs, the budget with the fewest labels first.
 
     Args:
         collection: of runs; those that are done count.
@@ -157,9 +158,8 @@ def results(
     several = len({run.data for run in runs}) > 1
     parts = []
     for data in dict.fromkeys(run.data for run in runs):
-        for budget, name in sorted({(run.budget or 0.0, run.budget_name) for run in runs if run.data == data}):
-            chosen = [run for run in runs if (run.data, run.budget_name) == (data, name)]
-            title = budget_words(name, budget, chosen)
+        for name, chosen in by_labels([run for run in runs if run.data == data]).items():
+            title = budget_words(name, chosen[0].budget or 0.0, chosen)
             whole = f"{data}, {title}" if several else title
             parts.append(_result(collection, chosen, whole, published or {}))
     if chosen_margin is not None:  # of scores that lie closer together than the usual one, all are alike
@@ -185,16 +185,6 @@ def _check_margin(margin: float, tables: Sequence[ScoreTable]) -> None:
     spread = max((float(np.ptp(table.values)) for table in tables), default=0.0)
     if tables and margin >= spread > 0:
         raise InputError(f"margin {margin:g}: the scores lie within {spread:.3g} points, expected less than that")
-
-
-def budget_words(name: str, budget: float, runs: Sequence[Run]) -> str:
-    """A label budget in words."""
-    of = "patients" if any(run.unit == "patient" for run in runs) else "images"
-    if name == "all" or (name.startswith("f") and budget == 1):
-        return f"all {of} labeled"
-    if name.startswith("f"):
-        return f"{PERCENT * budget:g} % of the {of} labeled"
-    return f"{budget:g} labeled {of if budget != 1 else of[:-1]}"
 
 
 def _result(

@@ -31,7 +31,7 @@ _JPEG = 85  # quality
 def volumes(results: Sequence[Result], problems: list[Problem]) -> tuple[list[dict[str, Any]], int]:
     """What the viewer shows, ready for JSON: best, median and worst case of one run of each arm.
 
-    The run is that of the seed whose dice is in the middle. The smallest budget comes first, its best arm first of all.
+    The run is that of the seed whose dice is in the middle. The fewest labels come first, its best arm first of all.
     What would make the page too large is left out.
 
     Returns:
