@@ -16,6 +16,7 @@ from segxfer3d.report.claims import Claim, claims
 from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
 from segxfer3d.report.html import html_table, minus, render
+from segxfer3d.report.methods import methods
 from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result
 from segxfer3d.report.results import results as results_of
@@ -23,7 +24,7 @@ from segxfer3d.report.run_files import Problem
 from segxfer3d.report.run_tables import facts, knob_table, run_table, settings_table
 from segxfer3d.report.tables import comparison_table, convergence_table, lesion_table, score_table, write_tables
 from segxfer3d.report.viewer import volumes
-from segxfer3d.report.words import answer, caveats, methods, other_answers
+from segxfer3d.report.words import answer, caveats, other_answers
 from segxfer3d.study.states import FAILED
 
 _NOTES = 40  # on a result, before "and n more"

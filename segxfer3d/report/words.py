@@ -1,42 +1,21 @@
-"""What a report says in sentences: the answer, and a methods paragraph to paste, with its references."""
+"""What a report says in sentences: the answer, and what keeps the numbers from saying more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from segxfer3d.errors import some
-from segxfer3d.report.arms import Arm, transfer
+from segxfer3d.report.arms import transfer
 from segxfer3d.report.cells import between, p_value, plus_minus, signed
-from segxfer3d.report.collect import Collection
-from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
-from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
-from segxfer3d.study.recipes import RECIPE
-from segxfer3d.study.states import DONE
 
 _WARNING = "warning: "  # how notes of a run begin that a reader of its figures should know
-_THE_PAPER = "Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder"
-REFERENCES = {
-    "dippel": f"Dippel J, Lenga M, Goerttler T, Obermayer K, Höhne J. {_THE_PAPER}. arXiv:2207.14508, 2022.",
-    "monai": (
-        "Cardoso MJ, et al. MONAI: An open-source framework for deep learning in healthcare. arXiv:2211.02701, 2022."
-    ),
-    "weerahandi": (
-        "Weerahandi S. Generalized Confidence Intervals. Journal of the American Statistical Association "
-        "88(423):899-905, 1993."
-    ),
-    "holm": (
-        "Holm S. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics "
-        "6(2):65-70, 1979."
-    ),
-}
 
 
 def answer(results: Sequence[Result]) -> str:
-    """The answer in one sentence with its interval: at the smallest label budget of the first data set."""
+    """The answer in one sentence with its interval: with the fewest labels of the first data set."""
     if not results:
         return "No answer yet: no fine-tuning is done."
     result = results[0]
@@ -84,8 +63,7 @@ def _compared(pair: Comparison, verdict: Verdict, margin: float) -> str:
     if verdict.kind == "undecided":
         return f"{pair.arm} cannot be told from {pair.reference} ({', '.join([seen, *numbers[1:]])})"
     less = "more" if pair.difference >= 0 else "fewer"
-    why = "with a training far from the others" if pair.far_off else "with too few seeds or patients"
-    return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, {why} for a verdict"
+    return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, without a verdict ({verdict.why})"
 
 
 def other_answers(results: Sequence[Result]) -> list[str]:
@@ -110,8 +88,7 @@ def caveats(results: Sequence[Result]) -> list[str]:
             else "Arms that load a checkpoint from elsewhere have one pretraining: a verdict on them is on this "
             "checkpoint, not on its pretext."
         )
-    if few := [r.title for r in results if any(pair.seeds < MIN_SEEDS for pair, _ in r.comparisons)]:
-        lines.append(f"Fewer than {MIN_SEEDS} seeds ({'; '.join(few)}): no comparison is judged.")
+    lines += _too_few(results)
     lines += [
         f"Cases that a run lacks are in no comparison ({result.title}): {some(result.missing, 3)}."
         for result in results
@@ -133,6 +110,20 @@ def caveats(results: Sequence[Result]) -> list[str]:
     return lines
 
 
+def _too_few(results: Sequence[Result]) -> list[str]:
+    """Of what there is too little for a verdict, and where; of pretrainings that are not repeated there is one."""
+    lines = []
+    for least, name in ((MIN_SEEDS, "seeds"), (MIN_SEEDS, "pretrainings"), (MIN_PATIENTS, "patients")):
+        titles = []
+        for result in results:
+            pairs = [pair for pair, _ in result.comparisons if name != "pretrainings" or pair.scope == "pretext"]
+            titles += [result.title] if any(getattr(pair, name) < least for pair in pairs) else []
+        if titles:
+            judged = "no pretext is judged" if name == "pretrainings" else "no comparison is judged"
+            lines.append(f"Fewer than {least} {name} ({'; '.join(titles)}): {judged}.")
+    return lines
+
+
 def _warned(results: Sequence[Result]) -> list[str]:
     """What trainings were warned of when they took their start over, such as test images that it has seen."""
     arms: dict[tuple[str, str], list[str]] = {}
@@ -143,152 +134,3 @@ def _warned(results: Sequence[Result]) -> list[str]:
                 if str(note).startswith(_WARNING):
                     arms.setdefault((str(note).removeprefix(_WARNING), result.title), []).append(run.arm)
     return [f"{', '.join(dict.fromkeys(names))} ({title}): {note}." for (note, title), names in arms.items()]
-
-
-def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, list[str]]:
-    """A paragraph that says what was done, from the run folders alone, and the references it cites as [1], [2], ..."""
-    references: list[str] = []
-
-    def cite(reference: str) -> str:
-        if _THE_PAPER in reference:
-            reference = REFERENCES["dippel"]  # a pretext may come from it
-        if reference not in references:
-            references.append(reference)
-        return f"[{references.index(reference) + 1}]"
-
-    done = [run for run in collection.runs if run.state == DONE]
-    finetunings = [run for run in done if run.kind == "finetune"]
-    version = _shared(run.description.get("versions", {}).get("segxfer3d") for run in done)
-    sentences = [
-        f"Following Dippel et al. {cite(REFERENCES['dippel'])}, networks for segmentation were initialized in "
-        f"different ways and fine-tuned on few labels, with segxfer3d{f' {version}' if version else ''}, an extension "
-        f"of MONAI {cite(REFERENCES['monai'])}."
-    ]
-    sentences += dict.fromkeys(_pretraining(run, cite) for run in done if run.kind == "pretrain")
-    sentences += [_data(result) for result in results]
-    arms = [collection.arm(name) for name in dict.fromkeys(arm.arm.name for r in results for arm in r.arms)]
-    if arms:
-        sentences.append("Initializations: " + "; ".join(_arm(arm) for arm in arms) + ".")
-    if finetunings:
-        sentences.append(_training(finetunings))
-    sentences.append(
-        "Dice was computed for every test case at threshold 0.5 (an empty label counts 1 if the prediction is empty "
-        "too, else 0), averaged over cases for each seed, and is given as mean ± sample standard deviation over seeds."
-    )
-    if compared := [(result, pair.family) for result in results for pair, _ in result.comparisons]:
-        sentences.append(_statistics(compared[0][0].margin, max(family for _, family in compared), cite))
-        sentences += _repeated(collection, results)
-    return " ".join(sentences), references
-
-
-def _statistics(margin: float, family: int, cite: Callable[[str], str]) -> str:
-    return (
-        "Arms were compared on the same seeds and cases. The difference is the mean over seeds and patients, every "
-        "patient weighing the same (a patient's cases averaged first); its 95 % interval and its p-value come from one "
-        "model, seeds and patients crossed and both random, with generalized inference for their variances "
-        f"{cite(REFERENCES['weerahandi'])}. P-values have Holm's correction {cite(REFERENCES['holm'])} over all "
-        f"{family} comparisons of the study. An arm is called better or worse where the corrected p-value is at most "
-        f"0.05, and equivalent where the interval lies within {margin:g} dice points of 0, given at least {MIN_SEEDS} "
-        f"seeds and {MIN_PATIENTS} patients and no training far from the others of its arm."
-    )
-
-
-def _repeated(collection: Collection, results: Sequence[Result]) -> list[str]:
-    """How a pretraining that is repeated enters the model."""
-    if not any(pair.scope == "pretext" for result in results for pair, _ in result.comparisons):
-        return []
-    seeds = collection.study.get("pretrain_seeds") or ()
-    if collection.study.get("pretrain_design") == "crossed":
-        how = "every seed of fine-tuning starts from each of them, and the model has them as a third crossed factor"
-    else:
-        how = (
-            "every seed of fine-tuning starts from one of them, and the model has pretrainings, each with the mean of "
-            "its seeds, in the place of seeds"
-        )
-    return [f"The pretraining was repeated with {len(seeds)} seeds: {how}, so that intervals hold for the pretext."]
-
-
-def _pretraining(run: Run, cite: Callable[[str], str]) -> str:
-    knobs = run.knobs
-    count = len(run.part("pretrain"))
-    units = "images" if run.split.get("unit") == "case" else "patients"
-    images = f" on {count} {units} without labels" if count else ""
-    steps = _product(knobs.get("max_epochs"), knobs.get("steps_per_epoch"))
-    length = f", at most {steps} steps of batch size {knobs.get('batch_size')}" if steps else ""
-    pretext = pretext_of(run.job, noted([run.description]))
-    source = f" {cite(pretext.citation)}" if pretext.citation else ""
-    return f"Pretraining: {pretext.title}{source}{images}{length}."
-
-
-def _data(result: Result) -> str:
-    run = result.runs[0]
-    labeled = sorted({len(run.labeled()) for run in result.runs})
-    of = "patients" if run.unit == "patient" else "images"
-    counted = result.budget_name[:1] == "n" or not labeled[-1]
-    drawn = "" if counted else f" ({_range(labeled)} {of})"
-    held = len(run.part("validation"))
-    validation = f", {held} {of} held out for validation" if held else ""
-    cases, patients = result.compared if result.comparisons else (len(run.scores["dice"]), 0)
-    owners = f" of {patients} patients" if patients and patients != cases else ""
-    seeds = len({run.seed for run in result.runs})
-    each = "seeds, each of which" if seeds != 1 else "seed, which"
-    return (
-        f"With {result.title}{drawn}: {cases} test cases{owners}{validation}; {seeds} {each} draws labels, weights and "
-        "batches."
-    )
-
-
-def _arm(arm: Arm) -> str:
-    said = [f"init {arm.init}"] if arm.init not in ("", arm.name) else []
-    said += [f"scenario {arm.scenario}"] if arm.scenario else []
-    said += [f"pretext {arm.pretext}"] if arm.pretext else []
-    said += [f"recipe {arm.recipe}"] if arm.recipe else []
-    said += [f"{knob} {value}" for knob, value in arm.knobs.items()]
-    return f"{arm.name} ({', '.join(said)})" if said else arm.name
-
-
-def _training(runs: Sequence[Run]) -> str:
-    words = []
-    steps = _shared(_product(run.knobs.get("max_epochs"), run.knobs.get("steps_per_epoch")) for run in runs)
-    for label, value in (
-        ("recipe", _knob(runs, RECIPE)),
-        ("width", _knob(runs, "width")),
-        ("patch size", _knob(runs, "patch_size")),
-        ("image size", _knob(runs, "image_size")),
-        ("optimizer", _knob(runs, "optimizer_name")),
-        ("learning rate", _knob(runs, "lr")),
-        ("schedule", _knob(runs, "schedule")),
-        ("batch size", _knob(runs, "batch_size")),
-        ("steps", steps),
-    ):
-        if value not in (None, ""):
-            shown = "x".join(map(str, value)) if isinstance(value, list) else value
-            words.append(f"{label} {shown}")
-    jobs = ", ".join(sorted({run.job for run in runs if run.job}))
-    return f"Settings that all fine-tunings ({jobs}) share: {', '.join(words)}."
-
-
-def _knob(runs: Sequence[Run], name: str) -> Any:
-    return _shared(run.knobs.get(name) for run in runs)
-
-
-def _shared(values: Iterable[Any]) -> Any:
-    """The value that all share; None where they differ."""
-    different: list[Any] = []  # not a set: a patch size is a list
-    for value in values:
-        if value not in different:
-            different.append(value)
-    return different[0] if len(different) == 1 else None
-
-
-def _product(*values: Any) -> int | None:
-    if not all(isinstance(value, int) for value in values):
-        return None
-    product = 1
-    for value in values:
-        product *= value
-    return product
-
-
-def _range(numbers: Sequence[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

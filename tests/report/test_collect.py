@@ -9,9 +9,9 @@ import pytest
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.collect import collect
+from segxfer3d.report.methods import methods
 from segxfer3d.report.results import results
 from segxfer3d.report.tables import score_table
-from segxfer3d.report.words import methods
 from tests.report.made_studies import write_json, write_run, write_study
 
 

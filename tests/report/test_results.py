@@ -11,10 +11,11 @@ from segxfer3d.errors import InputError
 from segxfer3d.report import tables
 from segxfer3d.report.collect import collect
 from segxfer3d.report.markup import latex, markdown
+from segxfer3d.report.methods import methods
 from segxfer3d.report.published import paper_tables, published_values
 from segxfer3d.report.results import MARGIN, results
 from segxfer3d.report.scores import read_scores
-from segxfer3d.report.words import answer, caveats, methods
+from segxfer3d.report.words import answer, caveats
 from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.scores import tabulate
 from tests.report.made_studies import write_json, write_run, write_study
@@ -134,7 +135,8 @@ def test_a_failed_run_takes_its_seed_out_of_the_comparison_and_says_so(tmp_path)
     assert {made.seeds for made, _ in result.comparisons} == {2}
     assert {verdict.kind for _, verdict in result.comparisons} == {"no verdict"}
     assert any("random with seed 4 counts in no interval" in note for note in result.notes)
-    assert "too few seeds or patients for a verdict" in answer([result])
+    assert "without a verdict (2 seeds, at least 3 needed)" in answer([result])
+    assert "Fewer than 3 seeds (5 labeled patients): no comparison is judged." in caveats([result])
     assert [len(arm.seeds) for arm in result.arms] == [5, 2, 5]
 
 
