@@ -82,7 +82,9 @@ def ball(row, roles, side):
     return Preview(row["case"], roles, row["dice"], *(p.astype(np.uint8) for p in parts), (0.7, 0.7, 1.4))
 
 
-def write_study(folder, seeds=5, budgets=(5, 20), arms=None, cases=16, previews=True, published=None, case_names=None):
+def write_study(
+    folder, seeds=5, budgets=(5, 20), arms=None, cases=16, previews=True, published=None, case_names=None, curve=True
+):
     """A study with one shared pretraining, all of it done; gives its trials."""
     arms = ARMS if arms is None else arms
     trials = [{"id": "pretrain-genesis", "kind": "pretrain", "folder": "pretrain/genesis", "depends": [], "arm": None,
@@ -103,8 +105,9 @@ def write_study(folder, seeds=5, budgets=(5, 20), arms=None, cases=16, previews=
             for arm, gain in arms.items():
                 name = f"finetune/{arm}-n{count}-s{seed}"
                 rows = write_run(
-                    folder / name, init=arm, seed=seed, gain=gain, cases=cases, count=count, case_names=case_names
-                )
+                    folder / name, init=arm, seed=seed, gain=gain, cases=cases, count=count, case_names=case_names,
+                    curve=curve,
+                )  # fmt: skip
                 if previews:
                     write_ball_previews(folder / name, rows)
                 trials.append({"id": f"{arm}-n{count}-s{seed}", "kind": "finetune", "folder": name, "arm": arm,

@@ -19,18 +19,29 @@ PRETEXTS = {
     "rec": ("reconstruction", "encoder"),
     "conrec": ("conrec", "encoder"),
     "conrec-both": ("conrec", "encoder+decoder"),
+    "conrec-again": ("conrec", "encoder"),
+    "rec-both": ("reconstruction", "encoder+decoder"),
+    "short": ("short", "encoder"),
+    "short-both": ("short", "encoder+decoder"),
+    "long": ("long", "encoder"),
+    "long-both": ("long", "encoder+decoder"),
 }
 
 
-def study(folder, gains, seeds=5, budgets=(5,), margin=None, **more):
-    """A study of these arms, each with its pretext."""
+def study(folder, gains, seeds=5, budgets=(5,), margin=None, knobs=None, **more):
+    """A study of these arms, each with its pretext, and what it answers."""
     write_study(folder, seeds=seeds, budgets=budgets, arms=gains, previews=False, **more)
     content = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    content["pretrain"] = {n: {"config": f"/b/{n}_pretrain.json"} for n, _ in PRETEXTS.values() if n}
+    jobs = {n: "genesis" if n in ("short", "long") else n for n, _ in PRETEXTS.values() if n}
+    content["pretrain"] = {n: {"config": f"/b/{job}_pretrain.json"} for n, job in jobs.items()}
     for name in gains:
         pretext, init = PRETEXTS[name]
-        content["arms"][name] |= {"init": init, "pretrain": pretext}
+        content["arms"][name] |= {"init": init, "pretrain": pretext, "knobs": (knobs or {}).get(name, {})}
     write_json(folder / "study.json", content | ({"margin": margin} if margin else {}))
+    return answers(folder)
+
+
+def answers(folder):
     collection = collect(folder)
     return claims(results(collection), collection.arms)
 
@@ -68,26 +79,84 @@ def test_a_comparison_made_the_other_way_round_is_turned(tmp_path):
 def test_few_seeds_leave_it_open_and_say_what_would_decide(tmp_path):
     decoder, _, _, steps = study(tmp_path, ALL | {"conrec-both": 0.31}, seeds=2)
     assert decoder.answer == steps.answer == "undecided"
-    assert decoder.findings[0].verdict == "no verdict; at least 3 seeds and 6 patients would give one"
-    assert steps.findings[0].verdict == "no verdict; at least 3 seeds would give one"
+    assert decoder.findings[0].verdict == "no verdict; 2 seeds, at least 3 needed"
+    assert steps.findings[0].verdict == "no verdict; 2 seeds, at least 3 needed"
     decoder, *_ = study(tmp_path / "more", {"random": 0.0, "conrec": 0.1, "conrec-both": 0.105})
     assert decoder.findings[0].verdict.startswith("undecided; ")
     assert "would find a difference of the margin" in decoder.findings[0].verdict
 
 
 def test_what_a_study_does_not_ask(tmp_path):
-    answers = study(tmp_path, {"random": 0.0, "simclr": 0.1})
-    assert [claim.answer for claim in answers] == [NOT_ASKED] * 4
-    assert answers[0].why == "it takes the arms encoder and encoder+decoder of one pretext"
+    found = study(tmp_path, {"random": 0.0, "simclr": 0.1})
+    assert [claim.answer for claim in found] == [NOT_ASKED] * 4
+    assert found[0].why == "it takes the arms encoder and encoder+decoder of one pretraining"
 
 
 def test_what_is_asked_and_not_run_yet_is_undecided():
     pretexts = ("ConRec", "ConRec", "SimCLR")
     inits, scenarios = ("encoder", "encoder+decoder", "encoder"), ("4", "3", "2")
-    arms = [Arm(*each) for each in zip("abc", inits, pretexts, scenarios, strict=True)]
-    answers = claims([], arms)
-    assert [claim.answer for claim in answers] == ["undecided", "undecided", NOT_ASKED, "undecided"]
-    assert "not done" in answers[0].why
+    made = zip("abc", inits, pretexts, scenarios, strict=True)
+    arms = [Arm(*each, source=each[2]) for each in made]
+    found = claims([], arms)
+    assert [claim.answer for claim in found] == ["undecided", "undecided", NOT_ASKED, "undecided"]
+    assert found[0].why == found[3].why == "the runs that it takes are not done"
+
+
+def test_why_comparisons_cannot_be_made(tmp_path):
+    decoder, *_, steps = study(tmp_path / "a", ALL, curve=False)
+    assert (decoder.answer, steps.answer) == ("no", "undecided")
+    assert steps.why == "no run was validated twice while it trained"
+    study(tmp_path / "b", ALL)
+    for seed in range(5):
+        (tmp_path / f"b/finetune/conrec-both-n5-s{seed}/metrics.jsonl").write_text("")
+    assert answers(tmp_path / "b")[3].why == "5 labeled patients: no seed has a curve of both conrec-both and conrec"
+    for seed in range(5):
+        (tmp_path / f"b/finetune/conrec-both-n5-s{seed}/done.json").rename(
+            tmp_path / f"b/finetune/conrec-both-n5-s{seed + 5}.json"
+        )
+    assert answers(tmp_path / "b")[0].why == "the runs that it takes are not done"
+
+
+def test_arms_of_other_settings_are_said_not_to_be_compared(tmp_path):
+    rates = {"conrec": 0.1, "conrec-both": 0.2, "conrec-again": 0.3}
+    gains = {"random": 0.0, **dict.fromkeys(rates, 0.1), "rec": 0.1, "rec-both": 0.4}
+    folder = tmp_path / "s"
+    study(folder, gains, knobs={name: {"lr": rate} for name, rate in rates.items()})
+    decoder, *_, steps = answers(folder)
+    assert [(one.arm, one.reference) for one in decoder.findings] == [("rec-both", "rec")]
+    left_out = "not among them: conrec-both and conrec are not compared, for they differ in lr"
+    assert (decoder.answer, decoder.why) == ("yes", f"the only comparison says yes; {left_out}")
+    assert steps.why.endswith(left_out)
+    study(folder, {name: gain for name, gain in gains.items() if name != "rec-both"},
+          knobs={name: {"lr": rate} for name, rate in rates.items()})  # fmt: skip
+    assert answers(folder)[0].why == "conrec-both and conrec are not compared, for they differ in lr"
+
+
+def test_decoders_are_compared_within_a_pretraining(tmp_path):
+    gains = {"random": 0.0, "short": 0.1, "short-both": 0.2, "long": 0.3, "long-both": 0.4}
+    decoder, *_ = study(tmp_path, gains)
+    assert [(one.arm, one.reference) for one in decoder.findings] == [("short-both", "short"), ("long-both", "long")]
+    collection = collect(tmp_path)
+    assert [arm.pretext for arm in collection.arms[1:]] == ["Models Genesis"] * 4
+    pairs = [(pair.arm, pair.reference) for pair, _ in results(collection)[0].comparisons]
+    assert pairs[4:] == [("short", "short-both"), ("long", "long-both"), ("short", "long")]
+
+
+def test_checkpoints_from_elsewhere_are_told_apart(tmp_path):
+    """Also in a record, where their paths are short of the folder."""
+    gains = {"random": 0.0, "short": 0.1, "short-both": 0.2, "long": 0.3}
+    study(tmp_path, gains)
+    content = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    trials = json.loads((tmp_path / "trials.json").read_text(encoding="utf-8"))
+    for name in ("short", "short-both", "long"):
+        content["arms"][name] |= {"pretrain": None, "checkpoint": "./model.pt"}
+    for trial in trials:
+        trial["parts"] = {"data": {"checkpoint": str(trial["arm"]).removesuffix("-both")}}
+    write_json(tmp_path / "study.json", content)
+    assert len(results(collect(tmp_path))[0].comparisons) == 5  # all are of one file, as far as its name tells
+    write_json(tmp_path / "trials.json", trials)
+    pairs = [(pair.arm, pair.reference) for pair, _ in results(collect(tmp_path))[0].comparisons]
+    assert pairs[3:] == [("short", "short-both"), ("short", "long")]
 
 
 def test_a_decoder_that_is_sooner_there(tmp_path):
@@ -109,6 +178,8 @@ def test_a_decoder_that_is_sooner_there(tmp_path):
         else:
             assert steps.answer == "undecided"  # one that never comes to the level is no number
             assert "never came there" in steps.findings[0].verdict
+            assert steps.findings[0].number == f"> {steps.findings[0].difference:+.0f}"
+            assert f" at least {steps.findings[0].difference:+.0f} steps: undecided" in steps.findings[0].sentence
 
 
 def test_page_results_and_tables_open_with_them(tmp_path):
