@@ -24,11 +24,17 @@ def plus_minus(value: Spread) -> str:
     return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
 
 
-def with_interval(value: Spread | None, interval: Interval | None) -> str:
-    """Mean ± standard deviation, and the interval in brackets where there is one."""
+def with_interval(value: Spread | None, interval: Interval | None, over_patients: float | None = None) -> str:
+    """Mean ± standard deviation, and the interval in brackets where there is one, behind its own mean if it differs."""
     if value is None:
         return NONE
-    return plus_minus(value) + (f" ({between(interval)})" if interval else "")
+    other = f"{over_patients:.1f}: " if differs(value, over_patients) else ""
+    return plus_minus(value) + (f" ({other}{between(interval)})" if interval else "")
+
+
+def differs(value: Spread, over_patients: float | None) -> bool:
+    """Whether a mean over patients is another than that over cases, by more than both are rounded."""
+    return over_patients is not None and abs(over_patients - value[0]) > 0.05
 
 
 def between(interval: Interval | None, sign: bool = False) -> str:

@@ -22,7 +22,14 @@ from segxfer3d.report.results import Result
 from segxfer3d.report.results import results as results_of
 from segxfer3d.report.run_files import Problem
 from segxfer3d.report.run_tables import facts, knob_table, run_table, settings_table
-from segxfer3d.report.tables import comparison_table, convergence_table, lesion_table, score_table, write_tables
+from segxfer3d.report.tables import (
+    comparison_table,
+    convergence_table,
+    lesion_table,
+    levels,
+    score_table,
+    write_tables,
+)
 from segxfer3d.report.viewer import volumes
 from segxfer3d.report.words import answer, caveats, other_answers
 from segxfer3d.study.states import FAILED
@@ -125,6 +132,7 @@ def _results_section(results: Sequence[Result]) -> dict[str, Any]:
         "others": [minus(line) for line in other_answers(results)],
         "caveats": caveats(results),
         "results": [_result_parts(result) for result in results],
+        "points": " or ".join(f"{level}s" for level in levels(results)),
         "scenarios": _scenarios(results),
     }
 

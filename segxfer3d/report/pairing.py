@@ -9,8 +9,7 @@ import numpy as np
 
 from segxfer3d.errors import InputError, some
 from segxfer3d.report.run_files import Run
-from segxfer3d.statistics.describe import describe
-from segxfer3d.statistics.interval import Interval
+from segxfer3d.statistics.describe import ArmSummary, describe
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
 
 
@@ -75,8 +74,8 @@ def _shared_cases(
     return [score for score in scores if score.case in shared]
 
 
-def other_intervals(table: ScoreTable, runs: Sequence[Run]) -> dict[str, dict[str, Interval | None]]:
-    """Arm to measure to the 95 % interval of its mean, of all measures of cases but dice that all runs have.
+def other_summaries(table: ScoreTable, runs: Sequence[Run]) -> dict[str, dict[str, ArmSummary]]:
+    """Arm to measure to its mean over patients with the interval, of all measures of cases but dice that all runs have.
 
     Args:
         table: of dice, as it was paired.
@@ -89,12 +88,12 @@ def other_intervals(table: ScoreTable, runs: Sequence[Run]) -> dict[str, dict[st
         for arm in table.arms
     ]
     every = [run for of_arm in chosen for run in of_arm]
-    found: dict[str, dict[str, Interval | None]] = {arm: {} for arm in table.arms}
+    found: dict[str, dict[str, ArmSummary]] = {arm: {} for arm in table.arms}
     for measure in every[0].scores:
         if measure == "dice" or any(measure not in run.scores for run in every):
             continue
         by_case = {id(run): {score.case: score.value for score in run.scores[measure]} for run in every}
         values = np.array([[[by_case[id(run)][case] for case in table.cases] for run in of_arm] for of_arm in chosen])
         for summary in describe(replace(table, values=values)):
-            found[summary.arm][measure] = summary.interval
+            found[summary.arm][measure] = summary
     return found

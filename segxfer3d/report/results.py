@@ -21,7 +21,7 @@ from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
 from segxfer3d.report.folds import fold_notes, joined
-from segxfer3d.report.pairing import once, other_intervals, paired
+from segxfer3d.report.pairing import once, other_summaries, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.statistics.compare import Comparison, compare, corrected
@@ -58,13 +58,14 @@ class ArmResult:
             there are several.
         interval: 95 % of the mean dice over the patients that are compared; None where there are too few seeds or
             patients, or no pairs.
-        over_patients: mean dice over patients and seeds of the same cases; ``measures`` have all cases, each of which
-            weighs the same, as the paper's tables do.
+        over_patients: mean over patients and seeds of the cases that are compared, of dice and the other measures of
+            cases: what intervals are around; ``measures`` have all cases, each of which weighs the same, as the paper's
+            tables do. Empty where there are no pairs.
         seeds: of its runs; where pretraining is repeated, each may have several.
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
         lesions: measures of lesions (:data:`LESIONS`), where all runs have them; all but the counts in percent.
-        trainings: mean dice of each, as ``over_patients`` where there is one.
+        trainings: mean dice of each, over patients where ``over_patients`` has it.
         intervals: of the other measures: as ``interval`` where each case has one, and over seeds (Student's) of
             measures of lesions, which are of all cases together.
     """
@@ -76,7 +77,7 @@ class ArmResult:
     cases: int
     published: Published | None = None
     lesions: Mapping[str, Spread] = field(default_factory=dict)
-    over_patients: float | None = None
+    over_patients: Mapping[str, float] = field(default_factory=dict)
     trainings: tuple[float, ...] = ()
     intervals: Mapping[str, Interval | None] = field(default_factory=dict)
 
@@ -205,7 +206,7 @@ def _result(
     missing: list[str] = []
     table = paired(ordered, notes, missing)
     summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
-    others = {} if table is None else other_intervals(table, ordered)
+    others = {} if table is None else other_summaries(table, ordered)
     pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=_loading(arms))
     drawn = curves(ordered, notes)
     repeated = pretrainings_of([(run.arm, run.seed or 0, run.pretrain_seed) for run in ordered], _loading(arms))
@@ -235,6 +236,11 @@ def _result(
     return result, table, pairs
 
 
+def level(comparison: Comparison) -> str:
+    """What ``seed_differences`` are of: a ``seed`` each, or a ``pretraining``."""
+    return "pretraining" if comparison.scope == "pretext" else "seed"
+
+
 def _loading(arms: Iterable[Arm]) -> frozenset[str]:
     """Names of the arms that start from a checkpoint."""
     return frozenset(arm.name for arm in arms if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init))
@@ -245,7 +251,7 @@ def _arm_result(
     runs: Sequence[Run],
     summary: ArmSummary | None,
     published: Published | None,
-    intervals: Mapping[str, Interval | None],
+    others: Mapping[str, ArmSummary],
 ) -> ArmResult:
     runs = [run for run in runs if run.arm == arm.name]
     by_run: dict[str, list[float]] = {
@@ -258,17 +264,21 @@ def _arm_result(
         if values := _of_all(runs, name):
             by_run[name] = [PERCENT * value for value in values]
     lesions = {name: [factor * value for value in _of_all(runs, name)] for name, (_, factor) in LESIONS.items()}
+    summaries = dict(others) if summary is None else {"dice": summary, **others}
     return ArmResult(
         arm=arm,
         measures={name: spread(values) for name, values in by_run.items()},
         interval=None if summary is None else summary.interval,
-        over_patients=None if summary is None else summary.mean,
+        over_patients={name: each.mean for name, each in summaries.items()},
         trainings=tuple(by_run["dice"]) if summary is None else summary.seed_means,
         seeds=tuple(dict.fromkeys(run.seed for run in runs if run.seed is not None)),
         cases=min(len(run.scores["dice"]) for run in runs),
         published=published,
         lesions={name: spread(values) for name, values in lesions.items() if values},
-        intervals={**intervals, **{name: t_interval(values) for name, values in lesions.items() if values}},
+        intervals={
+            **{name: each.interval for name, each in others.items()},
+            **{name: t_interval(values) for name, values in lesions.items() if values},
+        },
     )
 
 

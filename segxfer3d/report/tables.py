@@ -10,6 +10,7 @@ from segxfer3d.report import unrounded
 from segxfer3d.report.cells import (
     NONE,
     between,
+    differs,
     p_value,
     plus_minus,
     signed,
@@ -20,14 +21,17 @@ from segxfer3d.report.cells import (
 )
 from segxfer3d.report.claims import Claim
 from segxfer3d.report.markup import latex, markdown, one_line
-from segxfer3d.report.results import LESIONS, Result
+from segxfer3d.report.results import LESIONS, Result, level
 from segxfer3d.report.table import Table
 
 MEASURE_NAMES = {"iou": "IoU"}  # others stand in tables as they are called
 
 
 def score_table(result: Result) -> Table:
-    """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, published figure."""
+    """Every arm in words: scenario, measures as mean ± standard deviation over seeds, interval, published figure.
+
+    Intervals are around the mean over patients, which stands there, too, where it differs from that over cases.
+    """
     published = dict.fromkeys(name for arm in result.arms if arm.published for name in arm.published.measures)
     names = list(dict.fromkeys(name for arm in result.arms for name in arm.measures))
     rows = []
@@ -36,6 +40,8 @@ def score_table(result: Result) -> Table:
         if any(other.arm.recipe for other in result.arms):
             row["recipe"] = arm.arm.recipe
         row["dice"] = plus_minus(arm.measures["dice"])
+        if any(differs(other.measures["dice"], other.over_patients.get("dice")) for other in result.arms):
+            row["over patients"] = f"{arm.over_patients['dice']:.1f}"
         row["95 % interval"] = between(arm.interval)
         for measure in published:
             figure = arm.published.of(measure) if arm.published else None
@@ -43,7 +49,8 @@ def score_table(result: Result) -> Table:
             row[f"published {MEASURE_NAMES.get(measure, measure)}"] = shown
         for name in names:
             if name != "dice":
-                row[MEASURE_NAMES.get(name, name)] = with_interval(arm.measures.get(name), arm.intervals.get(name))
+                around = (arm.intervals.get(name), arm.over_patients.get(name))
+                row[MEASURE_NAMES.get(name, name)] = with_interval(arm.measures.get(name), *around)
         rows.append(row | {"seeds": str(len(arm.seeds)), "cases": str(arm.cases)})
     return Table.of(rows)
 
@@ -62,9 +69,10 @@ def lesion_table(result: Result) -> Table:
 
 
 def comparison_table(result: Result) -> Table:
-    """Every comparison in words: difference of dice, its interval, that of each seed, p-value after Holm, margin,
-    verdict."""
-    columns = ["arm", "against", "difference", "95 % interval", "each seed", "p (Holm)", "margin", "verdict"]
+    """Every comparison in words: difference of dice, its interval, that of each seed (or pretraining where that is
+    repeated), p-value after Holm, margin, verdict."""
+    each = f"each {' or '.join(levels([result]))}"
+    columns = ["arm", "against", "difference", "95 % interval", each, "p (Holm)", "margin", "verdict"]
     rows = [
         [pair.arm, pair.reference, signed(pair.difference), between(pair.interval, sign=True),
          ", ".join(map(signed, pair.seed_differences)),
@@ -72,6 +80,12 @@ def comparison_table(result: Result) -> Table:
         for pair, verdict in result.comparisons
     ]  # fmt: skip
     return Table(tuple(columns), tuple(map(tuple, rows)))
+
+
+def levels(results: Sequence[Result]) -> list[str]:
+    """What a comparison has a difference of: each ``seed``, or each ``pretraining`` where those are repeated."""
+    kinds = {level(pair) for result in results for pair, _ in result.comparisons}
+    return [kind for kind in ("seed", "pretraining") if kind in kinds] or ["seed"]
 
 
 def convergence_table(result: Result) -> Table:

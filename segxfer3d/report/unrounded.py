@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segxfer3d.report.claims import Claim
-from segxfer3d.report.results import ArmResult, Result
+from segxfer3d.report.results import ArmResult, Result, level
 from segxfer3d.statistics.verdict import Verdict
 
 Rows = list[dict[str, Any]]
@@ -21,8 +21,8 @@ def claims(found: Sequence[Claim]) -> Rows:
             low, high = one.interval or (None, None)
             rows.append({
                 **head, "data": one.data, "labels": one.labels, "arm": one.arm, "reference": one.reference,
-                "unit": one.unit, "difference": one.difference, "low": low, "high": high, "p_holm": one.p_holm,
-                "says": one.answer, "why": one.verdict,
+                "unit": one.unit, "difference": one.difference, "bound": one.bound, "low": low, "high": high,
+                "p_holm": one.p_holm, "says": one.answer, "why": one.verdict,
             })  # fmt: skip
         rows += [] if claim.findings else [{**head, "why": claim.why}]
     return rows
@@ -58,7 +58,7 @@ def comparisons(results: Sequence[Result]) -> Rows:
                 "scope": pair.scope, "pretrainings": pair.pretrainings,
                 "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "margin": result.margin,
                 "verdict": verdict.kind, **_needed(verdict),
-                **{f"difference_seed_{k}": value for k, value in enumerate(pair.seed_differences)},
+                **{f"difference_{level(pair)}_{k}": value for k, value in enumerate(pair.seed_differences)},
             })  # fmt: skip
     return rows
 
@@ -73,9 +73,9 @@ def convergence(results: Sequence[Result]) -> Rows:
                 less_low, less_high = arm.difference_interval or (None, None)
                 rows.append({
                     **_which(result), "arm": arm.arm, "level_of": level_of, "steps": arm.steps, "low": low,
-                    "high": high, "difference": arm.difference, "difference_low": less_low,
-                    "difference_high": less_high, "never": len(arm.never), "seeds": len(arm.seeds),
-                    "final_dice": arm.final,
+                    "high": high, "difference": arm.difference, "difference_bound": arm.bound,
+                    "difference_low": less_low, "difference_high": less_high, "difference_of": arm.levels,
+                    "never": len(arm.never), "seeds": len(arm.seeds), "final_dice": arm.final,
                 })  # fmt: skip
     return rows
 
@@ -98,12 +98,14 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
     row = {
         **_which(result), "arm": arm.arm.name, "init": arm.arm.init, "scenario": arm.arm.scenario,
         "pretext": arm.arm.pretext, "seeds": len(arm.seeds), "cases": arm.cases, "dice_low": low, "dice_high": high,
-        "dice_over_patients": arm.over_patients,
+        "dice_over_patients": arm.over_patients.get("dice"),
     }  # fmt: skip
     if arm.arm.recipe:
         row["recipe"] = arm.arm.recipe
     for name, (mean, std) in arm.measures.items():
         row |= {name: mean, f"{name}_std": std}
+        if name in arm.over_patients:
+            row[f"{name}_over_patients"] = arm.over_patients[name]
         if limits := arm.intervals.get(name):
             row |= {f"{name}_low": limits[0], f"{name}_high": limits[1]}
     if arm.published:

@@ -1,11 +1,16 @@
 """How numbers are written in tables."""
 
+import csv
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from segxfer3d.report import cells
+from segxfer3d.report import cells, tables
+from segxfer3d.report.collect import collect
+from segxfer3d.report.results import results
 from segxfer3d.statistics.verdict import judge
+from tests.report.made_studies import write_study
 from tests.statistics.test_verdict import MADE
 
 
@@ -35,3 +40,29 @@ def test_sentences_have_the_p_value_of_tables(p_holm, said):
     verdict = judge(pair, 0.02)
     assert (verdict.kind == "better") == (p_holm <= 0.05)
     assert said in verdict.sentence
+
+
+def test_the_mean_that_an_interval_is_around_stands_beside_it(tmp_path):
+    names = [f"p{k}-{scan}" for k in range(8) for scan in range(1 + 3 * (k == 0))]  # p0 has four scans, others one
+    write_study(tmp_path / "several", seeds=3, budgets=(5,), previews=False, case_names=names)
+    (result,) = results(collect(tmp_path / "several"))
+    table = tables.score_table(result)
+    assert table.columns[3:6] == ("dice", "over patients", "95 % interval")
+    arm = result.arms[0]
+    of_runs = [[score.value for score in run.scores["dice"]] for run in result.runs if run.arm == "random"]
+    by_patient = [np.mean([dice[:4].mean(), *dice[4:]]) for dice in map(np.array, of_runs)]
+    assert arm.over_patients["dice"] == pytest.approx(np.mean(by_patient))
+    assert arm.measures["dice"][0] == pytest.approx(np.mean(of_runs))
+    assert table["over patients"][0] == f"{np.mean(by_patient):.1f}"
+    low, high = arm.interval
+    assert (low + high) / 2 == pytest.approx(np.mean(by_patient))
+    low, high = arm.intervals["iou"]
+    assert table["IoU"][0].endswith(f" ({(low + high) / 2:.1f}: {low:.1f} to {high:.1f})")
+    tables.write_tables(tmp_path, [result])
+    row = next(csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    assert float(row["dice_over_patients"]) == arm.over_patients["dice"]
+    assert float(row["iou_over_patients"]) == pytest.approx((low + high) / 2)
+    write_study(tmp_path / "single", seeds=3, budgets=(5,), previews=False)
+    table = tables.score_table(results(collect(tmp_path / "single"))[0])
+    assert "over patients" not in table
+    assert ":" not in table["IoU"][0]

@@ -1,17 +1,26 @@
 """Pretrainings that a study repeats: its trials, what is refused, and what its report says of them."""
 
+import json
+import math
 import re
 
 import pytest
 
 from segxfer3d.errors import InputError
+from segxfer3d.report import unrounded
+from segxfer3d.report.claims import claims
 from segxfer3d.report.collect import collect
+from segxfer3d.report.methods import methods
 from segxfer3d.report.results import results
-from segxfer3d.report.words import caveats, methods
+from segxfer3d.report.tables import comparison_table
+from segxfer3d.report.words import answer, caveats
+from segxfer3d.statistics.interval import t_interval
 from segxfer3d.study.grid import resolved
 from segxfer3d.study.trials import read_trials
 from tests.report.made_studies import write_run
 from tests.study.studies import content, plan, ran
+
+WITH_DECODER = {init: {"init": init, "pretrain": "genesis"} for init in ("encoder", "encoder+decoder")}
 
 
 def started(trials):
@@ -108,6 +117,12 @@ def test_the_report_speaks_of_the_pretext(crossed):
     assert "repeated with 3 seeds: every seed of fine-tuning starts from each of them" in methods(collection, found)[0]
     assert found[0].arms[1].seeds == (0, 1, 2)
     assert [len(of_seed) for of_seed in found[0].curves.values()] == [3, 3]
+    assert "each pretraining" in comparison_table(found[0])
+    (row,) = unrounded.comparisons(found)
+    assert [row[f"difference_pretraining_{k}"] for k in range(3)] == list(pair.seed_differences)
+    assert "difference_seed_0" not in row
+    assert found[0].convergence[1].difference_interval is None  # crossed
+    assert verdict.kind == "better" or verdict.why == ""
 
 
 def test_a_pretraining_that_one_arm_lacks_leaves_the_others(crossed):
@@ -119,6 +134,35 @@ def test_a_pretraining_that_one_arm_lacks_leaves_the_others(crossed):
     assert pair.pretrainings == 2
     assert verdict.kind == "no verdict"
     assert "2 pretrainings, at least 3 needed" in verdict.sentence
+    assert "without a verdict (2 pretrainings, at least 3 needed)" in answer(found)
+    assert "Fewer than 3 pretrainings (2 labeled patients): no pretext is judged." in caveats(found)
+
+
+def test_nested_steps_are_judged_between_pretrainings(tmp_path):
+    folder = ran(tmp_path, pretrain_seeds=[0, 1, 2], seeds=list(range(6)), arms=WITH_DECODER)
+    for trial in read_trials(folder):
+        if trial.kind == "finetune":
+            gain = 0.1 if trial.arm == "encoder" else 0.11
+            write_run(folder / trial.folder, init=trial.arm, seed=trial.seed, gain=gain, knobs=dict(trial.knobs))
+            rate = 60 if trial.arm == "encoder" else 20 + trial.pretrain_seed
+            points = [(20 * e, 0.7 * (1 - math.exp(-20 * e / (rate + 0.1 * trial.seed)))) for e in range(1, 21)]
+            lines = [json.dumps({"step": step, "loss": 1, "validation_dice": dice}) + "\n" for step, dice in points]
+            (folder / trial.folder / "metrics.jsonl").write_text("".join(lines))
+    collection = collect(folder)
+    found = results(collection)
+    steps = claims(found, collection.arms)[3]
+    (finding,) = steps.findings
+    less = [found[0].convergence[k].seed_steps for k in (0, 1)]
+    by_seed = [both - encoder for both, encoder in zip(less[1], less[0], strict=True)]
+    by_pretraining = [(by_seed[k] + by_seed[k + 3]) / 2 for k in range(3)]
+    assert finding.interval == pytest.approx(t_interval(by_pretraining), rel=0.02)
+    assert (steps.answer, finding.verdict) == ("yes", "fewer")
+    for trial in read_trials(folder):
+        if trial.pretrain_seed == 2 and trial.kind == "finetune":
+            (folder / trial.folder / "done.json").unlink()
+    collection = collect(folder)
+    steps, dice = (claims(results(collection), collection.arms)[k].findings[0] for k in (3, 0))
+    assert steps.verdict == dice.verdict == "no verdict; 2 pretrainings, at least 3 needed"
 
 
 def test_one_pretraining_for_all_is_a_checkpoint(tmp_path):

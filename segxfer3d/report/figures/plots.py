@@ -84,7 +84,7 @@ def _mean_and_band(
 @dataclass(frozen=True)
 class Bar:
     """A difference in a forest plot: its name, the interval (None: there is none), the color of its arm, and the
-    difference of each seed."""
+    difference of each seed or pretraining."""
 
     name: str
     difference: float

@@ -82,9 +82,7 @@ def draw_labels(results: Sequence[Result]) -> Figure | None:
             "all" if result.budget_name == "all" else f"{100 * result.budget:g} %" if share else f"{result.budget:g}"
         )
         panels.setdefault(result.data or "test part", {})[labels] = {
-            arm.arm.name: Mean(
-                arm.measures["dice"][0] if arm.over_patients is None else arm.over_patients, arm.interval, arm.trainings
-            )
+            arm.arm.name: Mean(arm.over_patients.get("dice", arm.measures["dice"][0]), arm.interval, arm.trainings)
             for arm in result.arms
         }
     of = "patients" if any(run.unit == "patient" for result in results for run in result.runs) else "images"
