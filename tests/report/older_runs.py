@@ -1,7 +1,8 @@
 """Folders as the versions of before left them, and the text of the pages on them.
 
 The texts in tests/report/older_pages were first written by commit 24e1449, before the rooms were rebuilt, and again
-when verdicts came from one model of seeds and patients; nothing else in them changed:
+when verdicts came from one model of seeds and patients, and when what a verdict lacks was put in its own words and the
+mean over patients beside its interval; nothing else in them changed:
 ``python -m tests.report.older_runs tests/report/older_pages``.
 """
 
