@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         model: see :func:`~segxfer3d.inference.model.load_model`.
-        cases: labeled, of ``case_set``.
+        cases: labeled, of ``case_set``; all of them are measured, those that trained the model too.
         case_set: the data set, of the model's classes.
         measured, lesions, lesion_tolerance, lesion_min_iou: see :class:`~segxfer3d.evaluation.tables.CaseTable`.
         progress: show a bar while images are loaded.
