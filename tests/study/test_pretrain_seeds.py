@@ -11,6 +11,7 @@ from segxfer3d.report import unrounded
 from segxfer3d.report.claims import claims
 from segxfer3d.report.collect import collect
 from segxfer3d.report.methods import methods
+from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.tables import comparison_table
 from segxfer3d.report.words import answer, caveats
@@ -123,6 +124,12 @@ def test_the_report_speaks_of_the_pretext(crossed):
     assert "difference_seed_0" not in row
     assert found[0].convergence[1].difference_interval is None  # crossed
     assert verdict.kind == "better" or verdict.why == ""
+
+
+def test_the_page_says_what_its_points_are(crossed, tmp_path):
+    text = write_report(crossed, tmp_path / "page.html").page.read_text(encoding="utf-8")
+    assert "small points: pretrainings." in text
+    assert "<th>each pretraining</th>" in text
 
 
 def test_a_pretraining_that_one_arm_lacks_leaves_the_others(crossed):
