@@ -13,7 +13,6 @@ SCHEDULES = ("constant", "warmup-cosine", "warmup-polynomial", "cosine", "polyno
 OPTIMIZERS = ("adam", "adamw", "sgd", "nesterov", "lars")
 BACKBONES = ("conrec", "resnet18", "resnet34", "resnet50", "plain", "resenc")
 NORMS = ("auto", "instance", "batch")
-INITIAL_WEIGHTS = ("torch", "glorot")
 PARTS = ("test", "validation", "train", "all")
 WINDOW = (-1000.0, 1000.0)  # HU: from air to dense bone, as Models Genesis scales chest CT
 
@@ -277,17 +276,6 @@ class ImageNetwork(Group):
         text="a multiple of 8 up to 8192",
     )  # fmt: skip
     backbone: str = option("conrec", "another name of network in 2D, by its encoder", choices=BACKBONES)
-
-
-@dataclass(frozen=True)
-class Drawn(Group):
-    """How weights begin that no checkpoint brings."""
-
-    initial_weights: str = option(
-        "torch",
-        "how weights are drawn that no checkpoint brings: as torch does, or as ConRec's code: Glorot's, biases 0",
-        choices=INITIAL_WEIGHTS,
-    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ RECIPES = (PAPER, STRONG)  # what each means: segxfer3d.config.recipes
 LOSSES = ("dice", "dice_ce")
 ACTIVATIONS = ("auto", "sigmoid", "softmax")
 COMPONENTS = ("auto", "never", "always")
+INITIAL_WEIGHTS = ("torch", "glorot")
 AUGMENTATIONS = ("full", "flips")
 MIRROR_AXES = ("auto", "x", "y", "z", "xy", "xz", "yz", "xyz")
 CHANGES = (
@@ -45,6 +46,17 @@ class Learning(Group):
     range_test: bool = option(False, "where lr is none, find it by a range test instead of the measured rule")
     largest_component: str = option(
         "auto", "keep a class's largest component only; auto: where it helps on validation", choices=COMPONENTS
+    )
+
+
+@dataclass(frozen=True)
+class Drawn(Group):
+    """How weights begin that no checkpoint brings."""
+
+    initial_weights: str = option(
+        "torch",
+        "how weights are drawn that no checkpoint brings: as torch does, or as ConRec's code: Glorot's, biases 0",
+        choices=INITIAL_WEIGHTS,
     )
 
 

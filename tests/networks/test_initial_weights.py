@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from segxfer3d.config import groups, recipes
+from segxfer3d.config import learning, recipes
 from segxfer3d.config.bundles import compose
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
@@ -42,7 +42,7 @@ def test_torch_keeps_what_its_layers_drew():
 
 def test_a_fine_tuning_of_images_draws_as_its_recipe_says():
     """The published code draws what no pretext brings, a random start and every decoder and head, the same way."""
-    assert groups.INITIAL_WEIGHTS == INITIAL_WEIGHTS
+    assert learning.INITIAL_WEIGHTS == INITIAL_WEIGHTS
     weights = {recipe: recipes.default("initial_weights", recipe, dims=2) for recipe in ("paper", "strong")}
     assert weights == {"paper": "glorot", "strong": "torch"}
     bundle = json.loads((shipped_folder() / "unet2d_finetune.json").read_text(encoding="utf-8"))

@@ -201,7 +201,7 @@ FINETUNE_VOLUMES = Layer(
     ),
 )  # fmt: skip
 FINETUNE_IMAGES = Layer(
-    (learning.Augmentation, groups.Images, ImageFiles, groups.Network, groups.ImageNetwork, groups.Drawn),
+    (learning.Augmentation, groups.Images, ImageFiles, groups.Network, groups.ImageNetwork, learning.Drawn),
     {
         **_of_recipe(2),
         "changes": {
