@@ -17,6 +17,7 @@ from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
 from segxfer3d.report.html import html_table, minus, render
 from segxfer3d.report.methods import methods
+from segxfer3d.report.planned import unfinished
 from segxfer3d.report.published import published_values
 from segxfer3d.report.results import Result
 from segxfer3d.report.results import results as results_of
@@ -100,6 +101,7 @@ def write_report(
     all_problems = tuple(dict.fromkeys([*collection.problems, *problems]))
     page = {
         **_results_section(results),
+        "caveats": [*unfinished(collection, results), *caveats(results)],
         "claims": [_claim_parts(claim) for claim in answers],
         **_run_section(collection),
         "pictures": pictures,
@@ -130,7 +132,6 @@ def _results_section(results: Sequence[Result]) -> dict[str, Any]:
     return {
         "answer": minus(answer(results)),
         "others": [minus(line) for line in other_answers(results)],
-        "caveats": caveats(results),
         "results": [_result_parts(result) for result in results],
         "points": " or ".join(f"{level}s" for level in levels(results)),
         "scenarios": _scenarios(results),

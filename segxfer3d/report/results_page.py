@@ -25,6 +25,7 @@ from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_curves, draw_forest
 from segxfer3d.report.figures.style import save
 from segxfer3d.report.markup import markdown
+from segxfer3d.report.planned import unfinished
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
@@ -166,7 +167,7 @@ def _test(collection: Collection, folder: Path) -> list[str]:
     if lines:
         lines.append("")
     lines += [words.answer(by_budget), "", *(f"- {line}" for line in words.other_answers(by_budget))]
-    lines += [f"\n{line}" for line in words.caveats(by_budget)]
+    lines += [f"\n{line}" for line in [*unfinished(collection, by_budget), *words.caveats(by_budget)]]
     lines += _figures(collection.name, by_budget, folder)
     for result in by_budget:
         lines += _tables(result)
