@@ -131,7 +131,8 @@ def by_names(
     """The split that a file says.
 
     Where it names nobody to validate on, they are drawn from its training part. Where it names nobody to pretrain on,
-    the training part and patients without labels do. Labeled cases that it does not name are in no part.
+    the training part does, and patients without labels who are not validated or tested. Labeled cases that it does not
+    name are in no part.
 
     Args:
         cases: that can be used.
@@ -151,7 +152,8 @@ def by_names(
         parts["validation"], parts["train"] = (cases_of(who, parts["train"]) for who in (held, rest))
     if "pretrain" not in named:
         target = labeled_or_all(cases)
-        others = {case.patient for case in cases} - {case.patient for case in target}
+        held_out = (*target, *parts["validation"], *parts["test"])
+        others = {case.patient for case in cases} - {case.patient for case in held_out}
         parts["pretrain"] = _sorted({*parts["train"], *cases_of(others, cases)})
     whole = all(cases_of(patients_of(part), labeled_or_all(cases)) == part for part in list(parts.values())[1:])
     return Split(**parts, labeled=draws.labeled(parts["train"]), unit=unit if whole else "case")

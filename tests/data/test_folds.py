@@ -159,6 +159,18 @@ def test_pretraining_part_of_the_file():
     assert split.labeled == ()
 
 
+def test_who_is_tested_or_validates_does_not_pretrain_without_a_label_either():
+    """A pretraining's file may name patients without labels."""
+    scans = [case(f"u{i}-{j}", f"u{i}", labeled=False) for i in range(4) for j in range(2)]
+    named = {"train": NAMED["train"], "validation": {"u0-0"}, "test": {"p004-0", "u1-0", "u1-1"}}
+    split = by_names([*cohort(6), *scans], named, Draws(labels=False))
+    assert patients(split.pretrain) == patients(split.train) | {"u2", "u3"}
+    drawn = {"train": {c.name for c in scans}, "test": {"p004-0"}}
+    split = by_names([*cohort(6), *scans], drawn, Draws(validation_fraction=0.25, labels=False))
+    assert len(patients(split.validation)) == 1
+    assert patients(split.pretrain) == patients(split.train) == patients(scans) - patients(split.validation)
+
+
 def test_nobody_left_to_train_on():
     with pytest.raises(InputError, match=r"not one case of its train part can be used"):
         by_names(cohort(2), {"train": {"x"}, "test": {"p000-0"}})
