@@ -14,6 +14,8 @@ Two rules say which lesions are found:
 
 **A missed lesion stays in every mean**: its dice and surface dice are 0, its volume error is -100 %. Distances, which
 have no value for it, are not used; means over the found lesions alone are given under a name of their own.
+
+Surface dice takes the axes of a grid to be at right angles, which those of a tilted gantry are not.
 """
 
 from __future__ import annotations
@@ -118,6 +120,7 @@ def measure_lesions(
     spacing: Sequence[float],
     tolerance_mm: float,
     min_iou: float = 0.0,
+    voxel_mm3: float | None = None,
 ) -> tuple[Row, list[Row]]:
     """One case: a row for the case, and one for each of its lesions, in plain Python numbers.
 
@@ -127,6 +130,7 @@ def measure_lesions(
         spacing: mm between voxels along each axis.
         tolerance_mm: of the surface dice.
         min_iou: the rule of matching.
+        voxel_mm3: volume of a voxel, of a grid whose axes are not at right angles; None for the product of the spacing.
 
     Returns:
         The case's row: case, patient, lesions, found, false_positives (counts); lesion_dice and lesion_surface_dice,
@@ -147,7 +151,7 @@ def measure_lesions(
         matching = match_lesions(prediction[box], label[box], min_iou)
     except InputError as error:
         raise InputError(f"case {case}: {error}") from error
-    voxel = math.prod(float(mm) for mm in spacing)
+    voxel = math.prod(float(mm) for mm in spacing) if voxel_mm3 is None else float(voxel_mm3)
     rows = []
     places, predicted_places = (ndimage.find_objects(parts) for parts in (matching.lesions, matching.predicted))
     for k, partners in enumerate(matching.partners):

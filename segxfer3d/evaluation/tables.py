@@ -149,7 +149,7 @@ class CaseTable:
         voxel = 1.0 if affine is None else voxel_volume(affine)
         self._add(item["case"], item["patient"], measured, voxel)
         if self.lesions and affine is not None:
-            self._add_lesions(item, measured, affine)
+            self._add_lesions(item, measured, affine, voxel)
 
     def measured_item(self, item: Item, said: Tensor | Measured | Way) -> Measured:
         """What is compared of a case on its file's grid.
@@ -209,11 +209,13 @@ class CaseTable:
         if values <= self.most_kept:
             self.kept[case] = measured
 
-    def _add_lesions(self, item: Item, measured: Measured, affine: np.ndarray) -> None:
+    def _add_lesions(self, item: Item, measured: Measured, affine: np.ndarray, voxel: float) -> None:
         spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
         for k, name in enumerate(self.classes.values()):
             masks = of_class(measured.classes.numpy(), k, self._numbers), measured.label.mask(k)
-            row, lesions = measure_lesions(item["case"], item["patient"], *masks, spacing, self.tolerance, self.min_iou)
+            row, lesions = measure_lesions(
+                item["case"], item["patient"], *masks, spacing, self.tolerance, self.min_iou, voxel
+            )
             self.lesion_cases.append({"class": name, **row})
             self.lesion_rows += [{"class": name, **lesion} for lesion in lesions]
 

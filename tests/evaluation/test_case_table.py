@@ -233,6 +233,17 @@ def test_volumes_in_millimeters_with_their_lesions(volumes):
     assert list(empty.files()) == ["lesion_cases.csv", "cases.csv", "cases_summary.json", "cases_pooled.json"]
 
 
+def test_lesions_on_a_sheared_grid_have_the_volumes_of_its_voxels(volumes):
+    """A gantry tilted by 30 degrees."""
+    affine = np.array([[2.0, 0, 0, 0], [0, 1.0, 1.5, 0], [0, 0, 3 * np.cos(np.pi / 6), 0], [0, 0, 0, 1]])
+    for path in (path for case in volumes.cases for path in (case.image, case.label)):
+        nibabel.save(nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj).copy(), affine), path)
+    table = CaseTable(WholeCases(volumes.cases, volumes, VolumePreprocessing()), volumes.classes, lesions=True)
+    measure(table, right)
+    found = [[row["label_mm3"] for row in rows] for rows in (table.rows, table.lesion_rows)]
+    assert np.concatenate(found) == pytest.approx(np.array([8, 12, 8, 4, 8]) * 2 * 3 * np.cos(np.pi / 6))
+
+
 def test_what_is_beside_the_largest_component_is_background(volumes):
     dataset = WholeCases(volumes.cases, volumes, VolumePreprocessing())
     table = CaseTable(
