@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from segxfer3d.data.case import Case
@@ -20,7 +20,8 @@ def name_cases(file: SplitFile, cases: Sequence[Case], *, labels: bool) -> tuple
     """The names of the cases of each part, for each split of a file.
 
     A name is of a case or of a patient, as the file says; else of cases where all its names are, of patients where all
-    are, and of a mixture a patient goes before a case. Names of files are understood, too.
+    are, and of a mixture a patient goes before a case. Names of files are understood, too. A patient means all of his
+    cases; where labels are needed, those that have one.
 
     Args:
         file: that was read.
@@ -31,17 +32,17 @@ def name_cases(file: SplitFile, cases: Sequence[Case], *, labels: bool) -> tuple
         InputError: names that nobody has, who is named twice or in two parts, patients in two of train, validation and
             test or pretraining on what is validated or tested, and cases without a label; all at once.
     """
-    lookup = _Lookup(file, cases)
     unlabeled = {case.name for case in cases if case.label is None} if labels else set()
+    lookup = _Lookup(file, cases, unlabeled)
     problems: dict[str, dict[str, None]] = {}  # what is wrong -> who, each once
     named = []
     for number, parts in enumerate(file.splits):
         where = f"fold {number}: " if file.folded else ""
         of_part: dict[str, set[str]] = {}
         for part, names in parts.items():
-            found = [case for name in names for case in lookup.find(name)]
+            found = [case for name in names for case in lookup.find(name, part)]
             of_part[part] = set(found)
-            _note(problems, "no case or patient is called so", (n for n in names if not lookup.find(n)))
+            _note(problems, "no case or patient is called so", (n for n in names if not lookup.find(n, part)))
             twice = [name for name, count in Counter(found).items() if count > 1]
             _note(problems, "named twice", (f"{where}{name} ({part})" for name in sorted(twice)))
             if part != "pretrain":
@@ -64,9 +65,10 @@ def twice_tested(named: Sequence[Mapping[str, set[str]]]) -> list[str]:
 
 
 class _Lookup:
-    """Finds the cases that a name means."""
+    """Finds the cases that a name means; ``unlabeled`` are those that only pretrain."""
 
-    def __init__(self, file: SplitFile, cases: Sequence[Case]) -> None:
+    def __init__(self, file: SplitFile, cases: Sequence[Case], unlabeled: Set[str]) -> None:
+        self.unlabeled = unlabeled
         self.cases = {case.name for case in cases}
         self.patients = {case.name: case.patient for case in cases}
         self.of_patient: dict[str, list[str]] = {}
@@ -77,10 +79,11 @@ class _Lookup:
         if not self.unit and all(self._case(name) for name in names):
             self.unit = "case"
 
-    def find(self, name: str) -> Names:
-        """The names of the cases; none where nobody is called so."""
+    def find(self, name: str, part: str) -> Names:
+        """The names of the cases for a part; none where nobody is called so, all of a patient who has no label."""
         if self.unit != "case" and name in self.of_patient:
-            return tuple(self.of_patient[name])
+            whole = tuple(self.of_patient[name])
+            return whole if part == "pretrain" else tuple(n for n in whole if n not in self.unlabeled) or whole
         if self.unit == "patient":
             return ()
         found = self._case(name)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from segxfer3d.data.case import Case
+from segxfer3d.data.folds import by_names
 from segxfer3d.data.named_parts import name_cases, twice_tested
+from segxfer3d.data.split import by_patient
 from segxfer3d.data.split_file import read_split_file
 from segxfer3d.errors import InputError
 
@@ -59,6 +61,25 @@ def test_a_case_that_is_called_as_another_patient(tmp_path):
 def test_what_pretrains_may_train_too_and_needs_no_label(tmp_path):
     content = {"pretrain": ["p1", "u"], "train": ["p1"], "test": ["p2"]}
     assert named(tmp_path, content)[0]["pretrain"] == {"a1", "a2", "u"}
+
+
+def test_a_patient_means_the_labeled_scans_where_labels_are_needed(tmp_path):
+    cases = [*CASES, case("a3", "p1", False)]
+    content = {"unit": "patient", "pretrain": ["p1", "p4"], "train": ["p1"], "test": ["p2"]}
+    assert named(tmp_path, content, cases) == (
+        {"pretrain": {"a1", "a2", "a3", "u"}, "train": {"a1", "a2"}, "test": {"b1", "b2"}},
+    )
+    assert named(tmp_path, content, cases, labels=False)[0]["train"] == {"a1", "a2", "a3"}
+    with pytest.raises(InputError, match="without a label: u"):
+        named(tmp_path, {**content, "test": ["p2", "p4"]}, cases)
+
+
+def test_a_splits_own_record_is_read_again(tmp_path):
+    """A patient with a follow-up scan that nobody labeled, and one without any label."""
+    cases = [*CASES, *(case(f"d{i}", f"q{i}") for i in range(6)), case("a3", "p1", False)]
+    split = by_patient(cases)
+    again = by_names(cases, *named(tmp_path, split.as_dict(), cases))
+    assert again == split
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):
