@@ -146,8 +146,8 @@ def load_ensemble(models_of: str | Path | Sequence[str | Path], **how: Any) -> M
         how: see :func:`~segxfer3d.inference.model.load_model`.
 
     Raises:
-        InputError: as there; or models that differ in their classes, channels, preprocessing, network, or in how
-            outputs become masks.
+        InputError: as there; or models that differ in their classes, channels, preprocessing, network, in how outputs
+            become masks, or in the patch that they were trained on where no window is set.
     """
     paths = members_of(models_of) if isinstance(models_of, (str, Path)) else list(models_of)
     if not paths:
@@ -161,7 +161,7 @@ def load_ensemble(models_of: str | Path | Sequence[str | Path], **how: Any) -> M
         del content["state_dict"]
         contents.append(content)
         models.append(model)
-    _refuse_unlike([str(path) for path in paths], contents)
+    _refuse_unlike([str(path) for path in paths], contents, patch=how.get("window") is None)
     kept = Counter(value for model in models for value in model.inference.largest_component)
     largest = tuple(value for value in first.classes if 2 * kept[value] > len(models))
     return replace(
@@ -202,11 +202,18 @@ def load_models(path: str, folder: str, *, spacing_of: str = "file", **how: Any)
     return model if spacing_of == "file" else _on_grid_of_training(model)
 
 
-def _refuse_unlike(paths: Sequence[str], contents: Sequence[Mapping[str, Any]]) -> None:
-    """Models whose outputs are not of the same grid and the same classes."""
-    first = _compared(contents[0])
-    for path, content in zip(paths[1:], contents[1:], strict=True):
-        other = _compared(content)
+def _refuse_unlike(paths: Sequence[str], contents: Sequence[Mapping[str, Any]], *, patch: bool) -> None:
+    """Models whose outputs are not of the same grid and the same classes, or, where each goes over a volume by its own
+    ``patch``, of the same windows."""
+    sizes = [{"patch_size": list(content["provenance"].get("patch_size", ()))} if patch else {} for content in contents]
+    first = _compared(contents[0]) | sizes[0]
+    for path, content, size in zip(paths[1:], contents[1:], sizes[1:], strict=True):
+        other = _compared(content) | size
+        if _compared(content) == _compared(contents[0]) and size != sizes[0]:
+            raise InputError(
+                f"model_dir: {path} was trained on patches of {size['patch_size']}, {paths[0]} of "
+                f"{first['patch_size']}; --window sets one size for all"
+            )
         unlike = [name for name in first if first[name] != other.get(name)] + [n for n in other if n not in first]
         if unlike:
             listed = some([f"{name} {other.get(name)}, not {first.get(name)}" for name in unlike], 3)

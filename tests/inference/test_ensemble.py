@@ -127,6 +127,18 @@ def test_models_that_differ_are_refused(tmp_path, entries, message):
         load_ensemble(paths)
 
 
+def test_patches_that_differ_are_refused_unless_one_window_is_set(tmp_path):
+    paths = three(tmp_path)
+    changed(paths[2], provenance={"patch_size": [16, 16, 24]})
+    message = r"fold2/model\.pt was trained on patches of \[16, 16, 24\], .*fold0/model.pt of \[16, 16, 16\]; --window"
+    with pytest.raises(InputError, match=message):
+        load_ensemble(paths)
+    scan = write_nifti(tmp_path / "scan.nii.gz", ct((18, 20, 17)))
+    alone = [load_model(path, window=(16, 16, 16)).predict(scan).probabilities for path in paths]
+    together = load_ensemble(paths, window=(16, 16, 16)).predict(scan).probabilities
+    assert torch.allclose(together, torch.stack(alone).mean(0), atol=2e-6)
+
+
 def test_networks_and_activations_that_differ_are_refused(tmp_path):
     paths = three(tmp_path / "a", classes=TWO, inference=SOFTMAX)
     other = volume_model(tmp_path / "other.pt", classes=TWO)
