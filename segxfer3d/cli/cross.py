@@ -52,7 +52,7 @@ def cross(
     command goes on after a stop. At the end cases.csv and cases_summary.json are of all cases, each measured by the
     training that did not see it; `segxfer3d run infer --model_dir FOLDER` averages what all folds say.
     """
-    from segxfer3d.cli.cross_plan import PLAN_FILE, checked_folds, shared_plan
+    from segxfer3d.cli.cross_plan import PLAN_FILE, PLANNED_FROM, checked_folds, shared_plan
     from segxfer3d.evaluation.folds import write_folds
     from segxfer3d.evaluation.summary import format_table
     from segxfer3d.files import write_json
@@ -85,7 +85,8 @@ def cross(
             click.echo("stopped; the same command goes on", err=True)
             raise SystemExit(status_of(error)) from None
         if all(state.name == DONE for state in standing.values()):
-            table = write_folds(folder.absolute(), [folder.absolute() / trial.folder for trial in _in_order(trials)])
+            runs = [folder.absolute() / trial.folder for trial in _in_order(trials)]
+            table = write_folds(folder.absolute(), runs, planned_from="" if plan is None else PLANNED_FROM)
             click.echo(format_table(f"{number} folds, each case tested once", table.summary))
             click.echo(f"every case: {folder / 'cases.csv'}")
             click.echo(f"all folds together: segxfer3d run infer --model_dir {folder} --input ...")

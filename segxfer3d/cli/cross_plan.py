@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segxfer3d.study.definition import Bundle
 
 PLAN_FILE = "plan.json"
+PLANNED_FROM = "all labeled cases, those that a fold tests too"  # as nnU-Net does it
 _OF_IMAGES = ("target", "border", "image_kind", "exif")
 _FIXED = ("spacing", "patch_size", "batch_size", "width", "window_low", "window_high")
 

@@ -81,17 +81,21 @@ def join_folds(runs: Sequence[Path]) -> FoldTable:
     return FoldTable(rows, summary, lesion_cases, lesions)
 
 
-def write_folds(folder: Path, runs: Sequence[Path]) -> FoldTable:
+def write_folds(folder: Path, runs: Sequence[Path], *, planned_from: str = "") -> FoldTable:
     """Write the table of the folds, and where their models are, into the folder of a cross-validation.
 
     Args:
         folder: to write to.
         runs: folders below it, in the order of their folds.
+        planned_from: what the one plan of all folds was made from, in words, for the summary; empty where each has its
+            own, or none.
 
     Raises:
         InputError: as :func:`join_folds`, or a file that cannot be written.
     """
     table = join_folds(runs)
+    if planned_from:
+        table.summary["planned_from"] = planned_from
     for name, content in table.files().items():
         write: Any = files.write_rows if name.endswith(".csv") else files.write_json
         write(folder / name, content)

@@ -53,6 +53,7 @@ def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path, monkeyp
         assert [{k: v for k, v in row.items() if k != "fold"} for row in mine] == rows(run / "cases.csv")
     summary = json.loads((folder / "cases_summary.json").read_text())
     assert summary["dice"] == pytest.approx(sum(float(row["dice"]) for row in table) / 4)
+    assert ("planned_from" in summary) == (folder / "plan.json").is_file()
     assert "2 folds, each case tested once: 4 cases" in result.output
     before = [(run / "model.pt").stat().st_mtime_ns for run in runs]
     (folder / "cases.csv").unlink()

@@ -124,3 +124,12 @@ def test_a_fold_without_a_table(tmp_path):
     (runs[1] / "cases.csv").unlink()
     with pytest.raises(InputError, match=r"fold1/cases.csv: cannot be read"):
         join_folds(runs)
+
+
+def test_what_one_plan_for_all_folds_was_made_from_is_said(tmp_path):
+    runs = write(tmp_path)
+    assert "planned_from" not in write_folds(tmp_path, runs).summary
+    summary = write_folds(tmp_path, runs, planned_from="all cases").summary
+    assert summary["planned_from"] == "all cases"
+    assert json.loads((tmp_path / "cases_summary.json").read_text()) == summary
+    assert format_table("2 folds", summary) == format_table("2 folds", join_folds(runs).summary)
