@@ -30,7 +30,7 @@ from segxfer3d.study.records import (
     write_record,
 )
 from segxfer3d.study.restoring import AGAIN
-from segxfer3d.study.same_data import differing
+from segxfer3d.study.same_data import MADE_FROM, differing, in_short
 from segxfer3d.study.states import DONE, RECORDED, states
 from segxfer3d.study.trials import MODEL, STUDY_FILE, TRIAL_FILE, Trial, read_trials
 
@@ -137,7 +137,7 @@ def _record(root: Path, trial: Trial, trials: Mapping[str, Trial], bundles: Coll
     for path in sorted(folder.glob("*.json")):
         if path.name not in _OF_THE_STUDY:
             content = documents.read(path, OF_A_RUN.get(path.name, ANYTHING))
-            texts[path.name] = document(clean.value(_without_command(content) if path.name == RUN else content))
+            texts[path.name] = document(clean.value(_SHORTER.get(path.name, dict)(content)))
     if (folder / RECORDED).is_file():
         return Record(documents.own(folder / RECORDED), texts)
     versions = run.get("versions", {})
@@ -171,3 +171,6 @@ def _start(root: Path, pretraining: Trial, bundles: Collection[str]) -> dict[str
 def _without_command(run: Mapping[str, Any]) -> dict[str, Any]:
     """``run.json`` without what says the same again with paths of the machine."""
     return {key: value for key, value in run.items() if key not in ("command", "overrides")}
+
+
+_SHORTER = {RUN: _without_command, MADE_FROM: in_short}

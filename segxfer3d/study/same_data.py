@@ -7,6 +7,7 @@ the weights that it started from, each among the trainings that no option makes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ _READING = {
 }
 _PREPROCESSING = ("spacing", "intensity", "window_low", "window_high", "image_size")
 _MORE = ("extra_data", "cubes")  # of pretrainings, each as one fingerprint
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+_DIGITS = 8  # of a fingerprint in a record: 32 bits tell two states of a file apart
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Seen:
                 if value:
                     key: tuple[Any, ...] = ("case", reading, channels, case, number)
                     other, known = self._first.setdefault(key, (training.name, value))
-                    if known != value:
+                    if _brief(known) != _brief(value):
                         yield other, case
         key = ("names", reading, training.kind, training.bundle)
         other, names = self._first.setdefault(key, (training.name, state.keys()))
@@ -117,6 +120,28 @@ class Seen:
             return []
         other, known = self._first.setdefault(key, (name, values))
         return [f"{change} as in {other}" for change in changes(values, known)]
+
+
+def in_short(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """``made_from.json`` for a record: what a comparison looks at. Fingerprints hardly compress, and each training has
+    those of all cases.
+
+    Example:
+        >>> in_short({"cases": {"p1": ["15d70e0dd1ec387108eb99534399db4e", ""]}, "seen": {"p1": {}}, "split": {}})
+        {'cases': {'p1': ['15d70e0d', '']}, 'split': {}}
+    """
+    cases = parts.get("cases")
+    short = {name: value for name, value in parts.items() if name != "seen"}
+    if isinstance(cases, Mapping):
+        short["cases"] = {
+            case: [_brief(value) for value in values] if isinstance(values, list) else values
+            for case, values in cases.items()
+        }
+    return short
+
+
+def _brief(value: Any) -> Any:
+    return value[:_DIGITS] if isinstance(value, str) and _FINGERPRINT.fullmatch(value) else value
 
 
 def refuse_other_data(trials: Sequence[Trial], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Trainings of a study that saw different data are not compared."""
 
+import gzip
 import json
 import shutil
 import time
@@ -183,3 +184,20 @@ def test_a_record_says_it(study, tmp_path):
     status, text = call("study", "keep", folder, tmp_path / "other")
     assert status == 0, text
     assert f"warning: made from other data, so they do not compare: {trials[-1].folder}: b not as in pretrain/" in text
+
+
+def test_fingerprints_are_short_in_a_record_and_compare_with_whole_ones(study, tmp_path):
+    """A record of 80 trainings on 250 cases would hold 2 MB of them, which hardly compress."""
+    folder, trials = study
+    whole = {"a": [digit * 32 for digit in "12"] + ["a class, however long it is called"], "b": ["3" * 32, ""]}
+    for trial in trials:
+        keep(folder, trial, whole, seen={"a": {"spacing": [1.0, 1.0, 1.0], "values": [[0.0, 1.0]]}})
+    assert call("study", "keep", folder, tmp_path / "record")[0] == 0
+    record = next((tmp_path / "record").rglob("run.json.gz"))
+    kept = json.loads(gzip.decompress(record.read_bytes()))["made_from.json"]
+    assert kept == {"cases": {"a": ["1" * 8, "2" * 8, whole["a"][2]], "b": ["3" * 8, ""]}}
+    keep(folder, trials[0], kept["cases"])  # as `study run --done` restores it
+    refuse_other_data(trials, folder)
+    keep(folder, trials[0], {**whole, "b": ["4" * 32, ""]})
+    with pytest.raises(InputError, match="b not as in"):
+        refuse_other_data(trials, folder)
