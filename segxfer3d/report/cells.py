@@ -74,11 +74,16 @@ def steps(convergence: Convergence) -> str:
 def steps_less(convergence: Convergence) -> str:
     """The difference of steps to the reference's, with its interval; a bound where a seed of one never came there."""
     interval = convergence.difference_interval
-    words = f" ({interval[0]:+.0f} to {interval[1]:+.0f})" if interval else ""
+    words = f" ({whole(interval[0])} to {whole(interval[1])})" if interval else ""
     return f"{bounded(convergence.difference, convergence.bound)}{words}"
 
 
 def bounded(difference: float, bound: str) -> str:
     """A difference of steps with what it bounds (:class:`~segxfer3d.statistics.convergence.Convergence`): of one that
     may be more or less, nothing is known."""
-    return NONE if bound == "?" else f"{bound} {difference:+.0f}".lstrip()
+    return NONE if bound == "?" else f"{bound} {whole(difference)}".lstrip()
+
+
+def whole(steps: float) -> str:
+    """A difference of steps; without the sign of a zero that came from below."""
+    return f"{round(steps):+d}"

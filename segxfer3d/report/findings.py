@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
-from segxfer3d.report.cells import between, bounded, p_value, signed
+from segxfer3d.report.cells import between, bounded, p_value, signed, whole
 from segxfer3d.report.results import Result
 from segxfer3d.statistics.answers import Answer, beats, fewer, turned
 from segxfer3d.statistics.convergence import Convergence, converge
@@ -54,7 +54,7 @@ class Finding:
         if self.interval is None or self.unit == DICE:
             return between(self.interval, sign=True)
         low, high = self.interval
-        return f"{low:+.0f} to {high:+.0f}"
+        return f"{whole(low)} to {whole(high)}"
 
     @property
     def sentence(self) -> str:
