@@ -160,7 +160,10 @@ EDITS = {
     ),
     "one more thing begun with": ({"initialize::2": "$print(1)"}, r"steps: initialize\.2 .*, not \$print\(1\)"),
     "another end": ({"finalize": ["$print(1)"]}, r"steps: finalize\.0 \$@run_folder\.end\(\), not \$print\(1\)\. B"),
-    "one import more": ({"imports": [*BUNDLE["imports"], "$import math"]}, r"imports\.16 nothing, not \$import math\."),
+    "one import more": (
+        {"imports": [*BUNDLE["imports"], "$import math"]},
+        rf"imports\.{len(BUNDLE['imports'])} nothing, not \$import math\.",
+    ),
 }
 
 
