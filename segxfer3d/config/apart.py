@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segxfer3d.config.values import is_expression
+
 # the two, and what both of them say
 APART = (
     ("minutes", "max_epochs", "both say how long to train"),
@@ -43,7 +45,7 @@ def _is_set(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return value is True
     if isinstance(value, str):
-        return value != "" and not value.startswith(("$", "@", "%"))
+        return value != "" and not is_expression(value)
     return not (isinstance(value, float) and value == 0)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from segxfer3d.config import command_line, earlier
 from segxfer3d.config.apart import apart_problems
 from segxfer3d.config.options import Group, OptionInfo, Options, infos, load_table
+from segxfer3d.config.values import is_expression
 from segxfer3d.config.written import as_meant, written_texts
 from segxfer3d.errors import InputError, closest
 
@@ -49,7 +50,7 @@ def read(job: str, *groups: type[Group]) -> Options:
     typed = command_line.start(known) if outermost else {}
     written = written_texts(command_line.files_of_run()) if outermost else {}
     _refuse_unread(bundle, known)
-    by_hand = {name for name in known if name in typed or not _is_expression(bundle[name])}
+    by_hand = {name for name in known if name in typed or not is_expression(bundle[name])}
     if outermost and {"resume", "output_dir"} <= known.keys() and "output_dir" in by_hand:
         _go_on_when_requeued(resolver)
     values = {}
@@ -157,12 +158,7 @@ def _unread_in_sections(bundle: Mapping[str, Any], references: Collection[str]) 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is what it says: no component, and nothing that MONAI evaluates."""
-    return "_target_" not in value if isinstance(value, Mapping) else not _is_expression(value)
-
-
-def _is_expression(value: Any) -> bool:
-    """Whether MONAI evaluates a value, or looks it up."""
-    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+    return "_target_" not in value if isinstance(value, Mapping) else not is_expression(value)
 
 
 def _references(content: Any) -> Iterator[str]:

@@ -15,6 +15,16 @@ _LISTED = re.compile(r"\b(\w+) \| tuple\[\1, \.\.\.\]")
 LARGEST = 2**53  # whole numbers beyond it are no longer exact in JSON readers
 
 
+def is_expression(value: object) -> bool:
+    """Whether a value is what MONAI computes, looks up, or reads from another file.
+
+    Example:
+        >>> is_expression("$@width * 2"), is_expression("@width"), is_expression("a@b"), is_expression(3)
+        (True, True, False, False)
+    """
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a value may be; see :func:`segxfer3d.config.options.option`."""

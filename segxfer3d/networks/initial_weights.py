@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from segxfer3d.config.learning import INITIAL_WEIGHTS
 from segxfer3d.errors import InputError
 
-INITIAL_WEIGHTS = ("torch", "glorot")
 _LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip

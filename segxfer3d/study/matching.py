@@ -18,6 +18,7 @@ from typing import Any
 from segxfer3d.config import earlier, recipes
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.shipped import shipped_folder
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.study import options
 from segxfer3d.study.code import read_config
@@ -27,8 +28,6 @@ from segxfer3d.study.plan_files import PLAN, names_file
 from segxfer3d.study.recipes import RECIPE
 from segxfer3d.study.records import Record, read_records, read_study_name
 from segxfer3d.study.trials import Trial
-
-_EXPRESSION = ("$", "@", "%")  # what MONAI computes, looks up, or reads from another file
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
         was_values, now_values = ({**values, RECIPE: recipe_in(values)} for values in (was_values, now_values))
     for name in sorted(compared(now_values)):
         value = now_values[name]
-        if str(value).startswith(_EXPRESSION):
+        if is_expression(value):
             found += _other_expression(name, was_values, parts["knobs"], trial.parts["knobs"])
             if name in earlier.MEANT and name not in was_values:
                 meaning = recipes.meant(value, str(now_values.get(RECIPE)), now_values.get("dataset_dir"))

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from segxfer3d.config import learning, recipes
+from segxfer3d.config import recipes
 from segxfer3d.config.bundles import compose
+from segxfer3d.config.learning import INITIAL_WEIGHTS
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
 from segxfer3d.networks import make_network
-from segxfer3d.networks.initial_weights import INITIAL_WEIGHTS
 from tests.pretexts.pretexts import RECIPES
 
 IMAGES = [name for name, recipe in RECIPES.items() if recipe.dims == 2]
@@ -42,7 +42,7 @@ def test_torch_keeps_what_its_layers_drew():
 
 def test_a_fine_tuning_of_images_draws_as_its_recipe_says():
     """The published code draws what no pretext brings, a random start and every decoder and head, the same way."""
-    assert learning.INITIAL_WEIGHTS == INITIAL_WEIGHTS
+    assert INITIAL_WEIGHTS == ("torch", "glorot")
     weights = {recipe: recipes.default("initial_weights", recipe, dims=2) for recipe in ("paper", "strong")}
     assert weights == {"paper": "glorot", "strong": "torch"}
     bundle = json.loads((shipped_folder() / "unet2d_finetune.json").read_text(encoding="utf-8"))
