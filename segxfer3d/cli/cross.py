@@ -13,6 +13,7 @@ import click
 from segxfer3d.cli.arguments import FOLDER
 from segxfer3d.cli.study import close, resources_of
 from segxfer3d.config.stopping import status_of
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError, some
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def typed_knobs(words: Sequence[str], bundle: Bundle) -> dict[str, Any]:
             problems.append(f"--{name}: {_REFUSED[name]}")
         elif name not in bundle.knobs:
             problems.append(f"--{name}: no knob; folds are trained with knobs alone")
-        elif text.startswith(("$", "@", "%")) and text != "$None":
+        elif is_expression(text) and text != "$None":
             knobs[name] = text
         else:
             try:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segxfer3d.config.values import is_expression
+
 if TYPE_CHECKING:
     from segxfer3d.data.case import Case, CaseSet
     from segxfer3d.study.definition import Bundle
@@ -41,7 +43,7 @@ def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[
     planned, path = _is_planned(bundle, knobs), folder / PLAN_FILE
     if planned and path.is_file():
         return read_object(path, "plan")
-    if not planned and ((folder / TRIALS_FILE).is_file() or any(map(_is_expression, knobs.values()))):
+    if not planned and ((folder / TRIALS_FILE).is_file() or any(map(is_expression, knobs.values()))):
         return None  # checked when it began, or nothing but a training knows the data; each fold checks anyway
     case_set, cases = _checked(bundle, knobs)
     if not planned:
@@ -59,11 +61,6 @@ def _is_planned(bundle: Bundle, knobs: Mapping[str, Any]) -> bool:
     if "plan" not in bundle.knobs or knobs.get("plan", "data") != "data" or knobs.get("checkpoint") or few:
         return False
     return knobs.get("recipe") != PAPER or "plan" in knobs
-
-
-def _is_expression(value: Any) -> bool:
-    """Whether a knob is worked out by each training."""
-    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[Case, ...]]:

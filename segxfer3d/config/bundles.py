@@ -14,6 +14,7 @@ from typing import Any
 
 from segxfer3d.config.bases import BASES, COMMON, DIMENSIONS
 from segxfer3d.config.options import Group, infos
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError, some
 
 _WIDTH = 130
@@ -109,8 +110,8 @@ def _refuse_unknown(recipe: Recipe, defaults: Mapping[str, Any], content: Mappin
     unknown = [
         name
         for name, value in recipe.differs.items()
-        if name not in defaults and name not in content and not isinstance(value, (Mapping, list))
-        and not (isinstance(value, str) and value[:1] in ("$", "@", "%"))
+        if name not in defaults and name not in content
+        and not isinstance(value, (Mapping, list)) and not is_expression(value)
     ]  # fmt: skip
     if unknown:
         raise InputError(

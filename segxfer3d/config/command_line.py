@@ -21,6 +21,7 @@ from segxfer3d.config import stopping
 from segxfer3d.config.help import help_text
 from segxfer3d.config.options import OptionInfo, load_table
 from segxfer3d.config.short_errors import show_error
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError, closest, installed_with
 
 RUN_ARGUMENTS = (
@@ -226,7 +227,7 @@ def check_value(name: str, value: Any) -> None:
     Raises:
         InputError: there is a ``#`` in it.
     """
-    if isinstance(value, str) and "#" in value and not value.startswith(("$", "@", "%")):
+    if isinstance(value, str) and "#" in value and not is_expression(value):
         raise InputError(f"--{name} {value}: MONAI rewrites '#' in a value; use a path without '#'")
 
 

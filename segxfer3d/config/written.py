@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.options import OptionInfo
-from segxfer3d.config.values import split_type
+from segxfer3d.config.values import is_expression, split_type
 
 _EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
-_NO_TEXT = ("$", "@", "%")  # what MONAI evaluates
 
 
 def written_texts(files: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
@@ -51,7 +50,7 @@ def as_typed(value: Any, text: str) -> Any:
 
     A list, and True and False, stay what they are: no text is meant by them.
     """
-    if text.startswith(_NO_TEXT) or isinstance(value, (bool, list, dict)):
+    if is_expression(text) or isinstance(value, (bool, list, dict)):
         return value
     return _unquoted(text)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from segxfer3d.errors import some
-from segxfer3d.report.arms import Arm
+from segxfer3d.report.arms import Arm, transfer
 from segxfer3d.report.findings import Finding, curves_of, of_dice, of_steps, other_settings
 from segxfer3d.report.results import Result
 from segxfer3d.statistics.answers import together
@@ -57,12 +57,14 @@ Pairs = Sequence[tuple[Arm, Arm]]
 
 
 def claims(results: Sequence[Result], arms: Sequence[Arm]) -> list[Claim]:
-    """The four questions with their answers.
+    """The four questions with their answers; none where nothing is transferred.
 
     Args:
         results: of the study.
         arms: all that it has, also those of which no run is done.
     """
+    if not transfer(arms):
+        return []
     unpaired = [other_settings(both, encoder) for encoder, both in unpaired_decoders(arms)]
     margin = results[0].margin if results else None
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from segxfer3d import files
 from segxfer3d.errors import InputError, shortened
-from segxfer3d.report.arms import SCENARIOS, transfer
+from segxfer3d.report.arms import SCENARIOS
 from segxfer3d.report.claims import Claim, claims
 from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
@@ -92,7 +92,7 @@ def write_report(
     results = results_of(collection, published, margin)
     pictures, damaged = draw_all(collection, results, beside, all_figures=all_figures)
     problems += damaged
-    answers = claims(results, collection.arms) if transfer(collection.arms) else []
+    answers = claims(results, collection.arms)
     write_tables(beside, results, answers)
     shown, left_out = volumes(results, problems)
     paragraph, references = methods(collection, results)

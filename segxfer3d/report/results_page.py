@@ -18,7 +18,6 @@ from segxfer3d.config.shipped import shipped_folder, study_names
 from segxfer3d.errors import InputError, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
-from segxfer3d.report.arms import transfer
 from segxfer3d.report.cells import NONE
 from segxfer3d.report.claims import claims
 from segxfer3d.report.collect import Collection, collect
@@ -161,7 +160,7 @@ def _test(collection: Collection, folder: Path) -> list[str]:
     """The answer, the figures, and the tables of each data set and label budget: all on the test part."""
     by_budget = results(collection)
     lines = []
-    for number, claim in enumerate(claims(by_budget, collection.arms) if transfer(collection.arms) else (), 1):
+    for number, claim in enumerate(claims(by_budget, collection.arms), 1):
         lines.append(f"{number}. {claim.question} **{claim.answer[0].upper()}{claim.answer[1:]}**: {claim.detail}.")
         lines += [f"   - {finding.sentence}" for finding in claim.findings]
     if lines:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import documents
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError
 from segxfer3d.files import digest
 from segxfer3d.schema.kinds import OBJECT, PATH, fits
@@ -27,12 +28,7 @@ _WORDS = ("reasons", "memory", "steps")  # say why, and nothing is computed from
 
 def names_file(value: Any) -> bool:
     """Whether the value of the knob ``plan`` is the name of a file."""
-    return (
-        isinstance(value, str)
-        and fits(PATH, value)
-        and value not in ("", *RULES)
-        and not value.startswith(("$", "@", "%"))
-    )
+    return isinstance(value, str) and fits(PATH, value) and value not in ("", *RULES) and not is_expression(value)
 
 
 def find(value: str, beside: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 
 from segxfer3d import documents, files
 from segxfer3d.config import amp
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError
 from segxfer3d.study import grid
 from segxfer3d.study.code import read_config
@@ -128,7 +129,7 @@ def _chosen(
     if (said := amp.said()) is not None:
         return Precision(said, None, f"{amp.VARIABLE} says so")
     devices = [str(values.get("device") or "$") for values in knobs]
-    asked = dict.fromkeys("" if device.startswith(("$", "@", "%")) else device for device in devices)
+    asked = dict.fromkeys("" if is_expression(device) else device for device in devices)
     found = {device: _measured(device, environment) for device in asked}
     if away := [device for device, values in found.items() if not values["there"]]:
         return Precision(None, None, f"there is no {away[0]} here to measure; {amp.VARIABLE} says it for all of them")

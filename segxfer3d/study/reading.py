@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segxfer3d.config.values import is_expression
 from segxfer3d.errors import InputError, shortened
 from segxfer3d.schema.kinds import shown
 from segxfer3d.study import options, plan_files, references, trust
@@ -101,7 +102,7 @@ class Reader:
         if why:
             self.problems.append(f"{where}.{name}: {why}")
             return value
-        if isinstance(value, str) and value.startswith(("$", "@", "%")):
+        if is_expression(value):
             return value
         option = options.table()[name]
         try:
