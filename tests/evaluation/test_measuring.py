@@ -121,9 +121,8 @@ def test_of_a_resampled_volume_it_differs_by_rounding(tmp_path, monkeypatch):
     assert pieces.summary["genesis_dice"] == pytest.approx(whole.summary["genesis_dice"], rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "entry", ["sigmoid", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mirrored, largest", "regions"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", ["sigmoid", "mirrored, largest", "regions"])
 def test_pictures_lesions_and_components_are_those_of_the_whole_volume(tmp_path, entry, monkeypatch):
     model = load_model(volume_model(tmp_path / "m.pt", *ENTRIES[entry]))
     found = data_set(tmp_path, CLASSES, ignore=(77,), regions=REGIONS if entry == "regions" else ())

@@ -68,7 +68,7 @@ def trained(data, folder, **options):
 
 
 @pytest.mark.parametrize("place", ["memory", "store"])
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["paper", pytest.param("strong", marks=pytest.mark.slow)])
 def test_labels_under_ignored_voxels_change_nothing(recipe, place, data, tmp_path, monkeypatch):
     monkeypatch.setattr(holding, "IN_MEMORY", 0)
     options = {**RECIPES[recipe], "store": place if place == "memory" else str(tmp_path / "store")}

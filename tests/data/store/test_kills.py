@@ -55,7 +55,7 @@ def _die_at(moment, cases, of):
     os._exit(0)
 
 
-@pytest.mark.parametrize("before", ["empty", "damaged"])
+@pytest.mark.parametrize("before", [pytest.param("empty", marks=pytest.mark.slow), "damaged"])
 def test_every_moment_is_a_moment_to_die(before, case_set, stored, tmp_path):
     make(stored(tmp_path / "whole"), case_set.cases)
     whole = contents(tmp_path / "whole")

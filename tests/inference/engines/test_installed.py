@@ -46,7 +46,7 @@ def test_every_network(engine, name, dims):
             torch.testing.assert_close(computed(seen), network(seen), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", [pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime"])
 def test_a_mask_is_that_of_torch(engine, tmp_path):
     """Turned windows, and the mean of two models."""
     pytest.importorskip(engine)
