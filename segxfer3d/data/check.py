@@ -39,7 +39,7 @@ class CheckReport:
         empty_labels: names of good cases whose label has no foreground, which is allowed.
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
-        contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images.
+        contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images; of volumes the identity.
         read_notes: name -> what a user should hear of how a good case's files were read.
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
             :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
@@ -212,9 +212,10 @@ def _look(
         look = _look_at_volume(case, loaded, case_set.values, case_set.label_rule.ignore)
         look = look._replace(spacing=loaded.image.spacing)
         if identify:
-            label = [] if loaded.label is None else [loaded.label]
+            content, label = voxels_hash(loaded.channels), [] if loaded.label is None else [loaded.label]
             look = look._replace(
-                identity=(voxels_hash(loaded.channels), voxels_hash(label) if label else ""),
+                content=content,
+                identity=(content, voxels_hash(label) if label else ""),
                 checksums=(voxels_checksum(loaded.channels), voxels_checksum(label)),
             )
         if keep is not None:

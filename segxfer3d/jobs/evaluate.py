@@ -92,16 +92,15 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
 
 
 def _warn_of_seen(run: RunFolder, model: Model, source: Source, cases: Sequence[Case]) -> None:
-    """Cases of one data set are told by their patients; images also by what they show, under any folder and name."""
+    """Cases are told by their patients within a data set, and by what they show, under any folder and name."""
     seen = {case.patient for case in cases} & set(model.provenance.get("patients", []))
     if seen and model.provenance.get("data") == source.name:
         run.say(f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure")
         return
-    contents = source.report.contents
-    shown = {contents[case.name] for case in cases if case.name in contents}
-    if shown := shown & set(model.provenance.get("contents", [])):
+    if shown := source.contents(cases) & set(model.provenance.get("contents", [])):
+        what, same = ("images", "pixels") if source.case_set.dims == 2 else ("volumes", "voxels")
         run.say(
-            f"warning: {len(shown)} of these images trained the model: the same pixels, in the data set "
+            f"warning: {len(shown)} of these {what} trained the model: the same {same}, in the data set "
             f"{model.provenance.get('data')}: not an honest figure"
         )
 

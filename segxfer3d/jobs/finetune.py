@@ -68,9 +68,8 @@ class FinetuningData:
 
     @property
     def test_contents(self) -> set[str]:
-        """What the images of the test part show, see :func:`~segxfer3d.data.content_hash.content_hash`."""
-        contents = self.source.report.contents
-        return {contents[case.name] for case in self.source.split.test if case.name in contents}
+        """What the cases of the test part show, see :mod:`segxfer3d.data.content_hash`."""
+        return self.source.contents(self.source.split.test)
 
     @property
     def unit(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,18 @@ class Source:
         }
         if parts := official_parts_of(cases):
             about["official_parts"] = parts
-        if self.case_set.dims == 3:
-            looks = [self.report.seen[case.name] for case in cases if case.name in self.report.seen]
-            return about | noted([*looks, *(look for look in self._looks_before(cases) if look not in looks)])
-        contents = {self.report.contents[case.name] for case in cases if case.name in self.report.contents}
+        contents = self.contents(cases)
         for state in self.earlier:
             contents |= {state[CASES][case.name][0] for case in cases if state.get(CASES, {}).get(case.name)}
-        return about | {"target": self.case_set.target, "contents": sorted(contents)}
+        about["contents"] = sorted(contents)
+        if self.case_set.dims == 2:
+            return about | {"target": self.case_set.target}
+        looks = [self.report.seen[case.name] for case in cases if case.name in self.report.seen]
+        return about | noted([*looks, *(look for look in self._looks_before(cases) if look not in looks)])
+
+    def contents(self, cases: Iterable[Case]) -> set[str]:
+        """What some cases show, as hashes of their decoded values: the same under any name and in any folder."""
+        return {self.report.contents[case.name] for case in cases if case.name in self.report.contents}
 
     def _looks_before(self, cases: Sequence[Case]) -> set[Seen]:
         found = [state[SEEN][case.name] for state in self.earlier for case in cases if case.name in state.get(SEEN, {})]
@@ -164,8 +169,7 @@ def find_source(
                 )
     more = said.record if said else {}
     take_data(run, case_set, report, split=split, labels=labels, preprocessing=preprocessing, said=more)
-    earlier = run.made_from.earlier
-    return Source(case_set, report, split, preprocessing, generated, kept, earlier)
+    return Source(case_set, report, split, preprocessing, generated, kept, run.made_from.earlier)
 
 
 def find_checked(

@@ -128,4 +128,5 @@ def _provenance(store: CubeStore, cases: set[str], cubes: int) -> dict[str, Any]
         "cubes": cubes,
         "patients": sorted({case.patient for case in used}),
         "cases_hash": names_hash(case.case for case in used),
+        "contents": sorted({case.content for case in used} - {""}),
     }

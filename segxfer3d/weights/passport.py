@@ -31,8 +31,8 @@ class Target(Protocol):
     Attributes:
         name: of the data set.
         test_patients: patients of the test part; of images, what is never split.
-        test_contents: what the images of the test part show, as hashes of their decoded values.
-        unit: what ``test_patients`` are, in words, such as ``patients``.
+        test_contents: what the cases of the test part show, as hashes of their decoded values.
+        unit: what ``test_patients`` are, in words: ``patients`` of volumes, ``images`` or ``groups of images``.
         preprocessing: of every case.
         classes: label value to name.
     """
@@ -60,7 +60,7 @@ def leak(provenance: Mapping[str, Any], target: Target) -> str:
     """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
 
     Cases of one data set are told by their patients, and so are those of a cube store that does not say of which data
-    set it is; images also by what they show, under any folder and name.
+    set it is; all also by what they show, under any folder and name.
 
     Args:
         provenance: of the checkpoint.
@@ -73,9 +73,10 @@ def leak(provenance: Mapping[str, Any], target: Target) -> str:
     # only the segmentation pretext and fine-tuning see masks
     unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
     if not seen:
+        what, same = ("volumes", "voxels") if target.unit == "patients" else ("images", "pixels")
         return (
-            f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test images{unlabeled}: "
-            f"the same pixels, in the data set {provenance.get('data')}; leave them out of one of the two"
+            f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test {what}{unlabeled}: "
+            f"the same {same}, in the data set {provenance.get('data')}; leave them out of one of the two"
         )
     trained = f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}"
     if provenance.get("data") != target.name:

@@ -48,6 +48,8 @@ def earlier(store, folder):
     for path in store.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     index = json.loads((folder / "store.json").read_text())
+    for case in index["cases"]:
+        del case["content"]
     (folder / "store.json").write_text(json.dumps({key: index[key] for key in index if key not in NEW}))
     return folder
 

@@ -312,9 +312,8 @@ def test_a_model_notes_all_that_it_trained_on(dims):
     before = {"cases": {"a": ["old", "x"], "b": ["b", "y"]}, "seen": {"a": {"spacing": [2, 1, 1], "values": [[-5, 3]]}}}
     source = Source(CaseSet(Path("set"), "folder", dims, (trained,)), report, None, None, False, earlier=[before, {}])
     known = source.provenance([trained])
-    if dims == 2:
-        assert known["contents"] == ["new", "old"]
-    else:
+    assert known["contents"] == ["new", "old"]
+    if dims == 3:
         assert known["seen"] == {"spacing": [[1, 1, 1], [1.5, 1, 1], [2, 1, 1]], "values": [-5, 9]}
 
 

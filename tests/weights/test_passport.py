@@ -126,11 +126,12 @@ def test_leaks(provenance, expected):
 
 
 @pytest.mark.parametrize("name", ["lungs", "a copy of it"])
-def test_images_are_known_by_what_they_show(name):
+@pytest.mark.parametrize(("unit", "what", "same"), [("images", "images", "pixels"), ("patients", "volumes", "voxels")])
+def test_cases_are_known_by_what_they_show(name, unit, what, same):
     """Under any folder and any name; a checkpoint that does not say what it saw says nothing."""
     provenance = {"data": name, "patients": ["renamed"], "contents": ["2b", "4d", "9z"], "pretext": "SimCLR"}
-    assert leak(provenance, Target()) == (
-        "this checkpoint was trained on 2 of the 4 test images, without their masks: the same pixels, in the data set "
+    assert leak(provenance, Target(unit=unit)) == (
+        f"this checkpoint was trained on 2 of the 4 test {what}, without their masks: the same {same}, in the data set "
         f"{name}; leave them out of one of the two"
     )
     assert leak(provenance | {"contents": ["9z"]}, Target()) == ""

@@ -46,6 +46,8 @@ class StoredCase:
         spacing: millimeters along x, y, z of the grid that the cubes were cut from (oriented RAS).
         starts: first voxel (x, y, z) of each of its cubes on that grid.
         checksums: CRC-32 of each cube's bytes.
+        content: what the volume showed, see :func:`~segxfer3d.data.content_hash.voxels_hash`; empty where an earlier
+            version wrote the store.
     """
 
     case: str
@@ -54,6 +56,7 @@ class StoredCase:
     spacing: tuple[float, ...]
     starts: list[list[int]]
     checksums: list[int]
+    content: str = ""
 
 
 _CHECKSUM = number("a checksum", 0, 2**32 - 1, whole=True)
@@ -79,7 +82,7 @@ _INDEX = Entries(
         "count": number("a whole number of at least 0", 0, whole=True),
         "size": ListOf(number("a whole number from 1 to 8192", 1, 8192, whole=True), 3),
         "preprocessing": VOLUMES,
-        "cases": ListOf(Entries(_CASE)),
+        "cases": ListOf(Entries(_CASE, {"content": TEXT})),
     },
     {"data": TEXT, "listed": ListOf(Entries(_LISTED)), "bad": OBJECT},  # what earlier versions did not write
 )
@@ -144,7 +147,10 @@ class CubeStore(Sequence[dict[str, Tensor]]):
         self.identity = files.digest(index)  # it lists the checksum of every cube
         self.size: tuple[int, ...] = tuple(index["size"])
         self.preprocessing: dict[str, Any] = index["preprocessing"]
-        self.cases = tuple(StoredCase(**{name: case[name] for name in _CASE}) for case in index["cases"])
+        self.cases = tuple(
+            StoredCase(**{name: case[name] for name in _CASE}, content=case.get("content", ""))
+            for case in index["cases"]
+        )
         self.data: str = index.get("data", "")
         self.listed = tuple(_listed(self.folder, **entry) for entry in index.get("listed", ()))
         self.bad = frozenset(index.get("bad", ()))

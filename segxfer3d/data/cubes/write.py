@@ -19,6 +19,7 @@ from tqdm import tqdm
 from segxfer3d import files
 from segxfer3d.augment.cubes import CropRule, sample_cubes
 from segxfer3d.data.case import Case
+from segxfer3d.data.content_hash import voxels_hash
 from segxfer3d.data.cubes.store import CUBES, FORMAT, INDEX, OF_CHANNELS, VERSION, StoredCase, stored_scales
 from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_volumes import load_volume
@@ -134,7 +135,7 @@ def _write_cubes(
 ) -> None:
     """Add the cubes of one case to the file, and what became of it to the report."""
     try:
-        volume, spacing = _load(preprocessing, case)
+        volume, spacing, content = _load(preprocessing, case)
     except Exception as error:  # whatever a reader raises: one bad volume must not end a long job
         report.bad[case.name] = _cause(error)
         return
@@ -148,18 +149,19 @@ def _write_cubes(
         stored[at] = np.rint(cubes[at] * np.float32(high - low) + np.float32(low))
     file.write(stored.tobytes())
     sums = [zlib.crc32(cube) for cube in stored]
-    report.cases.append(StoredCase(case.name, case.patient, case.fold, spacing, starts.tolist(), sums))
+    report.cases.append(StoredCase(case.name, case.patient, case.fold, spacing, starts.tolist(), sums, content))
 
 
-def _load(preprocessing: VolumePreprocessing, case: Case) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-    """A case's volume (X, Y, Z), of several channels (C, X, Y, Z), in [0, 1] and its spacing."""
+def _load(preprocessing: VolumePreprocessing, case: Case) -> tuple[NDArray[np.float32], tuple[float, ...], str]:
+    """A case's volume (X, Y, Z), of several channels (C, X, Y, Z), in [0, 1], its spacing, and its fingerprint."""
     read = load_volume(case, label=False)
+    content = voxels_hash(read.channels)
     require_channels(case, read.channels, preprocessing.channels, preprocessing.channel_names)
     loaded = transformed(preprocessing.image_transform(), case, read, ["image"])["image"]
     volume = loaded.numpy()
     if not (volume.min() >= 0 and volume.max() <= 1):
         raise InputError("intensities are not numbers")
-    return volume if len(volume) > 1 else volume[0], tuple(float(side) for side in loaded.pixdim)
+    return volume if len(volume) > 1 else volume[0], tuple(float(side) for side in loaded.pixdim), content
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
