@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segxfer3d.config.values import is_expression
+from segxfer3d.errors import InputError
 
 # the two, and what both of them say
 APART = (
@@ -38,6 +39,16 @@ def apart_problems(values: Mapping[str, Any]) -> list[str]:
         for one, other, why in APART
         if _is_set(values.get(one)) and _is_set(values.get(other))
     ]
+
+
+def refuse_apart(**values: Any) -> None:
+    """Refuse what is set twice in different ways; arguments are options.
+
+    Raises:
+        InputError: it is, see :func:`apart_problems`.
+    """
+    if problems := apart_problems(values):
+        raise InputError("; ".join(problems))
 
 
 def _is_set(value: Any) -> bool:

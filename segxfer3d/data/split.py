@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segxfer3d.config.apart import refuse_apart
 from segxfer3d.data.case import Case
 from segxfer3d.data.split_draws import (
     cases_of,
@@ -188,8 +189,7 @@ def few_of_all(
     Raises:
         InputError: fractions out of range, a number that cannot be met, or a part that nothing is left for.
     """
-    if official and pretrain_fraction:
-        raise InputError("official_split and pretrain_fraction: expected one of them, got both")
+    refuse_apart(official_split=official, pretrain_fraction=pretrain_fraction)
     if not 0 <= pretrain_fraction < 1:
         raise InputError(f"pretrain_fraction: expected at least 0 and less than 1, got {pretrain_fraction:g}")
     rest, pretrain = tuple(cases), tuple[Case, ...]()
@@ -204,8 +204,7 @@ def few_of_all(
         return Split(train, (), (), held, (), "case")
     test: tuple[Case, ...] = ()
     if test_fraction:
-        if official:
-            raise InputError("test_fraction and official_split: expected one of them, both say what is measured")
+        refuse_apart(test_fraction=test_fraction, official_split=official)
         rest, test = hold_out(rest, test_fraction, seed=split_seed)
     parts = draw_few(
         rest,

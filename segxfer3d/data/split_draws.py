@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segxfer3d.config.apart import refuse_apart
 from segxfer3d.data.case import Case
 from segxfer3d.errors import InputError, some
 
@@ -97,7 +98,7 @@ def take_labels(
     """
     patients = patients_of(train)
     count = len(patients)
-    _refuse_both(label_fraction, label_count)
+    refuse_apart(label_fraction=label_fraction, label_count=label_count)
     if label_fraction is not None:
         if not 0 < label_fraction <= 1:
             raise InputError(f"label_fraction: expected a number above 0 and at most 1, got {label_fraction:g}")
@@ -155,7 +156,7 @@ def draw_few(
     """
     if not 0 <= validation_fraction < 1:
         raise InputError(f"validation_fraction: expected at least 0 and less than 1, got {validation_fraction:g}")
-    _refuse_both(label_fraction, label_count)
+    refuse_apart(label_fraction=label_fraction, label_count=label_count)
     if official:
         pool, test = official_parts(cases)
     else:
@@ -284,11 +285,6 @@ def _few(patients: int, fraction: float | None, count: int | None, rounding: str
     if count is not None and not 1 <= count <= patients:
         raise InputError(f"label_count: expected 1 to {patients} (the {noun}), got {count}")
     return patients if count is None else count
-
-
-def _refuse_both(label_fraction: float | None, label_count: int | None) -> None:
-    if label_fraction is not None and label_count is not None:
-        raise InputError("label_fraction and label_count: expected one of them, got both")
 
 
 def _asked(fractions: Mapping[str, float]) -> str:

@@ -113,7 +113,7 @@ def test_hold_out():
     ("options", "message"),
     [
         ({}, "label_fraction or label_count: expected one of them, to say"),
-        ({"label_fraction": 0.5, "label_count": 2}, "expected one of them, got both"),
+        ({"label_fraction": 0.5, "label_count": 2}, "expected one of them, got 0.5 and 2"),
         ({"label_fraction": 0.01}, r"label_fraction 0\.01 of 20 images is none; expected at least one"),
         ({"label_fraction": 0.0}, "above 0 and at most 1, got 0"),
         ({"label_fraction": 1.0}, "20 of 20 images to train on leave nothing to evaluate on"),

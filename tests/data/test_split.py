@@ -168,7 +168,7 @@ def test_smaller_draws_are_part_of_larger_ones():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"label_fraction": 0.5, "label_count": 2}, "expected one of them, got both"),
+        ({"label_fraction": 0.5, "label_count": 2}, "expected one of them, got 0.5 and 2"),
         ({"label_fraction": 0.0}, "label_fraction: expected a number above 0 and at most 1, got 0"),
         ({"label_fraction": 1.1}, r"got 1\.1"),
         ({"label_fraction": 0.01}, r"label_fraction 0\.01 of 20 training patients is none"),
