@@ -24,6 +24,7 @@ MACHINE = re.compile(rb'"/[\w.-]+/|/home/|/root/|/tmp/')
 MOST = 30_000  # bytes of one trial on some 250 cases
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RECORDS, reason="no study is recorded yet")
 @pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
 def test_a_committed_record_is_whole_and_small_and_names_no_machine(folder):
@@ -71,6 +72,7 @@ def pages() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "study"), pages())
 def test_a_committed_page_is_what_its_record_makes(page, study, tmp_path, monkeypatch):
     committed = ROOT / "docs" / "results"

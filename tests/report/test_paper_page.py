@@ -124,6 +124,7 @@ def test_a_study_of_no_table_is_refused(tmp_path):
         write_paper_page(tmp_path / "paper.md", [tmp_path / "study"])
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_what_the_committed_records_make(tmp_path, monkeypatch):
     monkeypatch.chdir(PAGE.parents[2])
     before = PAGE.read_text(encoding="utf-8")

@@ -51,5 +51,6 @@ def test_old_pairs_are_the_reference_and_the_decoder_of_one_pretext():
     assert old_pairs(arms, "random") == [*against, ("a", "a+")]
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_that_of_the_committed_records():
     assert (RESULTS / "rules.md").read_text(encoding="utf-8") == page(recorded())
