@@ -104,6 +104,7 @@ def test_deep_supervision_adds_levels_in_training_only(name, dims):
 
 @pytest.mark.filterwarnings("ignore")  # torch warns of its next exporter, and that instance norm takes statistics
 @pytest.mark.parametrize(("name", "dims"), CASES)
+@pytest.mark.slow
 def test_it_is_exported_to_onnx(name, dims):
     pytest.importorskip("onnx")
     network, images = small(name, dims)

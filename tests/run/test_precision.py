@@ -137,6 +137,7 @@ SMALL = {
         ("True", 0.4, None, (True, None)),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_run_json_has_the_choice_and_its_measurement(
     unmeasured, tmp_path, phantoms, monkeypatch, caplog, said, speedup, by_hand, expected
 ):

@@ -14,6 +14,7 @@ FEW = 250
 
 
 @pytest.mark.parametrize(("seeds", "patients"), [(3, 20), (5, 65)])
+@pytest.mark.slow
 def test_intervals_hold_and_verdicts_are_rarely_wrong(seeds, patients):
     found = simulate(Setting("normal", SPREADS[2], seeds, patients), FEW)
     assert 0.91 <= found["coverage"] <= 0.99

@@ -36,6 +36,7 @@ def test_power_grows_with_what_is_known_and_falls_with_the_family():
     assert power(Components(0, 0, 0), seeds=2, patients=2, effect=1) == 1
 
 
+@pytest.mark.slow
 def test_what_is_needed_is_a_range_that_mostly_holds_the_truth():
     truth, effect, patients = Components(9.0, 25.0, 64.0), 8.0, 40
     enough = next(n for n in range(2, 60) if power(truth, seeds=n, patients=patients, effect=effect) >= 0.8)

@@ -151,6 +151,7 @@ def test_a_search_keeps_its_choice(machine, tmp_path):
     assert [entry["knobs"]["amp"] for entry in entries] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_process_measures(monkeypatch):
     found = precision._measured("cpu", os.environ)
     assert found["amp"] is (found["bf16_speedup"] >= 1.2)

@@ -129,6 +129,7 @@ def test_failures_stop_nothing(tmp_path):
     assert "failed" in search_results.table(plan(tmp_path), found)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_not_the_settings_fault(tmp_path, monkeypatch):
     """Trials that failed for want of room were told to Optuna as failures of their settings, and never tried again."""
     made = plan(tmp_path)

@@ -69,6 +69,7 @@ def test_images(engine, tmp_path, shapes):
     torch.testing.assert_close(said.probabilities, expected.probabilities, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_openvino_computes_in_the_precision_that_is_asked():
     pytest.importorskip("openvino")
     network, windows = small_network(width=16), torch.rand(1, 1, 16, 16, 16)
