@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from segxfer3d.data.io.volumes import Volume
 
 
+SAME = {2: ("images", "pixels"), 3: ("volumes", "voxels")}  # by dimensions, in words: which cases, and what in them
+
+
 def content_hash(values: NDArray[Any]) -> str:
     """16 hexadecimal digits of the SHA-256 of an array's shape, type and values.
 

@@ -17,6 +17,7 @@ from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.config.windows import Mirroring, WindowSize
 from segxfer3d.data.case import Case
+from segxfer3d.data.content_hash import SAME
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
 from segxfer3d.errors import InputError
@@ -98,7 +99,7 @@ def _warn_of_seen(run: RunFolder, model: Model, source: Source, cases: Sequence[
         run.say(f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure")
         return
     if shown := source.contents(cases) & set(model.provenance.get("contents", [])):
-        what, same = ("images", "pixels") if source.case_set.dims == 2 else ("volumes", "voxels")
+        what, same = SAME[source.case_set.dims]
         run.say(
             f"warning: {len(shown)} of these {what} trained the model: the same {same}, in the data set "
             f"{model.provenance.get('data')}: not an honest figure"

@@ -72,9 +72,14 @@ class FinetuningData:
         return self.source.contents(self.source.split.test)
 
     @property
+    def dims(self) -> int:
+        """3 for volumes, 2 for images."""
+        return self.source.case_set.dims
+
+    @property
     def unit(self) -> str:
         """What ``test_patients`` counts, in words."""
-        if self.source.case_set.dims == 3:
+        if self.dims == 3:
             return "patients"
         alone = all(case.patient == case.name for case in self.source.split.test)
         return "images" if alone else "groups of images"

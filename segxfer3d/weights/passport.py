@@ -9,6 +9,7 @@ from torch import Tensor
 
 from segxfer3d.config.initializations import loaded_parts
 from segxfer3d.data.class_names import refuse_other_order
+from segxfer3d.data.content_hash import SAME
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
@@ -32,7 +33,8 @@ class Target(Protocol):
         name: of the data set.
         test_patients: patients of the test part; of images, what is never split.
         test_contents: what the cases of the test part show, as hashes of their decoded values.
-        unit: what ``test_patients`` are, in words: ``patients`` of volumes, ``images`` or ``groups of images``.
+        dims: 3 for volumes, 2 for images.
+        unit: what ``test_patients`` are, in words, such as ``patients``.
         preprocessing: of every case.
         classes: label value to name.
     """
@@ -45,6 +47,9 @@ class Target(Protocol):
 
     @property
     def test_contents(self) -> set[str]: ...
+
+    @property
+    def dims(self) -> int: ...
 
     @property
     def unit(self) -> str: ...
@@ -73,7 +78,7 @@ def leak(provenance: Mapping[str, Any], target: Target) -> str:
     # only the segmentation pretext and fine-tuning see masks
     unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
     if not seen:
-        what, same = ("volumes", "voxels") if target.unit == "patients" else ("images", "pixels")
+        what, same = SAME[target.dims]
         return (
             f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test {what}{unlabeled}: "
             f"the same {same}, in the data set {provenance.get('data')}; leave them out of one of the two"

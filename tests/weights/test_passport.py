@@ -25,6 +25,7 @@ class Target:
     name: str = "lungs"
     test_patients: set = field(default_factory=lambda: {"a", "b", "c"})
     test_contents: set = field(default_factory=lambda: {"1a", "2b", "3c", "4d"})
+    dims: int = 3
     unit: str = "patients"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     classes: dict = field(default_factory=lambda: {1: "liver", 2: "tumor"})
@@ -126,11 +127,11 @@ def test_leaks(provenance, expected):
 
 
 @pytest.mark.parametrize("name", ["lungs", "a copy of it"])
-@pytest.mark.parametrize(("unit", "what", "same"), [("images", "images", "pixels"), ("patients", "volumes", "voxels")])
-def test_cases_are_known_by_what_they_show(name, unit, what, same):
+@pytest.mark.parametrize(("dims", "what", "same"), [(2, "images", "pixels"), (3, "volumes", "voxels")])
+def test_cases_are_known_by_what_they_show(name, dims, what, same):
     """Under any folder and any name; a checkpoint that does not say what it saw says nothing."""
     provenance = {"data": name, "patients": ["renamed"], "contents": ["2b", "4d", "9z"], "pretext": "SimCLR"}
-    assert leak(provenance, Target(unit=unit)) == (
+    assert leak(provenance, Target(dims=dims)) == (
         f"this checkpoint was trained on 2 of the 4 test {what}, without their masks: the same {same}, in the data set "
         f"{name}; leave them out of one of the two"
     )
