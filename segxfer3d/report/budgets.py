@@ -34,12 +34,17 @@ def by_labels(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def budget_words(name: str, budget: float, runs: Sequence[Run]) -> str:
     """A label budget in words."""
-    of = "patients" if any(run.unit == "patient" for run in runs) else "images"
+    of = units_of(runs)
     if _is_all(name, budget):
         return f"all {of} labeled"
     if name.startswith("f"):
         return f"{PERCENT * budget:g} % of the {of} labeled"
     return f"{budget:g} labeled {of if budget != 1 else of[:-1]}"
+
+
+def units_of(runs: Sequence[Run]) -> str:
+    """What runs that are shown together split and label, a plural."""
+    return "patients" if any(run.unit == "patient" for run in runs) else "images"
 
 
 def _is_all(name: str, budget: float) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from segxfer3d.errors import numbered
 from segxfer3d.report.arms import Arm
+from segxfer3d.report.budgets import units_of
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
@@ -62,20 +64,24 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
         "too, else 0), averaged over cases for each seed, and is given as mean ± sample standard deviation over seeds."
     )
     if compared := [(result, pair.family) for result in results for pair, _ in result.comparisons]:
-        sentences.append(_statistics(compared[0][0].margin, max(family for _, family in compared), cite))
+        sentences.append(
+            _statistics(compared[0][0].margin, max(family for _, family in compared), units_of(finetunings), cite)
+        )
         sentences += _repeated(collection, results)
     return " ".join(sentences), references
 
 
-def _statistics(margin: float, family: int, cite: Callable[[str], str]) -> str:
+def _statistics(margin: float, family: int, units: str, cite: Callable[[str], str]) -> str:
+    one = units[:-1]
+    averaged = "" if units == "images" else f" (a {one}'s cases averaged first)"
     return (
-        "Arms were compared on the same seeds and cases. The difference is the mean over seeds and patients, every "
-        "patient weighing the same (a patient's cases averaged first); its 95 % interval and its p-value come from one "
-        "model, seeds and patients crossed and both random, with generalized inference for their variances "
+        "Arms were compared on the same seeds and cases. The difference is the mean over seeds and "
+        f"{units}, every {one} weighing the same{averaged}; its 95 % interval and its p-value come from one model, "
+        f"seeds and {units} crossed and both random, with generalized inference for their variances "
         f"{cite(REFERENCES['weerahandi'])}. P-values have Holm's correction {cite(REFERENCES['holm'])} over all "
         f"{family} comparisons of the study. An arm is called better or worse where the corrected p-value is at most "
         f"0.05, and equivalent where the interval lies within {margin:g} dice points of 0, given at least {MIN_SEEDS} "
-        f"seeds and {MIN_PATIENTS} patients and no training far from the others of its arm."
+        f"seeds and {MIN_PATIENTS} {units} and no training far from the others of its arm."
     )
 
 
@@ -97,8 +103,7 @@ def _repeated(collection: Collection, results: Sequence[Result]) -> list[str]:
 def _pretraining(run: Run, cite: Callable[[str], str]) -> str:
     knobs = run.knobs
     count = len(run.part("pretrain"))
-    units = "images" if run.split.get("unit") == "case" else "patients"
-    images = f" on {count} {units} without labels" if count else ""
+    images = f" on {count} {run.units} without labels" if count else ""
     steps = _product(knobs.get("max_epochs"), knobs.get("steps_per_epoch"))
     length = f", at most {steps} steps of batch size {knobs.get('batch_size')}" if steps else ""
     pretext = pretext_of(run.job, noted([run.description]))
@@ -109,17 +114,16 @@ def _pretraining(run: Run, cite: Callable[[str], str]) -> str:
 def _data(result: Result) -> str:
     run = result.runs[0]
     labeled = sorted({len(run.labeled()) for run in result.runs})
-    of = "patients" if run.unit == "patient" else "images"
+    of = run.units
     counted = result.budget_name[:1] == "n" or not labeled[-1]
-    drawn = "" if counted else f" ({_range(labeled)} {of})"
+    drawn = "" if counted else f" ({_range(labeled)} {of if labeled != [1] else of[:-1]})"
     held = len(run.part("validation"))
-    validation = f", {held} {of} held out for validation" if held else ""
-    cases, patients = result.compared if result.comparisons else (len(run.scores["dice"]), 0)
-    owners = f" of {patients} patients" if patients and patients != cases else ""
+    validation = f", {numbered(held, of[:-1], of)} held out for validation" if held else ""
+    tested = result.who if result.comparisons else f"{len(run.scores['dice'])} cases"
     seeds = len({run.seed for run in result.runs})
     each = "seeds, each of which" if seeds != 1 else "seed, which"
     return (
-        f"With {result.title}{drawn}: {cases} test cases{owners}{validation}; {seeds} {each} draws labels, weights and "
+        f"With {result.title}{drawn}: {tested} in the test part{validation}; {seeds} {each} draws labels, weights and "
         "batches."
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.errors import InputError, shortened
 from segxfer3d.report.arms import SCENARIOS
+from segxfer3d.report.budgets import units_of
 from segxfer3d.report.claims import Claim, claims
 from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
@@ -135,6 +136,7 @@ def _results_section(results: Sequence[Result]) -> dict[str, Any]:
         "results": [_result_parts(result) for result in results],
         "points": " or ".join(f"{level}s" for level in levels(results)),
         "scenarios": _scenarios(results),
+        "units": units_of([run for result in results for run in result.runs]),
     }
 
 
@@ -165,7 +167,6 @@ def _run_section(collection: Collection) -> dict[str, Any]:
 
 def _result_parts(result: Result) -> dict[str, Any]:
     """What the page shows of one result."""
-    cases, patients = result.compared
     sources = dict.fromkeys(arm.published.where for arm in result.arms if arm.published)
     return {
         "title": result.title,
@@ -173,7 +174,7 @@ def _result_parts(result: Result) -> dict[str, Any]:
         "lesions": html_table(lesions) if len(lesions := lesion_table(result)) else None,
         "comparisons": html_table(comparison_table(result)) if result.comparisons else None,
         "sentences": [verdict.sentence for _, verdict in result.comparisons],
-        "compared": f"{cases} cases of {patients} patients or groups",
+        "compared": result.who,
         "convergence": html_table(convergence_table(result)) if result.convergence else None,
         "published": list(sources),
         "notes": shortened(result.notes, _NOTES),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from segxfer3d.errors import InputError, some
+from segxfer3d.report.budgets import units_of
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.describe import ArmSummary, describe
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
@@ -42,7 +43,13 @@ def paired(runs: Sequence[Run], notes: list[str], missing: list[str]) -> ScoreTa
         notes.append(
             f"{arm} with seed {seed} counts in no interval and no comparison: another arm has no such run that is done."
         )
-    return table
+    return replace(table, units=_units(runs, table))
+
+
+def _units(runs: Sequence[Run], table: ScoreTable) -> str:
+    """What the owners of the cases are called: cases that are split by themselves may still belong to groups."""
+    units = units_of(runs)
+    return "groups" if units == "images" and len(set(table.patients)) < len(table.cases) else units
 
 
 def _shared_cases(

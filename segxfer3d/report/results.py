@@ -16,7 +16,7 @@ import numpy as np
 from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
-from segxfer3d.report.budgets import budget_words, by_labels
+from segxfer3d.report.budgets import budget_words, by_labels, units_of
 from segxfer3d.report.cells import Spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
@@ -119,6 +119,12 @@ class Result:
     missing: tuple[str, ...] = ()
     scores: ScoreTable | None = field(default=None, repr=False)
     pretrainings: Pretrainings = SEEDS_ALONE
+
+    @property
+    def who(self) -> str:
+        """The cases behind the comparisons and whose they are; images that belong to nobody are their own."""
+        (cases, owners), units = self.compared, self.scores.units if self.scores else units_of(self.runs)
+        return f"{cases} images" if units == "images" else f"{cases} cases of {owners} {units}"
 
     def best(self) -> ArmResult:
         """The arm with the highest mean dice."""

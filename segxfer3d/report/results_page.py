@@ -180,9 +180,7 @@ def _tables(result: Result) -> list[str]:
         lines += ["Lesions (connected components), in percent but for the false positives:", ""]
         lines += [markdown(lesions)]
     if result.comparisons:
-        cases, patients = result.compared
-        who = f"{cases} cases of {patients} patients or groups, each of which weighs the same"
-        lines += [f"Differences of dice on {who}:", ""]
+        lines += [f"Differences of dice on {result.who}, each of which weighs the same:", ""]
         lines += [markdown(tables.comparison_table(result))]
     if result.convergence:
         lines += ["Steps of fine-tuning, on the validation part:", ""]

@@ -121,9 +121,15 @@ class Run:
     def unit(self) -> str:
         """What was split and labeled: ``patient``, or ``case`` in studies of images.
 
-        Older runs do not say it in ``split.json``, but only those of volumes named patients in ``labels.json``.
+        Older runs do not say it in ``split.json``; those of images named cases alone in ``labels.json``.
         """
-        return str(self.split.get("unit") or ("patient" if "patients" in self.labels else "case"))
+        of_cases = "cases" in self.labels and "patients" not in self.labels
+        return str(self.split.get("unit") or ("case" if of_cases else "patient"))
+
+    @property
+    def units(self) -> str:
+        """The same in sentences, a plural: a case that is split by itself is an image."""
+        return "patients" if self.unit == "patient" else "images"
 
     def part(self, name: str) -> list[Any]:
         """Who is in a part of the split, in units; empty where ``split.json`` does not tell."""

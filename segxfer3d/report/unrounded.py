@@ -57,7 +57,7 @@ def comparisons(results: Sequence[Result]) -> Rows:
                 "low": low, "high": high, "p": pair.p_value, "p_holm": pair.p_holm, "family": pair.family,
                 "scope": pair.scope, "pretrainings": pair.pretrainings,
                 "seeds": pair.seeds, "patients": pair.patients, "cases": pair.cases, "margin": result.margin,
-                "verdict": verdict.kind, **_needed(verdict),
+                "verdict": verdict.kind, **_needed(verdict, pair.units),
                 **{f"difference_{level(pair)}_{k}": value for k, value in enumerate(pair.seed_differences)},
             })  # fmt: skip
     return rows
@@ -80,11 +80,11 @@ def convergence(results: Sequence[Result]) -> Rows:
     return rows
 
 
-def _needed(verdict: Verdict) -> dict[str, int | None]:
+def _needed(verdict: Verdict, units: str) -> dict[str, int | None]:
     """The range of what would be needed; nothing where none is named."""
     row: dict[str, int | None] = {}
     for name in ("seeds", "pretrainings", "patients"):
-        low, high = verdict.needed.get(name, (None, None))
+        low, high = verdict.needed.get(units if name == "patients" else name, (None, None))
         row |= {f"{name}_needed_low": low, f"{name}_needed_high": high}
     return row
 

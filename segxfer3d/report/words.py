@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from segxfer3d.errors import some
 from segxfer3d.report.arms import transfer
+from segxfer3d.report.budgets import units_of
 from segxfer3d.report.cells import between, p_value, plus_minus, signed
 from segxfer3d.report.results import Result
 from segxfer3d.statistics.compare import Comparison
@@ -120,7 +121,8 @@ def _too_few(results: Sequence[Result]) -> list[str]:
             titles += [result.title] if any(getattr(pair, name) < least for pair in pairs) else []
         if titles:
             judged = "no pretext is judged" if name == "pretrainings" else "no comparison is judged"
-            lines.append(f"Fewer than {least} {name} ({'; '.join(titles)}): {judged}.")
+            units = units_of([run for result in results for run in result.runs]) if name == "patients" else name
+            lines.append(f"Fewer than {least} {units} ({'; '.join(titles)}): {judged}.")
     return lines
 
 

@@ -42,6 +42,7 @@ class Comparison:
         seed_differences: mean difference over patients of each seed; of each pretraining where ``scope`` is "pretext".
         squares: mean squares of the difference; None as ``interval``.
         seeds, patients, cases: how many.
+        units: what the patients are called, as in the table.
         far_off: trainings of the two arms that ended far from their arm's others.
         same: whether all differences are 0: the two arms are the same trainings.
         pretrainings: how many each of the two arms that loads something starts from; 0 where none does.
@@ -66,6 +67,7 @@ class Comparison:
     same: bool = False
     pretrainings: int = 0
     scope: Scope = ""
+    units: str = "patients"
 
 
 def compare(
@@ -117,6 +119,7 @@ def compare(
                 same=not differences.any(),
                 pretrainings=len(set(table.pretrainings)) if scope == "pretext" else int(bool(scope)),
                 scope=scope,
+                units=table.units,
             )
         )
     return comparisons

@@ -39,6 +39,7 @@ class ScoreTable:
         budget: number or share of labels.
         arms, seeds, cases: names of the axes; arms in the order of their first score, the others sorted.
         patients: whose case it is, one for each case.
+        units: what these are called in sentences, a plural: images that are their own, for example.
         values: (arms, seeds, cases), all finite.
         left_out: (arm, seed) of runs that are not in the table, because another arm lacks their seed.
         pretrainings: where arms repeat their pretraining, the seed of the pretraining of each place on the axis of
@@ -55,6 +56,7 @@ class ScoreTable:
     left_out: tuple[tuple[str, int], ...] = ()
     pretrainings: tuple[int, ...] = ()
     repeated: frozenset[str] = frozenset()
+    units: str = "patients"
 
     def index(self, arm: str) -> int:
         """Where an arm is on the first axis of ``values``.

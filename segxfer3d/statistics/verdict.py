@@ -73,7 +73,7 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
     numbers = (
         f"difference {comparison.difference:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}, "
         f"p {p_in_words(p_holm)} after Holm for {comparison.family}; "
-        f"{_trainings(comparison)}, {comparison.patients} patients{_SCOPES[comparison.scope]}"
+        f"{_trainings(comparison)}, {comparison.patients} {comparison.units}{_SCOPES[comparison.scope]}"
     )
     if -margin < low and high < margin:
         though = ", though a difference smaller than that is there" if p_holm <= ALPHA else ""
@@ -118,16 +118,19 @@ def with_needed(verdict: Verdict, comparison: Comparison, margin: float) -> Verd
     least = (MIN_SEEDS, MIN_PATIENTS)
     limits = needed(comparison.squares, effect=margin, family=comparison.family, least=least)
     levels = "pretrainings" if comparison.scope == "pretext" else "seeds"  # what stands on that axis
+    units = comparison.units
     found = {
-        levels if name == "seeds" else name: (low, high) for name, (low, high) in limits.items() if high is not None
+        {"seeds": levels, "patients": units}[name]: (low, high)
+        for name, (low, high) in limits.items()
+        if high is not None
     }
     if found:
         ways = " or ".join(f"{low} to {high} {name}" for name, (low, high) in found.items())
         before, behind = f"{ways} would find", " in 80 of 100 studies"
     elif suffices(comparison.squares, effect=margin, family=comparison.family):
-        before, behind = f"so many {levels} and patients already find", " in 80 of 100 studies"
+        before, behind = f"so many {levels} and {units} already find", " in 80 of 100 studies"
     else:
-        before, behind = f"no number up to {MOST['seeds']} {levels} or {MOST['patients']} patients surely finds", ""
+        before, behind = f"no number up to {MOST['seeds']} {levels} or {MOST['patients']} {units} surely finds", ""
     number, why = (f"{before} a difference of {effect}{behind}" for effect in (f"{margin:g}", "the margin"))
     return replace(verdict, sentence=f"{verdict.sentence}; {number}", needed=found, why=why)
 
@@ -143,7 +146,11 @@ def _without_verdict(comparison: Comparison) -> list[str]:
         for number, name, least in (
             (comparison.seeds, "seeds" if comparison.seeds != 1 else "seed", MIN_SEEDS),
             *([(comparison.pretrainings, "pretrainings", MIN_SEEDS)] if comparison.scope == "pretext" else []),
-            (comparison.patients, "patients" if comparison.patients != 1 else "patient", MIN_PATIENTS),
+            (
+                comparison.patients,
+                comparison.units if comparison.patients != 1 else comparison.units[:-1],
+                MIN_PATIENTS,
+            ),
         )
         if number < least
     ]

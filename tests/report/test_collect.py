@@ -147,9 +147,9 @@ def test_pretexts_are_called_as_their_runs_note(tmp_path):
 @pytest.mark.parametrize(
     ("split", "labels", "unit", "words"),
     [
-        ({}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patients"),
+        ({}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patient"),
         ({}, {"cases": ["a", "b"]}, "case", "2 images"),
-        ({"unit": "patient"}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patients"),
+        ({"unit": "patient"}, {"cases": ["a", "b"], "patients": ["a"]}, "patient", "1 patient"),
         ({"unit": "case"}, {"cases": ["a", "b"], "patients": ["a"]}, "case", "2 images"),
     ],
 )
@@ -162,10 +162,10 @@ def test_what_is_split_and_labeled_is_known_in_every_form(tmp_path, split, label
     collection = collect(tmp_path)
     assert {run.unit for run in collection.runs} == {unit}
     (result,) = results(collection)
-    assert result.title == f"10 % of the {words.split()[1]} labeled"
+    assert result.title == f"10 % of the {unit.replace('case', 'image')}s labeled"
     text, _ = methods(collection, [result])
     assert f"labeled ({words}): " in text
-    assert f", 1 {words.split()[1]} held out for validation" in text
+    assert f", 1 {unit.replace('case', 'image')} held out for validation" in text
 
 
 def test_one_run_is_a_folder_of_runs_too(tmp_path):

@@ -18,6 +18,7 @@ from segxfer3d.report.scores import read_scores
 from segxfer3d.report.words import answer, caveats
 from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.scores import tabulate
+from segxfer3d.statistics.verdict import judge
 from tests.report.made_studies import write_json, write_run, write_study
 
 
@@ -149,6 +150,33 @@ def test_a_case_that_a_run_lacks_is_in_no_comparison_and_the_headline_says_so(tm
     assert any(note.startswith("Not every run measured every case") for note in result.notes)
     assert any("encoder with seed 1 did not measure case12" in line for line in caveats([result]))
     assert "is better than random" in answer([result])
+
+
+@pytest.mark.parametrize(
+    ("names", "who"),
+    [
+        ([f"horse{i}" for i in range(8)], "8 images"),
+        ([f"pet{i // 2}-{i}" for i in range(16)], "16 cases of 8 groups"),
+    ],
+)
+def test_images_are_not_called_patients_anywhere(tmp_path, names, who):
+    seeds = 3
+    for seed in range(seeds):
+        for arm, gain in (("random", 0.0), ("encoder", 0.002)):
+            folder = tmp_path / f"finetune/{arm}-n5-s{seed}"
+            write_run(folder, init=arm, seed=seed, gain=gain, case_names=names)
+            write_json(folder / "labels.json", {"cases": ["a"] * 5})
+    (result,) = results(collect(tmp_path))
+    assert result.who == who
+    sentence = result.comparisons[0][1].sentence
+    assert f"{seeds} seeds, {who.split(' of ')[-1]}" in sentence
+    paragraph, _ = methods(collect(tmp_path), [result])
+    assert f"With 5 labeled images: {who} in the test part" in paragraph
+    for text in (result.title, sentence, answer([result]), *caveats([result])):
+        assert "patient" not in text
+    assert "and patients" not in paragraph
+    fewer = replace(result.comparisons[0][0], patients=1)
+    assert judge(fewer, 2.0).why == f"1 {fewer.units[:-1]}, at least 6 needed"
 
 
 def test_runs_that_share_no_case_are_not_paired(tmp_path):

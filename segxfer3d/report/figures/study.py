@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.previews import SHARED, Preview
 from segxfer3d.files import write_bytes
+from segxfer3d.report.budgets import units_of
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.figures.cka import draw_cka
 from segxfer3d.report.figures.galleries import Sample, mask_gallery
@@ -85,7 +86,7 @@ def draw_labels(results: Sequence[Result]) -> Figure | None:
             arm.arm.name: Mean(arm.over_patients.get("dice", arm.measures["dice"][0]), arm.interval, arm.trainings)
             for arm in result.arms
         }
-    of = "patients" if any(run.unit == "patient" for result in results for run in result.runs) else "images"
+    of = units_of([run for result in results for run in result.runs])
     return dice_over_labels(panels, "dice in percent, test part", f"labeled {of}") if panels else None
 
 
