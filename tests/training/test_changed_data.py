@@ -3,23 +3,30 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from segxfer3d.data.case import Case, CaseSet
-from segxfer3d.data.check import CheckReport
 from segxfer3d.errors import InputError
-from segxfer3d.jobs.source import Source
-from segxfer3d.run.made_from import MadeFrom, _moved
 from segxfer3d.weights import checkpoint
 from tests.data.volumes import ct, write_nifti
-from tests.jobs import image_runs
 from tests.jobs.test_bad_volumes import TINY, pytestmark
-from tests.jobs.volume_sets import AFFINE, BUNDLES, SHAPE, image, label, labels, write_dataset
+from tests.jobs.volume_sets import AFFINE, BUNDLES, SHAPE, label, write_dataset
+from tests.training.alterations import (
+    added,
+    copied,
+    elsewhere,
+    gone,
+    image_of,
+    label_of,
+    other_image,
+    other_label,
+    other_modality,
+    split_of,
+    swapped,
+    written_anew,
+)
 from tests.training.test_resume import run, stop_at
 
 __all__ = ["pytestmark"]
@@ -59,38 +66,6 @@ def again(stopped, tmp_path):
         )
 
     return copied
-
-
-def added(root):
-    for number in range(6, 12):
-        write_nifti(root / "imagesTr" / f"p{number}.nii.gz", ct(SHAPE, number), AFFINE)
-        write_nifti(root / "labelsTr" / f"p{number}.nii.gz", label(), AFFINE)
-
-
-def gone(root):
-    image(root).unlink()
-    labels(root).unlink()
-
-
-def other_image(root):
-    write_nifti(image(root), ct(SHAPE, 99), AFFINE)
-
-
-def elsewhere(root):
-    moved = AFFINE.copy()
-    moved[0, 3] += 7
-    write_nifti(image(root), ct(SHAPE, 1), moved)
-    write_nifti(labels(root), label(), moved)
-
-
-def other_label(root):
-    write_nifti(labels(root), np.roll(label(), 1, 0), AFFINE)
-
-
-def other_modality(root):
-    pairs = [{"image": f"imagesTr/p{i}.nii.gz", "label": f"labelsTr/p{i}.nii.gz"} for i in range(6)]
-    content = {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "lung"}, "training": pairs}
-    (root / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 CHANGES = {
@@ -178,39 +153,6 @@ def test_what_the_bundle_is_made_of_is_compared_too(again, edit):
     assert contents(root.parent / "run") == before
 
 
-def split_of(root):
-    return json.loads((root.parent / "run" / "split.json").read_text(encoding="utf-8"))
-
-
-def swapped(root, one, other, files):
-    for file in files:
-        (file(root, one)).rename(root / "away")
-        (file(root, other)).rename(file(root, one))
-        (root / "away").rename(file(root, other))
-
-
-def copied(root, one, other, files):
-    for file in files:
-        shutil.copy(file(root, one), file(root, other))
-
-
-def written_anew(root, one, other, files):
-    """The values of one under the name of the other, which is another file of them."""
-    import nibabel
-
-    for file in files:
-        read = nibabel.load(file(root, one))
-        write_nifti(file(root, other), np.asanyarray(read.dataobj), read.affine)
-
-
-def image_of(root, name):
-    return root / "imagesTr" / f"{name}.nii.gz"
-
-
-def label_of(root, name):
-    return root / "labelsTr" / f"{name}.nii.gz"
-
-
 MOVES = {
     "a pair is swapped": (swapped, ("train", "test"), (image_of, label_of)),
     "images are swapped": (swapped, ("train", "validation"), (image_of,)),
@@ -250,48 +192,6 @@ def test_what_was_trained_on_in_between_is_not_tested(again, monkeypatch):
         go_on(accept_changed_data=True)
 
 
-def cases(**values):
-    return {name: list(pair) for name, pair in values.items()}
-
-
-FIRST = cases(a="1x", b="2y", c="3x", d="4z")  # a, b train, c is tested, d in no part
-PARTS = {"a": "train", "b": "train", "c": "test"}
-
-
-@pytest.mark.parametrize(
-    ("states", "now", "empty", "told"),
-    [
-        ([FIRST], FIRST, (), []),
-        ([FIRST], cases(a="2y", b="1x", c="3x", d="4z"), (), []),
-        ([FIRST], cases(a="3x", b="2y", c="1x", d="4z"), (), ["a of train has the image of c", "c of test has"]),
-        ([FIRST], cases(a="4x", b="2y", c="3x", d="4z"), (), []),
-        ([FIRST], cases(a="5x", b="2y", c="5x", d="4z"), (), ["a of train has the image of c of test", "c of test"]),
-        ([FIRST], cases(a="1x", b="2y", c="3y", d="4z"), (), ["c of test has the label of b of train"]),
-        ([FIRST], cases(a="1x", b="2y", c="3y", d="4z"), ("c",), []),  # an empty label is nobody's
-        ([FIRST], cases(a="1x", b="2x", c="3x", d="4z"), (), []),  # a part that had that label, too
-        ([FIRST, cases(a="9x", b="2y", c="3x")], cases(a="9x", b="2y", c="1x"), (), ["c of test has the image of a"]),
-        ([FIRST, cases(a="9x", b="2y", c="3x")], cases(a="1x", b="2y", c="3x"), (), []),  # its own again
-        ([cases(a="1", b="2", c="3")], cases(a="1", b="2", c="4"), (), []),  # without labels
-    ],
-)
-def test_whose_values_are_another_parts(states, now, empty, told):
-    found = list(_moved(states, now, PARTS, empty))
-    assert len(found) == len(told)
-    assert all(text.startswith(start) for text, start in zip(found, told, strict=True)), found
-
-
-def test_what_a_killed_start_left_is_no_record_of_the_next(tmp_path):
-    for value in ("1", "2"):  # no run.json was written in between
-        started = MadeFrom(tmp_path)
-        started.take(cases={"a": [value]})
-        started.write()
-    assert json.loads((tmp_path / "made_from.json").read_text(encoding="utf-8")) == {"cases": {"a": ["2"]}}
-    (tmp_path / "run.json").write_text('{"knobs": {}}', encoding="utf-8")
-    goes_on = MadeFrom(tmp_path, resume=True)
-    with pytest.raises(InputError, match=r"1 case has other values \(a\)"):
-        goes_on.take(cases={"a": ["1"]})
-
-
 def test_within_a_part_images_may_be_swapped(again):
     root, go_on = again("genesis_finetune")
     one, other = split_of(root)["train"][:2]
@@ -302,29 +202,6 @@ def test_within_a_part_images_may_be_swapped(again):
     assert (root.parent / "run" / "accepted.json").is_file()
     seen = checkpoint.read_model(root.parent / "run" / "model.pt")["provenance"]["seen"]
     assert seen["spacing"][2] == [2 * side for side in seen["spacing"][0]]  # what it trained on before, too
-
-
-@pytest.mark.parametrize("dims", [2, 3])
-def test_a_model_notes_all_that_it_trained_on(dims):
-    trained = Case("a", Path("a"))
-    look = (1.0, 1.0, 1.0), ((0.0, 9.0),)
-    report = CheckReport((trained,), contents={"a": "new"}, seen={"a": look})
-    before = {"cases": {"a": ["old", "x"], "b": ["b", "y"]}, "seen": {"a": {"spacing": [2, 1, 1], "values": [[-5, 3]]}}}
-    source = Source(CaseSet(Path("set"), "folder", dims, (trained,)), report, None, None, False, earlier=[before, {}])
-    known = source.provenance([trained])
-    assert known["contents"] == ["new", "old"]
-    if dims == 3:
-        assert known["seen"] == {"spacing": [[1, 1, 1], [1.5, 1, 1], [2, 1, 1]], "values": [-5, 9]}
-
-
-def test_states_of_the_data_that_a_run_had_before(tmp_path):
-    for count, value in enumerate("1232"):  # the last goes on with what is there
-        goes_on = MadeFrom(tmp_path, resume=count > 0, accept=True)
-        goes_on.take(cases={"a": [value]}, seen={"a": {"spacing": [1.0] * 3, "values": [[0, int(value)]]}})
-        goes_on.write()
-        (tmp_path / "run.json").write_text('{"knobs": {}}', encoding="utf-8")
-        states = [(state["cases"]["a"], state["seen"]["a"]["values"]) for state in goes_on.earlier]
-        assert states == [([before], [[0, int(before)]]) for before in "1232"[:count]]
 
 
 def test_another_checkpoint_under_the_same_name(stopped, tmp_path, monkeypatch):
@@ -420,24 +297,3 @@ def test_a_damaged_record_is_named(again, text):
     (root.parent / "run" / "made_from.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"made_from\.json: damaged|cases 3, not \{"):
         go_on()
-
-
-@pytest.mark.parametrize("name", ["unet2d_finetune", "segmentation_pretrain", "classification_pretrain"])
-def test_images_and_their_masks(name, tmp_path, shapes, monkeypatch):
-    root = tmp_path / "set"
-    shutil.copytree(shapes, root)
-    more = {"init": "random", "label_count": 4} if "finetune" in name else {}
-    with monkeypatch.context() as patch:
-        stop_at(patch, 2, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            image_runs.run(name, tmp_path / "run", dataset_dir=str(root), **more)
-    made_from = json.loads((tmp_path / "run" / "made_from.json").read_text(encoding="utf-8"))
-    fields = {"unet2d_finetune": 2, "segmentation_pretrain": 2, "classification_pretrain": 3}[name]
-    assert {len(entry) for entry in made_from["cases"].values()} == {fields}
-    folder = "images" if "classification" in name else "masks"
-    path = sorted((root / folder).rglob("*.png"))[0]
-    with Image.open(path) as picture:
-        turned = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    turned.save(path)
-    with pytest.raises(InputError, match=rf"1 case has other values \(.*{path.stem}\)"):
-        image_runs.run(name, tmp_path / "run", dataset_dir=str(root), resume=True, **more)
