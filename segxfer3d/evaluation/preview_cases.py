@@ -100,7 +100,9 @@ def _on_file(item: Item, measured: Measured, table: CaseTable) -> Preview:
     image = preprocessing.restore(unit, item).as_subclass(Tensor).numpy()
     about, names = preprocessing.as_dict(), tuple[str, ...]()
     shown = in_window(image, _window(about))
-    if isinstance(preprocessing, VolumePreprocessing) and preprocessing.further:  # channels of volumes are no colors
+    if (
+        isinstance(preprocessing, VolumePreprocessing) and preprocessing.channels > 1
+    ):  # channels of volumes are no colors
         names = preprocessing.channel_names or tuple(f"channel {number}" for number in range(1, len(image) + 1))
         windows = map(_window_of_channel, names, preprocessing.scales)
         shown = np.stack([in_window(*each) for each in zip(image, windows, strict=True)])

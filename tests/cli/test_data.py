@@ -9,6 +9,7 @@ import pytest
 
 from segxfer3d.cli import cli
 from segxfer3d.data.case import CaseSet
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.place import VARIABLE, VolumeStore
 from tests.cli.test_cli import call
@@ -86,7 +87,7 @@ def test_what_is_stored_is_listed_and_cleared(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "usual"))
     assert call("data", "store") == (0, f"{tmp_path / 'usual'}: nothing is stored\n")
     case_set = CaseSet(tmp_path, "folder", 3, tuple(write_cases(tmp_path, 2)), {1: "a", 2: "b", 3: "c"})
-    for preprocessing in (VolumePreprocessing(), VolumePreprocessing((2.0, 2.0, 3.5), "percentile")):
+    for preprocessing in (VolumePreprocessing(), VolumePreprocessing((2.0, 2.0, 3.5), (Scale("percentile"),))):
         cases = stored(tmp_path / "usual", case_set, preprocessing)
         make(cases, case_set.cases)
         del cases

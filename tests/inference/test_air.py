@@ -12,7 +12,9 @@ from segxfer3d.inference.windows import WindowInferer
 from segxfer3d.networks import genesis_unet
 
 WINDOW = VolumePreprocessing()
-FOREGROUND = VolumePreprocessing(intensity="foreground", window_low=-1000.0, window_high=300.0, mean=-500.0, sd=200.0)
+FOREGROUND = VolumePreprocessing(
+    scales=(Scale("foreground", window_low=-1000.0, window_high=300.0, mean=-500.0, sd=200.0),)
+)
 SIZE = (8, 8, 8)
 
 
@@ -43,10 +45,10 @@ def test_what_is_air(preprocessing):
 @pytest.mark.parametrize(
     "preprocessing",
     [
-        VolumePreprocessing(intensity="percentile"),
-        VolumePreprocessing(intensity="zscore"),
-        VolumePreprocessing(window_low=-160.0, window_high=240.0),  # fat looks like air
-        VolumePreprocessing(further=(Scale("zscore"),)),  # a channel of MR beside CT
+        VolumePreprocessing(scales=(Scale("percentile"),)),
+        VolumePreprocessing(scales=(Scale("zscore"),)),
+        VolumePreprocessing(scales=(Scale(window_low=-160.0, window_high=240.0),)),  # fat looks like air
+        VolumePreprocessing(scales=(Scale(), Scale("zscore"))),  # a channel of MR beside CT
     ],
 )
 def test_models_that_do_not_know_air(preprocessing):
@@ -54,7 +56,7 @@ def test_models_that_do_not_know_air(preprocessing):
 
 
 def test_every_channel_has_to_be_of_air():
-    air = Air.of_model(VolumePreprocessing(further=(Scale(),)), "sigmoid")
+    air = Air.of_model(VolumePreprocessing(scales=(Scale(), Scale())), "sigmoid")
     both = torch.zeros(2, *SIZE)
     assert air.fills(both)
     both[1, 2:6] = 0.5

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from segxfer3d.cli import cli
 from segxfer3d.data.preprocessing.images import ImagePreprocessing
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.synthetic.images import write_images
 from segxfer3d.errors import InputError
@@ -97,7 +98,9 @@ def test_other_layers_and_names_and_one_batch_for_the_full_data(models, phantoms
 
 
 def test_errors_come_before_the_work(models, phantoms, tmp_path):
-    window = write_model(tmp_path / "window" / "model.pt", 0, preprocessing=VolumePreprocessing(window_high=400))
+    window = write_model(
+        tmp_path / "window" / "model.pt", 0, preprocessing=VolumePreprocessing(scales=(Scale(window_high=400),))
+    )
     size = write_model(tmp_path / "size" / "model.pt", 0, patch_size=(8, 8, 8))
     (tmp_path / "file").touch()
     output = tmp_path / "out"

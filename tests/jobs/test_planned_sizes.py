@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from segxfer3d.data.planning import Intensity, Plan
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.jobs.plans import network_of
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
@@ -64,16 +65,16 @@ def test_pretraining_takes_the_plans_patch_network_and_spacing(pretrained):
 
 
 def test_pretraining_takes_the_plans_intensities_that_end_in_0_to_1(tmp_path):
-    source = Source(None, None, None, VolumePreprocessing(None, "percentile"), generated=False)
+    source = Source(None, None, None, VolumePreprocessing(scales=(Scale("percentile"),)), generated=False)
     plan = replace(PLAN, intensity=Intensity("window", -100.0, 300.0))
     sizes = PretrainingSizes(PLAN.patch_size, Shape(2), plan)
-    expected = VolumePreprocessing((1.0, 1.0, 2.0), "window", -100.0, 300.0)
+    expected = VolumePreprocessing((1.0, 1.0, 2.0), (Scale("window", -100.0, 300.0),))
     assert sizes.source(source, None).preprocessing == expected
     assert sizes.source(replace(source, generated=True), None).preprocessing == source.preprocessing
     assert PretrainingSizes(PLAN.patch_size, Shape(2)).source(source, None) is source
     run = Run(tmp_path)
     taken = PretrainingSizes(PLAN.patch_size, Shape(2), PLAN).source(source, run)
-    assert taken.preprocessing == VolumePreprocessing(PLAN.spacing, "percentile")
+    assert taken.preprocessing == VolumePreprocessing(PLAN.spacing, (Scale("percentile"),))
     assert run.said == [
         "note: the plan's intensities (zscore) are not in [0, 1], as pretexts need them; percentile instead"
     ]

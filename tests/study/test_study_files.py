@@ -30,7 +30,7 @@ SIZES = {
     "small_table2_rates": (6, 18, 2, 1, 1),
     "small_table3": (1, 3, 1, 1, 5),
     "small_table5": (2, 4, 2, 1, 5),
-    "small_table3_rates": (1, 12, 1, 1, 1),
+    "small_table3_rates": (1, 15, 1, 1, 1),
     "small_table5_rates": (2, 16, 2, 1, 1),
     "small_table5_strong": (2, 4, 2, 1, 5),
     "small_table5_wide": (2, 4, 2, 1, 2),

@@ -101,11 +101,12 @@ def make_cube_store(
         window_high=window_high,
         channel_names=case_set.channel_names,
     )
-    if crop_rule == "genesis" and preprocessing.intensity != "window":
+    in_window = preprocessing.scales[0].intensity == "window"
+    if crop_rule == "genesis" and not in_window:
         raise InputError("crop_rule genesis tells air from tissue by HU: it needs intensity window")
     if crop_rule == "genesis" and case_set.channels > 1:
         raise InputError(f"crop_rule genesis is for one channel, there are {case_set.channels}; expected uniform")
-    uniform = crop_rule == "uniform" or preprocessing.intensity != "window" or case_set.channels > 1
+    uniform = crop_rule == "uniform" or not in_window or case_set.channels > 1
     report = write_store(
         output_dir,
         case_set.cases,

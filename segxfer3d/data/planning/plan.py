@@ -121,7 +121,7 @@ class Plan:
         from segxfer3d.data.preprocessing.scale import Scale  # here: it brings MONAI's transforms
         from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 
-        scales = [
+        scales = tuple(
             Scale(
                 each.rule,
                 WINDOW[0] if each.low is None else each.low,
@@ -131,8 +131,8 @@ class Plan:
                 nonzero=each.nonzero,
             )
             for each in self.intensities
-        ]
-        return VolumePreprocessing.of_scales(self.spacing, scales)
+        )
+        return VolumePreprocessing(self.spacing, scales)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a run's folder and for checkpoints."""

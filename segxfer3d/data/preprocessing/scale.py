@@ -34,8 +34,13 @@ class Scale:
     """How intensities become what a network sees.
 
     Attributes:
-        intensity, window_low, window_high, mean, sd, nonzero: as of
-            :class:`~segxfer3d.data.preprocessing.volumes.VolumePreprocessing`, for one channel.
+        intensity: ``window`` scales [window_low, window_high] HU to [0, 1]; ``percentile`` the 0.5th to 99.5th
+            percentile of the volume itself (for MR, whose intensities have no unit); both clip. ``foreground`` clips to
+            [window_low, window_high], subtracts ``mean`` and divides by ``sd``: those of the training cases' foreground
+            (CT); ``zscore`` does so with each volume's own mean and SD. These are nnU-Net's (Isensee et al. 2021).
+        window_low, window_high: HU.
+        mean, sd: of ``foreground``, HU.
+        nonzero: ``zscore`` looks at voxels that are not 0 only, and leaves the others 0.
 
     Raises:
         InputError: one of them cannot be used.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -40,17 +40,7 @@ class VolumePreprocessing:
 
     Attributes:
         spacing: millimeters to resample to, or None for the native grid.
-        intensity: ``window`` scales [window_low, window_high] HU to [0, 1]; ``percentile`` the 0.5th to 99.5th
-            percentile of the volume itself (for MR, whose intensities have no unit); both clip. ``foreground`` clips to
-            [window_low, window_high], subtracts ``mean`` and divides by ``sd``: those of the training cases' foreground
-            (CT); ``zscore`` does so with each volume's own mean and SD. These are nnU-Net's (Isensee et al. 2021).
-        window_low: HU.
-        window_high: HU.
-        mean: of ``foreground``, HU.
-        sd: of ``foreground``, HU.
-        nonzero: ``zscore`` looks at voxels that are not 0 only, and leaves the others 0.
-        further: of volumes of several channels, how those after the first are scaled, which all of the above but the
-            spacing is of.
+        scales: how the intensities of each channel are scaled.
         channel_names: of all channels, where they are known and matter.
 
     Raises:
@@ -58,13 +48,7 @@ class VolumePreprocessing:
     """
 
     spacing: tuple[float, float, float] | None = None
-    intensity: str = "window"
-    window_low: float = WINDOW[0]
-    window_high: float = WINDOW[1]
-    mean: float | None = None
-    sd: float | None = None
-    nonzero: bool = False
-    further: tuple[Scale, ...] = ()
+    scales: tuple[Scale, ...] = (Scale(),)
     channel_names: tuple[str, ...] = ()
 
     dims: ClassVar[int] = 3
@@ -73,31 +57,15 @@ class VolumePreprocessing:
     def __post_init__(self) -> None:
         if self.spacing is not None and (len(self.spacing) != 3 or not all(0 < s < np.inf for s in self.spacing)):
             raise InputError(f"spacing: expected three numbers above 0 (millimeters), got {list(self.spacing)}")
-        channels = len(self.scales)  # which checks them
-        if self.channel_names and len(self.channel_names) != channels:
-            raise InputError(f"channel_names: {len(self.channel_names)} for {channels} channels")
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        """How the intensities of each channel are scaled."""
-        return (Scale(**{field.name: getattr(self, field.name) for field in fields(Scale)}), *self.further)
+        if not self.scales:
+            raise InputError("scales: expected one for each channel, got none")
+        if self.channel_names and len(self.channel_names) != self.channels:
+            raise InputError(f"channel_names: {len(self.channel_names)} for {self.channels} channels")
 
     @property
     def channels(self) -> int:
         """Of a volume."""
-        return 1 + len(self.further)
-
-    @staticmethod
-    def of_scales(
-        spacing: tuple[float, float, float] | None, scales: Sequence[Scale], channel_names: Sequence[str] = ()
-    ) -> VolumePreprocessing:
-        """That of channels that are scaled so.
-
-        Raises:
-            InputError: one of them cannot be used.
-        """
-        first, *further = scales
-        return VolumePreprocessing(spacing, **vars(first), further=tuple(further), channel_names=tuple(channel_names))
+        return len(self.scales)
 
     @staticmethod
     def for_modality(
@@ -111,16 +79,17 @@ class VolumePreprocessing:
         """That of a data set whose channels are of these modalities; raises what
         :func:`~segxfer3d.data.preprocessing.scale.scales_of` does."""
         scales = scales_of(modalities, intensity=intensity, window_low=window_low, window_high=window_high)
-        return VolumePreprocessing.of_scales(spacing, scales, channel_names)
+        return VolumePreprocessing(spacing, scales, tuple(channel_names))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
-        values: dict[str, Any] = {"spacing": list(self.spacing) if self.spacing else None, **self.scales[0].as_dict()}
+        first, *further = (scale.as_dict() for scale in self.scales)
+        values: dict[str, Any] = {"spacing": list(self.spacing) if self.spacing else None, **first}
         values["orientation"] = ORIENTATION
-        if self.further or self.channel_names:  # else as earlier versions wrote it
+        if further or self.channel_names:  # else as earlier versions wrote it
             values["channels"] = self.channels
             values["channel_names"] = list(self.channel_names)
-            values["further"] = [scale.as_dict() for scale in self.further]
+            values["further"] = further
         return values
 
     @staticmethod
@@ -134,8 +103,8 @@ class VolumePreprocessing:
         if values.get("orientation") != ORIENTATION:
             raise InputError(f"preprocessing: expected orientation {ORIENTATION}, got {values.get('orientation')!r}")
         spacing = tuple(values["spacing"]) if values["spacing"] else None
-        scales = [Scale.from_dict(each) for each in (values, *values.get("further", ()))]
-        return VolumePreprocessing.of_scales(spacing, scales, values.get("channel_names", ()))
+        scales = tuple(Scale.from_dict(each) for each in (values, *values.get("further", ())))
+        return VolumePreprocessing(spacing, scales, tuple(values.get("channel_names", ())))
 
     def native_transform(self, key: str) -> Compose:
         """Load a file on its own grid, unchanged: (1, X, Y, Z) float32."""
@@ -240,7 +209,7 @@ class VolumePreprocessing:
     def to_unit(self, image: Tensor) -> Tensor:
         """An image of :meth:`read` in [0, 1], for eyes, see
         :meth:`~segxfer3d.data.preprocessing.scale.Scale.to_unit`."""
-        if not self.further:
+        if self.channels == 1:
             return self.scales[0].to_unit(image)
         return torch.cat([scale.to_unit(image[i : i + 1]) for i, scale in enumerate(self.scales)])
 

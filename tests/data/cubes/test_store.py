@@ -14,6 +14,7 @@ from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.cubes.store import CUBES, INDEX, CubeStore, is_cube_store, stored_scales
 from segxfer3d.data.cubes.write import write_store
 from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import write_nifti
@@ -111,7 +112,7 @@ def test_a_case_has_the_same_cubes_whatever_the_others(made, tmp_path):
 
 
 def test_percentile_intensities_come_back_within_a_step(made, tmp_path):
-    preprocessing = VolumePreprocessing(None, "percentile")
+    preprocessing = VolumePreprocessing(scales=(Scale("percentile"),))
     write_store(tmp_path / "store", made[1][:1], preprocessing=preprocessing, size=SIZE, cubes_per_volume=4)
     store = CubeStore(tmp_path / "store")
     volume = preprocessing.image_transform()({"image": str(made[1][0].image)})["image"].as_tensor()
@@ -176,7 +177,7 @@ def test_an_existing_folder_is_not_overwritten(made):
         ({"size": (0, 8, 8)}, "at least 1"),
         ({"cubes_per_volume": 0}, "at least 1"),
         ({"seed": -1}, "at least 0"),
-        ({"preprocessing": VolumePreprocessing(window_high=1e5)}, "whole HU"),
+        ({"preprocessing": VolumePreprocessing(scales=(Scale(window_high=1e5),))}, "whole HU"),
     ],
 )
 def test_bad_arguments(made, tmp_path, arguments, message):
@@ -250,10 +251,10 @@ def test_cubes_of_several_channels_are_cut_at_one_place(tmp_path):
         assert item["image"].shape == (2, *SIZE)
         torch.testing.assert_close(item["image"][0], expected[0], atol=0.51 / 2100, rtol=0)
         torch.testing.assert_close(item["image"][1], expected[1], atol=0.51 / 32767, rtol=0)
-    three = preprocessing.of_scales(None, [*preprocessing.scales, preprocessing.scales[1]])
+    three = VolumePreprocessing(scales=(*preprocessing.scales, preprocessing.scales[1]))
     with pytest.raises(InputError, match=r"not a single cube .* 2 channels; expected 3"):
         write_store(tmp_path / "three", cases[:1], preprocessing=three, size=SIZE)
-    alone = preprocessing.of_scales(None, preprocessing.scales[:1])
+    alone = VolumePreprocessing(scales=preprocessing.scales[:1])
     write_store(tmp_path / "one", [Case("c", files[0])], preprocessing=alone, size=SIZE)
     versions = [json.loads((tmp_path / name / INDEX).read_text())["version"] for name in ("one", "store")]
     assert versions == [1, 2]
@@ -261,4 +262,4 @@ def test_cubes_of_several_channels_are_cut_at_one_place(tmp_path):
 
 def test_only_intensities_of_0_to_1_are_kept():
     with pytest.raises(InputError, match="intensity zscore: a cube store keeps what lies in"):
-        stored_scales(VolumePreprocessing(None, "zscore"))
+        stored_scales(VolumePreprocessing(scales=(Scale("zscore"),)))

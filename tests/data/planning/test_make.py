@@ -9,6 +9,7 @@ import pytest
 from segxfer3d.data.planning import Fingerprint, Intensity, Plan, make_plan
 from segxfer3d.data.planning.fingerprint import Foreground
 from segxfer3d.data.planning.timing import ENOUGH_STEPS, FEWEST_STEPS, wanted_steps
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.planning.fingerprints import HIPPOCAMPUS, fingerprint
@@ -202,9 +203,9 @@ def test_intensities_by_modality():
 
 def test_a_plan_makes_the_preprocessing():
     ct = make_plan(fingerprint(spacing=(1.0, 1.0, 2.0)), memory=8).preprocessing()
-    assert ct == VolumePreprocessing((1.0, 1.0, 2.0), "foreground", -900, 1500, mean=-300, sd=375)
+    assert ct == VolumePreprocessing((1.0, 1.0, 2.0), (Scale("foreground", -900, 1500, mean=-300, sd=375),))
     mr = make_plan(HIPPOCAMPUS, memory=8).preprocessing()
-    assert mr == VolumePreprocessing((1.0, 1.0, 1.0), "zscore")
+    assert mr == VolumePreprocessing((1.0, 1.0, 1.0), (Scale("zscore"),))
 
 
 def test_a_plan_goes_through_json():

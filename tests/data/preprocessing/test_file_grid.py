@@ -7,6 +7,7 @@ import torch
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.file_grid import FileGrid
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing, _file_to_network
 
 TURNED = np.array([[0, 0, -2.0, 7], [-1.5, 0, 0, 3], [0, 1.0, 0, 1], [0, 0, 0, 1]])
@@ -74,7 +75,7 @@ def test_a_sheared_grid_that_was_resampled_has_none(tmp_path):
 )
 def test_without_resampling_a_volume_is_read_in_one_pass_as_the_transforms_do(tmp_path, affine, scale):
     preprocessing, item = read(tmp_path, affine, None)
-    preprocessing = VolumePreprocessing(**scale)
+    preprocessing = VolumePreprocessing(scales=(Scale(**scale),))
     case = Case("scan", tmp_path / "scan.nii.gz")
     item = preprocessing.read(case, CaseSet(tmp_path, "folder", 3, (case,)), label=False)
     expected = _file_to_network(preprocessing)({"image": str(case.image)})["image"]

@@ -15,6 +15,7 @@ from segxfer3d.data.planning import take_fingerprint
 from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.labels import OneHotd
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes, load_volume
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
@@ -48,7 +49,7 @@ def checked(case_set, limit=None):
     "intensity", [("window",), ("percentile",), ("foreground", -500, 400, 20.0, 250.0), ("zscore",)]
 )
 def test_held_without_reading_again_and_bit_for_bit_as_the_transforms_make_it(case_set, intensity, spacing):
-    preprocessing = VolumePreprocessing(spacing, *intensity)
+    preprocessing = VolumePreprocessing(spacing, (Scale(*intensity),))
     steps = Compose([preprocessing.training_transform(), OneHotd("label", case_set.parts)])
     expected = [steps({"image": case.image, "label": case.label}) for case in case_set.cases]
     kept = checked(case_set)

@@ -8,6 +8,7 @@ import torch
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.preprocessing.file_grid import FileGrid
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.scaled_volume import read_scaled
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
@@ -24,7 +25,7 @@ def case(tmp_path):
 
 @pytest.mark.parametrize("scale", [{}, {"intensity": "foreground", "mean": -50.0, "sd": 3.0}])
 def test_boxes_are_those_of_the_whole_bit_for_bit(case, scale):
-    preprocessing = VolumePreprocessing(**scale)
+    preprocessing = VolumePreprocessing(scales=(Scale(**scale),))
     volume = read_scaled(preprocessing, case, KeptVolumes(0))
     whole = preprocessing.read(case, CaseSet(case.image.parent, "folder", 3, (case,)), label=False)["image"]
     assert volume.shape == tuple(whole.shape)
@@ -41,7 +42,10 @@ def test_boxes_are_those_of_the_whole_bit_for_bit(case, scale):
 
 @pytest.mark.parametrize(
     "preprocessing",
-    [VolumePreprocessing((1.0, 1.0, 1.0)), *(VolumePreprocessing(None, r) for r in ("percentile", "zscore"))],
+    [
+        VolumePreprocessing((1.0, 1.0, 1.0)),
+        *(VolumePreprocessing(scales=(Scale(r),)) for r in ("percentile", "zscore")),
+    ],
 )
 def test_what_the_whole_volume_says_is_not_done_by_boxes(case, preprocessing):
     assert read_scaled(preprocessing, case, KeptVolumes(0)) is None

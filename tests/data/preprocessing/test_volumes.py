@@ -9,6 +9,7 @@ from segxfer3d.data.dataset import WholeCases
 from segxfer3d.data.preprocessing import from_dict, protocol
 from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.labels import OneHotd
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from tests.data.volumes import AFFINE, ct, write_nifti
@@ -30,7 +31,7 @@ def pair(tmp_path):
 
 
 def test_window(pair):
-    image = VolumePreprocessing(window_low=-500, window_high=500).image_transform()(pair)["image"]
+    image = VolumePreprocessing(scales=(Scale(window_low=-500, window_high=500),)).image_transform()(pair)["image"]
     expected = ((ct()[::-1, ::-1].astype(np.float64) + 500) / 1000).clip(0, 1)
     assert image.dtype == torch.float32
     assert image.shape == (1, 9, 8, 7)
@@ -39,13 +40,13 @@ def test_window(pair):
 
 
 def test_percentiles(pair):
-    image = VolumePreprocessing(intensity="percentile").image_transform()(pair)["image"]
+    image = VolumePreprocessing(scales=(Scale("percentile"),)).image_transform()(pair)["image"]
     low, high = np.percentile(ct(), (0.5, 99.5))
     np.testing.assert_allclose(image[0].numpy(), ((ct()[::-1, ::-1] - low) / (high - low)).clip(0, 1), atol=1e-6)
 
 
 def test_foreground(pair):
-    preprocessing = VolumePreprocessing(None, "foreground", -500, 400, mean=-100, sd=250)
+    preprocessing = VolumePreprocessing(scales=(Scale("foreground", -500, 400, mean=-100, sd=250),))
     image = preprocessing.training_transform()(pair)["image"].numpy()
     raw = ct()[None, ::-1, ::-1].astype(np.float64)
     np.testing.assert_allclose(image, (raw.clip(-500, 400) + 100) / 250, atol=1e-5)
@@ -54,7 +55,7 @@ def test_foreground(pair):
 
 
 def test_zscore(pair):
-    preprocessing = VolumePreprocessing(None, "zscore")
+    preprocessing = VolumePreprocessing(scales=(Scale("zscore"),))
     image = preprocessing.training_transform()(pair)["image"].as_tensor()
     assert image.mean() == pytest.approx(0, abs=1e-5)
     assert image.std(correction=0) == pytest.approx(1, abs=1e-5)
@@ -67,7 +68,7 @@ def test_zscore_of_nonzero_voxels_leaves_the_others(tmp_path):
     array = ct()
     array[:4] = 0
     path = write_nifti(tmp_path / "image.nii.gz", array, np.eye(4))
-    preprocessing = VolumePreprocessing(None, "zscore", nonzero=True)
+    preprocessing = VolumePreprocessing(scales=(Scale("zscore", nonzero=True),))
     image = preprocessing.image_transform()({"image": str(path)})["image"].as_tensor()[0]
     inside = array[array != 0].astype(float)
     assert not image[array == 0].any()
@@ -78,13 +79,13 @@ def test_zscore_of_nonzero_voxels_leaves_the_others(tmp_path):
 @pytest.mark.parametrize("value", [0, 7])
 def test_zscore_of_a_constant_volume_is_zero(tmp_path, value, nonzero):
     path = write_nifti(tmp_path / "image.nii.gz", np.full((4, 4, 4), value, np.int16), np.eye(4))
-    preprocessing = VolumePreprocessing(None, "zscore", nonzero=nonzero)
+    preprocessing = VolumePreprocessing(scales=(Scale("zscore", nonzero=nonzero),))
     assert not preprocessing.image_transform()({"image": str(path)})["image"].any()
 
 
 def test_percentiles_of_a_constant_volume(tmp_path):
     path = write_nifti(tmp_path / "a.nii", np.full((4, 4, 4), 7.0, np.float32))
-    image = VolumePreprocessing(intensity="percentile").image_transform()({"image": path})["image"]
+    image = VolumePreprocessing(scales=(Scale("percentile"),)).image_transform()({"image": path})["image"]
     assert (image == 0).all()
 
 
@@ -149,7 +150,10 @@ def test_one_hot(pair):
 
 
 def test_as_dict_and_back():
-    for preprocessing in (VolumePreprocessing(), VolumePreprocessing((1.0, 1.0, 2.5), "percentile", -160, 240)):
+    for preprocessing in (
+        VolumePreprocessing(),
+        VolumePreprocessing((1.0, 1.0, 2.5), (Scale("percentile", -160, 240),)),
+    ):
         assert VolumePreprocessing.from_dict(preprocessing.as_dict()) == preprocessing
     with pytest.raises(InputError, match="expected orientation RAS, got 'LPS'"):
         VolumePreprocessing.from_dict(VolumePreprocessing().as_dict() | {"orientation": "LPS"})
@@ -160,8 +164,8 @@ def test_as_dict_and_back():
 def test_only_what_an_intensity_needs_is_written():
     old = VolumePreprocessing().as_dict()
     assert list(old) == ["spacing", "intensity", "window_low", "window_high", "orientation"]
-    scaled = VolumePreprocessing(None, "foreground", -900, 1500, mean=-300.5, sd=375)
-    around = VolumePreprocessing(None, "zscore", nonzero=True)
+    scaled = VolumePreprocessing(scales=(Scale("foreground", -900, 1500, mean=-300.5, sd=375),))
+    around = VolumePreprocessing(scales=(Scale("zscore", nonzero=True),))
     assert scaled.as_dict() == old | {
         "intensity": "foreground", "window_low": -900, "window_high": 1500, "mean": -300.5, "sd": 375
     }  # fmt: skip
@@ -171,9 +175,13 @@ def test_only_what_an_intensity_needs_is_written():
 
 
 def test_for_modality():
-    assert VolumePreprocessing.for_modality("MR", intensity="window", window_low=0) == VolumePreprocessing(window_low=0)
-    assert VolumePreprocessing.for_modality("CT") == VolumePreprocessing(None, "window")
-    assert VolumePreprocessing.for_modality("MR", spacing=(1, 1, 1)) == VolumePreprocessing((1, 1, 1), "percentile")
+    assert VolumePreprocessing.for_modality("MR", intensity="window", window_low=0) == VolumePreprocessing(
+        scales=(Scale(window_low=0),)
+    )
+    assert VolumePreprocessing.for_modality("CT") == VolumePreprocessing(scales=(Scale("window"),))
+    assert VolumePreprocessing.for_modality("MR", spacing=(1, 1, 1)) == VolumePreprocessing(
+        (1, 1, 1), (Scale("percentile"),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,15 +189,27 @@ def test_for_modality():
     [
         ({"spacing": (1.0, 0.0, 1.0)}, "spacing: expected three numbers above 0"),
         ({"spacing": (1.0,)}, "spacing: expected three numbers above 0"),
+        ({"scales": ()}, "scales: expected one for each channel, got none"),
+        ({"scales": (Scale(),), "channel_names": ("a", "b")}, "channel_names: 2 for 1 channels"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        VolumePreprocessing(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         ({"intensity": "auto"}, "intensity: expected window, percentile, foreground or zscore, got 'auto'"),
         ({"intensity": "foreground"}, "intensity foreground: expected a mean and an SD above 0, got None and None"),
         ({"intensity": "foreground", "mean": 0, "sd": 0}, "intensity foreground: expected a mean and an SD above 0"),
         ({"window_low": 5, "window_high": 5}, "window_low 5: expected less than window_high 5"),
     ],
 )
-def test_refused(arguments, message):
+def test_a_scale_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        VolumePreprocessing(**arguments)
+        Scale(**arguments)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from segxfer3d.data.case import Case, CaseSet, LabelRule
 from segxfer3d.data.check import check
 from segxfer3d.data.preprocessing.class_masks import stacked_masks
 from segxfer3d.data.preprocessing.loaded_volumes import KeptVolumes
+from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.data.store.cases import StoredCases
 from segxfer3d.data.store.place import VolumeStore
@@ -24,11 +25,11 @@ from segxfer3d.errors import InputError
 AFFINE = np.array([[-1.3, 0, 0.05, 3], [0, 2, 0, 1], [0.04, 0, -2.2, 5], [0, 0, 0, 1.0]])
 PREPROCESSINGS = [
     VolumePreprocessing(),
-    VolumePreprocessing(None, "percentile"),
-    VolumePreprocessing(None, "zscore"),
-    VolumePreprocessing(None, "foreground", -900.0, 400.0, mean=3.0, sd=200.0),
+    VolumePreprocessing(scales=(Scale("percentile"),)),
+    VolumePreprocessing(scales=(Scale("zscore"),)),
+    VolumePreprocessing(scales=(Scale("foreground", -900.0, 400.0, mean=3.0, sd=200.0),)),
     VolumePreprocessing((1.0, 1.5, 2.0)),
-    VolumePreprocessing((2.0, 2.0, 3.0), "percentile"),
+    VolumePreprocessing((2.0, 2.0, 3.0), (Scale("percentile"),)),
 ]
 fork = multiprocessing.get_context("fork")
 
