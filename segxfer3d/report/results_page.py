@@ -15,7 +15,7 @@ from typing import Any
 
 from segxfer3d.config.learning import recipe_in
 from segxfer3d.config.shipped import shipped_folder, study_names
-from segxfer3d.errors import InputError, some
+from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
 from segxfer3d.report.cells import NONE
@@ -139,13 +139,14 @@ def hardware(runs: Sequence[Run]) -> str:
     processor, threads, gpu, torch = (
         "; ".join(dict.fromkeys(str(v.get(n)) for v in versions)) for n in ("processor", "threads", "gpu", "torch")
     )
+    each = f"{threads} thread{'s' * (threads != '1')}"
     hours = [
-        f"{len(chosen)} {name} {sum(run.seconds or 0.0 for run in chosen) / 3600:.2f} h"
-        for kind, name in (("pretrain", "pretrainings"), ("finetune", "fine-tunings"))
+        f"{numbered(len(chosen), name, f'{name}s')} {sum(run.seconds or 0.0 for run in chosen) / 3600:.2f} h"
+        for kind, name in (("pretrain", "pretraining"), ("finetune", "fine-tuning"))
         if (chosen := [run for run in runs if run.kind == kind])
     ]
     return (
-        f"Hardware: {processor}, {threads} thread(s) a training, GPU {gpu}; torch {torch}. Wall time, summed "
+        f"Hardware: {processor}, {each} a training, GPU {gpu}; torch {torch}. Wall time, summed "
         f"over trainings: {', '.join(hours)}.{_several_codes(runs)}"
     )
 
