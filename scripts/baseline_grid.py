@@ -9,12 +9,14 @@ from typing import Any
 
 from segxfer3d.errors import InputError
 
-STAGES = ("variants", "rates", "ingredients", "grid")
+STAGES = ("variants", "rates", "ingredients", "grid", "ceiling")
+TESTED = ("grid", "ceiling")  # the stages that are measured on test patients
 METHODS = ("paper", "strong", "nnunet")
 RATES = ("lr_0.001", "lr_0.003", "lr_0.01", "lr_0.03")  # the same for every method
 RULE = "lr_rule"  # what the strong recipe takes for a number of steps where no rate is given
 FEATURES = 8  # of nnU-Net's first stage: 8 to 64 in four stages
 BATCH = 4
+EVERY = 182  # of hippocampus: all training patients
 # what is left out of the strong recipe, or put into it, one thing at a time
 STRONG = "strong"  # with nothing changed
 INGREDIENTS: dict[str, dict[str, object]] = {
@@ -87,13 +89,13 @@ class Trial:
 
     Attributes:
         stage: ``variants``, ``rates`` and ``ingredients`` choose on validation patients, ``grid`` is measured on test
-            patients.
+            patients, and so is ``ceiling``: what the minutes reach where every training patient is labeled.
         method: of :data:`METHODS`.
         data: of :data:`DATA`.
         labels: labeled patients.
         minutes: user CPU minutes of the training loop.
         seed: of labels, weights and patches.
-        choice: the variant, learning rate or ingredient that is tried; in ``grid``, empty.
+        choice: the variant, learning rate or ingredient that is tried; of what is tested, empty.
     """
 
     stage: str
@@ -113,7 +115,7 @@ class Trial:
     @property
     def part(self) -> str:
         """Who is measured."""
-        return "test" if self.stage == "grid" else "validation"
+        return "test" if self.stage in TESTED else "validation"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -122,7 +124,7 @@ class Trial:
 
 def all_trials() -> list[Trial]:
     """Every trial, in the order in which they are worth running."""
-    return [*_variants(), *_rates(), *_ingredients(), *_grid()]
+    return [*_variants(), *_rates(), *_ingredients(), *_grid(), *_ceiling()]
 
 
 def rates_of(method: str) -> tuple[str, ...]:
@@ -178,3 +180,8 @@ def _grid() -> Iterator[Trial]:
         yield Trial("grid", method, data, 5, 20, seed)
     for method in METHODS:
         yield Trial("grid", method, "hippocampus", 5, 60, 0)
+
+
+def _ceiling() -> Iterator[Trial]:
+    for seed in range(3):
+        yield Trial("ceiling", "strong", "hippocampus", EVERY, 6, seed)

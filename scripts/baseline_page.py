@@ -7,7 +7,7 @@ from itertools import chain, product
 from statistics import mean, stdev
 
 import numpy as np
-from baseline_grid import DATA, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANTS, Trial, all_trials, rates_of
+from baseline_grid import DATA, EVERY, INFERENCE, INGREDIENTS, METHODS, STRONG, VARIANTS, Trial, all_trials, rates_of
 from baseline_record import Record, refuse_mixed
 
 from segxfer3d.errors import InputError
@@ -30,6 +30,11 @@ thread; imports, reading, preprocessing, validation and testing do not count. Bo
 patients and are scored by the same code, masks against labels on the grid of the file. Dice in points, mean over
 patients (of a patient with several cases, their mean); ± is the standard deviation over seeds, their number in
 brackets.
+"""
+CEILING = """### What the minutes can give on hippocampus
+
+The strong recipe in 6 minutes with all {every} training patients labeled: {dice}. No start from 5 labels can be
+expected to come above that, so it bounds what is left above nnU-Net's figure of the same minutes.
 """
 DIFFERENCES = """Strong recipe less the other, paired by seed and patient; 95 % interval over seeds and patients, p
 after Holm over all differences here. Verdicts are those of a report ([how to read it](../reading_the_report.md)) with
@@ -93,9 +98,16 @@ def page(records: Sequence[Record]) -> str:
     parts = [HEAD.format(count=len(records), all=len(all_trials())), "## Dice on test patients\n"]
     for data, labels in product(DATA, (5, 20)):
         parts += [f"### {NAMES[data]}, {labels} labeled patients\n", _dice_table(grid, data, labels)]
+    parts += _ceiling(records)
     parts += ["## Differences\n", _differences(grid), CHOICES, _choices(records), "## What was run\n", _effort(grid)]
     parts += [_hardware(records), UNEQUAL, COMMANDS]
     return "\n".join(parts)
+
+
+def _ceiling(records: Sequence[Record]) -> list[str]:
+    """What the minutes reach with every label, as soon as that was run."""
+    found = [record.dice for record in records if record.trial.stage == "ceiling"]
+    return [CEILING.format(every=EVERY, dice=_mean(found))] if found else []
 
 
 def _dice_table(grid: Sequence[Record], data: str, labels: int) -> str:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import baseline
 import baseline_ours
 from baseline_clock import LoopClock
-from baseline_grid import RATES, STRONG, VARIANTS, WIDE, Trial, all_trials, chosen_trials, rate_of
+from baseline_grid import EVERY, RATES, STRONG, TESTED, VARIANTS, WIDE, Trial, all_trials, chosen_trials, rate_of
 from baseline_page import page, paired
 from baseline_record import best_rate, best_variant, is_kept, keep, read, read_all
 
@@ -45,8 +45,8 @@ def test_the_grid_is_the_one_that_was_asked_for():
     assert len(grid) == len(set(grid)) == 3 * 3 * 2 * 3 * 5 + 3 * 2 * 3 + 3
     assert len({trial.path for trial in all_trials()}) == len(all_trials())
     assert sum(trial.minutes for trial in grid) / 60 == 22.5
-    assert {trial.part for trial in grid} == {"test"}
-    assert {trial.part for trial in all_trials() if trial.stage != "grid"} == {"validation"}
+    parts = {trial.stage: trial.part for trial in all_trials()}
+    assert {stage for stage, part in parts.items() if part == "test"} == set(TESTED)
     assert "lgg" not in {trial.data for trial in all_trials() if trial.stage != "grid"}
     rates = [t.choice for t in all_trials() if (t.stage, t.method, t.data, t.seed) == ("rates", "nnunet", "nodules", 1)]
     assert [rate_of(rate) for rate in rates] == [0.001, 0.003, 0.01, 0.03]
@@ -186,6 +186,11 @@ def test_the_page_is_made_from_the_records(tmp_path):
     assert "0 of 42 planned differences are done, with all of their seeds; p is corrected for the 1 that have" in text
     assert text == page(read_all(tmp_path))
     assert str(tmp_path) not in text
+    assert "What the minutes can give" not in text
+    (trial, *_) = ceiling = [trial for trial in all_trials() if trial.stage == "ceiling"]
+    assert {(one.part, one.labels, one.minutes) for one in ceiling} == {("test", EVERY, 6)}
+    keep(tmp_path, trial, about(), {"": rows(0.8, 0.9, 0.7)})
+    assert "with all 182 training patients labeled: 80.0 (1)." in page(read_all(tmp_path))
     assert max(map(len, text.split("## Commands")[0].split("\n"))) < 250
 
 
