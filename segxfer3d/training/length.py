@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -56,13 +57,18 @@ class Length:
         """The other way round."""
         return Length(**{field.name: values[field.name] for field in fields(Length) if field.name in values})
 
-    def text(self) -> str:
-        """What was found, for the console."""
+    def text(self, plan: Path | None = None) -> str:
+        """What was found, for the console, and what repeats it.
+
+        Args:
+            plan: the record of the plan that was made for these minutes; None where there is none.
+        """
+        same = f"--plan {plan} " if plan else ""
         of = "of processor time" if self.clock == "processor" else "by the clock"
         return (
             f"minutes {self.minutes:g}: {self.epochs} epoch{'s' * (self.epochs != 1)} of {self.steps_per_epoch} steps, "
             f"at {self.seconds_per_step:.3g} s {of} a step (median of {self.timed}); the same training again: "
-            f"--max_epochs {self.epochs} instead of --minutes"
+            f"{same}--max_epochs {self.epochs} instead of --minutes"
         )
 
 
@@ -96,7 +102,7 @@ def find_length(
         seconds = processes.mean({"seconds": statistics.median(step.seconds for step in steps)})["seconds"]
         length = _fitting(minutes, steps_per_epoch, seconds, len(steps), name)
     run.record(RECORD, length.as_dict())
-    run.say(length.text())
+    run.say(length.text(run.path / "plan.json" if run.has_record("plan") else None))
     return length
 
 

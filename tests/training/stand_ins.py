@@ -12,8 +12,10 @@ class Run:
         self.path, self.job, self.main, self.resume, self.finished = path, job, main, resume, finished
         self.said, self.before_close = [], []
         self.made_from = MadeFrom(path)
+        self._records = {}
 
     goes_on_with = RunFolder.goes_on_with
+    has_record = RunFolder.has_record
 
     def say(self, text):
         self.said.append(text)

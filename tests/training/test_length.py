@@ -55,6 +55,14 @@ def test_the_median_after_a_step_of_warm_up(tmp_path):
     assert said.endswith(" a step (median of 5); the same training again: --max_epochs 6 instead of --minutes")
 
 
+def test_what_repeats_a_planned_training_names_its_plan(tmp_path):
+    run = Recording(tmp_path)
+    run.record("plan", {})
+    find_length(1.0, max_epochs=7, steps_per_epoch=20, trial=timed([0.5]), run=run)
+    again = f"the same training again: --plan {tmp_path / 'plan.json'} --max_epochs 6 instead of --minutes"
+    assert run.said[0].endswith(again)
+
+
 def test_quick_steps_are_timed_more_often(tmp_path):
     length = find_length(1.0, max_epochs=7, steps_per_epoch=20, trial=timed([9.0, 0.01]), run=Recording(tmp_path))
     assert (length.timed, length.epochs) == (25, 300)
