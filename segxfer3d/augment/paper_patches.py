@@ -59,11 +59,14 @@ class PaperPatches(Randomizable, Transform):
     Args:
         size: of the patch, in voxels.
         foreground_share: share of the patches that are centered on foreground, 0 to 1.
+        mirror_axes: those (0, 1, 2) that may be turned around. What is drawn for the others is drawn and not used, so
+            that everything else is the same whatever they are.
     """
 
-    def __init__(self, size: Sequence[int], foreground_share: float) -> None:
+    def __init__(self, size: Sequence[int], foreground_share: float, mirror_axes: Sequence[int] = (0, 1, 2)) -> None:
         self.size = tuple(int(side) for side in size)
         self.foreground_share = float(foreground_share)
+        self.mirror_axes = tuple(mirror_axes)
         self._states = [[np.random.RandomState(0) for _ in range(count)] for count in _STEPS]
         # id of a label, or of its valid mask -> that, and how many voxels of each of its planes are foreground, or
         # count and are none
@@ -86,7 +89,7 @@ class PaperPatches(Randomizable, Transform):
         """The next patch of a volume with this label, (K, X, Y, Z), of which ``valid``, (1, X, Y, Z), counts."""
         (crop,), *flips, scale, shift = self._states
         start = self._start(crop, data, valid)
-        turned = tuple(axis for axis, (own,) in enumerate(flips) if own.rand() < FLIP)
+        turned = tuple(axis for axis, (own,) in enumerate(flips) if own.rand() < FLIP and axis in self.mirror_axes)
         factor, offset = _amount(scale, SCALE, FACTOR), _amount(shift, SHIFT, OFFSET)
         return PatchDraw(start, turned, None if factor is None else 1 + factor, offset)
 

@@ -22,19 +22,22 @@ from segxfer3d.augment.stored_masks import StoredMasks
 from segxfer3d.errors import InputError
 
 
-def labeled_patches(size: Sequence[int], *, foreground_share: float) -> PaperPatches:
+def labeled_patches(
+    size: Sequence[int], *, foreground_share: float, mirror_axes: Sequence[int] = (0, 1, 2)
+) -> PaperPatches:
     """One random patch of a volume and its label, anew at each call.
 
-    A volume that is smaller than the patch is padded. Each axis is flipped with chance 1/2; with chance 1/2 each,
-    intensities are multiplied by 0.9 to 1.1 and shifted by up to 0.05.
+    A volume that is smaller than the patch is padded. Each of ``mirror_axes`` is flipped with chance 1/2; with chance
+    1/2 each, intensities are multiplied by 0.9 to 1.1 and shifted by up to 0.05.
 
     Args:
         size: of the patch, in voxels.
         foreground_share: share of the patches that are centered on foreground, 0 to 1.
+        mirror_axes: axes that may be flipped.
 
     The items that it takes have ``image`` (1, X, Y, Z) in [0, 1] and ``label`` (K, X, Y, Z); it gives the same two.
     """
-    return PaperPatches(size, foreground_share)
+    return PaperPatches(size, foreground_share, mirror_axes)
 
 
 class TrainingPatches(Randomizable, Transform):

@@ -14,9 +14,9 @@ from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Preprocessing
-from segxfer3d.data.shown_classes import refuse_unseen
+from segxfer3d.data.shown_classes import refuse_unseen, unseen_classes
 from segxfer3d.data.split import labels_record
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 from segxfer3d.jobs.holding import held_volumes
 from segxfer3d.jobs.planning import Planned, planned_axes
 from segxfer3d.jobs.source import Source
@@ -105,7 +105,7 @@ def patches(options: Options, *, planned: Planned) -> Transform:
     size, share = planned.patch_size, options[groups.Patches].foreground_share
     augmentation = full_augmentation(options, planned=planned)
     if augmentation is None:
-        return labeled_patches(size, foreground_share=share)
+        return labeled_patches(size, foreground_share=share, mirror_axes=planned_axes(options, planned.plan))
     return training_patches(size, foreground_share=share, augmentation=augmentation)
 
 
@@ -171,6 +171,9 @@ def finetuning_data(
         transform.prepare(labeled)
     if options[learning.Learning].recipe != learning.PAPER:
         refuse_unseen(labeled, source.case_set.classes)
+    elif unseen := unseen_classes(labeled, source.case_set.classes):  # as trainings that are there did
+        names = some(list(unseen.values()), 3, ", ")
+        run.say(f"warning: none of the {len(labeled)} labeled {nouns} shows the class {names}; it is not learned")
     validation, test = measured(split.validation) if split.validation else None, measured(split.test, once=True)
     say_vanished(run, (labeled, validation, test))
     return FinetuningData(

@@ -104,13 +104,29 @@ def _by_hand(options: Options, source: Source, brought: Brought) -> Planned:
 
 
 def _mirror_axes(options: Options, dims: int, plan: Plan | None) -> tuple[int, ...]:
-    """Along which inference mirrors: as training did; a network that never saw it is worse for it."""
+    """Along which inference mirrors: as training did; a network that never saw it is worse for it.
+
+    Raises:
+        InputError: axes that training does not turn around, or mirroring that it never saw.
+    """
     changes = options.find(learning.Augmentation)  # which an earlier bundle of images has not
-    if not options[learning.Learning].mirrored_inference or (changes is not None and not changes.mirrors):
+    asked = options[learning.Learning].mirrored_inference
+    if changes is not None and not changes.mirrors:
+        if asked and "mirrored_inference" in options.by_hand:
+            raise InputError(
+                "mirrored_inference True: with --mirror 0 training turns nothing around; expected False, or a chance "
+                "above 0"
+            )
         return ()
     if dims == 2 and (changes is None or changes.augmentation == "flips"):
-        return (ACROSS,)
-    return planned_axes(options, plan, dims=dims)
+        if changes is not None and changes.mirror_axes not in ("auto", "x"):
+            raise InputError(
+                f"mirror_axes {changes.mirror_axes}: with --augmentation flips images are turned around across only; "
+                "expected auto or x, or --augmentation full"
+            )
+        return (ACROSS,) if asked else ()
+    axes = planned_axes(options, plan, dims=dims)
+    return axes if asked else ()
 
 
 def planned_axes(options: Options, plan: Plan | None, *, dims: int = 3) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,16 @@ def test_patches_are_monais(shape, size, classes, share):
                 assert type(made[key]) is torch.Tensor
                 assert made[key].is_contiguous()
                 assert torch.equal(made[key], expected[key].as_tensor())
+
+
+def test_axes_that_are_not_turned_around_change_nothing_else():
+    free, held, data = PaperPatches((8, 8, 4), 0.5), PaperPatches((8, 8, 4), 0.5, mirror_axes=(1,)), item((9, 9, 9), 1)
+    turned = set()
+    for seed in range(12):
+        drawn, other = (each.set_random_state(seed).randomize(data["label"]) for each in (free, held))
+        assert other == replace(drawn, flips=tuple(axis for axis in drawn.flips if axis == 1))
+        turned |= set(drawn.flips)
+    assert turned == {0, 1, 2}
 
 
 def test_what_is_not_valid_is_cut_and_flipped_along():

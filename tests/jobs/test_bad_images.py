@@ -267,3 +267,6 @@ def test_a_backbone_that_contradicts_the_network_is_refused(shapes, tmp_path):
 def test_images_have_no_third_axis_to_mirror_along(shapes, tmp_path):
     knobs = {**FINETUNE, "dataset_dir": str(shapes), "mirror_axes": "xz"}
     refused("unet2d_finetune", tmp_path, r"mirror_axes xz: images have x \(across\) and y \(down\) only", **knobs)
+    knobs |= {"mirror_axes": "xy", "augmentation": "flips"}
+    message = r"mirror_axes xy: with --augmentation flips .* expected auto or x, or --augmentation full"
+    refused("unet2d_finetune", tmp_path, message, **knobs)
