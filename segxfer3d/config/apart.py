@@ -11,6 +11,7 @@ from segxfer3d.errors import InputError
 # the two, and what both of them say
 APART = (
     ("minutes", "max_epochs", "both say how long to train"),
+    ("lr", "range_test", "both say the learning rate"),
     ("label_fraction", "label_count", "both say how many labels are used"),
     ("test_fraction", "official_split", "both say what is tested"),
     ("test_fraction", "split_file", "both say what is tested"),

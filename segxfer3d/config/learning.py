@@ -43,7 +43,7 @@ class Learning(Group):
         None, "train as many steps as fit in them, in place of max_epochs", above=0, most=10**5, tells_arms=False
     )
     mirrored_inference: bool = option(True, "average what the network says of mirrored images")
-    range_test: bool = option(False, "where lr is none, find it by a range test instead of the measured rule")
+    range_test: bool = option(False, "find lr by a range test, not by the measured rule nor as the recipe has it")
     largest_component: str = option(
         "auto", "keep a class's largest component only; auto: where it helps on validation", choices=COMPONENTS
     )

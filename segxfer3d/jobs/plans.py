@@ -12,8 +12,10 @@ from segxfer3d.config import groups, learning
 from segxfer3d.config.channels import each_channel
 from segxfer3d.config.options import Options
 from segxfer3d.data.planning import Intensity, Plan
-from segxfer3d.data.planning.fitting import MOST_FEATURES
+from segxfer3d.data.planning.fitting import GIB, MOST_FEATURES
 from segxfer3d.data.planning.make import BY_HAND
+from segxfer3d.data.planning.price import count_step
+from segxfer3d.data.planning.topology import Topology, sides
 from segxfer3d.data.planning.words import plan_text
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -24,7 +26,7 @@ from segxfer3d.run import processes
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.schema.kinds import OBJECT
-from segxfer3d.training.capacity import plan_for
+from segxfer3d.training.capacity import memory_of, plan_for
 
 PLAN = "plan"  # the run's record of it
 BROUGHT = "as the network of the checkpoint was trained"
@@ -55,6 +57,7 @@ def find_plan(
     elif asked != "data":
         plan = plan_of_file(Path(asked), options)
         _refuse_other_levels(plan, asked, options, brought)
+        plan = _priced(plan, asked, options, place, source)
     else:
         plan, made = _made(options, place, source, brought), True
     _refuse_other_channels(plan, asked, source)
@@ -111,6 +114,7 @@ def _made(options: Options, place: Place, source: Source, brought: Brought) -> P
     }
     if brought.preprocessing is not None:
         fixed["spacing"] = fixed["spacing"] or brought.preprocessing.spacing
+    sources = _sources(options, brought)
     plan, _ = plan_for(
         place.device,
         source.split.labeled,
@@ -119,9 +123,23 @@ def _made(options: Options, place: Place, source: Source, brought: Brought) -> P
         amp=options[groups.Run].amp,
         minutes=options[learning.Learning].minutes,
         fixed=fixed,
+        sources=sources,
         kept=source.kept,
     )
     return Plan.from_dict(json.loads(processes.of_first(json.dumps(plan.as_dict()))))  # speed and memory differ
+
+
+def _sources(options: Options, brought: Brought) -> dict[str, str]:
+    """Where values come from that are not planned, and that nobody set by hand."""
+    name, recipe = options[groups.Network].network, options[learning.Learning].recipe
+    levels = BROUGHT if brought.name == name else f"as {name} has it"
+    sources = {**dict.fromkeys(LEVELS, levels), "patch_size": BROUGHT, "spacing": BROUGHT}
+    sources["batch_size"] = of_recipe = f"of the recipe {recipe}"
+    volumes = options[groups.Volumes]
+    for value, given in (("patch_size", volumes.patch_size), ("spacing", volumes.spacing)):
+        if given is not None:
+            sources[value] = of_recipe
+    return {value: text for value, text in sources.items() if value not in options.by_hand}
 
 
 def _as_brought(
@@ -195,9 +213,15 @@ def plan_of_file(path: Path, options: Options) -> Plan:
         options: of the job.
 
     Raises:
-        InputError: it is none, or lacks what an option needs.
+        InputError: it is none, is for another network, or lacks what an option needs.
     """
     plan = _read(path, "plan: ", "; expected data, none, or a file of segxfer3d plan --json")
+    network = options[groups.Network].network
+    if plan.network and network != plan.network:
+        raise InputError(
+            f"network {network}: {path} is a plan for {plan.network}, whose levels {network} does not have; expected "
+            f"--network {plan.network}, or --plan data"
+        )
     volumes, width = options[groups.Volumes], options[groups.Network].width
     by_hand: dict[str, Any] = {
         "spacing": volumes.spacing,
@@ -213,6 +237,32 @@ def plan_of_file(path: Path, options: Options) -> Plan:
     by_hand = {name: value for name, value in by_hand.items() if value is not None and value != getattr(plan, name)}
     said = dict.fromkeys(("intensity" if name == "further" else name for name in by_hand), BY_HAND)
     return dataclasses.replace(plan, **by_hand, reasons={**plan.reasons, **said})
+
+
+def _priced(plan: Plan, asked: str, options: Options, place: Place, source: Source) -> Plan:
+    """The plan with the memory that it takes here, as a plan made of the data is.
+
+    Raises:
+        InputError: more than there is, with the batch that would fit.
+    """
+    step = count_step(
+        plan.patch_size,
+        Topology(plan.strides, plan.kernels, plan.stem),
+        features=plan.features,
+        network=plan.network,
+        channels=source.case_set.channels,
+        classes=len(source.case_set.classes),
+    )
+    amp, room = options[groups.Run].amp, memory_of(place.device)
+    none, one, all_of_it = (step.memory(batch, amp=amp) / GIB for batch in (0, 1, plan.batch_size))
+    if all_of_it > room:
+        fits = int((room - none) / (one - none))
+        expected = f"--batch_size {fits}" if fits > 0 else "smaller patches (--patch_size) or a smaller --width"
+        raise InputError(
+            f"plan: patches of {sides(plan.patch_size)} with batch_size {plan.batch_size}, as {asked} and the options "
+            f"have it, take about {all_of_it:.3g} GiB, {room:.3g} may be used; expected {expected}"
+        )
+    return dataclasses.replace(plan, memory=round(all_of_it, 3))
 
 
 def _intensities(path: Path, volumes: groups.Volumes, plan: Plan) -> tuple[Intensity, ...]:

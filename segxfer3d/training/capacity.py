@@ -46,6 +46,7 @@ def plan_for(
     minutes: float | None = None,
     memory: float | None = None,
     fixed: Mapping[str, Any] | None = None,
+    sources: Mapping[str, str] | None = None,
     kept: KeptVolumes | None = None,
     progress: bool = False,
 ) -> tuple[Plan, Capacity]:
@@ -55,7 +56,8 @@ def plan_for(
         device: that would train.
         cases: whose labels train.
         case_set: whose they are.
-        network: see :func:`~segxfer3d.data.planning.make_plan`, as ``amp`` and ``fixed``.
+        network: see :func:`~segxfer3d.data.planning.make_plan`, as ``amp``, ``fixed`` and
+            ``sources``.
         minutes: of training; None: as long as it takes.
         memory: GiB; None: the device's.
         kept: cases that are not read again.
@@ -76,6 +78,7 @@ def plan_for(
         network=network,
         amp=amp,
         fixed=fixed,
+        sources=sources,
     )
     return plan, room
 

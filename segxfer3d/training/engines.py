@@ -247,7 +247,7 @@ class StopOnNaN:
             now = f", learning rate {optimizer.param_groups[0]['lr']:.2g}"
         raise InputError(
             f"{what} step {engine.state.iteration} (epoch {engine.state.epoch}{now}): "
-            f"try a smaller --lr{rate}, or --clip_norm 1; the last training state is kept"
+            f"try a smaller --lr{rate}, or a --clip_norm of 1 or less; training states that were saved are kept"
         )
 
 

@@ -61,17 +61,17 @@ def peak_rate(
     """The peak learning rate: as asked for, else found.
 
     Args:
-        lr: as asked for; None to find it.
+        lr: as asked for, or as the recipe has it; None to find it.
         steps: of the whole training.
         optimizer_name: of the optimizer.
-        range_test: find it by :func:`find_rate`, not by :data:`RULE`.
+        range_test: find it by :func:`find_rate`, whatever ``lr`` is: not by :data:`RULE`, nor as the recipe has it.
         trial: takes the steps of a range test.
         run: told what was found; records it, and a run that goes on takes it from there.
 
     Raises:
         InputError: as :func:`rate_for` and :func:`find_rate`; or a run that goes on lacks its record.
     """
-    if lr is not None:
+    if lr is not None and not range_test:
         return lr
     if run.goes_on_with(RECORD):
         return _recorded(run)

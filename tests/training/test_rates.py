@@ -10,7 +10,7 @@ import torch
 from segxfer3d.config.groups import OPTIMIZERS
 from segxfer3d.errors import InputError
 from segxfer3d.training import rates
-from segxfer3d.training.rates import RULE, find_rate, rate_for, smoothed
+from segxfer3d.training.rates import RULE, find_rate, peak_rate, rate_for, smoothed
 from segxfer3d.training.trial import Step
 from tests.training.test_trial import network, trial
 
@@ -36,6 +36,32 @@ def test_an_optimizer_without_a_rule_is_refused():
     assert set(RULE) <= {*OPTIMIZERS, "nesterov"}
     with pytest.raises(InputError, match=r"lr: no rule says it for lars \(only for adamw, .*expected a number"):
         rate_for(100, optimizer_name="lars")
+
+
+class Kept:
+    """A run that keeps nothing from before."""
+
+    def __init__(self):
+        self.said = []
+
+    def goes_on_with(self, name):
+        return False
+
+    def record(self, name, content):
+        self.content = content
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_a_range_test_that_is_asked_for_is_run_whatever_rate_the_recipe_has():
+    run = Kept()
+    asked = {"steps": 10, "optimizer_name": "adam", "run": run}
+    assert peak_rate(0.003, range_test=False, trial=None, **asked) == 0.003
+    assert run.said == []
+    found = peak_rate(0.003, range_test=True, trial=Valley(lambda rate: (math.log10(rate) + 2) ** 2), **asked)
+    assert found == run.content["lr"] != 0.003
+    assert "by a range test" in run.said[0]
 
 
 class Valley:

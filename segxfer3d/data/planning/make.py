@@ -48,6 +48,7 @@ def make_plan(
     network: str = "plain_unet",
     amp: bool = False,
     fixed: Mapping[str, Any] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan a training as nnU-Net does (Isensee et al. 2021, Nature Methods 18), then cut it to memory and time.
 
@@ -60,7 +61,8 @@ def make_plan(
         network: ``plain_unet`` or ``resenc_unet``, whose levels are planned; any other counts as a plain U-Net, and its
             ``strides`` and ``features`` are handed in as ``fixed``.
         amp: mixed precision, which takes less memory.
-        fixed: option -> value set by hand, one of :data:`FIXABLE`; None leaves the value to the plan.
+        fixed: option -> value that is not planned, one of :data:`FIXABLE`; None leaves the value to the plan.
+        sources: option -> where such a value comes from, as a reason of the plan; by hand where nothing is said.
 
     Raises:
         InputError: a value set by hand that cannot be used; a plan that does not fit in memory, with what would; sides
@@ -104,6 +106,7 @@ def make_plan(
     if minutes is not None:
         reasons["steps"] = f"about as many fit in {minutes:g} min on this device"
     reasons["memory"] = f"estimated; {memory:.3g} GiB may be used"
+    reasons.update({name: text for name, text in (sources or {}).items() if name in values})
     intensity, *further = plan_intensities(fingerprint, values, reasons)
     return Plan(
         spacing=spacing,
