@@ -43,6 +43,7 @@ class PretrainingData:
         provenance: which cases train.
         channels: of an image.
         classes: how many there are to tell apart.
+        masks: channels of a label, one for each class that is segmented.
         probe: images with classes to probe embeddings with, (to fit on, to test on); None where there are no classes.
     """
 
@@ -52,6 +53,7 @@ class PretrainingData:
     provenance: dict[str, Any]
     channels: int = 1
     classes: int = 0
+    masks: int = 1
     probe: tuple[Sequence[Item], Sequence[Item]] | None = None
 
     @property
@@ -110,6 +112,7 @@ def held_images(
         provenance=provenance,
         channels=case_set.channels,
         classes=len(case_set.categories),
+        masks=len(case_set.classes),
         probe=_probe(options, source),
     )
 

@@ -6,6 +6,8 @@ import torch
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 
+from segxfer3d.errors import InputError
+
 
 class LabeledDiceLoss(nn.Module):
     """One minus dice over all pixels of a batch that have a label, with 1 added to numerator and denominator.
@@ -25,7 +27,12 @@ class LabeledDiceLoss(nn.Module):
             logits: (N, K, *spatial).
             target: (N, K + 1, *spatial) of 0 and 1: K masks, then 0 where a pixel does not count; see
                 :func:`with_valid`.
+
+        Raises:
+            InputError: another number of masks than outputs.
         """
+        if target.shape[1] != logits.shape[1] + 1:
+            raise InputError(f"loss: {logits.shape[1]} outputs for {target.shape[1] - 1} masks; expected one for each")
         counts = target[:, -1:].float()
         loss: Tensor = self.dice_loss(torch.sigmoid(logits.float()) * counts, target[:, :-1].float() * counts)
         return loss

@@ -44,10 +44,11 @@ class Segmentation(Pretext):
         return {"loss": self.dice_loss(self.network(unit_images(batch)), target)}
 
     def pictures(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Images, the first channel of what the network makes of them, and of their masks."""
+        """Images, what the network takes for a target of any class, and the masks of all classes as one."""
         images = unit_images(batch)
         output = torch.sigmoid(self.network(images).float())
-        return {"image": images, "output": output[:, :1], "label": entry(batch, "label")[:, :1].float()}
+        label = entry(batch, "label").amax(1, keepdim=True).float()
+        return {"image": images, "output": output.amax(1, keepdim=True), "label": label}
 
 
 RECIPE = Recipe(
@@ -63,7 +64,7 @@ RECIPE = Recipe(
         "canvas_size": "$@image_size",
         "batch_size": 32,
         "data": {"task": "segmentation"},
-        "network_def": {"out_channels": 1},
+        "network_def": {"out_channels": "$@data.masks"},
         "views": None,
         "augment": {
             "_target_": "segxfer3d.augment.finetune_views.FinetuneViews",

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segxfer3d.errors import InputError
 from segxfer3d.losses import LabeledDiceLoss, with_valid
 
 
@@ -67,3 +68,10 @@ def test_half_precision_is_computed_in_full():
     half = LabeledDiceLoss()(logits.bfloat16(), with_valid(label, valid))
     assert half.dtype == torch.float32
     assert torch.equal(half, LabeledDiceLoss()(logits.bfloat16().float(), with_valid(label, valid)))
+
+
+def test_another_number_of_masks_than_outputs_is_refused():
+    logits, label, valid = draw(channels=2)
+    loss = LabeledDiceLoss()
+    with pytest.raises(InputError, match=r"^loss: 1 outputs for 2 masks; expected one for each$"):
+        loss(logits[:, :1], with_valid(label, valid))

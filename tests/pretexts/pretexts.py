@@ -42,7 +42,7 @@ def tiny_pretext(name, spatial_dims, channels, network_name="conrec_unet"):
         **STAND_INS,
     }
     out_channels = bundle["network_def"].get("out_channels")
-    out_channels = 1 if out_channels == 1 else channels
+    out_channels = 1 if out_channels in (1, "$@data.masks") else channels
     values["@network_def"] = network(spatial_dims, channels, out_channels=out_channels, name=network_name)
     taken = inspect.signature(pretext_class(name)).parameters
     arguments = {key: value for key, value in SMALL.items() if key in taken}

@@ -86,6 +86,17 @@ def test_segmentation_shows_masks():
     assert torch.equal(columns["image"], items["image"].float() / 255)
 
 
+def test_segmentation_shows_the_masks_of_several_classes_as_one():
+    items = batch()
+    items["label"] = torch.cat([items["label"], 1 - items["label"]], dim=1)
+    pretext = Segmentation(network(out_channels=2))
+    columns = show(pretext, items)
+    assert torch.equal(columns["label"], torch.ones_like(items["label"][:, :1]).float())
+    with torch.no_grad():
+        each = torch.sigmoid(pretext.network(columns["image"]))
+    assert torch.equal(columns["output"], torch.maximum(each[:, :1], each[:, 1:]))
+
+
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_a_classification_shows_where_it_looks(spatial_dims):
     channels = 3 if spatial_dims == 2 else 1
