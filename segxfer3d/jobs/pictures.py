@@ -5,6 +5,7 @@ The figures themselves are drawn by :mod:`segxfer3d.report.figures.galleries`; t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from segxfer3d.networks import build
 from segxfer3d.pretexts.base import unit_images
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.initialize import load_all
+
+_KINDS = {1: "gray", 3: "color"}  # by their channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,18 +113,21 @@ def reconstructed(model: Path | str, chosen: Chosen, *, seed: int = 0) -> dict[s
         seed: of the corruption.
 
     Raises:
-        InputError: a network that gives no images, or whose pretext did not teach it to.
+        InputError: a network that gives no images, or whose pretext did not teach it to; images of other channels than
+            it takes.
     """
     content = checkpoint.read_model(model)
     network = build(content["network"]).eval()
     load_all(network, content["state_dict"], str(model))
     prepare = preprocessings.from_dict(content["preprocessing"], str(model))
-    arguments = content["network"]["arguments"]
-    taught = "head" in content["provenance"].get("trained_parts", ["head"])
-    gives = arguments.get("out_channels") == arguments.get("in_channels")
-    if content["classes"] or not taught or not gives or not isinstance(prepare, ImagePreprocessing):
+    if not _reconstructs(content) or not isinstance(prepare, ImagePreprocessing):
         raise InputError(
             f"checkpoint {model}: expected a pretext of images that reconstructs them, such as conrec_pretrain"
+        )
+    if chosen.case_set.channels != prepare.channels:
+        raise InputError(
+            f"checkpoint {model}: takes {_KINDS[prepare.channels]} images; those of {chosen.case_set.root} are "
+            f"{_KINDS[chosen.case_set.channels]}"
         )
     held = prepare.hold(chosen.cases, chosen.case_set, labels=False, progress=False)
     images = unit_images({"image": torch.stack([held[i]["image"] for i in range(len(held))])})
@@ -130,3 +136,10 @@ def reconstructed(model: Path | str, chosen: Chosen, *, seed: int = 0) -> dict[s
         corrupted = BoxCorruption()(images).image
         output = torch.sigmoid(network(corrupted).float())
     return {name: tensor.numpy() for name, tensor in (("corrupted", corrupted), ("output", output), ("target", images))}
+
+
+def _reconstructs(content: Mapping[str, Any]) -> bool:
+    """Whether a network gives images, and learned to: masks may have as many channels as an image."""
+    arguments, provenance = content["network"]["arguments"], content["provenance"]
+    taught = "head" in provenance.get("trained_parts", ["head"]) and provenance.get("pretext") != "Segmentation"
+    return not content["classes"] and taught and arguments.get("out_channels") == arguments.get("in_channels")

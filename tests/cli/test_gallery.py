@@ -10,6 +10,7 @@ from segxfer3d.jobs.pictures import choose_images, predicted, reconstructed
 from segxfer3d.networks import build
 from segxfer3d.weights import checkpoint
 from tests.cli.test_cli import call
+from tests.data.image_files import noise, save
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +18,12 @@ def images(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp("data"), 20, size=32)
 
 
-def model(path, outputs, classes, **provenance):
+def model(path, outputs, classes, channels=3, **provenance):
     torch.manual_seed(outputs)
-    definition = {"name": "conrec_unet", "arguments": {"in_channels": 3, "out_channels": outputs, "width": 2}}
+    definition = {"name": "conrec_unet", "arguments": {"in_channels": channels, "out_channels": outputs, "width": 2}}
     network, about = build(definition), {"patch_size": [32, 32], **provenance}
     path.parent.mkdir(parents=True)
-    written = ImagePreprocessing(32, 3).as_dict()
+    written = ImagePreprocessing(32, channels).as_dict()
     checkpoint.write_model(path, network.state_dict(), network.definition, written, classes, about)
     return path
 
@@ -83,6 +84,23 @@ def test_what_cannot_be_shown_is_refused(images, tmp_path):
     code, said = call("gallery", "reconstruction", encoder, *shared)
     assert code == 1
     assert "expected a pretext of images that reconstructs them" in said
+    masks = model(tmp_path / "segmentation" / "model.pt", 3, {}, pretext="Segmentation")
+    code, said = call("gallery", "reconstruction", masks, *shared)
+    assert code == 1
+    assert "expected a pretext of images that reconstructs them" in said
     code, said = call("gallery", "masks", tuned, "--names", "a,b", *shared)
     assert code == 1
     assert "--names: expected 1 different ones" in said
+
+
+def test_images_of_other_channels_than_the_model_takes_are_refused(images, tmp_path):
+    gray = tmp_path / "gray_images"
+    for number in range(3):
+        save(gray / f"{number}.png", noise((32, 32), channels=1, seed=number))
+    for folder, channels, kinds in ((gray, 3, ("color", "gray")), (images, 1, ("gray", "color"))):
+        path = model(tmp_path / kinds[0] / "model.pt", channels, {}, channels=channels)
+        code, said = call("gallery", "reconstruction", path, "--dataset-dir", folder, "-o", tmp_path / "x.svg")
+        message = f"checkpoint {path}: takes {kinds[0]} images; those of {folder} are {kinds[1]}"
+        assert (code, said) == (1, message)
+    path = tmp_path / "gray" / "model.pt"
+    assert call("gallery", "reconstruction", path, "--dataset-dir", gray, "-o", tmp_path / "x.svg")[0] == 0
