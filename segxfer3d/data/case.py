@@ -198,6 +198,13 @@ class CaseSet:
         return bool(self.cases) and all(case.category is not None for case in self.cases)
 
 
+def unit_of(cases: Sequence[Case], dims: int) -> str:
+    """What the patients of some cases are, in words: of images each is a scene, or a single image."""
+    if dims == 3:
+        return "patients"
+    return "images" if all(case.patient == case.name for case in cases) else "groups of images"
+
+
 def page_names(name: str, pages: Sequence[int]) -> dict[str, int]:
     """The names of the cases that the pages of a file are, counted from 1, to the numbers of the pages in the file."""
     width = len(str(len(pages)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from segxfer3d.inference.engines.graphs import IMAGE, LOGITS
 from segxfer3d.inference.model import Model
 from segxfer3d.version import __version__
+from segxfer3d.weights.lineage import STARTED_FROM
 
 OVERLAP = 0.25
 # lists that stay in the house: names of patients, fingerprints of images
@@ -24,8 +26,9 @@ def describe(model: Model) -> dict[str, Any]:
         model: that is exported.
     """
     network, inference = model.network, model.inference
-    provenance = {name: value for name, value in model.provenance.items() if name not in _PRIVATE}
-    provenance |= {name: len(model.provenance[name]) for name in _PRIVATE if name in model.provenance}
+    provenance = _counted(model.provenance)
+    if starts := provenance.get(STARTED_FROM):
+        provenance[STARTED_FROM] = [_counted(start) for start in starts]
     return {
         "made_with": f"segxfer3d {__version__}",
         "network": network.definition,
@@ -45,6 +48,11 @@ def describe(model: Model) -> dict[str, Any]:
         "provenance": provenance,
         "license": LICENSE_HINT,
     }
+
+
+def _counted(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model says of a training, with the numbers of what stays in the house."""
+    return {name: len(value) if name in _PRIVATE else value for name, value in provenance.items()}
 
 
 def _channels(model: Model) -> list[str]:

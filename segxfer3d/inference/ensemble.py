@@ -27,7 +27,7 @@ from segxfer3d.inference.image import Image
 from segxfer3d.inference.model import Model, load_model
 from segxfer3d.inference.open_sums import Box
 from segxfer3d.losses.activation import foreground_probabilities
-from segxfer3d.weights import checkpoint
+from segxfer3d.weights import checkpoint, lineage
 
 MODEL = "model.pt"
 FOLDS = "folds.json"  # of segxfer3d cross: which models there are
@@ -243,6 +243,8 @@ def _together(provenances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         listed = [set(provenance[name]) for provenance in provenances if name in provenance]
         if listed:
             together[name] = sorted(set().union(*listed))
+    if starts := lineage.together(provenances):
+        together[lineage.STARTED_FROM] = starts
     if known := seen.together([provenance.get("seen") or {} for provenance in provenances]):
         together["seen"] = known
     return together

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from monai.engines import SupervisedEvaluator
 
@@ -16,7 +16,7 @@ from segxfer3d.config.own_split import NOT_SAID, OwnSplit
 from segxfer3d.config.store import Store
 from segxfer3d.config.volume_files import VolumeFiles
 from segxfer3d.config.windows import Mirroring, WindowSize
-from segxfer3d.data.case import Case
+from segxfer3d.data.case import Case, unit_of
 from segxfer3d.data.content_hash import SAME
 from segxfer3d.data.layouts import OtherKindError
 from segxfer3d.data.split import by_patient, few_of_all
@@ -36,6 +36,7 @@ from segxfer3d.jobs.vanished import say_vanished
 from segxfer3d.run import processes
 from segxfer3d.run.folder import RunFolder
 from segxfer3d.training.loaders import EVALUATION_BATCH
+from segxfer3d.weights.lineage import Sighting, sightings
 
 _VOLUMES = "checkpoint.dims_of(ensemble.first_of(@checkpoint, @model_dir)) == 3"
 KEPT_VOXELS = 100_000_000  # of measured cases that the previews may be made of: 200 MB, one byte each of mask and label
@@ -94,16 +95,26 @@ def evaluation_table(options: Options, run: RunFolder, model: Model) -> CaseTabl
 
 def _warn_of_seen(run: RunFolder, model: Model, source: Source, cases: Sequence[Case]) -> None:
     """Cases are told by their patients within a data set, and by what they show, under any folder and name."""
-    seen = {case.patient for case in cases} & set(model.provenance.get("patients", []))
-    if seen and model.provenance.get("data") == source.name:
-        run.say(f"warning: {len(seen)} of these patients' labels were used to train the model: not an honest figure")
-        return
-    if shown := source.contents(cases) & set(model.provenance.get("contents", [])):
-        what, same = SAME[source.case_set.dims]
-        run.say(
-            f"warning: {len(shown)} of these {what} trained the model: the same {same}, in the data set "
-            f"{model.provenance.get('data')}: not an honest figure"
-        )
+    patients = {case.patient for case in cases}
+    found = sightings(model.provenance, name=source.name, patients=patients, contents=source.contents(cases))
+    for text in (text for sighting in found for text in _sighting_in_words(sighting, source, cases)):
+        run.say(f"warning: {text}: not an honest figure")
+
+
+def _sighting_in_words(sighting: Sighting, source: Source, cases: Sequence[Case]) -> Iterator[str]:
+    what, same = SAME[source.case_set.dims]
+    trained = f"through its start, the model was trained, {sighting.how}, on"
+    if number := len(sighting.patients):
+        if sighting.through_start:
+            yield f"{trained} {number} of these {unit_of(cases, source.case_set.dims)}"
+        else:
+            yield f"{number} of these patients' labels were used to train the model"
+    if number := len(sighting.contents):
+        where = f"the same {same}, in the data set {' and '.join(sighting.places)}"
+        if sighting.through_start:
+            yield f"{trained} {number} of these {what}: {where}"
+        else:
+            yield f"{number} of these {what} trained the model: {where}"
 
 
 def evaluator_of(model: Model, table: CaseTable) -> SupervisedEvaluator:

@@ -12,6 +12,7 @@ from segxfer3d.augment.augmentation import Augmentation
 from segxfer3d.augment.patches import TrainingPatches, labeled_patches, training_patches
 from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options
+from segxfer3d.data.case import unit_of
 from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.shown_classes import refuse_unseen, unseen_classes
@@ -79,10 +80,7 @@ class FinetuningData:
     @property
     def unit(self) -> str:
         """What ``test_patients`` counts, in words."""
-        if self.dims == 3:
-            return "patients"
-        alone = all(case.patient == case.name for case in self.source.split.test)
-        return "images" if alone else "groups of images"
+        return unit_of(self.source.split.test, self.dims)
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -22,6 +22,7 @@ from segxfer3d.run.folder import RunFolder
 from segxfer3d.study.records import weights_hash
 from segxfer3d.weights import passport
 from segxfer3d.weights.initialize import initialize
+from segxfer3d.weights.lineage import STARTED_FROM, start_of
 
 
 def start_network(
@@ -50,6 +51,7 @@ def start_network(
         for note in notes:
             run.say(note)
         run.made_from.take(checkpoint=weights_hash(Path(source)))
+        run.started_from = {STARTED_FROM: start_of(source)}
     report = initialize(network, start.init, weights, source)
     run.record("transfer", report.as_dict() | ({"notes": notes} if notes else {}))
     run.say(report.summary())

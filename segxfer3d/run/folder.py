@@ -84,6 +84,7 @@ class RunFolder:
         resume: whether a run that is there goes on.
         finished: whether that run had ended.
         before_close: what has to end while the folder is still held.
+        started_from: the entry of its model for what its start was trained on; empty before one is loaded, or of none.
 
     Raises:
         InputError: a folder that cannot be used, or a run in it that is another one than this command means.
@@ -108,6 +109,7 @@ class RunFolder:
         )
         self.made_from.take(configuration=options.components, steps=options.steps)
         self.before_close: list[Callable[[], None]] = []
+        self.started_from: dict[str, Any] = {}
         self._records: dict[str, Any] = {}
         self._log: logging.FileHandler | None = None
         self._started = time.time()

@@ -20,7 +20,7 @@ class Described(Protocol):
 
 
 class ModelWriter:
-    """Writes ``model.pt`` of a run.
+    """Writes ``model.pt`` of a run, with what the run started from.
 
     Args:
         run: whose model it is.
@@ -87,7 +87,7 @@ class ModelWriter:
                 network=network.definition,
                 preprocessing=self.preprocessing.as_dict(),
                 classes=self.classes,
-                provenance={**self.provenance, **(found or {})},
+                provenance={**self.provenance, **self.run.started_from, **(found or {})},
                 inference=None if inference is None else inference.as_dict(),
             )
         self.run.say(f"model: {path}")

@@ -46,17 +46,11 @@ _ARGUMENTS = Entries(
         "backbone": TEXT,
     },
 )
-_PROVENANCE = Entries(
-    {},
-    {
-        "patch_size": ListOf(SIDE),
-        "job": TEXT,
-        "data": TEXT,
-        "patients": LIST,
-        "contents": LIST,
-        "trained_parts": ListOf(TEXT),
-    },
-)
+_TRAINING: dict[str, Kind] = {
+    "job": TEXT, "init": TEXT, "pretext": TEXT, "data": TEXT, "patients": LIST, "contents": LIST,
+    "trained_parts": ListOf(TEXT),
+}  # fmt: skip
+_PROVENANCE = Entries({}, {**_TRAINING, "patch_size": ListOf(SIDE), "started_from": ListOf(Entries({}, _TRAINING))})
 _ENTRIES: dict[str, Kind] = {
     "network": Entries({"arguments": _ARGUMENTS}, {"name": TEXT}),
     "state_dict": _WEIGHTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
 from segxfer3d.weights.formats.base import read_content
+from segxfer3d.weights.lineage import Sighting, sightings
 from segxfer3d.weights.stem import has_rule
 
 # arguments of a network that have to be the checkpoint's
@@ -61,46 +62,39 @@ class Target(Protocol):
     def classes(self) -> Mapping[int, str]: ...
 
 
-def leak(provenance: Mapping[str, Any], target: Target) -> str:
-    """How many of the test part a checkpoint has seen while it was trained, in words; empty where none.
-
-    Cases of one data set are told by their patients, and so are those of a cube store that does not say of which data
-    set it is; all also by what they show, under any folder and name.
+def leaks(provenance: Mapping[str, Any], target: Target) -> list[str]:
+    """How many of the test part a checkpoint has seen while it, or what it started from, was trained, in words.
 
     Args:
         provenance: of the checkpoint.
         target: the data that the network will be fine-tuned and tested on.
     """
-    seen = patients_seen(provenance, target.name) & target.test_patients
-    shown = set(provenance.get("contents", [])) & target.test_contents
-    if not seen and not shown:
-        return ""
-    # only the segmentation pretext and fine-tuning see masks
-    unlabeled = ", without their masks" if provenance.get("pretext", "Segmentation") != "Segmentation" else ""
-    if not seen:
+    found = sightings(provenance, name=target.name, patients=target.test_patients, contents=target.test_contents)
+    return [text for sighting in found for text in _leaks(sighting, target)]
+
+
+def _leaks(sighting: Sighting, target: Target) -> Iterator[str]:
+    trained, how = "this checkpoint was trained on", sighting.how
+    apart, away = "--pretrain_fraction in both trainings keeps them apart", "leave them out of one of the two"
+    if sighting.through_start:
+        trained = f"through its start, {trained}"
+        apart = "--pretrain_fraction in all trainings keeps them apart"
+        away = "leave them out of the test part, or of its start's data"
+    if sighting.patients:
+        text = f"{trained} {len(sighting.patients)} of the {len(target.test_patients)} test {target.unit}, {how}"
+        if sighting.nameless:
+            yield (
+                f"{text}, if the same names are the same {target.unit}: its cube store {sighting.nameless} does not "
+                "say of which data set it is; segxfer3d data cubes writes one that does"
+            )
+        else:
+            yield f"{text}; {apart}"
+    if sighting.contents:
         what, same = SAME[target.dims]
-        return (
-            f"this checkpoint was trained on {len(shown)} of the {len(target.test_contents)} test {what}{unlabeled}: "
-            f"the same {same}, in the data set {provenance.get('data')}; leave them out of one of the two"
+        yield (
+            f"{trained} {len(sighting.contents)} of the {len(target.test_contents)} test {what}, {how}: the same "
+            f"{same}, in the data set {' and '.join(sighting.places)}; {away}"
         )
-    trained = f"this checkpoint was trained on {len(seen)} of the {len(target.test_patients)} test {target.unit}"
-    if provenance.get("data") != target.name:
-        return (
-            f"{trained}{unlabeled}, if the same names are the same {target.unit}: its cube store "
-            f"{provenance.get('data')} does not say of which data set it is; segxfer3d data cubes writes one that does"
-        )
-    return f"{trained}{unlabeled}; --pretrain_fraction in both trainings keeps them apart"
-
-
-def patients_seen(provenance: Mapping[str, Any], name: str) -> set[str]:
-    """The patients of a data set that a checkpoint may have seen; those of cube stores of earlier versions are of any.
-
-    Args:
-        provenance: of the checkpoint.
-        name: of the data set.
-    """
-    nameless = "cubes" in provenance and "store" not in provenance  # the store's folder is called so, not its data set
-    return set(provenance.get("patients", [])) if nameless or provenance.get("data") == name else set()
 
 
 def read_weights(
@@ -130,8 +124,7 @@ def read_weights(
     _refuse_another_network(path, model["network"], network.definition, options)
     _refuse_untrained(path, model["provenance"], init)
     notes = _check_classes(path, model["classes"], target, init)
-    if warning := leak(model["provenance"], target):
-        notes.append(f"warning: {warning}")
+    notes += [f"warning: {leak}" for leak in leaks(model["provenance"], target)]
     if model["preprocessing"] != target.preprocessing.as_dict():
         notes.append("warning: the checkpoint was trained with other preprocessing than this run uses")
     weights: dict[str, Tensor] = model["state_dict"]

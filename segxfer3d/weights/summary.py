@@ -13,6 +13,7 @@ from segxfer3d.networks import PARTS
 from segxfer3d.weights import checkpoint
 from segxfer3d.weights.formats import FORMATS, Format, flags, recognize
 from segxfer3d.weights.formats.base import read_content
+from segxfer3d.weights.lineage import STARTED_FROM, in_words
 
 _SHOWN = 120  # characters of a value
 
@@ -45,10 +46,13 @@ def _model(model: Mapping[str, Any]) -> list[str]:
     lines = [f"model of a run: {model['network'].get('name')}({arguments})"]
     trained = model["provenance"].get("trained_parts", PARTS)
     lines += _parts(model["state_dict"], trained)
-    sections = {"classes": model["classes"], "preprocessing": model["preprocessing"], "provenance": model["provenance"]}
+    provenance = {name: value for name, value in model["provenance"].items() if name != STARTED_FROM}
+    sections = {"classes": model["classes"], "preprocessing": model["preprocessing"], "provenance": provenance}
     for title, section in sections.items():
         lines.append(f"{title}:" if section else f"{title}: none")
         lines += [f"  {name}: {_short(value)}" for name, value in section.items()]
+    if chain := in_words(model["provenance"]):
+        lines.append(f"started from: {chain}")
     return lines
 
 

@@ -36,6 +36,7 @@ def shaken(path):
         else value
         for name, value in content["state_dict"].items()
     }
-    content["provenance"] |= {"patients": ["Ann", "Bob"], "contents": ["1f"]}
+    names = {"patients": ["Ann", "Bob"], "contents": ["1f"]}
+    content["provenance"] |= {**names, "started_from": [{"job": "moco_pretrain", **names}]}
     torch.save(content, path)
     return path

@@ -93,10 +93,12 @@ def test_what_all_were_trained_on_is_known(tmp_path):
     spacings = ([[1.0] * 3, [1.0] * 3, [2.0] * 3], [[0.5] * 3, [2.0] * 3, [2.5] * 3], [[1.0] * 3, [1.5] * 3, [2.0] * 3])
     for number, path in enumerate(paths):
         seen = {"spacing": spacings[number], "values": [-1000.0 - number, 500.0 + number]}
-        changed(path, provenance={"patients": ["all", f"p{number}"], "seen": seen})
+        starts = [{"job": "moco_pretrain", "data": f"set{number // 2}"}]
+        changed(path, provenance={"patients": ["all", f"p{number}"], "seen": seen, "started_from": starts})
     provenance = load_ensemble(paths).provenance
     assert provenance["patients"] == ["all", "p0", "p1", "p2"]
     assert provenance["seen"] == {"spacing": [[0.5] * 3, [1.5] * 3, [2.5] * 3], "values": [-1002.0, 502.0]}
+    assert [start["data"] for start in provenance["started_from"]] == ["set0", "set1"]
 
 
 def test_the_largest_component_is_kept_where_most_models_say_so(tmp_path):

@@ -10,7 +10,7 @@ class Run:
 
     def __init__(self, path, job="test", main=True, resume=False, finished=False):
         self.path, self.job, self.main, self.resume, self.finished = path, job, main, resume, finished
-        self.said, self.before_close = [], []
+        self.said, self.before_close, self.started_from = [], [], {}
         self.made_from = MadeFrom(path)
         self._records = {}
 

@@ -8,7 +8,7 @@ import torch
 from segxfer3d.errors import InputError
 from segxfer3d.networks import conrec_unet, genesis_unet
 from segxfer3d.weights import checkpoint
-from segxfer3d.weights.passport import leak, read_weights
+from segxfer3d.weights.passport import leaks, read_weights
 from tests.weights.formats.test_genesis import fingerprint_weights
 
 
@@ -107,23 +107,22 @@ def test_a_checkpoint_from_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("provenance", "expected"),
     [
-        ({"data": "lungs", "patients": ["a"]}, "1 of the 3 test patients; "),
-        ({"data": "lungs", "patients": ["a"], "pretext": "Segmentation"}, "1 of the 3 test patients; "),
+        ({"data": "lungs", "patients": ["a"]}, "1 of the 3 test patients, with their masks; "),
+        ({"data": "lungs", "patients": ["a"], "pretext": "Segmentation"}, "1 of the 3 test patients, with their masks"),
         ({"data": "lungs", "patients": ["a"], "pretext": "MoCo"}, "1 of the 3 test patients, without their masks; "),
         ({"data": "lungs", "patients": ["z"]}, ""),
         ({"data": "livers", "patients": ["a"]}, ""),
         # of the data set's own name; of a store's, which says nothing of it
         ({"data": "livers", "patients": ["a"], "cubes": 9, "store": "lungs"}, ""),
-        ({"data": "lungs", "patients": ["a"], "cubes": 9, "store": "cubes"}, "1 of the 3 test patients; "),
-        ({"data": "cubes", "patients": ["a", "z"], "cubes": 9}, "1 of the 3 test patients, if the same names are the"),
+        ({"data": "lungs", "patients": ["a"], "cubes": 9, "store": "cubes"}, "1 of the 3 test patients, "),
+        ({"data": "cubes", "patients": ["a", "z"], "cubes": 9}, ", if the same names are the same patients"),
         ({"data": "cubes", "patients": ["z"], "cubes": 9}, ""),
         ({}, ""),
     ],
 )
 def test_leaks(provenance, expected):
-    said = leak(provenance, Target())
-    assert expected in said
-    assert bool(said) == bool(expected)
+    said = leaks(provenance, Target())
+    assert [expected in text for text in said] == [True] * bool(expected)
 
 
 @pytest.mark.parametrize("name", ["lungs", "a copy of it"])
@@ -131,10 +130,26 @@ def test_leaks(provenance, expected):
 def test_cases_are_known_by_what_they_show(name, dims, what, same):
     """Under any folder and any name; a checkpoint that does not say what it saw says nothing."""
     provenance = {"data": name, "patients": ["renamed"], "contents": ["2b", "4d", "9z"], "pretext": "SimCLR"}
-    assert leak(provenance, Target(dims=dims)) == (
+    assert leaks(provenance, Target(dims=dims)) == [
         f"this checkpoint was trained on 2 of the 4 test {what}, without their masks: the same {same}, in the data set "
         f"{name}; leave them out of one of the two"
-    )
-    assert leak(provenance | {"contents": ["9z"]}, Target()) == ""
+    ]
+    assert leaks(provenance | {"contents": ["9z"]}, Target()) == []
     del provenance["contents"]
-    assert leak(provenance, Target()) == ""
+    assert leaks(provenance, Target()) == []
+
+
+def test_what_a_start_has_seen_is_told_apart():
+    """Through how many checkpoints it went, and with or without masks."""
+    own = {"data": "lungs", "patients": ["a"], "contents": ["1a"], "init": "encoder"}
+    masks = {"data": "copy", "patients": ["x"], "contents": ["2b", "3c"], "pretext": "Segmentation"}
+    plain = {"data": "lungs", "patients": ["b", "c"], "contents": ["2b"], "pretext": "MoCo"}
+    assert leaks(own | {"started_from": [plain, masks, {"job": "unet2d_finetune"}, plain]}, Target()) == [
+        "this checkpoint was trained on 1 of the 3 test patients, with their masks; --pretrain_fraction in both "
+        "trainings keeps them apart",
+        "through its start, this checkpoint was trained on 2 of the 4 test volumes, with their masks: the same voxels, "
+        "in the data set copy; leave them out of the test part, or of its start's data",
+        "through its start, this checkpoint was trained on 2 of the 3 test patients, without their masks; "
+        "--pretrain_fraction in all trainings keeps them apart",
+    ]
+    assert leaks({"data": "others", "started_from": [{"data": "others", "patients": ["a"]}]}, Target()) == []
