@@ -105,6 +105,20 @@ def some(items: Iterable[object], most: int = 10, separator: str = "; ", *, last
     return listed + "".join((separator if last is None else last) + text for text in rest)
 
 
+def way_on(option: str, *, left: bool) -> str:
+    """The end of a message on bad cases: the option that goes on without them.
+
+    Args:
+        option: as it is typed; empty where the command has none.
+        left: whether there are others to go on with.
+
+    Example:
+        >>> way_on("--skip_bad_cases True", left=True), way_on("--skip_bad_cases True", left=False)
+        ('; --skip_bad_cases True goes on without them', '')
+    """
+    return f"; {option} goes on without them" if option and left else ""
+
+
 def numbered(count: int, one: str, several: str) -> str:
     """How many there are, and what is said of one or of several.
 

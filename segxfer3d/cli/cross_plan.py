@@ -69,6 +69,7 @@ def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[C
     Raises:
         InputError: none is labeled, or some cannot be used and are not to be skipped; all at once.
     """
+    from segxfer3d.config.groups import SKIP_BAD_CASES
     from segxfer3d.data.check import check, refuse_without_target, refuse_wrong_modality
     from segxfer3d.data.layouts.label_files import require_labels
     from segxfer3d.data.plausible import refuse_masks
@@ -82,6 +83,7 @@ def _checked(bundle: Bundle, knobs: Mapping[str, Any]) -> tuple[CaseSet, tuple[C
         case_set,
         cases,
         skip_bad=bool(knobs.get("skip_bad_cases", False)),
+        skip_option=SKIP_BAD_CASES,
         progress=False,
         spacing=tuple(spacing) if isinstance(spacing, (list, tuple)) else None,
     )
@@ -133,6 +135,7 @@ def checked_folds(bundle: Bundle, knobs: Mapping[str, Any], folds: int | None, *
 
 def _cases(knobs: Mapping[str, Any], *, dims: int = 3) -> CaseSet:
     """The volumes or images that knobs mean."""
+    from segxfer3d.config.groups import SKIP_BAD_CASES
     from segxfer3d.config.image_files import ImageFiles, Images
     from segxfer3d.config.volume_files import VolumeFiles
     from segxfer3d.data.layouts import Request, find_cases
@@ -141,7 +144,15 @@ def _cases(knobs: Mapping[str, Any], *, dims: int = 3) -> CaseSet:
     meant = [*fields(VolumeFiles), *of_images]
     said = {field.name: knobs[field.name] for field in meant if field.name in knobs}
     texts = {name: knobs.get(name, "") for name in ("patient_pattern", "label_map")}
-    request = Request(layout=knobs.get("dataset", ""), dims=dims, progress=False, **texts, **said)
+    request = Request(
+        layout=knobs.get("dataset", ""),
+        dims=dims,
+        skip_bad=bool(knobs.get("skip_bad_cases", False)),
+        skip_option=SKIP_BAD_CASES,
+        progress=False,
+        **texts,
+        **said,
+    )
     return find_cases(knobs["dataset_dir"], request)
 
 

@@ -24,6 +24,7 @@ _PAIRS = rf"{_PAIR}(,{_PAIR})*"
 _BATCH = "patches, images or windows in a step, for each process; none, in fine-tuning on volumes: of the plan"
 _MODEL = "model.pt of a run; to start from, a published Models Genesis or ImageNet checkpoint too"
 _LAYOUT = "the name of a layout, or nothing"
+SKIP_BAD_CASES = "--skip_bad_cases True"  # as messages name the option
 _SKIP_BAD = "go on without the cases that cannot be used, and record which"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
@@ -18,14 +16,20 @@ from segxfer3d.data.content_hash import content_hash, voxels_checksum, voxels_ha
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
-from segxfer3d.data.plausible import MASK, is_mask_image, kind_of_channels, refuse_no_hu
+from segxfer3d.data.plausible import (
+    MASK,
+    is_constant,
+    is_mask_image,
+    kind_of_channels,
+    no_intensities,
+    refuse_no_hu,
+)
 from segxfer3d.data.preprocessing.loaded_channels import require_channels
 from segxfer3d.data.preprocessing.loaded_images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import LoadedVolume, load_volume, require_room
 from segxfer3d.data.seen import Seen, look_at
-from segxfer3d.errors import InputError, once_each, some
+from segxfer3d.errors import InputError, once_each, some, way_on
 
-_LARGEST = 1e18  # of an intensity: the squares of larger ones overflow float32
 _THREADS = 2  # decompression runs beside the comparisons; more would only hold more cases in memory
 
 
@@ -99,6 +103,7 @@ def check(
     cases: Sequence[Case] | None = None,
     *,
     skip_bad: bool = False,
+    skip_option: str = "",
     progress: bool = True,
     keep: Keep | None = None,
     spacing: tuple[float, float, float] | None = None,
@@ -116,6 +121,7 @@ def check(
         case_set: the data set.
         cases: the part of it to check; all where None.
         skip_bad: go on with the good ones.
+        skip_option: how a user says so, for messages; empty where the command has no such option.
         progress: show a bar.
         keep: is given each good case as it was read, a
             :class:`~segxfer3d.data.preprocessing.loaded_images.LoadedImage` or
@@ -156,7 +162,7 @@ def check(
         if result.seen:
             report.seen[case.name] = result.seen
     if report.bad and not (skip_bad and report.good):
-        hint = "" if skip_bad else "; --skip_bad_cases True goes on without them"
+        hint = "" if skip_bad else way_on(skip_option, left=bool(report.good))
         listed = "\n".join(f"  {problem}" for problem in once_each(report.bad))
         noun = "images" if case_set.dims == 2 else "cases"
         raise InputError(f"{len(report.bad)} of {len(cases)} {noun} cannot be used{hint}:\n{listed}")
@@ -248,7 +254,7 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
     constant: tuple[str, ...] = ()
     for number, channel in enumerate(loaded.channels):
         at = case.files[number] if case.further else case.image
-        if why := _no_intensities(channel.array):
+        if why := no_intensities(channel.array):
             raise InputError(f"{at}: {why}")
         if is_constant(channel.array):
             constant += (f"every voxel is {channel.array.flat[0]:g}{f' in channel {number}' if number else ''}",)
@@ -258,7 +264,7 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
         return _Look(image.array.shape, notes=(*image.notes, *constant), kind=kind, seen=seen)
     if difference := grid_difference(image, label):
         raise InputError(f"{case.label}: {difference}")
-    if why := _no_intensities(label.array):
+    if why := no_intensities(label.array):
         raise InputError(f"{case.label}: {why}")
     known = label.array == 0
     for value in ignore:
@@ -280,21 +286,3 @@ def _look_at_volume(case: Case, loaded: LoadedVolume, classes: Sequence[int], ig
     notes = (*image.notes, *constant, *(note for note in label.notes if note == TURNED))
     empty = rest == known.size
     return _Look(image.array.shape, empty, notes=notes, kind=kind, seen=seen)
-
-
-def _no_intensities(array: NDArray[Any]) -> str:
-    """What is wrong with the values of a volume; empty where nothing is."""
-    if array.dtype.kind != "f" or not array.size:
-        return ""
-    low, high = float(array.min()), float(array.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "NaN or infinite voxels"
-    if max(-low, high) > _LARGEST:
-        return f"voxels from {low:.3g} to {high:.3g}; expected intensities of at most {_LARGEST:g}"
-    return ""
-
-
-def is_constant(array: NDArray[Any]) -> bool:
-    """Whether an image has one value everywhere; few of its values tell mostly."""
-    few = array[tuple(slice(None, None, max(1, side // 8)) for side in array.shape)]
-    return bool((few == few.flat[0]).all() and (array == few.flat[0]).all())

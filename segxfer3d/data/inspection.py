@@ -91,6 +91,7 @@ def inspect(
     """
     if not root.is_dir():
         raise InputError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
+    left_out: dict[str, str] = {}
     request = Request(
         layout=dataset,
         dims=_dims(root, dataset),
@@ -98,6 +99,8 @@ def inspect(
         patient_pattern=patient_pattern,
         image_kind=image_kind,
         exif=exif,
+        skip_bad=True,
+        left_out=left_out,
         progress=progress,
         **files,
     )
@@ -112,9 +115,15 @@ def inspect(
         case_set = find_cases(root, request)
     except InputError as error:
         if dataset or target or "no masks" not in str(error):
-            raise
+            if not left_out:
+                raise
+            raise InputError("\n  ".join([str(error), *once_each(left_out)])) from error
+        left_out.clear()
         case_set = find_cases(root, replace(request, task="images"))
-    return _images(case_set, progress)
+    inspection = _images(case_set, progress)
+    inspection.problems = once_each(left_out) + inspection.problems
+    inspection.unusable += len(left_out)
+    return inspection
 
 
 def _dims(root: Path, dataset: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ MASK = "mask"
 NO_HU = "no HU"
 MOST_LABELS = 10  # different values of a mask; a scan has hundreds
 LEAST_RANGE = 100.0  # HU between the least and the greatest value of a CT; z-scores have some 10
+_LARGEST = 1e18  # of an intensity: the squares of larger ones overflow float32
 _STEP = 17  # every so many voxels are looked at first
 
 
@@ -129,3 +131,21 @@ def refuse_no_hu(place: object, names: Sequence[str], kinds: Mapping[str, str], 
             f"{place}: no CT in HU: {len(others)} of {len(names)} volumes have no value below 0, or a range below "
             f"{LEAST_RANGE:g} ({some(others, 3, ', ')}); {way}"
         )
+
+
+def no_intensities(array: NDArray[Any]) -> str:
+    """What is wrong with the values of a volume; empty where nothing is."""
+    if array.dtype.kind != "f" or not array.size:
+        return ""
+    low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "NaN or infinite voxels"
+    if max(-low, high) > _LARGEST:
+        return f"voxels from {low:.3g} to {high:.3g}; expected intensities of at most {_LARGEST:g}"
+    return ""
+
+
+def is_constant(array: NDArray[Any]) -> bool:
+    """Whether an image has one value everywhere; few of its values tell mostly."""
+    few = array[tuple(slice(None, None, max(1, side // 8)) for side in array.shape)]
+    return bool((few == few.flat[0]).all() and (array == few.flat[0]).all())

@@ -27,7 +27,7 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.interpret.cka import SMALLEST_BATCH, CKAResult, compare
 from segxfer3d.interpret.features import DEFAULT_LAYER, find_layer
-from segxfer3d.jobs.compare_samples import images_of, patches_of
+from segxfer3d.jobs.compare_samples import SKIP_OPTION, images_of, patches_of
 from segxfer3d.networks import SegmentationNetwork, build, refuse_size
 from segxfer3d.run.devices import find_device
 from segxfer3d.study.recipes import mixture
@@ -93,8 +93,9 @@ def compare_representations(
         networks[UNTRAINED] = _untrained(models, networks, seed)
     prepare = _shared_preprocessing(models)
     request = Request(
-        layout=dataset, dims=prepare.dims, task="images", target=target, seed=seed, skip_bad=skip_bad_cases
-    )
+        layout=dataset, dims=prepare.dims, task="images", target=target, seed=seed, skip_bad=skip_bad_cases,
+        skip_option=SKIP_OPTION,
+    )  # fmt: skip
     try:
         case_set = find_cases(dataset_dir, request)
     except OtherKindError as error:

@@ -16,13 +16,15 @@ from segxfer3d.interpret.cka import SMALLEST_BATCH
 from segxfer3d.interpret.patches import choose_cases, volume_patches
 from segxfer3d.pretexts.base import unit_images
 
+SKIP_OPTION = "--skip-bad-cases"  # as segxfer3d compare spells it, in messages
+
 
 def patches_of(
     prepare: VolumePreprocessing, case_set: CaseSet, size: tuple[int, int, int], count: int, seed: int, skip_bad: bool
 ) -> tuple[Tensor, list[str]]:
     """The patches of volumes that all networks see, and the names of the cases that they come from."""
     unlabeled = [replace(case, label=None) for case in case_set.cases]
-    good = check(case_set, choose_cases(unlabeled, count, seed), skip_bad=skip_bad).good
+    good = check(case_set, choose_cases(unlabeled, count, seed), skip_bad=skip_bad, skip_option=SKIP_OPTION).good
     return volume_patches(good, prepare, size, count, seed), [case.name for case in good]
 
 
@@ -33,7 +35,8 @@ def images_of(
     if case_set.channels != prepare.channels:
         raise InputError(f"dataset_dir: images of {case_set.channels} channels, the models take {prepare.channels}")
     order = torch.randperm(len(case_set.cases), generator=torch.Generator().manual_seed(seed))
-    good = check(case_set, [case_set.cases[i] for i in order[:count]], skip_bad=skip_bad).good
+    chosen = [case_set.cases[i] for i in order[:count]]
+    good = check(case_set, chosen, skip_bad=skip_bad, skip_option=SKIP_OPTION).good
     if len(good) < SMALLEST_BATCH:
         raise InputError(f"dataset_dir: {len(good)} images, expected at least {SMALLEST_BATCH}")
     items = prepare.hold(good, case_set, labels=False, progress=True)

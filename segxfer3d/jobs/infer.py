@@ -64,6 +64,7 @@ def input_cases(options: Options, run: RunFolder, model: Model) -> tuple[Case, .
     report = check(
         case_set,
         skip_bad=inference.skip_bad_cases,
+        skip_option=groups.SKIP_BAD_CASES,
         progress=options[groups.Run].progress,
         keep=model.kept if model.dims == 3 else None,
         spacing=model.preprocessing.spacing if isinstance(model.preprocessing, VolumePreprocessing) else None,

@@ -204,6 +204,7 @@ def find_checked(
         **_files(options),
         seed=data.split_seed,
         skip_bad=data.skip_bad_cases,
+        skip_option=groups.SKIP_BAD_CASES,
         progress=progress,
     )
     case_set = find_cases(root, request)
@@ -216,14 +217,9 @@ def find_checked(
     if task == "segmentation" and dims == 3:
         cases = require_labels(case_set, "this job needs image/label pairs (imagesTr and labelsTr, or dataset.json)")
     report = check(
-        case_set,
-        cases,
-        skip_bad=data.skip_bad_cases,
-        progress=progress,
-        keep=keep,
-        spacing=spacing,
-        identify=True,
-    )
+        case_set, cases, skip_bad=data.skip_bad_cases, skip_option=groups.SKIP_BAD_CASES, progress=progress, keep=keep,
+        spacing=spacing, identify=True,
+    )  # fmt: skip
     if dims == 3 and case_set.layout == "folder" and not request.image_pattern:
         refuse_masks(root, report.good, report.kinds)
     if dims == 2 and case_set.layout == "folder":

@@ -16,6 +16,7 @@ from segxfer3d.cli.cross import count_folds, fine_tuning, typed_knobs
 from segxfer3d.cli.cross_plan import _cases, checked_folds, shared_plan
 from segxfer3d.errors import InputError
 from segxfer3d.study import launching
+from tests.data.image_files import noise, save, save_paletted, square
 from tests.jobs.test_channels import nnunet
 from tests.jobs.volume_sets import write_dataset
 from tests.study import forked
@@ -206,3 +207,18 @@ def test_names_of_a_split_file_are_compared_once_before_anything_starts(tmp_path
     assert "p9" in str(result.exception)
     assert "p8" in str(result.exception)
     assert not (folder / "finetune").exists()
+
+
+def test_masks_that_cannot_be_used_are_left_out_where_asked(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / "JPEGImages" / f"{name}.jpg", noise())
+        save_paletted(tmp_path / "SegmentationClass" / f"{name}.png", square(value=8))
+    for part, name in (("train", "a"), ("val", "b")):
+        path = tmp_path / "ImageSets" / "Segmentation" / f"{part}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "SegmentationClass" / "a.png").write_bytes(b"no mask")
+    knobs = {"dataset_dir": str(tmp_path), "dataset": "voc", "target": "cat"}
+    with pytest.raises(InputError, match=r"^1 of 2 masks cannot be used; --skip_bad_cases True goes on without them:"):
+        _cases(knobs, dims=2)
+    assert [case.name for case in _cases({**knobs, "skip_bad_cases": True}, dims=2).cases] == ["b"]

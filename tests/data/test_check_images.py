@@ -49,8 +49,10 @@ def test_all_bad_images_are_listed_at_once_or_left_out(make, tmp_path):
     broken.image.write_bytes(broken.image.read_bytes()[:200])
     good = make("good", square())
     images = image_set(tmp_path, gray, size, value, broken, good)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=r"^4 of 5 images cannot be used:\n"):
         check(images, progress=False)
+    with pytest.raises(InputError) as error:
+        check(images, skip_option="--skip_bad_cases True", progress=False)
     first, *listed = str(error.value).splitlines()
     assert first == "4 of 5 images cannot be used; --skip_bad_cases True goes on without them:"
     for line, message in zip(
@@ -69,6 +71,8 @@ def test_all_bad_images_are_listed_at_once_or_left_out(make, tmp_path):
     assert list(report.bad) == ["gray", "size", "value", "broken"]
     with pytest.raises(InputError, match="4 of 4 images cannot be used:"):
         check(image_set(tmp_path, gray, size, value, broken), skip_bad=True, progress=False)
+    with pytest.raises(InputError, match="4 of 4 images cannot be used:"):  # there is nothing to go on with
+        check(image_set(tmp_path, gray, size, value, broken), skip_option="--skip_bad_cases True", progress=False)
 
 
 def test_official_data_sets_convert_and_say_so(make, tmp_path):

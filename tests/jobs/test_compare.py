@@ -157,6 +157,9 @@ def test_models_of_images(models, tmp_path):
         with pytest.raises(InputError, match=message):
             compare_representations(chosen, dataset_dir=data, output_dir=tmp_path / "no", **settings)
     assert not (tmp_path / "no").exists()
+    next((data / "images").rglob("*.png")).write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"^1 of 12 images cannot be used; --skip-bad-cases goes on without them:"):
+        compare_representations(two, dataset_dir=data, output_dir=tmp_path / "no")
 
 
 def test_the_command_draws_what_it_compared(models, phantoms, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from segxfer3d.data.case import NOUNS, Case, LabelRule
 from segxfer3d.data.io.images import THREADS, UInt8
 from segxfer3d.data.io.labels import read_values
-from segxfer3d.errors import InputError, closest, once_each, shortened, some
+from segxfer3d.errors import InputError, closest, once_each, shortened, some, way_on
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
@@ -52,7 +52,11 @@ class Request:
         uneven_slices: ``refuse`` or ``resample`` DICOM slices that are missing or unevenly spaced.
         patch_size: pixels of a side of a patch cut from larger images (``cityscapes_cars``).
         seed: of what is drawn (``cityscapes_cars``).
-        skip_bad: where masks have to be opened, go on without those that cannot be used.
+        skip_bad: go on without images that are listed and not there, and where masks have to be opened without those
+            that cannot be used.
+        skip_option: how a user says ``skip_bad``, for messages; empty where the command has no such option.
+        left_out: takes in, with ``skip_bad``, the name of each image that is left out and what is wrong with it, in
+            place of a note.
         progress: show a bar where masks have to be opened.
     """
 
@@ -76,6 +80,8 @@ class Request:
     patch_size: int = 256
     seed: int = 0
     skip_bad: bool = False
+    skip_option: str = ""
+    left_out: dict[str, str] | None = field(default=None, compare=False)
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -93,6 +99,13 @@ class Request:
             elif self.task == "images" and (self.target or self.extent == "all" or case.part in ("train", "val")):
                 chosen.append(replace(case, label=None, category=None))
         return tuple(sorted(chosen, key=lambda case: case.name))
+
+    def leave_out(self, why: Mapping[str, str], note: str) -> tuple[str, ...]:
+        """Say which images are left out and why: to ``left_out``, or else by the note, which is given back."""
+        if self.left_out is None:
+            return (note,)
+        self.left_out.update(why)
+        return ()
 
     def refuse_target(self, layout: str) -> None:
         """For data sets with nothing to choose from.
@@ -171,15 +184,16 @@ def refuse_missing(root: Path, listed: Iterable[str], images: Mapping[str, Path]
     Raises:
         InputError: some are not; a few are named.
     """
-    missing = sorted({name for name in listed if name not in images})
+    names = set(listed)
+    missing = sorted(name for name in names if name not in images)
     if not missing:
         return ()
     if request.skip_bad:
-        return (f"left out {len(missing)} images that are listed and not there: {some(missing)}",)
+        why = {name: f"{name}: a list of the data set names it, and there is no such image" for name in missing}
+        return request.leave_out(why, f"left out {len(missing)} images that are listed and not there: {some(missing)}")
     named = "\n".join(f"  {name}" for name in shortened(missing))
-    raise InputError(
-        f"{root}: {len(missing)} images are listed and not there; --skip_bad_cases True goes on without them:\n{named}"
-    )
+    hint = way_on(request.skip_option, left=len(missing) < len(names))
+    raise InputError(f"{root}: {len(missing)} images are listed and not there{hint}:\n{named}")
 
 
 def count_note(what: str, count: int, *, expected: int | None, whose: str = "the paper had") -> tuple[str, ...]:
@@ -199,7 +213,7 @@ def read_masks(
 
     Raises:
         InputError: masks that cannot be read or that ``look`` refuses, all of them; with ``skip_bad`` these are left
-            out, and noted.
+            out, and noted, unless no good one is left.
     """
 
     def read(case: Case) -> tuple[Result | None, str]:
@@ -216,10 +230,11 @@ def read_masks(
         bar = tqdm(pool.map(read, cases), "reading masks", total=len(cases), disable=not request.progress, leave=False)
         looks = list(zip(cases, bar, strict=True))
     bad = {case.name: problem for case, (_, problem) in looks if problem}
-    if bad and not request.skip_bad:
-        listed = "\n".join(f"  {problem}" for problem in once_each(bad))
-        raise InputError(
-            f"{len(bad)} of {len(cases)} masks cannot be used; --skip_bad_cases True goes on without them:\n{listed}"
-        )
     seen = [(case, cast(Result, result)) for case, (result, problem) in looks if not problem]
-    return seen, ((f"left out {len(bad)} masks that cannot be used: {some(once_each(bad))}",) if bad else ())
+    if not bad:
+        return seen, ()
+    if request.skip_bad and seen:
+        return seen, request.leave_out(bad, f"left out {len(bad)} masks that cannot be used: {some(once_each(bad))}")
+    listed = "\n".join(f"  {problem}" for problem in once_each(bad))
+    hint = "" if request.skip_bad else way_on(request.skip_option, left=bool(seen))
+    raise InputError(f"{len(bad)} of {len(cases)} masks cannot be used{hint}:\n{listed}")

@@ -110,12 +110,15 @@ def test_listed_images_that_are_not_there_are_named_at_once(pets):
     for name in ("pug_10", "Abyssinian_2"):
         (pets / "images" / f"{name}.jpg").unlink()
         (pets / "annotations" / "trimaps" / f"{name}.png").unlink()
-    with pytest.raises(InputError, match="2 images are listed and not there") as error:
+    with pytest.raises(InputError, match="2 images are listed and not there:") as error:
         find_images("oxford_pets", pets)
     assert [line.strip() for line in str(error.value).splitlines()[1:]] == ["Abyssinian_2", "pug_10"]
     found = find_images("oxford_pets", pets, skip_bad=True)
     assert len(found.cases) == 4
     assert found.notes[0] == "left out 2 images that are listed and not there: Abyssinian_2; pug_10"
+    option = "--skip_bad_cases True"
+    with pytest.raises(InputError, match="2 images are listed and not there; --skip_bad_cases True goes on without"):
+        find_images("oxford_pets", pets, skip_option=option)
 
 
 def test_refused(pets):

@@ -103,13 +103,23 @@ def test_masks_that_cannot_be_used(voc):
     save(voc / "SegmentationClass" / "2008_000001.png", noise())
     (voc / "SegmentationClass" / "2007_000003.png").unlink()
     with pytest.raises(InputError) as error:
-        find_images("voc", voc, target="cat", progress=False)
+        find_images("voc", voc, target="cat", skip_option="--skip_bad_cases True", progress=False)
     lines = str(error.value).splitlines()
     assert lines[0] == "3 of 6 masks cannot be used; --skip_bad_cases True goes on without them:"
     assert ["not an image" in lines[1], "no such file" in lines[2], "of mode RGB" in lines[3]] == [True] * 3
     found = find_images("voc", voc, target="cat", skip_bad=True, progress=False)
     assert [case.name for case in found.cases] == ["2007_000002"]
     assert found.notes[0].startswith("left out 3 masks that cannot be used: ")
+    with pytest.raises(InputError, match=r"^3 of 6 masks cannot be used:\n"):
+        find_images("voc", voc, target="cat", progress=False)
+
+
+def test_masks_of_which_none_can_be_used(voc):
+    for path in (voc / "SegmentationClass").iterdir():
+        path.write_bytes(b"broken")
+    for options in ({"skip_option": "--skip_bad_cases True"}, {"skip_bad": True}):
+        with pytest.raises(InputError, match=r"^6 of 6 masks cannot be used:\n"):
+            find_images("voc", voc, target="cat", progress=False, **options)
 
 
 def test_listed_images_that_are_not_there_are_named_at_once(voc):
