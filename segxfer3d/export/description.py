@@ -27,8 +27,6 @@ def describe(model: Model) -> dict[str, Any]:
     """
     network, inference = model.network, model.inference
     provenance = _counted(model.provenance)
-    if starts := provenance.get(STARTED_FROM):
-        provenance[STARTED_FROM] = [_counted(start) for start in starts]
     return {
         "made_with": f"segxfer3d {__version__}",
         "network": network.definition,
@@ -52,7 +50,12 @@ def describe(model: Model) -> dict[str, Any]:
 
 def _counted(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What a model says of a training, with the numbers of what stays in the house."""
-    return {name: len(value) if name in _PRIVATE else value for name, value in provenance.items()}
+    counted: dict[str, Any] = {name: len(value) if name in _PRIVATE else value for name, value in provenance.items()}
+    if "extra" in counted:
+        counted["extra"] = _counted(counted["extra"])
+    if STARTED_FROM in counted:
+        counted[STARTED_FROM] = [_counted(start) for start in counted[STARTED_FROM]]
+    return counted
 
 
 def _channels(model: Model) -> list[str]:

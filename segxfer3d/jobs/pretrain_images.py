@@ -18,6 +18,7 @@ from segxfer3d.data.dataset import SeededDataset
 from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing import Item, Preprocessing
 from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
+from segxfer3d.data.split import Split
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
 from segxfer3d.files import digest
@@ -84,16 +85,19 @@ def held_images(
     """Images for views, or of one size with their masks, with more of another data set where there are."""
     case_set, cases = source.case_set, source.split.pretrain
     labels = task == "segmentation"
-    _say_benchmark(run, source)
+    _say_benchmark(run, source, "--official_split True leaves them out")
 
     def hold(chosen: Sequence[Case], of: CaseSet, what: KeptImages, labels: bool = labels) -> HeldImages:
         progress = options[groups.Run].progress and run.main
         return HeldImages(of, kept.size, cases=chosen, labels=labels, progress=progress, kept=what)
 
     held = [hold(cases, case_set, kept)]
-    extra, extra_cases, extra_kept, extra_contents = _extra(options, run, source, kept)
+    provenance = source.provenance(cases)
+    extra, extra_kept = _extra(options, run, source, kept)
     if extra is not None:
-        held.append(hold(extra_cases, extra, extra_kept, False))
+        _say_benchmark(run, extra, "all of extra_dataset_dir pretrain: leave their files out of it")
+        provenance["extra"] = extra.provenance(extra.split.pretrain)
+        held.append(hold(extra.split.pretrain, extra.case_set, extra_kept, False))
     if kept.size is None:
         _say_held(run, held)
     items: Any = held[0] if extra is None else ConcatDataset(held)
@@ -101,10 +105,6 @@ def held_images(
     if source.split.validation:
         validation = hold(source.split.validation[:VALIDATED], case_set, kept)
     say_vanished(run, (held[0], validation))
-    provenance = source.provenance([*cases, *extra_cases])
-    if extra is not None:
-        provenance["extra_data"] = extra.layout
-        provenance["contents"] = sorted({*source.provenance(cases)["contents"], *extra_contents})
     return PretrainingData(
         train=SeededDataset(items, transform, options[groups.Training].seed, length),
         validation=validation,
@@ -117,13 +117,13 @@ def held_images(
     )
 
 
-def _say_benchmark(run: RunFolder, source: Source) -> None:
-    """Say that a pretext is given the part of a data set that others measure on."""
+def _say_benchmark(run: RunFolder, source: Source, way: str) -> None:
+    """Say that a pretext is given the part of a data set that others measure on, and the way out."""
     cases = source.split.pretrain
     if count := official_parts_of(cases).get("val", 0):
         run.say(
             f"note: {count} of {len(cases)} images are of the official validation part of {source.name}, which is what "
-            "benchmarks measure; --official_split True leaves them out"
+            f"benchmarks measure; {way}"
         )
 
 
@@ -138,15 +138,12 @@ def _say_held(run: RunFolder, held: Sequence[HeldImages]) -> None:
         )
 
 
-def _extra(
-    options: Options, run: RunFolder, source: Source, kept: KeptImages
-) -> tuple[CaseSet | None, tuple[Case, ...], KeptImages, set[str]]:
-    """More images to pretrain on: their data set, those that can be used, what the check kept of them, and what they
-    show."""
+def _extra(options: Options, run: RunFolder, source: Source, kept: KeptImages) -> tuple[Source | None, KeptImages]:
+    """More images to pretrain on, all of another data set that can be used, and what the check kept of them."""
     extra = options[groups.ExtraImages]
     beside = KeptImages(kept.size, limit=kept.room)
     if not extra.extra_dataset_dir:
-        return None, (), beside, set()
+        return None, beside
     case_set, report = find_checked(
         options, run, Path(extra.extra_dataset_dir), dims=2, layout=extra.extra_dataset, task="images",
         record="extra_check", keep=beside,
@@ -157,7 +154,7 @@ def _extra(
             f"{source.case_set.channels}"
         )
     run.made_from.take(extra_data=data_of(case_set) | {"cases": digest(cases_of(case_set, report))})
-    return case_set, report.good, beside, set(report.contents.values())
+    return Source(case_set, report, Split(report.good, (), (), (), ()), source.preprocessing, False), beside
 
 
 def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:

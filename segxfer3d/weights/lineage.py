@@ -19,7 +19,7 @@ STARTED_FROM = "started_from"
 # what is kept of a start: whose values are for inference, or for its own training alone, stays in its own file
 _KEPT = (
     "job", "init", "pretext", "trained_parts", "data", "store", "cubes", "target", "cases", "patients", "cases_hash",
-    "contents", "official_parts", "extra_data",
+    "contents", "official_parts", "extra", "extra_data",
 )  # fmt: skip
 _UNKNOWN = "a checkpoint whose training is not noted"
 
@@ -31,6 +31,7 @@ class Sighting:
     Attributes:
         through_start: by a training that it started from, not by its own.
         masks: with their masks.
+        extra: among images of another data set that a pretext was given beside its own.
         patients: who are known by name.
         nameless: the cube store that ``patients`` are from where it does not say of which data set it is, else empty.
         contents: of further cases, what they show.
@@ -39,6 +40,7 @@ class Sighting:
 
     through_start: bool
     masks: bool
+    extra: bool
     patients: set[str] = field(default_factory=set)
     nameless: str = ""
     contents: set[str] = field(default_factory=set)
@@ -47,7 +49,7 @@ class Sighting:
     @property
     def how(self) -> str:
         """With masks or without, in words to put behind what was seen."""
-        return "with their masks" if self.masks else "without their masks"
+        return f"{'with' if self.masks else 'without'} their masks{', as extra images' if self.extra else ''}"
 
 
 def start_of(path: str | PathLike[str]) -> list[dict[str, Any]]:
@@ -83,24 +85,42 @@ def sightings(provenance: Mapping[str, Any], *, name: str, patients: Set[str], c
         patients: of the cases.
         contents: what they show, see :mod:`segxfer3d.data.content_hash`.
     """
-    found: dict[tuple[bool, bool], Sighting] = {}
-    for number, training in enumerate([provenance, *provenance.get(STARTED_FROM, [])]):
-        # only the segmentation pretext and fine-tuning see masks
-        kind = number > 0, training.get("pretext", "Segmentation") == "Segmentation"
+    found: dict[tuple[bool, bool, bool], Sighting] = {}
+    for kind, training in _trainings(provenance):
         seen = patients_seen(training, name) & patients
         shown = set(training.get("contents", [])) & contents
         if not seen and not shown:
             continue
         sighting = found.setdefault(kind, Sighting(*kind))
-        place = str(training.get("data"))
+        place = _place(training)
         if seen:
-            named = place == name or (sighting.patients and not sighting.nameless)
+            named = training.get("data") == name or (sighting.patients and not sighting.nameless)
             sighting.nameless = "" if named else place
             sighting.patients |= seen
         else:
             sighting.contents |= shown
             sighting.places += [] if place in sighting.places else [place]
-    return [found[kind] for kind in sorted(found, key=lambda kind: (kind[0], not kind[1]))]
+    return [found[kind] for kind in sorted(found, key=lambda kind: (kind[0], not kind[1], kind[2]))]
+
+
+def _trainings(provenance: Mapping[str, Any]) -> Iterator[tuple[tuple[bool, bool, bool], Mapping[str, Any]]]:
+    """What a model was trained on, data set by data set: through a start, with masks, as extra images; and which."""
+    for number, training in enumerate([provenance, *provenance.get(STARTED_FROM, [])]):
+        kind = number > 0, _saw_masks(training)
+        yield (*kind, False), training
+        if "extra" in training:
+            yield (*kind, True), training["extra"]
+
+
+def _saw_masks(training: Mapping[str, Any]) -> bool:
+    """Only the segmentation pretext and fine-tuning see masks."""
+    return bool(training.get("pretext", "Segmentation") == "Segmentation")
+
+
+def _place(training: Mapping[str, Any]) -> str:
+    """The data set of a training; earlier versions did not say which cases are extra ones of another."""
+    place, extra = str(training.get("data")), training.get("extra_data")
+    return f"{place} or {extra}" if extra else place
 
 
 def patients_seen(provenance: Mapping[str, Any], name: str) -> set[str]:
@@ -122,9 +142,11 @@ def in_words(provenance: Mapping[str, Any]) -> str:
 def _words(provenance: Mapping[str, Any]) -> Iterator[str]:
     starts = provenance.get(STARTED_FROM, [])
     for start in starts:
-        how = "without masks" if start.get("pretext", "Segmentation") != "Segmentation" else "with masks"
+        parts = [start, *([start["extra"]] if "extra" in start else [])]
+        data, cases = (" and ".join(str(part.get(name)) for part in parts) for name in ("data", "cases"))
+        how = "with masks" if _saw_masks(start) else "without masks"
         init = f", init {start['init']}" if start.get("init") else ""
-        yield f"{start.get('job')} of {start.get('data')} ({start.get('cases')} cases {how}{init})"
+        yield f"{start.get('job')} of {data} ({cases} cases {how}{init})"
     if _loads([provenance, *starts][-1].get("init")):
         yield _UNKNOWN
 

@@ -50,6 +50,7 @@ _TRAINING: dict[str, Kind] = {
     "job": TEXT, "init": TEXT, "pretext": TEXT, "data": TEXT, "patients": LIST, "contents": LIST,
     "trained_parts": ListOf(TEXT),
 }  # fmt: skip
+_TRAINING["extra"] = Entries({}, {**_TRAINING})
 _PROVENANCE = Entries({}, {**_TRAINING, "patch_size": ListOf(SIDE), "started_from": ListOf(Entries({}, _TRAINING))})
 _ENTRIES: dict[str, Kind] = {
     "network": Entries({"arguments": _ARGUMENTS}, {"name": TEXT}),

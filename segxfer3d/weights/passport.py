@@ -80,6 +80,8 @@ def _leaks(sighting: Sighting, target: Target) -> Iterator[str]:
         trained = f"through its start, {trained}"
         apart = "--pretrain_fraction in all trainings keeps them apart"
         away = "leave them out of the test part, or of its start's data"
+    if sighting.extra:
+        apart = "leave them out of extra_dataset_dir"
     if sighting.patients:
         text = f"{trained} {len(sighting.patients)} of the {len(target.test_patients)} test {target.unit}, {how}"
         if sighting.nameless:

@@ -47,6 +47,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
     trained = model["provenance"].get("trained_parts", PARTS)
     lines += _parts(model["state_dict"], trained)
     provenance = {name: value for name, value in model["provenance"].items() if name != STARTED_FROM}
+    provenance |= {f"extra {name}": value for name, value in provenance.pop("extra", {}).items()}
     sections = {"classes": model["classes"], "preprocessing": model["preprocessing"], "provenance": provenance}
     for title, section in sections.items():
         lines.append(f"{title}:" if section else f"{title}: none")

@@ -37,6 +37,6 @@ def shaken(path):
         for name, value in content["state_dict"].items()
     }
     names = {"patients": ["Ann", "Bob"], "contents": ["1f"]}
-    content["provenance"] |= {**names, "started_from": [{"job": "moco_pretrain", **names}]}
+    content["provenance"] |= {**names, "started_from": [{"job": "moco_pretrain", **names, "extra": {**names}}]}
     torch.save(content, path)
     return path

@@ -61,7 +61,7 @@ def test_files_and_what_they_say(to, tmp_path):
     assert about["preprocessing"]["window_low"] == -1000
     assert about["inference"]["mirror_axes"] == [1]
     (start,) = about["provenance"]["started_from"]
-    for training in (about["provenance"], start):
+    for training in (about["provenance"], start, start["extra"]):
         assert (training["patients"], training["contents"]) == (2, 1)  # counted, not named
     assert about["checked"].startswith("Compared with torch on a phantom of 24x24x16 voxels")
     assert "Ann" not in json.dumps(about)

@@ -200,8 +200,8 @@ def test_more_images_to_pretrain_on(shapes, tmp_path):
         steps_per_epoch=20, max_epochs=1,
     )  # fmt: skip
     provenance = checkpoint.read_model(tmp_path / "run" / "model.pt")["provenance"]
-    assert (provenance["cases"], provenance["extra_data"]) == (30, "folder")
-    assert {"0", "1", "2"} < set(provenance["patients"])
+    assert (provenance["cases"], provenance["extra"]["cases"]) == (27, 3)
+    assert (provenance["extra"]["data"], provenance["extra"]["patients"]) == ("more", ["0", "1", "2"])
     assert [len(read(tmp_path / "run", f"{name}.json")["good"]) for name in ("data_check", "extra_check")] == [30, 3]
 
 

@@ -1,5 +1,6 @@
 """Images that a benchmark measures, or that a fine-tuning tests on, are known when they pretrain, and it is said."""
 
+import numpy as np
 from PIL import Image
 
 from segxfer3d.report.collect import collect
@@ -35,15 +36,31 @@ def test_test_images_that_pretrained_are_said_under_any_name(shapes, tmp_path):
     assert note.removeprefix("warning: ") in caveat
 
 
-def test_the_official_validation_part_among_images_that_pretrain(tmp_path, caplog):
-    caplog.set_level("INFO", "segxfer3d")
+def write_voc(root):
     for part, number in (("train", 5), ("val", 4)):
         names = [f"{part}_{index}" for index in range(number)]
         for seed, name in enumerate(names):
-            save(tmp_path / "voc" / "JPEGImages" / f"{name}.jpg", noise((20, 30), seed=seed))
-        listed = tmp_path / "voc" / "ImageSets" / "Segmentation" / f"{part}.txt"
+            save(root / "JPEGImages" / f"{name}.jpg", noise((20, 30), seed=seed))
+        listed = root / "ImageSets" / "Segmentation" / f"{part}.txt"
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("\n".join(names))
+
+
+def write_pets(root):
+    names = [f"beagle_{number}" for number in range(8)]
+    for seed, name in enumerate(names):
+        save(root / "images" / f"{name}.jpg", noise((20, 30), seed=100 + seed))
+        trimap = np.full((20, 30), 2, np.uint8)
+        trimap[5:15, 5:20] = 1
+        save(root / "annotations" / "trimaps" / f"{name}.png", trimap)
+    parts = {"trainval": names[:6], "test": names[6:], "list": names}
+    for file, listed in parts.items():
+        (root / "annotations" / f"{file}.txt").write_text("".join(f"{name} 1 2 1\n" for name in listed))
+
+
+def test_the_official_validation_part_among_images_that_pretrain(tmp_path, caplog):
+    caplog.set_level("INFO", "segxfer3d")
+    write_voc(tmp_path / "voc")
     knobs = {"dataset": "voc", "dataset_dir": str(tmp_path / "voc"), "max_epochs": 1, "validation_fraction": 0}
     for name, official, parts in (("all", False, {"train": 5, "val": 4}), ("train", True, {"train": 5})):
         caplog.clear()
@@ -52,3 +69,38 @@ def test_the_official_validation_part_among_images_that_pretrain(tmp_path, caplo
         assert model["provenance"]["official_parts"] == parts
         assert f"  official_parts: {parts}" in summarize(tmp_path / name / "model.pt")
         assert ("4 of 9 images are of the official validation part of voc" in caplog.text) == (not official)
+
+
+def test_extra_images_are_of_their_own_data_set(tmp_path, caplog):
+    """What is said of official parts while they pretrain, what the checkpoint notes, and what later warnings name."""
+    caplog.set_level("INFO", "segxfer3d")
+    write_voc(tmp_path / "voc")
+    write_pets(tmp_path / "pets")
+    extra = {"extra_dataset": "oxford_pets", "extra_dataset_dir": str(tmp_path / "pets")}
+    knobs = {"dataset": "voc", "dataset_dir": str(tmp_path / "voc"), "max_epochs": 1, **extra}
+    run("simclr_pretrain", tmp_path / "p", **knobs, official_split=True)
+    assert "of the official validation part of voc" not in caplog.text
+    assert (
+        "note: 2 of 8 images are of the official validation part of oxford_pets, which is what benchmarks measure; all "
+        "of extra_dataset_dir pretrain: leave their files out of it"
+    ) in caplog.text
+    said = summarize(tmp_path / "p" / "model.pt")
+    assert "  official_parts: {'train': 5}" in said
+    assert "  extra data: oxford_pets" in said
+    assert "  extra official_parts: {'train': 6, 'val': 2}" in said
+    start = {"checkpoint": str(tmp_path / "p" / "model.pt"), "init": "encoder", "max_epochs": 1, "label_count": 2}
+    finetune(tmp_path / "f", dataset_dir=str(tmp_path / "pets"), dataset="oxford_pets", **start)
+    seen = "warning: this checkpoint was trained on 6 of the 6 test images, without their masks, as extra images"
+    assert read(tmp_path / "f", "transfer.json")["notes"] == [f"{seen}; leave them out of extra_dataset_dir"]
+    assert summarize(tmp_path / "f" / "model.pt")[-1] == (
+        "started from: simclr_pretrain of voc and oxford_pets (5 and 8 cases without masks)"
+    )
+    masks = tmp_path / "mine" / "masks"
+    for path in sorted((tmp_path / "pets" / "images").iterdir()):
+        with Image.open(path) as image:
+            save(tmp_path / "mine" / "images" / f"my_{path.stem}.png", np.asarray(image))
+        save(masks / f"my_{path.stem}.png", np.eye(20, 30, dtype=np.uint8))
+    finetune(tmp_path / "g", dataset_dir=str(tmp_path / "mine"), **start)
+    assert read(tmp_path / "g", "transfer.json")["notes"] == [
+        f"{seen}: the same pixels, in the data set oxford_pets; leave them out of one of the two"
+    ]

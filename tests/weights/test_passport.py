@@ -139,6 +139,11 @@ def test_cases_are_known_by_what_they_show(name, dims, what, same):
     assert leaks(provenance, Target()) == []
 
 
+def test_extra_images_of_earlier_versions_may_be_of_either_data_set():
+    provenance = {"data": "voc", "extra_data": "pets", "contents": ["1a"], "pretext": "SimCLR"}
+    assert ": the same voxels, in the data set voc or pets; " in leaks(provenance, Target())[0]
+
+
 def test_what_a_start_has_seen_is_told_apart():
     """Through how many checkpoints it went, and with or without masks."""
     own = {"data": "lungs", "patients": ["a"], "contents": ["1a"], "init": "encoder"}
