@@ -66,5 +66,7 @@ def test_masks_that_have_to_be_opened(tmp_path):
     ]
     status, said = call("check", tmp_path, "--target", "horse")
     assert status == 1
-    assert "no images for segmentation of horse in it\n" in said
+    assert (
+        "no images for segmentation of horse in it: its masks have the values 0, 8, 12; expected 13 (horse)\n" in said
+    )
     assert "x.jpg: no such file, though a list of the data set names it" in said

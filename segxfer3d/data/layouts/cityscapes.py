@@ -10,9 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
-from segxfer3d.data.io.labels import values_in
+from segxfer3d.data.io.images import UInt8
 from segxfer3d.data.layouts.listing import images_below
-from segxfer3d.data.layouts.request import Request, count_note, one_of, read_masks, require
+from segxfer3d.data.layouts.request import (
+    Request,
+    count_note,
+    known_values,
+    one_of,
+    read_masks,
+    refuse_unshown,
+    require,
+)
 from segxfer3d.errors import InputError
 
 TITLE = "Cityscapes"
@@ -50,6 +58,7 @@ LABELS = {
 }
 PUBLISHED = {"bus": 483}
 PARTS = ("train", "val")
+_IDS = 34  # labels of the data set, 0 to 33
 _IMAGE, _MASK = "_leftImg8bit", "_gtFine_labelIds"
 
 
@@ -62,7 +71,8 @@ def read(root: Path, request: Request) -> CaseSet:
     """Images of one class with masks, or for the task ``images`` without a target all images.
 
     Raises:
-        InputError: files are missing, a mask is damaged, the target is missing or unknown, or classes are asked for.
+        InputError: files are missing, a mask is damaged or holds no label ids, no mask shows the target, it is missing
+            or unknown, or classes are asked for.
     """
     if request.task == "classification":
         raise InputError("dataset cityscapes: its images have no classes; cityscapes_cars has patches that do")
@@ -77,8 +87,10 @@ def read(root: Path, request: Request) -> CaseSet:
         raise InputError(f"target: expected one class of cityscapes: {', '.join(LABELS)}")
     target = one_of("target", request.target, list(LABELS))
     number = LABELS[target]
-    seen, lost = read_masks(labeled(root), lambda _, values: number in values_in(values), request)
-    chosen = request.only(case for case, shown in seen if shown)
+    seen, lost = read_masks(labeled(root), values_of, request)
+    chosen = request.only(case for case, shown in seen if number in shown)
+    if not chosen:
+        refuse_unshown(root, [shown for _, shown in seen], request, target, f"{number} ({target})")
     published = PUBLISHED.get(target)
     notes = lost + count_note(f"cityscapes, {target}", len(chosen), expected=published)
     return CaseSet(
@@ -98,9 +110,18 @@ def _part(image: Path) -> str:
     return next((part for part in PARTS if image.parent.parent.name == part), "")
 
 
+def values_of(case: Case, mask: UInt8) -> set[int]:
+    """The different values of a mask.
+
+    Raises:
+        InputError: some are no label ids.
+    """
+    return known_values(case, mask, range(_IDS), f"the label ids 0 to {_IDS - 1}")
+
+
 def rule(number: int) -> LabelRule:
     """One label against all others, which are 0 to 33."""
-    return LabelRule(foreground=(number,), background=tuple(value for value in range(34) if value != number))
+    return LabelRule(foreground=(number,), background=tuple(value for value in range(_IDS) if value != number))
 
 
 def labeled(root: Path) -> list[Case]:

@@ -43,7 +43,8 @@ def read(root: Path, request: Request) -> CaseSet:
     """One patch of every image, with its mask or its class.
 
     Raises:
-        InputError: files are missing, a mask is damaged or smaller than a patch, or there is a target.
+        InputError: files are missing, a mask is damaged, holds no label ids or is smaller than a patch, or there is a
+            target.
     """
     request.refuse_target("cityscapes_cars")
     cases = cityscapes.labeled(root)
@@ -75,8 +76,9 @@ def draw_patch(case: Case, mask: UInt8, size: int, seed: int) -> Case | None:
     """The patch of an image by the label ids of its mask (H, W), or None where no draw will do.
 
     Raises:
-        InputError: the mask is smaller than the patch.
+        InputError: the mask is smaller than the patch, or holds no label ids.
     """
+    cityscapes.values_of(case, mask)
     cars = mask == cityscapes.LABELS["car"]
     height, width = cars.shape
     if size < 1 or size > min(height, width):

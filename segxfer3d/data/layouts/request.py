@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import NOUNS, Case, LabelRule
 from segxfer3d.data.io.images import THREADS, UInt8
-from segxfer3d.data.io.labels import read_values
+from segxfer3d.data.io.labels import read_values, values_in
 from segxfer3d.errors import InputError, closest, once_each, shortened, some, way_on
 
 TASKS = ("segmentation", "classification", "images")
@@ -201,6 +201,44 @@ def count_note(what: str, count: int, *, expected: int | None, whose: str = "the
     if expected is None or count == expected:
         return ()
     return (f"{what}: {count} images; {whose} {expected}",)
+
+
+def known_values(case: Case, mask: UInt8, known: Collection[int], words: str) -> set[int]:
+    """The different values of a mask.
+
+    Args:
+        case: that it is of.
+        mask: (H, W).
+        known: values that a mask of the data set may have.
+        words: which these are.
+
+    Raises:
+        InputError: there are others.
+    """
+    present = values_in(mask)
+    if strange := sorted(present.difference(known)):
+        raise InputError(f"{case.label}: mask values {some(strange, 5, ', ')}; expected {words}")
+    return present
+
+
+def refuse_unshown(root: Path, shown: Iterable[Collection[int]], request: Request, target: str, wanted: str) -> None:
+    """For masks of which none shows a target.
+
+    Args:
+        root: the data set's folder.
+        shown: the different values of each mask.
+        request: what was asked for.
+        target: it.
+        wanted: its values, in words.
+
+    Raises:
+        InputError: always, unless there are no masks; which values they have is said.
+    """
+    if values := sorted(set[int]().union(*shown)):
+        raise InputError(
+            f"dataset_dir {root}: no images for {request.task} of {target} in it: its masks have the values "
+            f"{some(values, 10, ', ')}; expected {wanted}"
+        )
 
 
 def read_masks(

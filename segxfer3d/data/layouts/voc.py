@@ -1,11 +1,12 @@
 """The official layout of Pascal VOC 2012: ``JPEGImages``, ``SegmentationClass``, ``ImageSets/Segmentation``.
 
 ``root`` is ``VOC2012``, or ``VOCdevkit`` above it, or the folder above that. Masks are paletted PNGs whose index is the
-class; 255 marks outlines and difficult objects, which are ignored (``border`` can say otherwise). Segmentation takes
-the images of train and val with at least one pixel of a target class, and drops the others; several target classes
-(``cat,dog``) are classes of their own, with the numbers of the masks. Classification takes the images that show exactly
-one of its classes, by their masks. Without a target, the task ``images`` takes every image of the data set, not only
-those with masks. ``SegmentationClassAug``, which others lay beside ``SegmentationClass``, is not read.
+class; 255 marks outlines and difficult objects, which are ignored (``border`` can say otherwise); a mask with other
+values than 0 to 20 and 255 is refused. Segmentation takes the images of train and val with at least one pixel of a
+target class, and drops the others; several target classes (``cat,dog``) are classes of their own, with the numbers of
+the masks. Classification takes the images that show exactly one of its classes, by their masks. Without a target, the
+task ``images`` takes every image of the data set, not only those with masks. ``SegmentationClassAug``, which others lay
+beside ``SegmentationClass``, is not read.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from segxfer3d.data.case import Case, CaseSet, LabelRule
-from segxfer3d.data.io.labels import values_in
+from segxfer3d.data.io.images import UInt8
 from segxfer3d.data.layouts.listing import images_below
 from segxfer3d.data.layouts.request import (
     Request,
     count_note,
     folder_of,
+    known_values,
     one_of,
     read_masks,
     refuse_missing,
+    refuse_unshown,
     require,
 )
-from segxfer3d.errors import InputError
+from segxfer3d.errors import InputError, some
 
 TITLE = "Pascal VOC 2012"
 SOURCE = "VOCtrainval_11-May-2012.tar of http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
@@ -68,7 +71,8 @@ def read(root: Path, request: Request) -> CaseSet:
     (``motorbike,car``; nothing means all), or all images.
 
     Raises:
-        InputError: files are missing, a mask is damaged, or the target is missing or unknown.
+        InputError: files are missing, a mask is damaged or has values that are none of VOC's, no mask shows the target,
+            or it is missing or unknown.
     """
     root = _folder(root)
     everything = request.task == "images" and not request.target
@@ -84,13 +88,15 @@ def read(root: Path, request: Request) -> CaseSet:
     names = _names(request)
     telling_apart = request.task == "classification"
     cases = []
-    seen, notes = read_masks(_masked(root, lists), lambda _, values: values_in(values), request)
+    seen, notes = read_masks(_masked(root, lists), _values, request)
     for case, present in seen:
         shown = [name for name in names if number_of(name) in present]
         if len(shown) == 1 or (shown and not telling_apart):
             cases.append(replace(case, category=names.index(shown[0]) if telling_apart else None))
     chosen = request.only(cases)
     target = ",".join(names)
+    if not chosen:
+        refuse_unshown(root, [present for _, present in seen], request, target, _wanted(names, telling_apart))
     published = PUBLISHED.get(target)
     numbers = sorted(number_of(name) for name in names)
     several = len(names) > 1 and not telling_apart
@@ -112,6 +118,16 @@ def read(root: Path, request: Request) -> CaseSet:
 def number_of(name: str) -> int:
     """The value of a class in the masks."""
     return CLASSES.index(name) + 1
+
+
+def _values(case: Case, mask: UInt8) -> set[int]:
+    return known_values(case, mask, (*range(len(CLASSES) + 1), VOID), f"0 to {len(CLASSES)}, or {VOID}")
+
+
+def _wanted(names: list[str], telling_apart: bool) -> str:
+    """The values of classes in words."""
+    values = [f"{number_of(name)} ({name})" for name in names]
+    return some(values, 5, ", ") + (", one of them in an image" if telling_apart else "")
 
 
 def _folder(root: Path) -> Path:

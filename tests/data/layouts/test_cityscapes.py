@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,22 @@ def test_images(cityscapes):
     assert len(find_images("cityscapes", cityscapes, target="bus", task="images", progress=False).cases) == 2
     labeled = find_images("cityscapes", cityscapes, task="images", extent="trainval").cases
     assert [sum(case.part == part for case in labeled) for part in ("train", "val", "")] == [3, 17, 0]
+
+
+def test_masks_of_another_coding(cityscapes, tmp_path):
+    root = shutil.copytree(cityscapes, tmp_path / "copy")
+    path = root / "gtFine" / "train" / "bochum" / "bochum_000003_000019_gtFine_labelIds.png"
+    save(path, labels((255, 0, 20)))  # labelTrainIds under the other name
+    message = f"^1 of 20 masks cannot be used:\n  {path}: mask values 255; expected the label ids 0 to 33$"
+    for layout, target in (("cityscapes", "bus"), ("cityscapes_cars", "")):
+        with pytest.raises(InputError, match=message):
+            find_images(layout, root, target=target, progress=False, patch_size=16)
+
+
+def test_masks_that_do_not_show_the_target(cityscapes):
+    message = r"no images for segmentation of train in it: its masks have the values .*26, 28; expected 31 \(train\)$"
+    with pytest.raises(InputError, match=message):
+        find_images("cityscapes", cityscapes, target="train", progress=False)
 
 
 def test_refused(cityscapes, tmp_path):

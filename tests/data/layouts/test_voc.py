@@ -7,7 +7,7 @@ from segxfer3d.data.check import check
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.data.split import few_of_all
 from segxfer3d.errors import InputError
-from tests.data.image_files import find_images, noise, save, save_paletted
+from tests.data.image_files import find_images, noise, save, save_paletted, square
 
 # image -> classes in its mask: 8 cat, 13 horse, 15 person
 TRAIN = {"2007_000001": [8], "2007_000002": [8, 15], "2007_000003": [13]}
@@ -120,6 +120,38 @@ def test_masks_of_which_none_can_be_used(voc):
     for options in ({"skip_option": "--skip_bad_cases True"}, {"skip_bad": True}):
         with pytest.raises(InputError, match=r"^6 of 6 masks cannot be used:\n"):
             find_images("voc", voc, target="cat", progress=False, **options)
+
+
+def test_masks_of_another_coding(voc):
+    save_paletted(voc / "SegmentationClass" / "2007_000003.png", square(value=99))
+    save_paletted(voc / "SegmentationClass" / "2008_000003.png", square(value=21) + 254 * (np.arange(16) == 0))
+    for target, task in (("cat", "segmentation"), ("cat,person", "classification"), ("cat", "images")):
+        with pytest.raises(InputError) as error:
+            find_images("voc", voc, target=target, task=task, progress=False)
+        assert str(error.value).splitlines() == [
+            "2 of 6 masks cannot be used:",
+            f"  {voc / 'SegmentationClass' / '2007_000003.png'}: mask values 99; expected 0 to 20, or 255",
+            f"  {voc / 'SegmentationClass' / '2008_000003.png'}: mask values 21, 254; expected 0 to 20, or 255",
+        ]
+
+
+def test_masks_that_do_not_show_the_target(voc):
+    with pytest.raises(InputError) as error:
+        find_images("voc", voc, target="tvmonitor", progress=False)
+    assert str(error.value) == (
+        f"dataset_dir {voc}: no images for segmentation of tvmonitor in it: its masks have the values "
+        "0, 8, 13, 15, 255; expected 20 (tvmonitor)"
+    )
+    for path in (voc / "SegmentationClass").iterdir():
+        save_paletted(path, square(value=255))
+    for target, task, wanted in (
+        ("cat,horse", "segmentation", "8 (cat), 13 (horse)"),
+        ("cat,dog", "classification", "8 (cat), 12 (dog), one of them in an image"),
+        ("", "classification", "1 (aeroplane), 2 (bicycle), 3 (bird), 4 (boat), 5 (bottle), and 15 more, one of them"),
+    ):
+        with pytest.raises(InputError) as error:
+            find_images("voc", voc, target=target, task=task, progress=False)
+        assert f" in it: its masks have the values 0, 255; expected {wanted}" in str(error.value)
 
 
 def test_listed_images_that_are_not_there_are_named_at_once(voc):
