@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash, voxels_checksum, voxels_hash
+from segxfer3d.data.io.exif_turns import as_shown, as_stored
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
@@ -44,6 +45,8 @@ class CheckReport:
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images; of volumes the identity.
+        turned: name -> hash of good images with an EXIF orientation, as shown where ``contents`` is as stored, or the
+            other way round: which of the two is read depends on the mask, and a copy may have either.
         read_notes: name -> what a user should hear of how a good case's files were read.
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
             :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
@@ -61,6 +64,7 @@ class CheckReport:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     converted: dict[str, str] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
+    turned: dict[str, str] = field(default_factory=dict)
     read_notes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     spacings: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class _Look(NamedTuple):
     empty: bool = False
     converted: str = ""
     content: str = ""
+    turned: str = ""
     notes: tuple[str, ...] = ()
     kind: str = ""
     spacing: tuple[float, ...] = ()
@@ -149,6 +154,8 @@ def check(
             report.converted[case.name] = result.converted
         if result.content:
             report.contents[case.name] = result.content
+        if result.turned:
+            report.turned[case.name] = result.turned
         if result.notes:
             report.read_notes[case.name] = "; ".join(result.notes)
         if result.kind:
@@ -242,7 +249,11 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None, identify: b
     shape = loaded.image.shape[1:]
     kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
     notes = (*loaded.notes, *(["every pixel is the same"] if all(map(is_constant, loaded.image)) else []))
-    look = _Look(shape, empty, loaded.converted, content_hash(loaded.image), notes=notes, kind=kind)
+    content, turned = content_hash(loaded.image), ""
+    if loaded.exif != 1:
+        turn = as_shown if loaded.turn == 1 else as_stored
+        turned = content_hash(turn(loaded.image, loaded.exif))
+    look = _Look(shape, empty, loaded.converted, content, turned, notes=notes, kind=kind)
     if not identify:
         return look
     label = [] if loaded.label is None else [loaded.label.label, loaded.label.valid]

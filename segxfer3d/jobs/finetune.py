@@ -68,8 +68,8 @@ class FinetuningData:
         return {case.patient for case in self.source.split.test}
 
     @property
-    def test_contents(self) -> set[str]:
-        """What the cases of the test part show, see :mod:`segxfer3d.data.content_hash`."""
+    def test_contents(self) -> dict[str, str]:
+        """What the cases of the test part show, see :meth:`~segxfer3d.jobs.source.Source.contents`."""
         return self.source.contents(self.source.split.test)
 
     @property

@@ -77,7 +77,7 @@ class Source:
         }
         if parts := official_parts_of(cases):
             about["official_parts"] = parts
-        contents = self.contents(cases)
+        contents = set(self.contents(cases))
         for state in self.earlier:
             contents |= {state[CASES][case.name][0] for case in cases if state.get(CASES, {}).get(case.name)}
         about["contents"] = sorted(contents)
@@ -86,9 +86,12 @@ class Source:
         looks = [self.report.seen[case.name] for case in cases if case.name in self.report.seen]
         return about | noted([*looks, *(look for look in self._looks_before(cases) if look not in looks)])
 
-    def contents(self, cases: Iterable[Case]) -> set[str]:
-        """What some cases show, as hashes of their decoded values: the same under any name and in any folder."""
-        return {self.report.contents[case.name] for case in cases if case.name in self.report.contents}
+    def contents(self, cases: Iterable[Case]) -> dict[str, str]:
+        """What some cases show, as hashes of their decoded values, under any name and in any folder; of an image with
+        an EXIF orientation there is one as stored and one as shown. Each has the one that stands for its case."""
+        own = {case.name: self.report.contents[case.name] for case in cases if case.name in self.report.contents}
+        turned = {self.report.turned[name]: value for name, value in own.items() if name in self.report.turned}
+        return turned | {value: value for value in own.values()}
 
     def _looks_before(self, cases: Sequence[Case]) -> set[Seen]:
         found = [state[SEEN][case.name] for state in self.earlier for case in cases if case.name in state.get(SEEN, {})]

@@ -73,7 +73,9 @@ def together(provenances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return _distinct([start for provenance in provenances for start in provenance.get(STARTED_FROM, [])])
 
 
-def sightings(provenance: Mapping[str, Any], *, name: str, patients: Set[str], contents: Set[str]) -> list[Sighting]:
+def sightings(
+    provenance: Mapping[str, Any], *, name: str, patients: Set[str], contents: Mapping[str, str]
+) -> list[Sighting]:
     """Which of some cases a model has seen: by its own training first, then through its start, with masks first.
 
     Cases of one data set are told by their patients, and so are those of a cube store that does not say of which data
@@ -83,12 +85,13 @@ def sightings(provenance: Mapping[str, Any], *, name: str, patients: Set[str], c
         provenance: of the model.
         name: of the data set that the cases are of.
         patients: of the cases.
-        contents: what they show, see :mod:`segxfer3d.data.content_hash`.
+        contents: what they show, see :mod:`segxfer3d.data.content_hash`: each hash that a case is known by, and the
+            one that stands for the case.
     """
     found: dict[tuple[bool, bool, bool], Sighting] = {}
     for kind, training in _trainings(provenance):
         seen = patients_seen(training, name) & patients
-        shown = set(training.get("contents", [])) & contents
+        shown = {contents[value] for value in training.get("contents", []) if value in contents}
         if not seen and not shown:
             continue
         sighting = found.setdefault(kind, Sighting(*kind))

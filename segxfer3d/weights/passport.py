@@ -33,7 +33,8 @@ class Target(Protocol):
     Attributes:
         name: of the data set.
         test_patients: patients of the test part; of images, what is never split.
-        test_contents: what the cases of the test part show, as hashes of their decoded values.
+        test_contents: what the cases of the test part show, as hashes of their decoded values: each that a case is
+            known by, and the one that stands for the case.
         dims: 3 for volumes, 2 for images.
         unit: what ``test_patients`` are, in words, such as ``patients``.
         preprocessing: of every case.
@@ -47,7 +48,7 @@ class Target(Protocol):
     def test_patients(self) -> set[str]: ...
 
     @property
-    def test_contents(self) -> set[str]: ...
+    def test_contents(self) -> Mapping[str, str]: ...
 
     @property
     def dims(self) -> int: ...
@@ -92,9 +93,9 @@ def _leaks(sighting: Sighting, target: Target) -> Iterator[str]:
         else:
             yield f"{text}; {apart}"
     if sighting.contents:
-        what, same = SAME[target.dims]
+        (what, same), number = SAME[target.dims], len(set(target.test_contents.values()))
         yield (
-            f"{trained} {len(sighting.contents)} of the {len(target.test_contents)} test {what}, {how}: the same "
+            f"{trained} {len(sighting.contents)} of the {number} test {what}, {how}: the same "
             f"{same}, in the data set {' and '.join(sighting.places)}; {away}"
         )
 

@@ -3,11 +3,14 @@
 import doctest
 
 import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageOps
 
 from segxfer3d.data import content_hash as module
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.check import check
 from segxfer3d.data.content_hash import content_hash
+from segxfer3d.data.io.exif_turns import as_shown, as_stored
 from tests.data.image_files import noise, save
 
 
@@ -27,3 +30,27 @@ def test_a_check_tells_what_images_show(tmp_path):
     cases = tuple(Case(name, save(tmp_path / file, noise(seed=seed))) for name, file, seed in files)
     contents = check(CaseSet(tmp_path, "folder", 2, cases), progress=False).contents
     assert contents["a"] == contents["renamed"] != contents["another"]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_turns_are_those_of_pillow(turn):
+    image = Image.fromarray(noise((4, 6)))
+    image.getexif()[ExifTags.Base.Orientation] = turn
+    stored = np.asarray(image).transpose(2, 0, 1)
+    shown = as_shown(stored, turn)
+    np.testing.assert_array_equal(shown, np.asarray(ImageOps.exif_transpose(image)).transpose(2, 0, 1))
+    np.testing.assert_array_equal(as_stored(shown, turn), stored)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_images_are_known_as_stored_and_as_shown(turn, tmp_path):
+    """Whichever of the two is read; hashes are as many as there were where nothing is turned."""
+    image = Image.fromarray(noise((4, 6)))
+    image.getexif()[ExifTags.Base.Orientation] = turn
+    image.save(tmp_path / "a.png", exif=image.getexif())
+    stored, shown = (content_hash(np.asarray(i).transpose(2, 0, 1)) for i in (image, ImageOps.exif_transpose(image)))
+    case = Case("a", tmp_path / "a.png")
+    for exif, read, other in (("auto", shown, stored), ("stored", stored, shown)):
+        report = check(CaseSet(tmp_path, "folder", 2, (case,), official=False, exif=exif), progress=False)
+        assert report.contents == {"a": read}
+        assert report.turned == ({} if turn == 1 else {"a": other})

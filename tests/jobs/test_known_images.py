@@ -1,8 +1,13 @@
 """Images that a benchmark measures, or that a fine-tuning tests on, are known when they pretrain, and it is said."""
 
-import numpy as np
-from PIL import Image
+import shutil
 
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image, ImageOps
+
+from segxfer3d.data.content_hash import content_hash
 from segxfer3d.report.collect import collect
 from segxfer3d.report.results import results
 from segxfer3d.report.words import caveats
@@ -104,3 +109,35 @@ def test_extra_images_are_of_their_own_data_set(tmp_path, caplog):
     assert read(tmp_path / "g", "transfer.json")["notes"] == [
         f"{seen}: the same pixels, in the data set oxford_pets; leave them out of one of the two"
     ]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_an_exif_orientation_hides_no_image(earlier, tmp_path):
+    """Pretraining turns images as viewers show them, fine-tuning takes the pixels that the masks lie on."""
+    for number in range(12):
+        image = Image.fromarray(noise((20, 30), seed=number))
+        image.getexif()[ExifTags.Base.Orientation] = 6
+        (tmp_path / "set" / "images").mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "set" / "images" / f"{number}.jpg", exif=image.getexif())
+        save(tmp_path / "set" / "masks" / f"{number}.png", np.eye(20, 30, dtype=np.uint8))
+    shutil.copytree(tmp_path / "set" / "images", tmp_path / "copy")
+    run("simclr_pretrain", tmp_path / "p", dataset_dir=str(tmp_path / "copy"), max_epochs=1, validation_fraction=0)
+    weights = tmp_path / "p" / "model.pt"
+    content = torch.load(weights, weights_only=True)
+    assert len(content["provenance"]["contents"]) == 24
+    if earlier:  # which held the images as they are shown, alone
+        content["provenance"]["contents"] = sorted(read_images(tmp_path / "copy"))
+        torch.save(content, weights)
+    start = {"checkpoint": str(weights), "init": "encoder", "label_count": 4, "max_epochs": 1}
+    finetune(tmp_path / "f", dataset_dir=str(tmp_path / "set"), **start)
+    assert read(tmp_path / "f", "transfer.json")["notes"] == [
+        "warning: this checkpoint was trained on 8 of the 8 test images, without their masks: the same pixels, in the "
+        "data set copy; leave them out of one of the two"
+    ]
+
+
+def read_images(folder):
+    """What images show, by hashes."""
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            yield content_hash(np.asarray(ImageOps.exif_transpose(image)).transpose(2, 0, 1))

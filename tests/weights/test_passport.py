@@ -24,7 +24,7 @@ class Preprocessing:
 class Target:
     name: str = "lungs"
     test_patients: set = field(default_factory=lambda: {"a", "b", "c"})
-    test_contents: set = field(default_factory=lambda: {"1a", "2b", "3c", "4d"})
+    test_contents: dict = field(default_factory=lambda: {"1a": "1a", "2b": "2b", "3c": "3c", "4d": "4d", "two": "2b"})
     dims: int = 3
     unit: str = "patients"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -135,6 +135,8 @@ def test_cases_are_known_by_what_they_show(name, dims, what, same):
         f"{name}; leave them out of one of the two"
     ]
     assert leaks(provenance | {"contents": ["9z"]}, Target()) == []
+    (turned,) = leaks(provenance | {"contents": ["two", "2b"]}, Target())  # known by both, and one case
+    assert turned.startswith("this checkpoint was trained on 1 of the 4 test volumes")
     del provenance["contents"]
     assert leaks(provenance, Target()) == []
 

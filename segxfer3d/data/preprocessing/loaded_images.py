@@ -25,6 +25,7 @@ class LoadedImage(NamedTuple):
         converted: the mode that the image came from, "" for none.
         notes: what a user should hear of how the files were read.
         turn: the EXIF orientation by which the image was turned, 1 for none.
+        exif: the EXIF orientation of its file, by which it was turned or not; 1 for none, and where no image is turned.
     """
 
     image: UInt8
@@ -32,14 +33,16 @@ class LoadedImage(NamedTuple):
     converted: str
     notes: tuple[str, ...] = ()
     turn: int = 1
+    exif: int = 1
 
 
 class _Turns(NamedTuple):
-    """By what is turned, and what is to be said of it."""
+    """By what is turned, what is to be said of it, and what the image's file says."""
 
     image: int = 1
     mask: int = 1
     note: str = ""
+    exif: int = 1
 
 
 def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedImage:
@@ -92,7 +95,7 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
         image = image[:, rows, columns]
         if read is not None:
             read = ReadLabel(read.label[:, rows, columns], read.valid[:, rows, columns], read.note)
-    return LoadedImage(image, read, converted, tuple(filter(None, notes)), turns.image)
+    return LoadedImage(image, read, converted, tuple(filter(None, notes)), turns.image, turns.exif)
 
 
 def _turns(case: Case, case_set: CaseSet) -> _Turns:
@@ -101,10 +104,10 @@ def _turns(case: Case, case_set: CaseSet) -> _Turns:
         return _Turns()
     size, turn = size_and_turn(case.image, case.page)
     if case.label is None or case_set.exif == "stored":
-        return _Turns(turn) if case_set.exif != "stored" else _Turns()
+        return _Turns(turn if case_set.exif != "stored" else 1, exif=turn)
     mask_size, mask_turn = size_and_turn(case.label, case.page)
     if turn == mask_turn or case_set.exif == "shown":
-        return _Turns(turn, mask_turn)
+        return _Turns(turn, mask_turn, exif=turn)
     shown = _turned(size, turn) == _turned(mask_size, mask_turn)
     if shown and size == mask_size:
         raise InputError(
@@ -112,8 +115,8 @@ def _turns(case: Case, case_set: CaseSet) -> _Turns:
             "--exif stored where masks lie on the pixels as they are stored, --exif shown where on what viewers show"
         )
     if size == mask_size:
-        return _Turns(note=STORED)
-    return _Turns(turn, mask_turn, SHOWN if shown else "")
+        return _Turns(note=STORED, exif=turn)
+    return _Turns(turn, mask_turn, SHOWN if shown else "", turn)
 
 
 def _turned(size: tuple[int, int], turn: int) -> tuple[int, int]:
