@@ -23,7 +23,9 @@ class Images(Group):
         "", "what is segmented or told apart, where the data set has several", text="a name, or nothing",
         tells_arms=False,
     )  # fmt: skip
-    border: str = option("ignore", "what pixels are that annotators left open", choices=BORDERS)
+    border: str = option(
+        "ignore", "what pixels are that annotators left open, in masks of oxford_pets and voc", choices=BORDERS
+    )
     official_split: bool = option(False, "keep to the data set's own training and validation part")
     extent: str = option(
         "all", "images that pretrain without a target: all of the data set, or its training and validation part",

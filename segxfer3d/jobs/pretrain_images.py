@@ -164,7 +164,7 @@ def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[I
     case_set, images = source.case_set, options[groups.Images]
     if not case_set.has_categories:
         request = Request(
-            layout=case_set.layout, dims=2, task="classification", target=images.target, border=images.border,
+            layout=case_set.layout, dims=2, task="classification", target=images.target,
             image_kind=options[ImageFiles].image_kind, progress=False,
         )  # fmt: skip
         try:

@@ -15,7 +15,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.networks import image_unet
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
-from tests.data.image_files import noise, save
+from tests.data.image_files import noise, save, square
 from tests.jobs.image_runs import TINY, finetune, lines, read, rows, run
 from tests.jobs.test_volumes import BUNDLES, pytestmark
 from tests.training.test_resume import assert_same_run, stop_at
@@ -225,3 +225,16 @@ def test_without_data_images_are_generated_and_pretrained_on(tmp_path, caplog):
     assert model["provenance"]["pretext"] == "Reconstruction"
     assert len(rows(tmp_path / "unet2d_finetune" / "001")) == 16
     assert "pretraining briefly first" in caplog.text
+
+
+def test_masks_with_another_border_leave_the_probe_as_it_is(tmp_path):
+    names = [f"{breed}_{number}" for breed in ("beagle", "pug") for number in range(12)]
+    for number, name in enumerate(names):
+        save(tmp_path / "images" / f"{name}.jpg", noise(seed=number))
+        save(tmp_path / "annotations" / "trimaps" / f"{name}.png", 2 - square() + (np.arange(16) == 0))
+    (tmp_path / "annotations" / "list.txt").write_text("".join(f"{name} 1 2 1\n" for name in names))
+    run(
+        "segmentation_pretrain", tmp_path / "run", dataset_dir=str(tmp_path), border="background", max_epochs=1,
+        monitor_interval=1, validation_fraction=0,
+    )  # fmt: skip
+    assert "neighbor_accuracy" in lines(tmp_path / "run")[-1]

@@ -5,7 +5,8 @@ and where it is had), ``DIMS`` (``(3,)`` for volumes, ``(2,)`` for images), ``fi
 layout) and ``read(root, request)``, which gives the cases. A new file is found by itself. Where a layout knows images
 and labels by nothing but their names, it has ``BY_NAMES = True``, and is not asked where ``image_pattern``,
 ``label_pattern`` or ``channel_pattern`` are given. One that takes ``channel_pattern`` has ``BY_CHANNELS = True``; one
-whose ``dataset.json`` lists cases, and so may say their parts, has ``LISTS_CASES = True``.
+whose ``dataset.json`` lists cases, and so may say their parts, has ``LISTS_CASES = True``, and one whose masks have
+pixels that the annotators left open has ``LEFT_OPEN = True``.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     name = named or _fitting(root, request)
     if pairs and request.dims == 2 and name != FOLDER:
         raise InputError(f"label_map {request.label_map}: dataset {name} says what its masks mean; expected none")
+    _refuse_idle(name, request)
     if request.dims == 3 and request.channel_pattern and not getattr(layouts()[name], "BY_CHANNELS", False):
         raise InputError(
             f"channel_pattern {request.channel_pattern}: the layout {name} of {root} says itself which files are "
@@ -116,6 +118,10 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
         if request.dims == 3:
             passed = "".join(f"; {note}" for note in case_set.notes)
             raise InputError(f"dataset_dir {root}: no volumes in it (looked for the layout {name!r}){passed}")
+        if request.extent != "all":
+            raise InputError(
+                f"extent {request.extent}: {root} has no training and validation part (layout {name}); expected all"
+            )
         target = f" of {case_set.target}" if case_set.target else ""
         raise InputError(f"dataset_dir {root}: no images for {request.task}{target} in it")
     if twice := _of_one_name(case_set):
@@ -130,6 +136,20 @@ def find_cases(dataset_dir: str | os.PathLike[str], request: Request | None = No
     elif request.image_kind != "auto":
         case_set = replace(case_set, channels=KINDS[request.image_kind], convert=True)
     return replace(case_set, cases=tuple(cases), exif=request.exif)
+
+
+def _refuse_idle(name: str, request: Request) -> None:
+    """Refuse options of images that would change nothing.
+
+    Raises:
+        InputError: the layout or the task has nothing of the kind.
+    """
+    if request.border != "ignore" and not getattr(layouts()[name], "LEFT_OPEN", False):
+        raise InputError(f"border {request.border}: dataset {name} has no pixels that were left open; expected ignore")
+    if request.border != "ignore" and request.task != "segmentation":
+        raise InputError(f"border {request.border}: it is of masks, and no masks are used here; expected ignore")
+    if request.extent != "all" and (request.dims == 3 or request.task != "images" or request.target):
+        raise InputError(f"extent {request.extent}: it is of images that pretrain without a target; expected all")
 
 
 def _of_one_name(case_set: CaseSet) -> list[str]:

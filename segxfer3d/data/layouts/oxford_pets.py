@@ -32,6 +32,7 @@ from segxfer3d.errors import InputError
 TITLE = "Oxford-IIIT Pets"
 SOURCE = "images.tar.gz and annotations.tar.gz of https://www.robots.ox.ac.uk/~vgg/data/pets/"
 DIMS = (2,)
+LEFT_OPEN = True
 
 SPECIES = {"1": "cat", "2": "dog"}
 PUBLISHED = {"pet": 7375, "dog": 4978}

@@ -33,7 +33,7 @@ class Request:
         target: what to segment or to tell apart (images), "" for the data set's own choice; several are joined by
             commas.
         border: what pixels are that the annotators left open (``oxford_pets``: value 3, ``voc``: 255), one of
-            :data:`BORDERS`.
+            :data:`BORDERS`; of other layouts, and without masks, ``ignore``.
         extent: ``all`` images, or for the task ``images`` without a target only those of the official training and
             validation part (``trainval``).
         patient_pattern: finds the patient in a file's name, see :func:`~segxfer3d.data.case.patient_of`.

@@ -33,6 +33,7 @@ from segxfer3d.errors import InputError, some
 TITLE = "Pascal VOC 2012"
 SOURCE = "VOCtrainval_11-May-2012.tar of http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
 DIMS = (2,)
+LEFT_OPEN = True
 
 CLASSES = (
     "aeroplane",

@@ -88,6 +88,33 @@ def test_pets_and_voc_are_known_by_their_lists(tmp_path):
     assert find_images("", voc, "cat", progress=False).layout == "voc"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"border": "foreground"},
+            "border foreground: dataset folder has no pixels that were left open; expected ignore",
+        ),
+        ({"extent": "trainval"}, "extent trainval: it is of images that pretrain without a target; expected all"),
+        (
+            {"extent": "trainval", "task": "images"},
+            "extent trainval: {root} has no training and validation part (layout folder); expected all",
+        ),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(tmp_path, options, message):
+    root = fill(tmp_path, "images/a.png", "masks/a.png")
+    with pytest.raises(InputError) as error:
+        find_images("", root, **options)
+    assert str(error.value) == message.format(root=root)
+
+
+def test_the_extent_of_a_folder_with_parts(tmp_path):
+    root = fill(tmp_path, "train/a.png", "val/b.png", "test/c.png")
+    assert len(find_images("", root, task="images").cases) == 3
+    assert [case.name for case in find_images("", root, task="images", extent="trainval").cases] == ["train_a", "val_b"]
+
+
 def test_two_layouts_that_fit_are_refused(tmp_path):
     root = make(tmp_path / "volumes", ["subset0/1.3.6.mhd", "dataset.json"])
     with pytest.raises(InputError, match=r"has the layouts of decathlon and of luna16; say which with --dataset"):

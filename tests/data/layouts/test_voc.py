@@ -83,6 +83,15 @@ def test_images(voc):
     assert [case.part for case in everything] == 3 * ["train"] + 3 * ["val"] + [""]
     assert find_images("voc", voc, task="images", extent="trainval").cases == everything[:6]
     assert len(find_images("voc", voc, target="cat", task="images", progress=False).cases) == 3
+    message = "^extent trainval: it is of images that pretrain without a target; expected all$"
+    for target, task in (("cat", "images"), ("cat", "segmentation"), ("", "classification")):
+        with pytest.raises(InputError, match=message):
+            find_images("voc", voc, target=target, task=task, extent="trainval", progress=False)
+    for target, task in (("", "images"), ("cat,horse", "classification")):
+        with pytest.raises(
+            InputError, match=r"^border background: it is of masks, and no masks are used here; expected"
+        ):
+            find_images("voc", voc, target=target, task=task, border="background", progress=False)
 
 
 def test_refused(voc):
