@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d import documents, files
+from segxfer3d.config import earlier
 from segxfer3d.errors import InputError, installed_with
 from segxfer3d.files import Lock
 from segxfer3d.schema.kinds import FIGURE, Entries, optional
@@ -221,20 +222,37 @@ def _tried(plan: Search, folder: Path, number: int, params: Mapping[str, Any], v
 def _figure(path: Path, plan: Search, knobs: Mapping[str, Any]) -> float | None:
     """The metric of what a run keeps, from its ``metrics.jsonl``; None where that is no finite number.
 
+    Where it was not measured in the epoch that is kept, it is that of the last epoch before which has it.
+
     Raises:
         InputError: no line has the metric.
     """
-    lines = documents.lines(path, Entries({}, {plan.metric: optional(FIGURE)}))
+    judge, larger = _criterion(plan)
+    lines = documents.lines(path, Entries({}, {plan.metric: optional(FIGURE), judge: optional(FIGURE)}))
     if not any(plan.metric in line for line in lines):
         there = sorted({name for line in lines for name in line if name.startswith("validation_")})
         raise InputError(
             f"metric {plan.metric}: {path} has none{nearest(plan.metric, there)}"
             + ("" if there else "; nothing was validated, see validation_fraction and validation_interval")
         )
-    values = [float(line[plan.metric]) for line in lines if line.get(plan.metric) is not None]
-    if knobs.get("keep", plan.bundle.config.get("keep")) == "last":
-        values = values[-1:]
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return None
-    return min(finite) if plan.direction == "minimize" else max(finite)
+    keep = earlier.knobs_of(str(path.parent)).get("keep") or knobs.get("keep", plan.bundle.config.get("keep"))
+    judged = [number for number, line in enumerate(lines) if math.isfinite(_number(line, judge))]
+    if keep != "last" and judged:
+        best = (max if larger else min)(judged, key=lambda number: _number(lines[number], judge))  # of equals the first
+        lines = lines[: best + 1]
+    values = [_number(line, plan.metric) for line in lines if line.get(plan.metric) is not None]
+    return values[-1] if values and math.isfinite(values[-1]) else None
+
+
+def _criterion(plan: Search) -> tuple[str, bool]:
+    """What a training of the bundle is judged by, as ``metrics.jsonl`` calls it, and whether more of it is better.
+
+    See :class:`~segxfer3d.training.resume.TrainingState`.
+    """
+    state = plan.bundle.config.get("state")
+    arguments = state if isinstance(state, dict) else {}
+    return f"validation_{arguments.get('metric', 'dice')}", bool(arguments.get("larger_is_better", True))
+
+
+def _number(line: Mapping[str, Any], name: str) -> float:
+    return float("nan") if line.get(name) is None else float(line[name])

@@ -177,6 +177,29 @@ def test_an_unknown_metric_names_those_that_are_there(tmp_path):
     assert (tmp_path / "run" / "trials" / "0000" / "starts.txt").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    ("keep", "metric", "value"),
+    [
+        ("best", "validation_loss", 0.4),
+        ("best", "loss", 0.3),
+        ("best", "validation_accuracy", 0.6),
+        ("best", "validation_probe", 0.2),  # measured in the first epoch
+        ("last", "loss", 0.1),
+        ("last", "validation_accuracy", 0.8),
+    ],
+)
+def test_the_figure_is_that_of_the_weights_that_are_kept(keep, metric, value, tmp_path):
+    lines = [
+        {"loss": 0.9, "validation_loss": 0.5, "validation_accuracy": 0.7, "validation_probe": 0.2},
+        {"loss": 0.3, "validation_loss": 0.4, "validation_accuracy": 0.6},
+        {"loss": 0.1, "validation_loss": 0.45, "validation_accuracy": 0.8, "validation_probe": 0.1},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for direction in ("minimize", "maximize"):
+        searched = plan(tmp_path, metric=metric, direction=direction)
+        assert tuning._figure(tmp_path / "metrics.jsonl", searched, {"keep": keep}) == value
+
+
 def test_other_searches_keep_their_folder(tmp_path):
     search(tmp_path / "run", plan(tmp_path), trials=1)
     for other in ({"seed": 1}, {"knobs": {"width": 4}}, {"direction": "maximize"}, {"name": "other"}):
