@@ -97,10 +97,12 @@ def _lines(
     patients = patients or ([spread.patients] if spread.patients else _PATIENTS)
     seed, patient, rest = (value**0.5 for value in vars(spread.components).values())
     lines = ["", spread.title]
-    lines.append(f"SD of a difference: {levels} {seed:.1f}, patients {patient:.1f}, rest {rest:.1f} dice points")
+    lines.append(f"SD of a difference: {levels} {seed:.1f}, {spread.units} {patient:.1f}, rest {rest:.1f} dice points")
     if spread.limits:
-        lines.append(f"(pilot of {spread.seeds} {levels} and {spread.patients} patients; in brackets what it allows)")
-    head = [f"{number} patients" for number in patients]
+        lines.append(
+            f"(pilot of {spread.seeds} {levels} and {spread.patients} {spread.units}; in brackets what it allows)"
+        )
+    head = [f"{number} {spread.units}" for number in patients]
     rows = [["", *(cell for each in head for cell in (each, "")), *(["hours"] if price else [])]]
     rows.append([levels, *["found", "equal"] * len(patients), *([""] if price else [])])
     for number in numbers:

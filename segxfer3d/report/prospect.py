@@ -34,6 +34,7 @@ class Spread:
         limits: as small and as large as a pilot allows; None where they are assumed.
         seeds, patients: of the pilot; 0 where they are assumed.
         levels: what the pilot's first factor is: ``seeds`` or ``pretrainings``.
+        units: what its patients are called.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Spread:
     seeds: int = 0
     patients: int = 0
     levels: str = "seeds"
+    units: str = "patients"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ def assumed(seed: float, patient: float, rest: float) -> Spread:
 def from_pilot(folder: Path | str) -> list[Spread]:
     """What differences varied by in a study: of the comparisons with its reference, the mean of their mean squares.
 
+    Where arms repeat their pretraining it is theirs alone: what differs between seeds of one checkpoint is another
+    thing, and has another number of repetitions.
+
     Args:
         folder: of the study, its record, or of runs.
 
@@ -83,6 +88,7 @@ def from_pilot(folder: Path | str) -> list[Spread]:
     spreads = []
     for result in results(collect(folder)):
         pairs = [pair for pair, _ in result.comparisons if pair.reference == result.reference and not pair.same]
+        pairs = [pair for pair in pairs if pair.scope == "pretext"] or pairs
         squares = [pair.squares for pair in pairs if pair.squares is not None]
         if not squares:
             continue
@@ -90,7 +96,7 @@ def from_pilot(folder: Path | str) -> list[Spread]:
         mean: MeanSquares = replace(squares[0], **of)  # type: ignore[arg-type]  # the numbers of seeds stay
         levels = "pretrainings" if pairs[0].scope == "pretext" else "seeds"
         spreads.append(
-            Spread(result.title, mean.components(), extremes(mean), mean.seeds, mean.patients, levels),
+            Spread(result.title, mean.components(), extremes(mean), mean.seeds, mean.patients, levels, pairs[0].units),
         )
     if not spreads:
         raise InputError(f"{folder}: no comparison with at least 2 seeds and 2 patients to learn the spread from")
@@ -164,7 +170,10 @@ def hours(trials: Sequence[Trial], costs: Mapping[str, Cost], study: Study, leve
     if any(each is None for each in seconds.values()):
         return None
     before = sum(seconds[trial.id] or 0.0 for trial in trials if trial.kind == "pretrain")
-    after = sum(seconds[trial.id] or 0.0 for trial in trials if trial.kind == "finetune")
+    finetunings = [trial for trial in trials if trial.kind == "finetune"]
     if study.pretrain_seeds:
+        after = sum(seconds[trial.id] or 0.0 for trial in finetunings)
         return (before + after) / len(study.pretrain_seeds) * levels / 3600
-    return (before + after / len(study.seeds) * levels) / 3600
+    seeds = {budget.name: len(budget.seeds or study.seeds) for budget in study.budgets}  # one may have fewer
+    of_one = sum((seconds[trial.id] or 0.0) / seeds[trial.budget_name or ""] for trial in finetunings)
+    return (before + of_one * levels) / 3600

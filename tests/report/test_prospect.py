@@ -1,5 +1,7 @@
 """What a planned study could find: spreads from pilots, the family, hours, and the command."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -36,6 +38,18 @@ def test_a_pilot_gives_the_mean_squares_of_its_comparisons_with_the_reference(pi
     assert (small.seeds, small.patients, small.levels) == (5, 16, "seeds")
     low, high = small.limits
     assert low.seed <= small.components.seed <= high.seed
+
+
+def test_a_pilot_of_repeated_pretrainings_knows_nothing_from_one_checkpoint(pilot, monkeypatch):
+    result = results(collect(pilot))[0]
+    (one, verdict), (other, _) = [entry for entry in result.comparisons if entry[0].reference == "random"]
+    repeated = replace(other, scope="pretext", squares=replace(other.squares, seeds=3), units="images")
+    for pairs in ((one, repeated), (repeated, one)):
+        mixed = replace(result, comparisons=tuple((pair, verdict) for pair in pairs))
+        monkeypatch.setattr(prospect, "results", lambda _, mixed=mixed: [mixed])
+        (spread,) = prospect.from_pilot(pilot)
+        assert (spread.levels, spread.seeds, spread.units) == ("pretrainings", 3, "images")
+        assert spread.components == repeated.squares.components()
 
 
 def test_assumed_deviations_are_squared_and_checked():
@@ -110,6 +124,10 @@ def test_hours_count_pretraining_once_or_with_each_repetition(tmp_path):
     assert prospect.hours(trials, costs(trials), study, 10) == pytest.approx(2 + 20 * 0.1)
     study, trials = plan(tmp_path, pretrain_seeds=[0, 1], seeds=[0, 1, 2, 3])
     assert prospect.hours(trials, costs(trials), study, 5) == pytest.approx(5 * (2 + 4 * 0.1))
+    study, trials = plan(
+        tmp_path, seeds=[0, 1, 2, 3, 4], budgets=[{"label_count": 2}, {"label_count": 4, "seeds": [0, 1]}]
+    )
+    assert prospect.hours(trials, costs(trials), study, 10) == pytest.approx(2 + 2 * 20 * 0.1)
     unknown = {kind: Cost(None, "no") for kind in costs(trials)}
     assert prospect.hours(trials, unknown, study, 5) is None
 
