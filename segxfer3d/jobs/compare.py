@@ -81,8 +81,9 @@ def compare_representations(
     Raises:
         InputError: models that cannot be compared, data that cannot be read, or files that cannot be written.
     """
-    if any(Path(path).is_dir() for path in checkpoints) and not names:
-        checkpoints, names = _of_studies(checkpoints)
+    if any(Path(path).is_dir() for path in checkpoints):
+        checkpoints, found = _of_studies(checkpoints)
+        names = names or found
     _check_numbers(len(checkpoints) + untrained, {"patches": patches, "batch_size": batch_size}, seed)
     where = find_device(device)
     models = _read(checkpoints, names)

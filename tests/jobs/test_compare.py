@@ -60,6 +60,8 @@ def test_the_pretrainings_of_a_study_beside_an_untrained_network(tmp_path):
     lone = tmp_path / "study" / "pretrain" / "simclr-0123abcd" / "model.pt"
     pair = compare_representations([lone], output_dir=tmp_path / "lone", names=["one"], **settings)
     assert list(pair.names) == ["one", "untrained"]
+    named = compare_representations([tmp_path / "study"], output_dir=tmp_path / "named", names=["c", "s"], **settings)
+    assert (list(named.names), named.unbiased.tolist()) == (["c", "s", "untrained"], result.unbiased.tolist())
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: holds no pretraining of a study that is done"):
         compare_representations([tmp_path / "empty"], output_dir=tmp_path / "no", **settings)
