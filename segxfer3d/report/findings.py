@@ -80,7 +80,7 @@ def of_dice(result: Result, arm: Arm, reference: Arm) -> Finding | str:
     words = f"{kind}; {verdict.why}" if verdict.why else kind
     return Finding(
         *_where(result), arm.name, reference.name, DICE, sign * comparison.difference, interval,
-        None if kind == "no verdict" else comparison.p_holm, beats(kind), words,
+        None if kind == "no verdict" else comparison.p_holm, beats(kind, verdict.why), words,
     )  # fmt: skip
 
 

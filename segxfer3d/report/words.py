@@ -63,6 +63,8 @@ def _compared(pair: Comparison, verdict: Verdict, margin: float) -> str:
         return f"{pair.arm} and {pair.reference} are identical, score by score"
     if verdict.kind == "undecided":
         return f"{pair.arm} cannot be told from {pair.reference} ({', '.join([seen, *numbers[1:]])})"
+    if pair.zero:
+        return f"{pair.arm} and {pair.reference} are without a verdict ({verdict.why})"
     less = "more" if pair.difference >= 0 else "fewer"
     return f"{pair.arm} has {points} {less} than {pair.reference}{in_brackets}, without a verdict ({verdict.why})"
 

@@ -24,11 +24,16 @@ from segxfer3d.statistics.verdict import MIN_SEEDS, Kind
 Answer = Literal["yes", "no", "undecided"]
 
 
-def beats(kind: Kind) -> Answer:
-    """Whether an arm is better than its reference: one that is worse, equivalent or identical is not."""
+def beats(kind: Kind, why: str = "") -> Answer:
+    """Whether an arm is better than its reference: one that is worse, equivalent or identical is not.
+
+    Args:
+        kind: of the verdict.
+        why: of the verdict; what would keep identical arms from one keeps them from an answer.
+    """
     if kind == "better":
         return "yes"
-    return "no" if kind in ("worse", "equivalent", "identical") else "undecided"
+    return "no" if kind in ("worse", "equivalent") or (kind == "identical" and not why) else "undecided"
 
 
 def turned(kind: Kind) -> Kind:

@@ -44,7 +44,8 @@ class Comparison:
         seeds, patients, cases: how many.
         units: what the patients are called, as in the table.
         far_off: trainings of the two arms that ended far from their arm's others.
-        same: whether all differences are 0: the two arms are the same trainings.
+        same: whether every score of every case and seed is that of the reference: the two arms are the same trainings.
+        zero: whether all of them are 0 in both arms.
         pretrainings: how many each of the two arms that loads something starts from; 0 where none does.
         scope: what the interval holds for: other seeds that start from this "checkpoint", or other pretrainings with
             this "pretext" as well; empty where neither arm loads anything.
@@ -65,6 +66,7 @@ class Comparison:
     cases: int
     far_off: tuple[FarOff, ...] = ()
     same: bool = False
+    zero: bool = False
     pretrainings: int = 0
     scope: Scope = ""
     units: str = "patients"
@@ -116,7 +118,8 @@ def compare(
                 patients=differences.shape[1],
                 cases=len(table.cases),
                 far_off=tuple(found for found in strange if found.arm in names),
-                same=not differences.any(),
+                same=np.array_equal(table.values[i], table.values[j]),
+                zero=not table.values[[i, j]].any(),
                 pretrainings=len(set(table.pretrainings)) if scope == "pretext" else int(bool(scope)),
                 scope=scope,
                 units=table.units,

@@ -6,8 +6,11 @@ one-sided tests would find at 2.5 % each; this comes first, so a difference that
 called equivalent, and the sentence says so. Anything else is **undecided**, which is not "no difference".
 
 There is **no verdict** below 3 seeds or 6 patients, and none where a training ended far from the others of its arm
-(:mod:`segxfer3d.statistics.collapse`): how often that happens, so few trainings cannot tell. Two arms whose scores are
-all the same are called **identical**: they are one set of trainings.
+(:mod:`segxfer3d.statistics.collapse`): how often that happens, so few trainings cannot tell. There is none either where
+all scores of both arms are 0: neither learned anything.
+
+Two arms with the same score in every case and seed are called **identical**, however few there are: they are one set of
+trainings. What keeps others from a verdict stands behind it, and then it answers nothing else.
 """
 
 from __future__ import annotations
@@ -39,8 +42,8 @@ class Verdict:
         sentence: with the numbers behind it.
         needed: ``seeds`` (or ``pretrainings``) and ``patients`` to the range of numbers that would find a difference as
             large as the margin, see :func:`with_needed`; empty where it is decided, or where they would mislead.
-        why: the part of the sentence that says why there is no verdict, or what would decide what is undecided; empty
-            where it is decided, or where that is not computed.
+        why: the part of the sentence that says why there is no verdict (or why identical arms answer nothing), or what
+            would decide what is undecided; empty where it is decided, or where that is not computed.
     """
 
     kind: Kind
@@ -63,11 +66,14 @@ def judge(comparison: Comparison, margin: float, larger_is_better: bool = True) 
     if not (math.isfinite(margin) and margin > 0):
         raise InputError(f"margin: expected a positive number, got {margin}")
     names = f"{comparison.arm} against {comparison.reference}"
-    if comparison.same:
-        return Verdict("identical", f"{comparison.arm} and {comparison.reference} are identical, score by score")
+    nothing = comparison.zero and larger_is_better  # of errors and distances 0 is perfect
+    reasons = ["neither learned anything, dice 0 in every case"] if nothing else []
+    why = "; ".join(reasons := [*reasons, *_without_verdict(comparison)])
+    if comparison.same and not nothing:
+        sentence = f"{comparison.arm} and {comparison.reference} are identical, score by score"
+        return Verdict("identical", f"{sentence} ({why})" if why else sentence, why=why)
     interval, p_holm = comparison.interval, comparison.p_holm
-    if (reasons := _without_verdict(comparison)) or interval is None or p_holm is None:
-        why = "; ".join(reasons)
+    if reasons or interval is None or p_holm is None:
         return Verdict("no verdict", f"no verdict on {names}: {why}", why=why)
     low, high = interval
     numbers = (

@@ -11,6 +11,7 @@ from segxfer3d.report.collect import collect
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.results_page import write_results_page
+from segxfer3d.report.words import answer
 from tests.report.made_studies import write_json, write_study
 
 PRETEXTS = {
@@ -84,6 +85,22 @@ def test_few_seeds_leave_it_open_and_say_what_would_decide(tmp_path):
     decoder, *_ = study(tmp_path / "more", {"random": 0.0, "conrec": 0.1, "conrec-both": 0.105})
     assert decoder.findings[0].verdict.startswith("undecided; ")
     assert "would find a difference of the margin" in decoder.findings[0].verdict
+
+
+def test_arms_that_learned_nothing_and_few_identical_ones_answer_nothing(tmp_path):
+    arms = dict.fromkeys(("random", "conrec", "conrec-both"), 5)  # is cut off: dice 1 in every case
+    found = {seeds: study(tmp_path / f"{seeds}", arms, seeds=seeds)[0] for seeds in (2, 3)}
+    assert (found[3].answer, found[3].findings[0].verdict) == ("no", "identical")
+    assert found[2].answer == "undecided"
+    assert found[2].findings[0].verdict == "identical; 2 seeds, at least 3 needed"
+    for path in (tmp_path / "3/finetune").glob("*/cases.csv"):
+        path.write_text(path.read_text(encoding="utf-8").replace(",1.0,", ",0.0,"), encoding="utf-8")
+    decoder, *_ = answers(tmp_path / "3")
+    assert decoder.answer == "undecided"
+    assert decoder.findings[0].verdict == "no verdict; neither learned anything, dice 0 in every case"
+    assert answer(results(collect(tmp_path / "3"))).endswith(
+        "are without a verdict (neither learned anything, dice 0 in every case)."
+    )
 
 
 def test_what_a_study_does_not_ask(tmp_path):

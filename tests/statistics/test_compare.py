@@ -8,6 +8,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.statistics.compare import compare, corrected, holm
 from segxfer3d.statistics.crossed import crossed_mean
 from segxfer3d.statistics.pairs import NamedStart, planned_pairs
+from segxfer3d.statistics.verdict import judge
 from tests.statistics.simulation import study, table
 
 ARMS = ("random", "encoder", "encoder+decoder", "frozen-encoder")
@@ -75,9 +76,21 @@ def test_the_same_trainings_and_those_that_ended_far_are_marked():
     values[2] = values[0]
     values[1, 3] = 0.01
     found = compare(replace(made, values=values), [("encoder", "random"), ("again", "random")])
-    assert [c.same for c in found] == [False, True]
+    assert [(c.same, c.zero) for c in found] == [(False, False), (True, False)]
     assert [[far.seed for far in c.far_off] for c in found] == [[3], []]
     assert compare(replace(made, values=values), [("encoder", "random")], far=2)[0].far_off == ()
+    (nothing,) = compare(replace(made, values=0 * values), [("encoder", "random")])
+    assert (nothing.same, nothing.zero) == (True, True)
+
+
+def test_the_same_means_of_patients_are_not_the_same_scores():
+    made = study(np.random.default_rng(0), 3, 16)
+    values = np.tile([[[0.6, 0.9]], [[0.9, 0.6]]], (1, 3, 8))  # two cases a patient, the other one better in each arm
+    patients = tuple(f"p{k // 2}" for k in range(16))
+    (comparison,) = compare(replace(made, values=values, patients=patients))
+    assert not comparison.same
+    assert (comparison.difference, comparison.interval, comparison.p_value) == (0, (0, 0), 1)
+    assert judge(comparison, 0.02).kind == "equivalent"
 
 
 def test_pairs_can_be_named():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from segxfer3d.errors import InputError
+from segxfer3d.statistics.answers import beats
 from segxfer3d.statistics.collapse import FarOff
 from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.components import MeanSquares
@@ -127,6 +128,21 @@ def test_identical_arms_are_said_to_be_identical():
     (same,) = corrected(compare(replace(made, values=made.values[[0, 0]])))
     verdict = judge(same, MARGIN)
     assert (verdict.kind, verdict.sentence) == ("identical", "encoder and random are identical, score by score")
+    assert (verdict.why, beats(verdict.kind, verdict.why)) == ("", "no")
+    verdict = judge(replace(same, seeds=2), MARGIN)  # the same trainings all the same, and no answer to a claim
+    assert (verdict.kind, verdict.why) == ("identical", "2 seeds, at least 3 needed")
+    assert beats(verdict.kind, verdict.why) == "undecided"
+
+
+def test_arms_that_learned_nothing_are_without_a_verdict():
+    made = study(np.random.default_rng(0), 5, 8)
+    (zero,) = corrected(compare(replace(made, values=0 * made.values)))
+    verdict = judge(zero, MARGIN)
+    assert (verdict.kind, verdict.why) == ("no verdict", "neither learned anything, dice 0 in every case")
+    assert verdict.sentence == f"no verdict on encoder against random: {verdict.why}"
+    few = judge(replace(zero, seeds=1), MARGIN)
+    assert few.why == f"{verdict.why}; 1 seed, at least 3 needed"
+    assert judge(zero, MARGIN, larger_is_better=False).kind == "identical"  # no error at all
 
 
 def kinds(studies, seeds, effect, margin=0.001):
