@@ -83,7 +83,7 @@ class Pretext(nn.Module, ABC):
         network: what will be transferred. Heads that only the pretext needs are further children.
         trained_parts: the parts of the network that the pretext teaches. The others are frozen while it trains: they
             keep their random values, and no process waits for their gradients.
-        smallest_batch: fewer samples in a process's batch than this cannot teach.
+        smallest_batch: fewer samples in a process's batch than this cannot teach, and are not validated on.
         dims: of the images that it can be trained on.
     """
 

@@ -14,6 +14,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from segxfer3d.config import stopping
 from segxfer3d.data.dataset import collate
+from segxfer3d.errors import numbered
 
 logger = logging.getLogger(__name__)
 
@@ -105,11 +106,31 @@ def _leave_signals(_: int) -> None:
         signal.signal(number, stopping.end_unless_waiting)
 
 
-def loss_loader(dataset: Dataset[Any] | None, *, batch_size: int) -> DataLoader[Any] | None:
-    """A loader of fixed validation batches for a pretext's loss; None where there is nothing to validate on."""
+def loss_loader(
+    dataset: Dataset[Any] | None, *, batch_size: int, least: int = 1, rank: int = 0
+) -> DataLoader[Any] | None:
+    """A loader of fixed validation batches for a pretext's loss; None where there is nothing to validate on.
+
+    Args:
+        dataset: of the validation part; None where there is none.
+        batch_size: items of a batch.
+        least: items that the pretext needs in a batch: of fewer the loss says nothing. One image has none to be told
+            from, so that its contrast is 0 from the start.
+        rank: of the process.
+    """
     if dataset is None:
         return None
-    few = len(cast("Sequence[Any]", dataset)) < batch_size
+    count = len(cast("Sequence[Any]", dataset))
+    if count < least:
+        if rank == 0:
+            held = numbered(count, "image validates", "images validate")
+            logger.info(
+                "note: %s, and this pretext compares %d or more: there is no validation; a larger validation_fraction "
+                "gives one",
+                held, least,
+            )  # fmt: skip
+        return None
+    few = count < batch_size
     return DataLoader(
         dataset, batch_size=batch_size, drop_last=not few, collate_fn=collate
     )  # one sample has nothing to contrast

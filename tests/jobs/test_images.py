@@ -238,3 +238,15 @@ def test_masks_with_another_border_leave_the_probe_as_it_is(tmp_path):
         monitor_interval=1, validation_fraction=0,
     )  # fmt: skip
     assert "neighbor_accuracy" in lines(tmp_path / "run")[-1]
+
+
+@pytest.mark.parametrize(("name", "validates"), [("simclr", False), ("conrec", False), ("reconstruction", True)])
+def test_one_validation_image_has_none_to_be_told_from(name, validates, tmp_path, caplog):
+    for number in range(12):
+        save(tmp_path / "set" / f"{number:02}.png", noise((32, 32), seed=number))
+    with caplog.at_level("INFO", "segxfer3d"):
+        run(f"{name}_pretrain", tmp_path / "run", dataset_dir=str(tmp_path / "set"), validation_interval=1, keep="best")
+    assert len(read(tmp_path / "run", "split.json")["validation"]) == 1
+    assert ["validation_loss" in line for line in lines(tmp_path / "run")] == [validates] * 2
+    assert ("note: 1 image validates, and this pretext compares 2 or more" in caplog.text) == (not validates)
+    assert (tmp_path / "run" / "model.pt").is_file()

@@ -71,3 +71,14 @@ def test_a_loss_is_of_full_batches_where_there_is_one():
     assert loss_loader(None, batch_size=2) is None
     for count, sizes in ((1, [1]), (3, [3]), (4, [4]), (5, [4])):
         assert [len(batch) for batch in numbers(loss_loader(items(count), batch_size=4))] == sizes
+
+
+def test_a_loss_of_pairs_needs_two(caplog):
+    with caplog.at_level(logging.INFO):
+        assert loss_loader(items(1), batch_size=4, least=2) is None
+        assert loss_loader(items(1), batch_size=4, least=2, rank=1) is None  # one process says it
+        assert numbers(loss_loader(items(2), batch_size=4, least=2)) == [[0, 1]]
+    assert caplog.messages == [
+        "note: 1 image validates, and this pretext compares 2 or more: there is no validation; a larger "
+        "validation_fraction gives one"
+    ]

@@ -56,13 +56,14 @@ PRETRAIN: dict[str, Any] = {
         **TRAIN["validate"],
         "dataloader": {
             "_target_": f"{TRAINING}.loaders.loss_loader",
-            "dataset": "@validate::dataset", "batch_size": "@batch_size",
+            "dataset": "@validate::dataset", "batch_size": "@batch_size", "least": "$@pretext.smallest_batch",
+            "rank": "$@place.rank",
         },
         "inferer": FORWARD,
         "handlers": [],
         "evaluator": {
             "_target_": f"{TRAINING}.engines.PretextEvaluator",
-            "_disabled_": "$@data.validation is None",
+            "_disabled_": "$@validate::dataloader is None",
             "device": "$@place.device", "val_data_loader": "@validate::dataloader", "pretext": "@pretext",
             "inferer": "@validate::inferer", "val_handlers": "@validate::handlers",
         },
