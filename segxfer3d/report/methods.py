@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from segxfer3d.errors import numbered
 from segxfer3d.report.arms import Arm
-from segxfer3d.report.budgets import units_of
 from segxfer3d.report.collect import Collection
+from segxfer3d.report.folds import fold_of
 from segxfer3d.report.pretexts import noted, pretext_of
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Run
+from segxfer3d.report.same_data import kept
+from segxfer3d.report.words import owners_of
 from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS
 from segxfer3d.study.recipes import RECIPE
+from segxfer3d.study.same_data import MADE_FROM
 from segxfer3d.study.states import DONE
 
 _THE_PAPER = "Transfer Learning for Segmentation Problems: Choose the Right Encoder and Skip the Decoder"
@@ -53,27 +55,56 @@ def methods(collection: Collection, results: Sequence[Result]) -> tuple[str, lis
         f"of MONAI {cite(REFERENCES['monai'])}."
     ]
     sentences += dict.fromkeys(_pretraining(run, cite) for run in done if run.kind == "pretrain")
-    sentences += [_data(result) for result in results]
+    sentences += [_data(result, _behind(result, finetunings)) for result in results]
     arms = [collection.arm(name) for name in dict.fromkeys(arm.arm.name for r in results for arm in r.arms)]
     if arms:
         sentences.append("Initializations: " + "; ".join(_arm(arm) for arm in arms) + ".")
     if finetunings:
         sentences.append(_training(finetunings))
-    sentences.append(
-        "Dice was computed for every test case at threshold 0.5 (an empty label counts 1 if the prediction is empty "
-        "too, else 0), averaged over cases for each seed, and is given as mean ± sample standard deviation over seeds."
-    )
+    sentences.append(_dice(finetunings))
     if compared := [(result, pair.family) for result in results for pair, _ in result.comparisons]:
-        sentences.append(
-            _statistics(compared[0][0].margin, max(family for _, family in compared), units_of(finetunings), cite)
-        )
+        owners = owners_of([result for result in results if result.comparisons])
+        sentences.append(_statistics(compared[0][0].margin, max(family for _, family in compared), owners, cite))
         sentences += _repeated(collection, results)
     return " ".join(sentences), references
 
 
-def _statistics(margin: float, family: int, units: str, cite: Callable[[str], str]) -> str:
-    one = units[:-1]
-    averaged = "" if units == "images" else f" (a {one}'s cases averaged first)"
+def _behind(result: Result, runs: Sequence[Run]) -> list[Run]:
+    """The fine-tunings behind a result: of folds each, where the result has one run for all of them."""
+    shown = {(run.data, run.budget_name, run.arm, run.seed, run.pretrain_seed) for run in result.runs}
+    return [run for run in runs if (run.data, run.budget_name, run.arm, run.seed, run.pretrain_seed) in shown]
+
+
+def _dice(runs: Sequence[Run]) -> str:
+    several = any(_classes(run) for run in runs)
+    masks = " or ".join(dict.fromkeys(_masks(run) for run in runs)) or "at threshold 0.5"
+    return (
+        f"Dice was computed for every test case{' and class' if several else ''} {masks} (an empty label counts 1 if "
+        f"the prediction is empty too, else 0), averaged over {'classes and ' if several else ''}cases for each seed, "
+        "and is given as mean ± sample standard deviation over seeds."
+    )
+
+
+def _classes(run: Run) -> bool:
+    """Whether a run has several classes: then its tables have a column for each."""
+    return any(name.startswith("dice_") and not name.endswith("_std") for name in (*run.scores, *run.summary))
+
+
+def _masks(run: Run) -> str:
+    """How the outputs of a network became masks, see :func:`segxfer3d.inference.labels.class_index`."""
+    if not _classes(run):
+        return "at threshold 0.5"
+    data = kept(run, MADE_FROM, {}).get("data")
+    if isinstance(data, dict) and data.get("regions"):
+        return "at threshold 0.5 of each class, classes overlapping"
+    softmax = run.knobs.get("activation") in ("auto", "softmax")  # older runs do not say: there was sigmoid alone
+    return f"with each voxel in its most probable class{'' if softmax else ' of probability at least 0.5'}"
+
+
+def _statistics(margin: float, family: int, owners: Sequence[str], cite: Callable[[str], str]) -> str:
+    units, one = " or ".join(owners), " or ".join(each[:-1] for each in owners)
+    several = [each[:-1] for each in owners if each != "images"]
+    averaged = f" (a {' or '.join(several)}'s cases averaged first)" if several else ""
     return (
         "Arms were compared on the same seeds and cases. The difference is the mean over seeds and "
         f"{units}, every {one} weighing the same{averaged}; its 95 % interval and its p-value come from one model, "
@@ -111,21 +142,41 @@ def _pretraining(run: Run, cite: Callable[[str], str]) -> str:
     return f"Pretraining: {pretext.title}{source}{images}{length}."
 
 
-def _data(result: Result) -> str:
-    run = result.runs[0]
-    labeled = sorted({len(run.labeled()) for run in result.runs})
-    of = run.units
+def _data(result: Result, behind: Sequence[Run]) -> str:
+    """Who was labeled, tested and held out, and how often; ``behind``: the fine-tunings, of folds each."""
+    of = result.runs[0].units
+    labeled = sorted({len(run.labeled()) for run in behind})
     counted = result.budget_name[:1] == "n" or not labeled[-1]
     drawn = "" if counted else f" ({_range(labeled)} {of if labeled != [1] else of[:-1]})"
-    held = len(run.part("validation"))
-    validation = f", {numbered(held, of[:-1], of)} held out for validation" if held else ""
-    tested = result.who if result.comparisons else f"{len(run.scores['dice'])} cases"
+    held = sorted({len(run.part("validation")) for run in behind})
+    tested, compared = _tested(result)
+    with_them = ", each time with " if len(behind) > len(result.runs) else ", "  # of folds
+    validation = f"{with_them}{_range(held)} {of if held != [1] else of[:-1]} held out for validation"
     seeds = len({run.seed for run in result.runs})
     each = "seeds, each of which" if seeds != 1 else "seed, which"
     return (
-        f"With {result.title}{drawn}: {tested} in the test part{validation}; {seeds} {each} draws labels, weights and "
-        "batches."
+        f"With {result.title}{drawn}: {tested}{validation if held[-1] else ''}{compared}; {seeds} {each} draws labels, "
+        "weights and batches."
     )
+
+
+def _tested(result: Result) -> tuple[str, str]:
+    """The cases of the test part, or of all folds; and those that are compared, where they are fewer, else nothing."""
+    of_seed: dict[int | None, frozenset[str]] = {}
+    for run in result.runs:
+        cases = frozenset(score.case for score in run.scores["dice"])
+        of_seed[run.seed] = of_seed.get(run.seed, frozenset()) | cases
+    sizes = sorted({len(cases) for cases in of_seed.values()})
+    own = len(set(of_seed.values())) > 1
+    folds = _shared(fold[1] if (fold := fold_of(run)) else None for run in result.runs)
+    place = f"in {folds} folds, each of which is tested by a training on the others" if folds else "in the test part"
+    everyone = f"{_range(sizes)} {'images' if result.comparisons and ' of ' not in result.who else 'cases'} {place}"
+    everyone += " of each seed" * own
+    if not result.comparisons:
+        return everyone, ""
+    if not own and sizes == [result.compared[0]]:
+        return f"{result.who} {place}", ""
+    return everyone, f"; comparisons are of the {result.who} that all {'seeds test' if own else 'runs measured'}"
 
 
 def _arm(arm: Arm) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 from segxfer3d import files
 from segxfer3d.errors import InputError, shortened
 from segxfer3d.report.arms import SCENARIOS
-from segxfer3d.report.budgets import units_of
 from segxfer3d.report.claims import Claim, claims
 from segxfer3d.report.collect import Collection, collect
 from segxfer3d.report.figures.study import draw_all
@@ -33,7 +32,7 @@ from segxfer3d.report.tables import (
     write_tables,
 )
 from segxfer3d.report.viewer import volumes
-from segxfer3d.report.words import answer, caveats, other_answers
+from segxfer3d.report.words import answer, caveats, other_answers, owners_of
 from segxfer3d.study.states import FAILED
 
 _NOTES = 40  # on a result, before "and n more"
@@ -136,7 +135,8 @@ def _results_section(results: Sequence[Result]) -> dict[str, Any]:
         "results": [_result_parts(result) for result in results],
         "points": " or ".join(f"{level}s" for level in levels(results)),
         "scenarios": _scenarios(results),
-        "units": units_of([run for result in results for run in result.runs]),
+        "units": " or ".join(owners_of(results)),
+        "unit": " or ".join(units[:-1] for units in owners_of(results)),
     }
 
 

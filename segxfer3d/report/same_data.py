@@ -25,15 +25,16 @@ def other_data(runs: Sequence[Run]) -> list[Problem]:
     for run in runs:
         if run.state != DONE or run.kind not in ("pretrain", "finetune"):
             continue
-        parts = _read(run, MADE_FROM, {})
-        training = Training(run.name, run.kind, run.job, run.knobs, parts, _read(run, ACCEPTED, []))
+        parts = kept(run, MADE_FROM, {})
+        training = Training(run.name, run.kind, run.job, run.knobs, parts, kept(run, ACCEPTED, []))
         if words := seen.differences(training):
             problems.append(Problem(run.name, f"{OTHER}: {some(words, 5)}"))
     return problems
 
 
-def _read(run: Run, name: str, nothing: Any) -> Any:
-    """Nothing where an earlier version kept nothing, or it cannot be read: the tables do without."""
+def kept(run: Run, name: str, nothing: Any) -> Any:
+    """A file that a run kept; ``nothing`` where an earlier version kept none, or it cannot be read: the tables do
+    without."""
     try:
         content = parse(run.text(name)) if run.has(name) else nothing
         refuse(KINDS[name], content)

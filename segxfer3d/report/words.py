@@ -80,6 +80,13 @@ def other_answers(results: Sequence[Result]) -> list[str]:
     return lines
 
 
+def owners_of(results: Sequence[Result]) -> tuple[str, ...]:
+    """What those are called that the statistics average over, plurals: images may belong to groups or patients, though
+    they are split and labeled one by one."""
+    named = (result.scores.units if result.scores else units_of(result.runs) for result in results)
+    return tuple(dict.fromkeys(named)) or ("patients",)
+
+
 def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
     lines = []
@@ -117,14 +124,14 @@ def _too_few(results: Sequence[Result]) -> list[str]:
     """Of what there is too little for a verdict, and where; of pretrainings that are not repeated there is one."""
     lines = []
     for least, name in ((MIN_SEEDS, "seeds"), (MIN_SEEDS, "pretrainings"), (MIN_PATIENTS, "patients")):
-        titles = []
+        titles: dict[str, list[str]] = {}
         for result in results:
             pairs = [pair for pair, _ in result.comparisons if name != "pretrainings" or pair.scope == "pretext"]
-            titles += [result.title] if any(getattr(pair, name) < least for pair in pairs) else []
-        if titles:
-            judged = "no pretext is judged" if name == "pretrainings" else "no comparison is judged"
-            units = units_of([run for result in results for run in result.runs]) if name == "patients" else name
-            lines.append(f"Fewer than {least} {units} ({'; '.join(titles)}): {judged}.")
+            few = [pair.units if name == "patients" else name for pair in pairs if getattr(pair, name) < least]
+            for units in dict.fromkeys(few):
+                titles.setdefault(units, []).append(result.title)
+        judged = "no pretext is judged" if name == "pretrainings" else "no comparison is judged"
+        lines += [f"Fewer than {least} {units} ({'; '.join(of)}): {judged}." for units, of in titles.items()]
     return lines
 
 

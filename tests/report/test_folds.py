@@ -6,6 +6,7 @@ import pytest
 
 from segxfer3d.report.collect import collect
 from segxfer3d.report.folds import joined
+from segxfer3d.report.methods import methods
 from segxfer3d.report.results import results
 from tests.report.made_studies import write_json, write_run
 
@@ -59,6 +60,19 @@ def test_a_seed_measures_every_case_once(tmp_path):
         assert "pooled_dice" not in arm.measures  # no file has what it is made of
     assert result.comparisons[0][0].difference == pytest.approx(result.against("encoder", "random")[0].difference)
     assert any("a seed is 3 trainings" in note for note in result.notes)
+
+
+def test_the_methods_say_that_each_fold_is_tested(tmp_path):
+    write_folds(tmp_path)
+    place = tmp_path / "finetune/data-random-n5-s0-fold1/split.json"
+    write_json(place, {**json.loads(place.read_text()), "validation": ["v1", "v2"]})
+    collection = collect(tmp_path)
+    paragraph, _ = methods(collection, results(collection))
+    assert (
+        "12 cases of 12 patients in 3 folds, each of which is tested by a training on the others, each time with "
+        "1 to 2 patients held out for validation; 2 seeds"
+    ) in paragraph
+    assert "test part" not in paragraph
 
 
 def test_folds_that_are_not_done_are_said_and_their_seed_is_in_no_table(tmp_path):
