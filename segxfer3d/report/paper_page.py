@@ -19,12 +19,13 @@ from segxfer3d.files import write_text
 from segxfer3d.report import tables
 from segxfer3d.report.cells import NONE, between, plus_minus, signed
 from segxfer3d.report.collect import Collection, collect
+from segxfer3d.report.commands import run_command
 from segxfer3d.report.figures.cka import FILE as CKA_FILE
 from segxfer3d.report.figures.cka import save_cka
 from segxfer3d.report.markup import markdown, one_line
 from segxfer3d.report.published import Published, paper_tables, published_values
 from segxfer3d.report.results import Result, results
-from segxfer3d.report.results_page import hardware, run_command
+from segxfer3d.report.results_page import hardware
 from segxfer3d.report.table import Table
 from segxfer3d.report.words import caveats
 from segxfer3d.study.records import is_record
@@ -119,7 +120,7 @@ def _study(collection: Collection) -> list[str]:
     found = results(collection, figures)
     done = [run for run in collection.runs if run.state == DONE]
     lines = [f"### {collection.name}", "", one_line(str(collection.study.get("description", ""))), ""]
-    lines += [f"Run by `{run_command(collection, collection.name)}`.", ""]
+    lines += [f"Run by `{ran}`.", ""] if (ran := run_command(collection, collection.name)) else []
     planned = sum(run.kind == "finetune" for run in collection.runs)
     if (count := len(collection.finetunings())) < planned:
         lines += [f"{count} of {planned} fine-tunings are done.", ""]

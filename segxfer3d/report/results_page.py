@@ -6,21 +6,18 @@ stands around it stays.
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from segxfer3d.config.learning import recipe_in
-from segxfer3d.config.shipped import shipped_folder, study_names
 from segxfer3d.errors import InputError, numbered, some
 from segxfer3d.files import write_text
 from segxfer3d.report import tables, words
 from segxfer3d.report.cells import NONE
 from segxfer3d.report.claims import claims
 from segxfer3d.report.collect import Collection, collect
+from segxfer3d.report.commands import run_command
 from segxfer3d.report.figures.study import draw_curves, draw_forest
 from segxfer3d.report.figures.style import save
 from segxfer3d.report.markup import markdown
@@ -28,7 +25,6 @@ from segxfer3d.report.planned import unfinished
 from segxfer3d.report.results import Result, results
 from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
-from segxfer3d.study.documents import read_object
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
 
@@ -84,46 +80,16 @@ def _head(collection: Collection, page: Path, validation: bool) -> list[str]:
     return [*lines, hardware([run for run in collection.runs if run.state == DONE]), ""]
 
 
-def _usual(name: str) -> dict[str, Any]:
-    """The parameters of a study of this package that need not be set, with what they are then."""
-    file = shipped_folder() / "studies" / f"{name}.json"
-    declared = read_object(file, "study").get("parameters", {}) if file.is_file() else {}
-    return {name: said["default"] for name, said in declared.items() if isinstance(said, dict) and "default" in said}
-
-
-def _as_typed(value: Any) -> str:
-    """A parameter as a command has it; of folders and files the name alone."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    return Path(value).name if os.sep in value else value
-
-
-def run_command(collection: Collection, output: str) -> str:
-    """The command that ran a study, with the parameters that are not its file's own defaults."""
-    path = Path(str(collection.study.get("study_file", "")))
-    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
-    # its folder is nobody's matter
-    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
-    file = f"bundles/studies/{path.name}" if shipped else path.name
-    usual = _usual(path.stem) if shipped else {}
-    set_by = "".join(
-        f" --set {name}={_as_typed(value)}"
-        for name, value in collection.study.get("parameters", {}).items()
-        if name not in usual or value != usual[name]
-    )
-    return f"segxfer3d study run {file} --output {output}{set_by}"
-
-
 def _commands(collection: Collection, output: str) -> str:
-    """The commands that make the numbers, and the page from them."""
+    """The commands that make the numbers, as far as they are known, and the page from them."""
     folder = collection.folder
-    made = f"Made by `{run_command(collection, folder.name)}`"
+    ran = run_command(collection, folder.name)
     if not is_record(folder):
-        return f"{made} and `segxfer3d results {folder.name} {output}`."
+        return f"Made by {f'`{ran}` and ' if ran else ''}`segxfer3d results {folder.name} {output}`."
     place = folder.name if folder.is_absolute() else folder.as_posix()
     return (
-        f"{made}, kept by `segxfer3d study keep {folder.name} {place}`; `segxfer3d results {place} {output}` writes "
-        "this section from that record."
+        f"{f'Made by `{ran}`, kept' if ran else 'Kept'} by `segxfer3d study keep {folder.name} {place}`; "
+        f"`segxfer3d results {place} {output}` writes this section from that record."
     )
 
 

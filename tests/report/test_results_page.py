@@ -1,9 +1,11 @@
 """The sections of a page of results, from made-up studies."""
 
 import json
+import shlex
 
 import pytest
 
+from segxfer3d.cli.cross import fine_tuning, typed_knobs
 from segxfer3d.errors import InputError
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results_page import write_results_page
@@ -59,6 +61,37 @@ def test_the_command_says_what_was_set_by_hand(tmp_path):
     page = write_results_page([path.parent], tmp_path / "page.md").read_text(encoding="utf-8")
     # the device is the study's own default
     assert "studies/channels_lgg.json --output channels_lgg --set amp=true --set dataset_dir=LGG_MRI`" in page
+
+
+def test_the_command_of_a_cross_validation_is_its_own(tmp_path):
+    write_study(tmp_path / "five", budgets=(5,), arms={"random": 0.0}, seeds=1, previews=False)
+    path = tmp_path / "five/study.json"
+    config = str(fine_tuning("genesis_finetune").path)
+    content = json.loads(path.read_text(encoding="utf-8")) | {
+        "name": "cross-genesis_finetune", "study_file": str(path), "folds": 5, "seeds": [3],
+        "finetune": {"config": config, "knobs": {"progress": False}},
+        "common": {"dataset_dir": "/data/nodules", "patch_size": [16, 16, 8], "plan": str(tmp_path / "five/plan.json")},
+        "arms": {"encoder": {"init": "encoder", "pretrain": None, "checkpoint": "/pre/model.pt", "knobs": {}}},
+        "budgets": [{"name": "n5", "value": 5.0, "knobs": {"label_count": 5, "label_fraction": None}}],
+    }  # fmt: skip
+    write_json(path, content)
+    page = write_results_page([path.parent], tmp_path / "page.md").read_text(encoding="utf-8")
+    command = page.split("Made by `segxfer3d cross ")[1].split("`")[0]
+    assert command == (
+        "genesis_finetune --output_dir five --folds 5 --dataset_dir nodules --patch_size '[16, 16, 8]' "
+        "--checkpoint model.pt --label_count 5 --seed 3"
+    )
+    name, _, _, *words = shlex.split(command)
+    knobs = typed_knobs(words[2:], fine_tuning(name))  # what it takes back
+    assert (knobs["patch_size"], knobs["label_count"], knobs["seed"]) == ([16, 16, 8], 5, 3)
+    assert "study run" not in page
+
+
+def test_no_command_is_made_up_where_no_study_file_is_known(tmp_path):
+    write_run(tmp_path / "one/a")
+    page = write_results_page([tmp_path / "one"], tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "\nMade by `segxfer3d results one -o " in page
+    assert "study run" not in page
 
 
 def test_settings_are_chosen_by_the_validation_part_alone(study, tmp_path):

@@ -1,0 +1,94 @@
+"""The commands that made what a folder holds, as far as its files tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segxfer3d.config.shipped import shipped_folder, study_names
+from segxfer3d.report.collect import Collection
+from segxfer3d.study.documents import read_object
+from segxfer3d.study.machine_paths import BUNDLES
+from segxfer3d.study.records import is_record
+from segxfer3d.study.trials import STUDY_FILE
+
+_PLAN = "plan.json"  # that segxfer3d cross makes for all folds
+
+
+def run_command(collection: Collection, output: str) -> str:
+    """The command that ran a study, with the parameters that are not its file's own defaults, or a cross-validation.
+
+    Empty where no study file is known, as of a plain folder of runs.
+    """
+    said = str(collection.study.get("study_file") or "")
+    if not said:
+        return ""
+    path = Path(said)
+    if _is_cross(collection.study, path):
+        return _cross_command(collection.study, output)
+    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
+    # its folder is nobody's matter
+    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
+    file = f"bundles/studies/{path.name}" if shipped else path.name
+    usual = _usual(path.stem) if shipped else {}
+    set_by = "".join(
+        f" --set {name}={_as_typed(value)}"
+        for name, value in collection.study.get("parameters", {}).items()
+        if name not in usual or value != usual[name]
+    )
+    return f"segxfer3d study run {file} --output {output}{set_by}"
+
+
+def _usual(name: str) -> dict[str, Any]:
+    """The parameters of a study of this package that need not be set, with what they are then."""
+    file = shipped_folder() / "studies" / f"{name}.json"
+    declared = read_object(file, "study").get("parameters", {}) if file.is_file() else {}
+    return {name: said["default"] for name, said in declared.items() if isinstance(said, dict) and "default" in said}
+
+
+def _as_typed(value: Any) -> str:
+    """A parameter as a command has it; of folders and files the name alone."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return Path(value).name if os.sep in value else value
+
+
+def _is_cross(study: Mapping[str, Any], file: Path) -> bool:
+    """Whether ``segxfer3d cross`` made it: a study of one arm whose file is what it writes itself."""
+    return file.name == STUDY_FILE and bool(study.get("folds")) and study.get("name") == f"cross-{_bundle(study).stem}"
+
+
+def _bundle(study: Mapping[str, Any]) -> Path:
+    stage = study.get("finetune")
+    return Path(str(stage.get("config", "") if isinstance(stage, dict) else ""))
+
+
+def _cross_command(study: Mapping[str, Any], output: str) -> str:
+    """The command with the knobs that were typed; of folders and files the name alone."""
+    bundle = _bundle(study)
+    shipped = str(bundle.parent) in (str(shipped_folder()), study.get(BUNDLES))
+    arm = next((arm for arm in (study.get("arms") or {}).values() if isinstance(arm, dict)), {})
+    checkpoint, init, seed = arm.get("checkpoint"), arm.get("init"), (study.get("seeds") or [0])[0]
+    budget = next((budget for budget in study.get("budgets") or () if isinstance(budget, dict)), {})
+    plan = str(Path(str(study["study_file"])).parent / _PLAN)  # it makes this one itself
+    knobs = {
+        "folds": study["folds"],
+        **{name: value for name, value in (study.get("common") or {}).items() if (name, value) != ("plan", plan)},
+        **({"checkpoint": checkpoint} if checkpoint else {}),
+        **({"init": init} if init != ("encoder" if checkpoint else "random") else {}),
+        **{name: value for name, value in (budget.get("knobs") or {}).items() if value is not None},
+        **({"seed": seed} if seed else {}),
+    }
+    typed = "".join(f" --{name} {shlex.quote(_of_python(value))}" for name, value in knobs.items())
+    return f"segxfer3d cross {bundle.stem if shipped else bundle.name} --output_dir {output}{typed}"
+
+
+def _of_python(value: Any) -> str:
+    """A knob as ``segxfer3d cross`` reads it: texts as they are, other values as Python writes them."""
+    if isinstance(value, str):
+        return _as_typed(value)
+    return "$None" if value is None else repr(value)
