@@ -58,9 +58,8 @@ class ArmResult:
             there are several.
         interval: 95 % of the mean dice over the patients that are compared; None where there are too few seeds or
             patients, or no pairs.
-        over_patients: mean over patients and seeds of the cases that are compared, of dice and the other measures of
-            cases: what intervals are around; ``measures`` have all cases, each of which weighs the same, as the paper's
-            tables do. Empty where there are no pairs.
+        over_patients: mean over patients and seeds of the cases that are compared, of each measure of cases: what
+            intervals are around. ``measures`` weigh all cases the same, as the paper does. Empty without pairs.
         seeds: of its runs; where pretraining is repeated, each may have several.
         cases: measured by each run; the smallest number where they differ.
         published: the paper's figure of this task.
@@ -127,8 +126,9 @@ class Result:
         return f"{cases} images" if units == "images" else f"{cases} cases of {owners} {units}"
 
     def best(self) -> ArmResult:
-        """The arm with the highest mean dice."""
-        return max(self.arms, key=lambda result: result.measures["dice"][0])
+        """The arm with the highest mean dice: over patients, as comparisons are, where every arm has that."""
+        paired = all("dice" in arm.over_patients for arm in self.arms)
+        return max(self.arms, key=lambda arm: arm.over_patients["dice"] if paired else arm.measures["dice"][0])
 
     def shown_pair(self) -> tuple[Comparison, Verdict] | None:
         """The arm of the highest mean against the reference; where that is the reference, the arm that comes next."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from segxfer3d.errors import some
 from segxfer3d.report.arms import transfer
 from segxfer3d.report.budgets import units_of
-from segxfer3d.report.cells import between, p_value, plus_minus, signed
-from segxfer3d.report.results import Result
+from segxfer3d.report.cells import between, differs, p_value, plus_minus, signed
+from segxfer3d.report.results import Result, spread
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
 
@@ -30,13 +30,15 @@ def answer(results: Sequence[Result]) -> str:
     pairs = [pair for pair in result.comparisons if pair[0].reference == result.reference]
     if not pairs:
         return (
-            f"{head}the highest mean dice is that of {best.arm.name}, {plus_minus(best.measures['dice'])} percent, but "
+            f"{head}the highest mean dice is that of {best.arm.name}, {_mean_dice(result)}, but "
             "arms cannot be paired, so nothing is tested."
         )
     if best.arm.name == result.reference:
         closest = max(pairs, key=lambda pair: pair[0].difference)
         what = "nothing transferred" if transfer(one.arm for one in result.arms) else "no other arm"
-        first = f"{what} has a higher mean dice than {result.reference}: {_compared(*closest, result.margin)}"
+        first = _compared(*closest, result.margin)
+        if closest[0].difference <= 0:  # the mean of an arm need not be that of its trainings with a pair
+            first = f"{what} has a higher mean dice than {result.reference}: {first}"
     else:
         pair = result.against(best.arm.name, result.reference)
         first = _compared(*pair, result.margin) if pair else f"the highest mean dice is that of {best.arm.name}"
@@ -75,7 +77,7 @@ def other_answers(results: Sequence[Result]) -> list[str]:
     for result in results[1:]:
         best = result.best()
         pair = result.against(best.arm.name, result.reference)
-        dice = f"highest mean dice {best.arm.name}, {plus_minus(best.measures['dice'])} percent"
+        dice = f"highest mean dice {best.arm.name}, {_mean_dice(result)}"
         lines.append(f"{result.title}: {dice}{f'; {_compared(*pair, result.margin)}' if pair else ''}.")
     return lines
 
@@ -85,6 +87,15 @@ def owners_of(results: Sequence[Result]) -> tuple[str, ...]:
     they are split and labeled one by one."""
     named = (result.scores.units if result.scores else units_of(result.runs) for result in results)
     return tuple(dict.fromkeys(named)) or ("patients",)
+
+
+def _mean_dice(result: Result) -> str:
+    """The mean that makes the best arm so, with its deviation: over patients where that is another than over cases."""
+    arm, of = result.best(), owners_of([result])[0]
+    mean = arm.over_patients.get("dice")
+    if mean is not None and differs(arm.measures["dice"], mean):
+        return f"{plus_minus((mean, spread(arm.trainings)[1]))} percent over {of}"
+    return f"{plus_minus(arm.measures['dice'])} percent"
 
 
 def caveats(results: Sequence[Result]) -> list[str]:

@@ -16,7 +16,7 @@ from segxfer3d.report.page import write_report
 from segxfer3d.report.published import paper_tables, published_values
 from segxfer3d.report.results import MARGIN, results
 from segxfer3d.report.scores import read_scores
-from segxfer3d.report.words import answer, caveats
+from segxfer3d.report.words import answer, caveats, other_answers
 from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.scores import tabulate
 from segxfer3d.statistics.verdict import judge
@@ -226,6 +226,32 @@ def test_images_are_not_called_patients_anywhere(tmp_path, names, who, one):
     few = replace(result, comparisons=((fewer, judge(fewer, 2.0)),))
     assert f"Fewer than 6 {one}s (5 labeled images): no comparison is judged." in caveats([few])
     assert judge(fewer, 2.0).why == f"1 {fewer.units[:-1]}, at least 6 needed"
+
+
+def test_the_best_arm_is_that_of_the_comparisons_where_a_patient_has_many_cases(tmp_path):
+    """Of 20 cases, 12 are one patient's: over cases random is better, over the nine patients the encoder."""
+    dice = {"random": (0.70, 0.75), "encoder": (0.66, 0.79)}
+    write_study(tmp_path, seeds=3, budgets=(5, 20), arms=dict.fromkeys(dice, 0.0), cases=20, previews=False)
+    for path in sorted(tmp_path.glob("finetune/*/cases.csv")):
+        big, others = dice[path.parent.name.split("-")[0]]
+        rng = np.random.default_rng(list(path.parent.name.encode()))
+        lines = ["case,patient,dice,iou"]
+        for k in range(20):
+            value = (big if k < 12 else others) + 0.003 * rng.standard_normal()
+            lines.append(f"c{k:02d},{'big' if k < 12 else f'p{k}'},{value},{value / (2 - value)}")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = results(collect(tmp_path))
+    random, encoder = found[0].arms
+    assert random.measures["dice"][0] > encoder.measures["dice"][0]
+    assert found[0].best() is encoder
+    assert found[0].shown_pair()[0].difference == pytest.approx(3.1, abs=0.3)
+    assert answer(found).startswith("With 5 labeled patients, encoder is better than random by 3.")
+    (other,) = other_answers(found)
+    mean, std = found[1].best().over_patients["dice"], np.std(found[1].best().trainings, ddof=1)
+    assert f"highest mean dice encoder, {mean:.1f} ± {std:.1f} percent over patients; encoder is better" in other
+    unpaired = replace(found[0], arms=tuple(replace(arm, over_patients={}) for arm in found[0].arms))
+    assert unpaired.best().arm.name == "random"
+    assert "nothing transferred" not in answer([unpaired])  # the closest is above 0
 
 
 def test_runs_that_share_no_case_are_not_paired(tmp_path):
