@@ -19,6 +19,7 @@ from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 
+from segxfer3d.cells import class_column
 from segxfer3d.data.preprocessing.class_masks import ChannelMasks, ClassMasks
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation.soft_dice import GenesisDice, voxel_chunks
@@ -158,7 +159,8 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         cases, patients and empty_labels (counts), then for each number its mean under its own name and its
-        standard deviation under <name>_std: the sample's (n - 1), and 0.0 for a single case.
+        standard deviation under <name>_std: the sample's (n - 1), and 0.0 for a single case. A class that is called
+        like a standard deviation has another name (:func:`~segxfer3d.cells.class_column`).
 
     Raises:
         InputError: no rows, rows with other columns than the first, or a number that is not finite.
@@ -181,8 +183,9 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if not np.isfinite(values).all():
             worst = rows[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise InputError(f"case {worst['case']}: {name} is {worst[name]}, expected a finite number")
-        summary[name] = float(values.mean())
-        summary[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        column = class_column(name)
+        summary[column] = float(values.mean())
+        summary[f"{column}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return summary
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
+from segxfer3d.cells import class_column
 from segxfer3d.errors import some
 from segxfer3d.report.run_files import PERCENT, Curve, Problem, Run
 from segxfer3d.study.states import DONE
@@ -99,8 +100,9 @@ def _joined(group: Sequence[Run]) -> Run:
     summary: dict[str, Any] = {"cases": len(scores["dice"])}
     for measure, of_cases in scores.items():
         values = [score.value / PERCENT for score in of_cases]
-        summary[measure] = fmean(values)
-        summary[f"{measure}_std"] = stdev(values) if len(values) > 1 else 0.0
+        column = class_column(measure)
+        summary[column] = fmean(values)
+        summary[f"{column}_std"] = stdev(values) if len(values) > 1 else 0.0
     seconds = [run.seconds for run in group if run.seconds is not None]
     return replace(
         group[0],

@@ -24,6 +24,7 @@ from segxfer3d.report.folds import fold_notes, joined
 from segxfer3d.report.pairing import once, other_summaries, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
+from segxfer3d.report.scores import class_columns
 from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.convergence import SEEDS_ALONE, Convergence
 from segxfer3d.statistics.describe import ArmSummary, describe
@@ -91,8 +92,7 @@ class Result:
         comparisons: of dice, with what they say.
         compared: cases and patients behind the comparisons.
         curves: dice over steps of every arm and seed.
-        convergence: steps to 95 % of each arm's own final dice.
-        to_reference: steps to 95 % of the reference's final dice.
+        convergence, to_reference: steps to 95 % of each arm's own final dice, and of the reference's.
         reference: name of the arm that the others are compared with.
         notes: what is missing or restricted, and why.
         margin: dice points that do not matter.
@@ -265,10 +265,10 @@ def _arm_result(
         for measure in runs[0].scores
         if all(measure in run.scores for run in runs)
     }
-    extra = [n for n in runs[0].summary if n.startswith(("dice_", "iou_")) and not n.endswith("_std")]
-    for name in (*POOLED, *extra):
+    columns = {name: name for name in POOLED} | class_columns(runs[0].summary)
+    for name, measure in columns.items():
         if values := _of_all(runs, name):
-            by_run[name] = [PERCENT * value for value in values]
+            by_run[measure] = [PERCENT * value for value in values]
     lesions = {name: [factor * value for value in _of_all(runs, name)] for name, (_, factor) in LESIONS.items()}
     summaries = dict(others) if summary is None else {"dice": summary, **others}
     return ArmResult(

@@ -7,8 +7,9 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from segxfer3d.cells import cell_name
+from segxfer3d.cells import cell_name, class_measure
 from segxfer3d.errors import InputError
 from segxfer3d.spreadsheets import plain_csv
 from segxfer3d.statistics.scores import Score
@@ -81,6 +82,12 @@ def all_scores(
         ]
         for measure, numbers in found.items()
     }
+
+
+def class_columns(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the means of classes in a ``cases_summary.json`` to their measures, as a table of cases has them."""
+    columns = [name for name in summary if name.startswith(("dice_", "iou_")) and not name.endswith("_std")]
+    return {name: class_measure(name) for name in columns}
 
 
 def _numbers(rows: Sequence[Mapping[str, str]], name: str) -> list[float | None]:

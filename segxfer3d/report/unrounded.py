@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from segxfer3d.cells import class_column
 from segxfer3d.report.claims import Claim
 from segxfer3d.report.results import ArmResult, Result, level
 from segxfer3d.statistics.verdict import Verdict
 
 Rows = list[dict[str, Any]]
+STATISTICS = ("std", "over_patients", "low", "high")  # of a measure, behind its name
 
 
 def claims(found: Sequence[Claim]) -> Rows:
@@ -103,11 +105,12 @@ def _score_row(result: Result, arm: ArmResult) -> dict[str, Any]:
     if arm.arm.recipe:
         row["recipe"] = arm.arm.recipe
     for name, (mean, std) in arm.measures.items():
-        row |= {name: mean, f"{name}_std": std}
+        column = class_column(name, STATISTICS)
+        row |= {column: mean, f"{column}_std": std}
         if name in arm.over_patients:
-            row[f"{name}_over_patients"] = arm.over_patients[name]
+            row[f"{column}_over_patients"] = arm.over_patients[name]
         if limits := arm.intervals.get(name):
-            row |= {f"{name}_low": limits[0], f"{name}_high": limits[1]}
+            row |= {f"{column}_low": limits[0], f"{column}_high": limits[1]}
     if arm.published:
         row |= {"published": arm.published.mean, "published_std": arm.published.std}
         row |= {"published_measure": arm.published.measure, "published_where": arm.published.where}

@@ -15,6 +15,7 @@ from monai.data import MetaTensor
 from segxfer3d.errors import InputError
 from segxfer3d.evaluation import metrics, soft_dice
 from segxfer3d.evaluation.metrics import GenesisDice, GenesisIoU, case_row, dice, iou, summarize
+from segxfer3d.report.scores import class_columns
 
 Case = tuple[torch.Tensor, torch.Tensor]
 
@@ -151,6 +152,15 @@ def test_summary_equals_the_statistics_module() -> None:
 def test_summary_of_one_case_has_no_nan() -> None:
     summary = summarize([case_row("a", "p", *random_case(0), 1.0)])
     assert summary["dice_std"] == 0.0
+
+
+def test_summary_of_a_class_that_is_called_like_a_deviation() -> None:
+    names = {f"dice_{name}": value for name, value in (("std", 0.25), ("std_class", 0.5), ("liver", 0.75))}
+    rows = [{"case": f"c{k}", "patient": "p", "dice": 0.5 + k, **names, "empty_label": 0} for k in range(3)]
+    summary = summarize(rows)
+    assert (summary["dice"], summary["dice_std"]) == (1.5, 1.0)
+    assert {name: summary[column] for column, name in class_columns(summary).items()} == names
+    assert summary["dice_std_class"] == 0.25
 
 
 def test_summary_refuses_what_has_no_mean() -> None:

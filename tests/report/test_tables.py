@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segxfer3d.report import cells, tables
+from segxfer3d.report import cells, tables, unrounded
 from segxfer3d.report.collect import collect
 from segxfer3d.report.results import results
 from segxfer3d.statistics.verdict import judge
@@ -66,3 +66,27 @@ def test_the_mean_that_an_interval_is_around_stands_beside_it(tmp_path):
     table = tables.score_table(results(collect(tmp_path / "single"))[0])
     assert "over patients" not in table
     assert ":" not in table["IoU"][0]
+
+
+def test_classes_that_are_called_like_statistics_take_no_column_from_them(tmp_path):
+    write_study(tmp_path, seeds=3, budgets=(5,), previews=False)
+    for path in tmp_path.glob("finetune/*/cases.csv"):
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        values = {"low": 0.1, "high": 0.2, "std": 0.3, "over_patients": 0.4, "liver": 0.5}
+        for row in rows:
+            row |= {f"{measure}_{name}": str(value) for measure in ("dice", "iou") for name, value in values.items()}
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    (result,) = results(collect(tmp_path))
+    arm = result.arms[0]
+    row = unrounded.scores([result])[0]
+    for measure, interval in (("dice", arm.interval), ("iou", arm.intervals["iou"])):
+        assert (row[f"{measure}_low"], row[f"{measure}_high"]) == interval
+        assert row[f"{measure}_std"] == arm.measures[measure][1] > 0
+        assert row[f"{measure}_over_patients"] == arm.over_patients[measure]
+        shown = {name: row[f"{measure}_{name}"] for name in ("low_class", "high_class", "std_class", "liver")}
+        assert shown == pytest.approx({"low_class": 10, "high_class": 20, "std_class": 30, "liver": 50})
+        assert row[f"{measure}_over_patients_class"] == pytest.approx(40)
+        assert row[f"{measure}_low_class_low"] == pytest.approx(10)

@@ -24,6 +24,7 @@ from segxfer3d.report.figures.plots import Bar, dice_over_steps, forest
 from segxfer3d.report.figures.style import extent, lines, save, styled
 from segxfer3d.report.results import Result
 from segxfer3d.report.run_files import Problem, Run
+from segxfer3d.report.scores import class_columns
 
 _MARGIN = 24  # pixels around a label in a gallery of volumes
 _JPEG = 88  # quality
@@ -133,7 +134,8 @@ def draw_gallery(result: Result, problems: list[Problem]) -> Figure | None:
 
 def class_names(run: Run) -> dict[int, str]:
     """Value in a preview to name of the class, as the columns of the table of cases tell."""
-    names = [n.removeprefix("dice_") for n in run.summary if n.startswith("dice_") and not n.endswith("_std")]
+    measures = class_columns(run.summary).values()
+    names = [name.removeprefix("dice_") for name in measures if name.startswith("dice_")]
     return dict(enumerate(names, 1)) or {1: "foreground"}
 
 
