@@ -21,7 +21,7 @@ Spread = tuple[float, float | None]  # mean and standard deviation over seeds
 def plus_minus(value: Spread) -> str:
     """Mean ± standard deviation, one decimal."""
     mean, std = value
-    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
+    return _plain(mean) if std is None else f"{_plain(mean)} ± {std:.1f}"
 
 
 def with_interval(value: Spread | None, interval: Interval | None, over_patients: float | None = None) -> str:
@@ -41,8 +41,13 @@ def between(interval: Interval | None, sign: bool = False) -> str:
     """An interval, one decimal."""
     if interval is None:
         return NONE
-    low, high = (signed(value) if sign else f"{value:.1f}" for value in interval)
+    low, high = (signed(value) if sign else _plain(value) for value in interval)
     return f"{low} to {high}"
+
+
+def _plain(value: float) -> str:
+    """One decimal; what rounds to 0 has no sign."""
+    return f"{round(value, 1) + 0.0:.1f}"
 
 
 def signed(value: float) -> str:

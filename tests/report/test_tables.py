@@ -42,6 +42,13 @@ def test_sentences_have_the_p_value_of_tables(p_holm, said):
     assert said in verdict.sentence
 
 
+def test_what_rounds_to_zero_has_no_sign():
+    assert cells.between((-0.03, 1.2)) == "0.0 to 1.2"
+    assert cells.between((-0.06, -0.04)) == "-0.1 to 0.0"
+    assert cells.between((-0.03, 1.2), sign=True) == "0.0 to +1.2"
+    assert (cells.plus_minus((-0.04, None)), cells.plus_minus((-0.04, 0.2))) == ("0.0", "0.0 ± 0.2")
+
+
 def test_the_mean_that_an_interval_is_around_stands_beside_it(tmp_path):
     names = [f"p{k}-{scan}" for k in range(8) for scan in range(1 + 3 * (k == 0))]  # p0 has four scans, others one
     write_study(tmp_path / "several", seeds=3, budgets=(5,), previews=False, case_names=names)
