@@ -14,6 +14,7 @@ from segxfer3d.config.options import load_table
 from segxfer3d.errors import InputError
 from segxfer3d.report.pretexts import Pretext, pretext_of
 from segxfer3d.report.run_files import Run
+from segxfer3d.report.starts import told_starts
 from segxfer3d.study.recipes import MIXED, mixture
 
 SCENARIOS = {
@@ -95,7 +96,7 @@ def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[R
     """Name the arms of fine-tunings that no study file names: by initialization, and by what else differs.
 
     Args:
-        runs: with ``pretext`` as the name of a job.
+        runs: with ``pretext`` as the name of a job, and the checkpoint that each starts from.
         notes: of pretexts, by the name of their job.
 
     Returns:
@@ -104,17 +105,20 @@ def name_arms(runs: Sequence[Run], notes: Mapping[str, Pretext]) -> tuple[list[R
     finetunings = [run for run in runs if run.kind == "finetune"]
     differing = _differing(finetunings)
     several = len({run.pretext for run in finetunings if run.pretext}) > 1
+    starts = told_starts(finetunings, differing)
     named: dict[int, Arm] = {}
     for run in finetunings:
         init = str(run.knobs.get("init", "")) or "unknown"
         words = [f"{knob} {run.knobs.get(knob)}" for knob in differing]
+        start = starts.get(run.name, "")
+        words = [start, *words] if start else words
         pretext = pretext_of(run.pretext, notes)
         if several and pretext.title:
             words.insert(0, pretext.title)
         name = f"{init} ({', '.join(words)})" if words else init
         knobs = {knob: run.knobs.get(knob) for knob in differing}
         scenario = scenario_of(init, pretext.scenario)
-        named[id(run)] = Arm(name, init, pretext.title, scenario, knobs, source=run.pretext)
+        named[id(run)] = Arm(name, init, pretext.title, scenario, knobs, source=f"{run.pretext} {start}".strip())
     arms = {arm.name: arm for arm in named.values()}
     order = sorted(arms.values(), key=lambda arm: order_of(arm.init))
     return [replace(run, arm=named[id(run)].name) if id(run) in named else run for run in runs], order

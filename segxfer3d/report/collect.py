@@ -73,8 +73,8 @@ def collect(folder: Path | str) -> Collection:
     """Read a study's folder (with ``trials.json``), its record, or any folder that has runs below it.
 
     Of a folder of runs, arms are the initializations, told apart further by whatever knob differs between runs of one
-    initialization; the budget is ``label_count`` or ``label_fraction``, and the data set is ``dataset`` or the name of
-    ``dataset_dir``, with the target.
+    initialization, and by the checkpoint where one seed starts from several; the budget is ``label_count`` or
+    ``label_fraction``, and the data set is ``dataset`` or the name of ``dataset_dir``, with the target.
 
     Args:
         folder: of the study or the runs.
@@ -226,7 +226,7 @@ def _described(run: Run) -> Run:
 
 
 def _with_sources(runs: list[Run]) -> tuple[list[Run], list[dict[str, Any]]]:
-    """Each fine-tuning with the job that made its checkpoint, where that run is here or beside its checkpoint.
+    """Each fine-tuning with its checkpoint, and the job that made it, where that run is here or beside its checkpoint.
 
     Returns:
         the runs, and the ``run.json`` of the runs that are not among them.
@@ -234,17 +234,21 @@ def _with_sources(runs: list[Run]) -> tuple[list[Run], list[dict[str, Any]]]:
     jobs = {run.folder.resolve(): run.job for run in runs}
     outside: dict[Path, dict[str, Any]] = {}
 
-    def source(run: Run) -> str:
+    def source(run: Run) -> tuple[str, str]:
         path = str(run.transfer.get("source") or run.knobs.get("checkpoint") or "")
         init = run.knobs.get("init")
         if not path or (init in INITIALIZATIONS and not needs_checkpoint(init)):
-            return ""
+            return "", ""
         folder = Path(path).parent.resolve()
         if folder not in jobs and folder not in outside:
             outside[folder] = read_json(folder / "run.json", dict, ".", [])
-        return str(jobs.get(folder) or outside.get(folder, {}).get("job") or Path(path).stem)
+        job = str(jobs.get(folder) or outside.get(folder, {}).get("job") or Path(path).stem)
+        return job, str(folder / Path(path).name)
 
-    with_sources = [replace(run, pretext=source(run)) if run.kind == "finetune" else run for run in runs]
+    found = {run.name: source(run) for run in runs if run.kind == "finetune"}
+    with_sources = [
+        replace(run, pretext=found[run.name][0], start=found[run.name][1]) if run.name in found else run for run in runs
+    ]
     return with_sources, list(outside.values())
 
 

@@ -58,6 +58,7 @@ class Run:
         arm, data, budget, budget_name, seed: what it was; empty or None for a pretraining.
         pretrain_seed: of the pretraining that it is, or starts from, where the study repeats it.
         pretext: the job that made its checkpoint, or what else is known of that; empty where it has none.
+        start: path of that checkpoint, where no study names it.
         description: ``run.json``: job, knobs, versions, command.
         scores: measure to a score for each case, **in percent**; only of fine-tunings that are done.
         summary: ``cases_summary.json``, its names as :func:`renamed`.
@@ -81,6 +82,7 @@ class Run:
     seed: int | None = None
     pretrain_seed: int | None = None
     pretext: str = ""
+    start: str = ""
     description: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, list[Score]] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)

@@ -103,12 +103,7 @@ def caveats(results: Sequence[Result]) -> list[str]:
     lines = []
     scopes = {pair.scope for result in results for pair, _ in result.comparisons}
     if "checkpoint" in scopes:
-        lines.append(
-            "All seeds of an arm start from one pretraining: a verdict is on this checkpoint, not on its pretext."
-            if "pretext" not in scopes
-            else "Arms that load a checkpoint from elsewhere have one pretraining: a verdict on them is on this "
-            "checkpoint, not on its pretext."
-        )
+        lines += _starts(results, repeated="pretext" in scopes)
     lines += _too_few(results)
     lines += [
         f"Cases that a run lacks are in no comparison ({result.title}): {some(result.missing, 3)}."
@@ -127,6 +122,40 @@ def caveats(results: Sequence[Result]) -> list[str]:
         lines.append(
             f"Trainings far from the others of their arm: {'; '.join(far)}. How often a training fails so few seeds "
             "cannot tell: intervals with them are too narrow, and there is no verdict."
+        )
+    return lines
+
+
+def _starts(results: Sequence[Result], *, repeated: bool) -> list[str]:
+    """On how many pretrainings a verdict is; ``repeated``: other arms have several, as their study says."""
+    own: set[str] = set()  # arms
+    torn: set[str] = set()
+    others: set[str] = set()
+    for result in results:
+        for arm in result.arms:
+            of_seeds = {(run.seed, run.start) for run in result.runs if run.arm == arm.arm.name and run.start}
+            starts = {start for _, start in of_seeds}
+            if len(starts) > 1:
+                (own if len(starts) == len(of_seeds) else torn).add(arm.arm.name)
+            elif arm.arm.pretext:
+                others.add(arm.arm.name)
+    lines = []
+    for names, before, behind in (
+        (own, "Each seed of", "starts from a pretraining of its own"),
+        (torn, "Seeds of", "start from different pretrainings"),
+    ):
+        if names:
+            said = f"{before} {', '.join(sorted(names))} {behind}"
+            lines.append(f"{said}: a verdict is on these together, not on one checkpoint.")
+    if repeated:
+        lines.append(
+            "Arms that load a checkpoint from elsewhere have one pretraining: a verdict on them is on this checkpoint, "
+            "not on its pretext."
+        )
+    elif others or not lines:
+        which = "any other arm" if lines else "an arm"
+        lines.append(
+            f"All seeds of {which} start from one pretraining: a verdict is on this checkpoint, not on its pretext."
         )
     return lines
 

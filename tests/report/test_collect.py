@@ -12,6 +12,7 @@ from segxfer3d.report.collect import collect
 from segxfer3d.report.methods import methods
 from segxfer3d.report.results import results
 from segxfer3d.report.tables import score_table
+from segxfer3d.report.words import caveats
 from tests.report.made_studies import write_json, write_run, write_study
 
 
@@ -119,6 +120,53 @@ def test_runs_without_a_study_are_told_apart_by_what_differs(tmp_path):
     assert found.arms[0].init == "random"
     run = found.finetunings()[0]
     assert (run.data, run.budget_name, run.budget, run.pretext) == ("nodules", "n5", 5.0, "simclr_pretrain")
+
+
+def write_started(root, starts, init="encoder"):
+    """Fine-tunings by (seed, folder of the checkpoint), and their pretrainings."""
+    for seed, place in starts:
+        write_json(root / place / "run.json", {"job": "genesis_pretrain", "knobs": {}})
+        checkpoint = str(root / place / "model.pt")
+        run = root / f"fine/{init}-{seed}-{place.replace('/', '-')}"
+        write_run(run, init=init, seed=seed, gain=0.05 if init == "encoder" else 0.08, knobs={"checkpoint": checkpoint})
+        write_json(run / "transfer.json", {"init": init, "source": checkpoint})
+
+
+@pytest.mark.parametrize(("long", "short"), [("long", "short"), ("2epochs", "1epochs")])  # a number is not the seed
+def test_two_pretrainings_of_one_job_are_two_arms(tmp_path, long, short):
+    for seed in range(3):
+        write_run(tmp_path / f"fine/random-{seed}", seed=seed)
+    write_started(tmp_path, [(seed, f"pre/{name}") for seed in range(3) for name in (short, long)])
+    write_started(tmp_path, [(seed, f"pre/{long}") for seed in range(3)], init="encoder+decoder")
+    found = collect(tmp_path / "fine")
+    arms = {"random", f"encoder ({long})", f"encoder ({short})", f"encoder+decoder ({long})"}
+    assert {arm.name for arm in found.arms} == arms
+    (result,) = results(found)
+    assert {arm.arm.name: arm.seeds for arm in result.arms} == dict.fromkeys(arms, (0, 1, 2))
+    assert result.notes == ()
+    assert (f"encoder ({long})", f"encoder+decoder ({long})") in [(p.arm, p.reference) for p, _ in result.comparisons]
+    assert any(line.startswith("All seeds of an arm start from one pretraining") for line in caveats([result]))
+
+
+def test_a_pretraining_for_each_seed_is_one_arm_and_not_called_one_checkpoint(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path / f"fine/random-{seed}", seed=seed)
+    write_started(tmp_path, [(seed, f"pre-s{seed}") for seed in range(3)])
+    found = collect(tmp_path / "fine")
+    assert [arm.name for arm in found.arms] == ["random", "encoder"]
+    lines = caveats(results(found))
+    assert lines[0] == (
+        "Each seed of encoder starts from a pretraining of its own: a verdict is on these together, not on one "
+        "checkpoint."
+    )
+    assert not any("All seeds" in line for line in lines)
+    # of two kinds, each for every seed
+    write_started(tmp_path, [(seed, f"longer-s{seed}") for seed in range(3)])
+    assert [arm.name for arm in collect(tmp_path / "fine").arms] == [
+        "random",
+        "encoder (longer-s*)",
+        "encoder (pre-s*)",
+    ]
 
 
 def test_pretexts_are_called_as_their_runs_note(tmp_path):
