@@ -18,7 +18,7 @@ class ArmSummary:
 
     Attributes:
         arm, budget: which.
-        mean: over trainings of each training's mean over patients.
+        mean: over patients and seeds, or pretrainings where the arm repeats its own; what ``interval`` is around.
         std: of the trainings' means, with n - 1; None for a single one. It tells how trainings differ on these
             patients, and is no error of ``mean``.
         interval: 95 %, see :mod:`segxfer3d.statistics.crossed`; None where there is one seed or one patient only.
@@ -45,11 +45,9 @@ def describe(table: ScoreTable) -> list[ArmSummary]:
         ArmSummary(
             arm=arm,
             budget=table.budget,
-            mean=float(by_seed[i].mean()),
+            mean=whole.difference,
             std=float(np.std(means, ddof=1)) if len(means) > 1 else None,
-            interval=over_trainings(
-                table, by_patient[i], repeated=arm in table.repeated and len(set(table.pretrainings)) > 1
-            ).interval,
+            interval=whole.interval,
             seed_means=means,
             seeds=len(set(table.seeds)),
             patients=by_patient.shape[2],
@@ -57,6 +55,8 @@ def describe(table: ScoreTable) -> list[ArmSummary]:
         )
         for i, arm in enumerate(table.arms)
         for means in [_of_trainings(table, arm, by_seed[i])]
+        for repeated in [arm in table.repeated and len(set(table.pretrainings)) > 1]
+        for whole in [over_trainings(table, by_patient[i], repeated=repeated)]
     ]
 
 

@@ -80,6 +80,21 @@ def test_nested_pretrainings_stand_in_the_place_of_seeds():
     assert alone.interval == compare(tabulate(plain)[5], PAIRS)[0].interval
 
 
+def test_the_mean_of_an_arm_is_that_of_its_interval_where_a_pretraining_lacks_a_seed():
+    scores = [s for s in nested_scores() if (s.arm, s.seed) != ("encoder", 4)]
+    table = tabulate(scores, common_seeds=True)[5]
+    random, encoder = describe(table)
+    of_training = dict(zip(table.seeds, encoder.seed_means, strict=True))
+    by_pretraining = [
+        np.mean([of_training[0], of_training[3]]),
+        of_training[1],
+        np.mean([of_training[2], of_training[5]]),
+    ]
+    assert encoder.mean == pytest.approx(np.mean(by_pretraining))
+    for arm in (random, encoder):
+        assert sum(arm.interval) / 2 == pytest.approx(arm.mean)
+
+
 def test_mean_squares_of_three_factors_are_those_of_their_definition():
     rng = np.random.default_rng(3)
     r, s, p = rng.normal(size=(4, 1, 1)), rng.normal(size=(1, 3, 1)), rng.normal(size=(1, 1, 5))
