@@ -90,7 +90,7 @@ def collect(folder: Path | str) -> Collection:
     study = read_json(folder / "study.json", dict, ".", problems)
     packed: Sequence[Mapping[str, str] | None] = ()
     if is_record(folder) and not (folder / "trials.json").exists():
-        entries, packed = recorded_trials(folder, study)
+        entries, packed = recorded_trials(folder, study, problems)
         problems += differing_starts(entries)
     else:
         trials = read_json(folder / "trials.json", list, ".", problems)

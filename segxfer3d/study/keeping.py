@@ -47,6 +47,7 @@ class Kept:
         there: trials that were recorded before.
         lacking: trials of the study that are not done.
         size: of the whole record, in bytes.
+        left: records that are there of what is no trial of the study any more.
         others: trials that were made from other data than those before them, each with what is another.
     """
 
@@ -54,13 +55,18 @@ class Kept:
     there: int
     lacking: int
     size: int
+    left: list[str]
     others: list[str]
 
     def sentence(self) -> str:
-        """How many, in words, behind a line that warns of others."""
+        """How many, in words, behind lines on others and on what is left."""
         warning = (
             f"warning: made from other data, so they do not compare: {some(self.others, 5)}\n" if self.others else ""
         )
+        if self.left:
+            warning += (
+                f"note: {len(self.left)} in the record are of no trial of the study any more: {some(self.left, 5)}\n"
+            )
         lacking = f"; {self.lacking} trials are not done" if self.lacking else ""
         return f"{warning}{self.new} trials recorded, {self.there} were{lacking}"
 
@@ -103,7 +109,8 @@ def keep(folder: Path, target: Path) -> Kept:
         write_record(target, record)
     files.write_json(target / STUDY_FILE, Cleaner(folder, named, bundles).value(study))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, differing(done, folder))
+    left = [place for place in before if place not in {trial.folder for trial in trials}]
+    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, left, differing(done, folder))
 
 
 def _before(target: Path, study: str) -> dict[str, Record]:

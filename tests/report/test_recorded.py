@@ -8,6 +8,7 @@ from segxfer3d.errors import InputError
 from segxfer3d.files import digest
 from segxfer3d.report.collect import collect
 from segxfer3d.report.page import write_report
+from segxfer3d.report.results import results
 from segxfer3d.report.results_page import write_results_page
 from segxfer3d.report.run_tables import facts
 from segxfer3d.study.keeping import keep
@@ -60,6 +61,41 @@ def test_a_record_writes_a_section_that_names_itself(study, tmp_path, monkeypatc
     differing = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
     assert len(differing) == 2  # the title, the commands
     assert "`segxfer3d results record -o b.md` writes this section from that record." in differing[1][1]
+
+
+def test_what_a_study_has_no_more_is_left_out_of_its_record(study, tmp_path):
+    """An arm and a seed are taken out between two runs: the record makes what the folder does."""
+    description = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    del description["arms"]["encoder+decoder"]
+    write_json(study / "study.json", {**description, "seeds": [0, 1, 2, 3]})
+    trials = json.loads((study / "trials.json").read_text(encoding="utf-8"))
+    left = [trial for trial in trials if trial["arm"] != "encoder+decoder" and trial["seed"] != 4]
+    write_json(study / "trials.json", left)
+    kept = keep(study, tmp_path / "record")
+    assert (kept.new, kept.there, len(kept.left)) == (0, 9, 7)
+    assert kept.sentence().startswith(
+        "note: 7 in the record are of no trial of the study any more: finetune/encoder+dec"
+    )
+    of_folder, of_record = (collect(folder) for folder in (study, tmp_path / "record"))
+    assert [run.name for run in of_record.runs] == [run.name for run in of_folder.runs]
+    assert [problem.what.split(",")[0] for problem in of_record.problems] == [
+        "has no arm encoder+decoder: left out", "has no seed 4: left out",
+    ]  # fmt: skip
+    first, second = (
+        [(pair.family, pair.p_holm, pair.interval) for result in results(found) for pair, _ in result.comparisons]
+        for found in (of_folder, of_record)
+    )
+    assert first == second
+    assert first[0][0] == 1
+
+
+def test_a_pretraining_that_no_arm_starts_from_any_more_is_left_out(study, tmp_path):
+    description = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    description["arms"] = {"random": description["arms"]["random"]}
+    write_json(tmp_path / "record/study.json", description)
+    found = collect(tmp_path / "record")
+    assert {run.arm for run in found.runs} == {"random"}
+    assert "has no arm that starts from genesis: left out" in found.problems[-1].what
 
 
 def test_an_edited_record_makes_no_page(study, tmp_path):
