@@ -69,7 +69,7 @@ def fold_notes(runs: Sequence[Run]) -> list[str]:
         return []
     return [
         f"Cross-validation: a seed is {some(folds, 3, ' or ')} trainings, and each case is measured by the one that "
-        "did not train on its patient's fold."
+        "did not train on its fold."
     ]
 
 

@@ -59,7 +59,7 @@ def test_a_seed_measures_every_case_once(tmp_path):
             assert row == pytest.approx([100 * dice[arm.arm.name, seed][name] for name in NAMES])
         assert "pooled_dice" not in arm.measures  # no file has what it is made of
     assert result.comparisons[0][0].difference == pytest.approx(result.against("encoder", "random")[0].difference)
-    assert any("a seed is 3 trainings" in note for note in result.notes)
+    assert any("a seed is 3 trainings" in note and "train on its fold." in note for note in result.notes)
 
 
 def test_the_methods_say_that_each_fold_is_tested(tmp_path):
