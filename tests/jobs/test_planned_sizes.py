@@ -1,7 +1,6 @@
 """Where sizes come from: a file of a plan, the checkpoint, or values set by hand, which are never passed over."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -145,24 +144,6 @@ def test_reasons_tell_whose_values_are_not_planned(good, pretrained, tmp_path):
     assert whose == {"as the network of the checkpoint was trained"}
 
 
-@pytest.mark.parametrize(("axes", "trained"), [("auto", [1, 2]), ("x", [0])])
-def test_flips_turn_patches_around_along_the_axes_that_inference_mirrors(axes, trained, good, tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps(replace(PLAN, mirror_axes=(1, 2)).as_dict()), encoding="utf-8")
-    knobs = {"dataset_dir": str(good), "init": "random", "plan": str(path), "batch_size": 2, **SHORT}
-    workflow = run_bundle(
-        BUNDLES / "genesis_finetune.json",
-        output_dir=str(tmp_path / "run"), recipe="strong", augmentation="flips", mirror_axes=axes, **knobs,
-    )  # fmt: skip
-    assert list(workflow.parser.get_parsed_content("data").train.transform.mirror_axes) == trained
-    assert checkpoint.read_model(tmp_path / "run" / "model.pt")["inference"]["mirror_axes"] == trained
-
-
-def test_inference_mirrors_nothing_that_training_did_not(good, tmp_path):
-    knobs = {**TINY, "dataset_dir": str(good), "init": "random", "mirror": 0.0, "mirrored_inference": True}
-    refused("genesis_finetune", tmp_path, "mirrored_inference True: with --mirror 0 training turns nothing", **knobs)
-
-
 def test_values_set_by_hand_replace_those_of_a_plans_file(good, plan, tmp_path):
     hands = {"width": 4, "patch_size": [8, 8, 8], "batch_size": 2, "spacing": [2, 2, 2], "intensity": "percentile"}
     model, kept = finetuned(tmp_path / "run", dataset_dir=str(good), plan=str(plan), **hands)
@@ -218,29 +199,6 @@ def test_two_levels_are_not_supervised_deeply(small, tmp_path, caplog):
 def test_deep_supervision_of_two_levels_that_is_asked_for_is_refused(small, tmp_path):
     knobs = {"dataset_dir": small, "deep_supervision": True, **SMALL}
     refused("genesis_finetune", tmp_path, "deep_supervision: needs a decoder of two stages or more, got 1", **knobs)
-
-
-def test_minutes_beside_epochs_are_refused(good, tmp_path):
-    knobs = {**TINY, "dataset_dir": str(good), "init": "random", "minutes": 0.5}
-    refused("genesis_finetune", tmp_path, "minutes and max_epochs: expected one of them, got 0.5 and 2", **knobs)
-
-
-def test_a_range_test_beside_a_rate_is_refused(good, tmp_path):
-    knobs = {**TINY, "dataset_dir": str(good), "init": "random", "lr": 0.01, "range_test": True}
-    refused("genesis_finetune", tmp_path, "lr and range_test: expected one of them, got 0.01 and True", **knobs)
-
-
-def test_a_class_that_no_labeled_case_shows_is_said_under_the_papers_recipe_too(good, tmp_path, caplog):
-    root = tmp_path / "two"
-    shutil.copytree(good, root)
-    pairs = [{"image": f"imagesTr/{path.name}", "label": f"labelsTr/{path.name}"} for path in root.glob("labelsTr/*")]
-    labels = {"0": "background", "1": "one", "7": "rare"}
-    (root / "dataset.json").write_text(json.dumps({"labels": labels, "training": pairs}), encoding="utf-8")
-    knobs = {**TINY, "dataset_dir": str(root), "init": "random"}
-    refused("genesis_finetune", tmp_path, "labeled cases shows the class rare, ", **knobs, recipe="strong")
-    with caplog.at_level("INFO", "segxfer3d"):
-        run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "paper"), recipe="paper", **knobs)
-    assert "labeled cases shows the class rare; it is not learned" in caplog.text
 
 
 def test_a_checkpoint_of_another_plan_is_refused(good, pretrained, tmp_path):
