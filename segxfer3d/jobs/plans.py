@@ -254,15 +254,15 @@ def _priced(plan: Plan, asked: str, options: Options, place: Place, source: Sour
         classes=len(source.case_set.classes),
     )
     amp, room = options[groups.Run].amp, memory_of(place.device)
-    none, one, all_of_it = (step.memory(batch, amp=amp) / GIB for batch in (0, 1, plan.batch_size))
-    if all_of_it > room:
-        fits = int((room - none) / (one - none))
+    taken = step.memory(plan.batch_size, amp=amp) / GIB
+    if taken > room:
+        fits = step.most(room * GIB, amp=amp)
         expected = f"--batch_size {fits}" if fits > 0 else "smaller patches (--patch_size) or a smaller --width"
         raise InputError(
             f"plan: patches of {sides(plan.patch_size)} with batch_size {plan.batch_size}, as {asked} and the options "
-            f"have it, take about {all_of_it:.3g} GiB, {room:.3g} may be used; expected {expected}"
+            f"have it, take about {taken:.3g} GiB, {room:.3g} may be used; expected {expected}"
         )
-    return dataclasses.replace(plan, memory=round(all_of_it, 3))
+    return dataclasses.replace(plan, memory=round(taken, 3))
 
 
 def _intensities(path: Path, volumes: groups.Volumes, plan: Plan) -> tuple[Intensity, ...]:

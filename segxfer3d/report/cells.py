@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from segxfer3d.statistics.convergence import Convergence
 from segxfer3d.statistics.interval import Interval
 from segxfer3d.statistics.verdict import Verdict, p_in_words
@@ -92,3 +96,8 @@ def bounded(difference: float, bound: str) -> str:
 def whole(steps: float) -> str:
     """A difference of steps; without the sign of a zero that came from below."""
     return f"{round(steps):+d}"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean, and the sample's standard deviation (n - 1); None for a single value."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -170,7 +170,7 @@ def _tested(result: Result) -> tuple[str, str]:
     own = len(set(of_seed.values())) > 1
     folds = _shared(fold[1] if (fold := fold_of(run)) else None for run in result.runs)
     place = f"in {folds} folds, each of which is tested by a training on the others" if folds else "in the test part"
-    everyone = f"{_range(sizes)} {'images' if result.comparisons and ' of ' not in result.who else 'cases'} {place}"
+    everyone = f"{_range(sizes)} {'images' if result.comparisons and result.units == 'images' else 'cases'} {place}"
     everyone += " of each seed" * own
     if not result.comparisons:
         return everyone, ""

@@ -17,7 +17,7 @@ from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.budgets import budget_words, by_labels, units_of
-from segxfer3d.report.cells import Spread
+from segxfer3d.report.cells import Spread, spread
 from segxfer3d.report.collect import Collection
 from segxfer3d.report.curves import convergence, curves
 from segxfer3d.report.folds import fold_notes, joined
@@ -120,10 +120,15 @@ class Result:
     pretrainings: Pretrainings = SEEDS_ALONE
 
     @property
+    def units(self) -> str:
+        """Whose cases they are, a plural; images that belong to nobody are their own."""
+        return self.scores.units if self.scores else units_of(self.runs)
+
+    @property
     def who(self) -> str:
-        """The cases behind the comparisons and whose they are; images that belong to nobody are their own."""
-        (cases, owners), units = self.compared, self.scores.units if self.scores else units_of(self.runs)
-        return f"{cases} images" if units == "images" else f"{cases} cases of {owners} {units}"
+        """The cases behind the comparisons and whose they are."""
+        cases, owners = self.compared
+        return f"{cases} images" if self.units == "images" else f"{cases} cases of {owners} {self.units}"
 
     def best(self) -> ArmResult:
         """The arm with the highest mean dice: over patients, as comparisons are, where every arm has that."""
@@ -189,9 +194,9 @@ def _check_margin(margin: float, tables: Sequence[ScoreTable]) -> None:
     Raises:
         InputError: it is.
     """
-    spread = max((float(np.ptp(table.values)) for table in tables), default=0.0)
-    if tables and margin >= spread > 0:
-        raise InputError(f"margin {margin:g}: the scores lie within {spread:.3g} points, expected less than that")
+    widest = max((float(np.ptp(table.values)) for table in tables), default=0.0)
+    if tables and margin >= widest > 0:
+        raise InputError(f"margin {margin:g}: the scores lie within {widest:.3g} points, expected less than that")
 
 
 def _result(
@@ -293,8 +298,3 @@ def _of_all(runs: Sequence[Run], name: str) -> list[float]:
     values = [run.summary.get(name) for run in runs]
     numbers = [float(value) for value in values if isinstance(value, (int, float)) and np.isfinite(value)]
     return numbers if len(numbers) == len(values) else []
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Mean, and the sample's standard deviation (n - 1); None for a single value."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

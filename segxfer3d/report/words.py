@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from segxfer3d.errors import some
 from segxfer3d.report.arms import transfer
-from segxfer3d.report.budgets import units_of
-from segxfer3d.report.cells import between, differs, p_value, plus_minus, signed
-from segxfer3d.report.results import Result, spread
+from segxfer3d.report.cells import between, differs, p_value, plus_minus, signed, spread
+from segxfer3d.report.results import Result
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
 
@@ -85,13 +84,12 @@ def other_answers(results: Sequence[Result]) -> list[str]:
 def owners_of(results: Sequence[Result]) -> tuple[str, ...]:
     """What those are called that the statistics average over, plurals: images may belong to groups or patients, though
     they are split and labeled one by one."""
-    named = (result.scores.units if result.scores else units_of(result.runs) for result in results)
-    return tuple(dict.fromkeys(named)) or ("patients",)
+    return tuple(dict.fromkeys(result.units for result in results)) or ("patients",)
 
 
 def _mean_dice(result: Result) -> str:
     """The mean that makes the best arm so, with its deviation: over patients where that is another than over cases."""
-    arm, of = result.best(), owners_of([result])[0]
+    arm, of = result.best(), result.units
     mean = arm.over_patients.get("dice")
     if mean is not None and differs(arm.measures["dice"], mean):
         return f"{plus_minus((mean, spread(arm.trainings)[1]))} percent over {of}"

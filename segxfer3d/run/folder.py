@@ -133,9 +133,10 @@ class RunFolder:
         if self._log is not None:
             self.write_json(f"{name}.json", content)
 
-    def has_record(self, name: str) -> bool:
-        """Whether there is a record of this name, or will be when the run begins."""
-        return name in self._records or (self.path / f"{name}.json").is_file()
+    def record_path(self, name: str) -> Path | None:
+        """Where the record of this name lies, or will when the run begins; None where there is none."""
+        path = self.path / f"{name}.json"
+        return path if name in self._records or path.is_file() else None
 
     def goes_on_with(self, name: str) -> bool:
         """Whether this is a run that goes on with its record ``name``; whoever reads it says what is wrong with it.

@@ -102,7 +102,7 @@ def find_length(
         seconds = processes.mean({"seconds": statistics.median(step.seconds for step in steps)})["seconds"]
         length = _fitting(minutes, steps_per_epoch, seconds, len(steps), name)
     run.record(RECORD, length.as_dict())
-    run.say(length.text(run.path / "plan.json" if run.has_record("plan") else None))
+    run.say(length.text(run.record_path("plan")))
     return length
 
 

@@ -15,7 +15,7 @@ class Run:
         self._records = {}
 
     goes_on_with = RunFolder.goes_on_with
-    has_record = RunFolder.has_record
+    record_path = RunFolder.record_path
 
     def say(self, text):
         self.said.append(text)

@@ -242,8 +242,7 @@ def _fitting(first: Candidate, memory: float) -> Candidate:
 
 def _room(candidate: Candidate, memory: float) -> int:
     """The largest batch that fits in memory."""
-    none, one = (candidate.step.memory(batch, amp=candidate.setting.amp) for batch in (0, 1))
-    return int((memory * GIB - none) / (one - none))
+    return candidate.step.most(memory * GIB, amp=candidate.setting.amp)
 
 
 def _batch(candidate: Candidate, memory: float, cases: int) -> int:

@@ -57,6 +57,11 @@ class Step:
         value = _MIXED_VALUE if amp else _FLOAT_VALUE
         return _FIXED + _WEIGHT * self.weights + batch * (value * self.values + _VOXEL * self.voxels)
 
+    def most(self, room: float, *, amp: bool) -> int:
+        """The largest batch that fits in so many bytes; 0 or less where none does."""
+        none, one = (self.memory(batch, amp=amp) for batch in (0, 1))
+        return int((room - none) / (one - none))
+
     @property
     def price(self) -> float:
         """Voxels of the reference network that take as long."""
