@@ -96,7 +96,7 @@ def simulate(setting: Setting, studies: int) -> dict[str, float]:
     held = wrong = narrow = 0
     for _ in range(studies):
         table = made_study(rng, setting)
-        (pair,) = compare(table, [("encoder", "random")], far=FAR, loading={"encoder"})
+        (pair,) = compare(table, [("encoder", "random")], far=FAR, loading={"encoder": 1})
         assert pair.interval is not None
         held += pair.interval[0] <= 0 <= pair.interval[1]
         wrong += judge(pair, MARGIN).kind in ("better", "worse")
@@ -104,7 +104,7 @@ def simulate(setting: Setting, studies: int) -> dict[str, float]:
         alone = ScoreTable(
             5, table.arms, tuple(table.seeds[k] for k in first), table.cases, table.patients, table.values[:, first]
         )
-        (pair,) = compare(alone, [("encoder", "random")], loading={"encoder"})
+        (pair,) = compare(alone, [("encoder", "random")], loading={"encoder": 1})
         assert pair.interval is not None
         narrow += pair.interval[0] <= 0 <= pair.interval[1]
     return {"coverage": held / studies, "wrong": wrong / studies, "checkpoint": narrow / studies}

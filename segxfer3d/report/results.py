@@ -218,9 +218,10 @@ def _result(
     table = paired(ordered, notes, missing)
     summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
     others = {} if table is None else other_summaries(table, ordered)
-    pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=_loading(arms))
+    loading = _loading(arms, ordered)
+    pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=loading)
     drawn = curves(ordered, notes)
-    repeated = pretrainings_of([(run.arm, run.seed or 0, run.pretrain_seed) for run in ordered], _loading(arms))
+    repeated = pretrainings_of([(run.arm, run.seed or 0, run.pretrain_seed) for run in ordered], loading)
     to_itself, to_reference = convergence(drawn, reference, repeated, notes)
     result = Result(
         data=data,
@@ -252,9 +253,13 @@ def level(comparison: Comparison) -> str:
     return "pretraining" if comparison.scope == "pretext" else "seed"
 
 
-def _loading(arms: Iterable[Arm]) -> frozenset[str]:
-    """Names of the arms that start from a checkpoint."""
-    return frozenset(arm.name for arm in arms if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init))
+def _loading(arms: Iterable[Arm], runs: Sequence[Run]) -> dict[str, int]:
+    """The arms that start from a checkpoint, and of how many their runs tell; of one where they do not."""
+    return {
+        arm.name: max(1, len({run.start for run in runs if run.arm == arm.name and run.start}))
+        for arm in arms
+        if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init)
+    }
 
 
 def _arm_result(

@@ -100,7 +100,7 @@ def caveats(results: Sequence[Result]) -> list[str]:
     """What keeps the numbers from saying more."""
     lines = []
     scopes = {pair.scope for result in results for pair, _ in result.comparisons}
-    if "checkpoint" in scopes:
+    if scopes & {"checkpoint", "checkpoints"}:
         lines += _starts(results, repeated="pretext" in scopes)
     lines += _too_few(results)
     lines += [

@@ -9,7 +9,7 @@ kind (:mod:`segxfer3d.statistics.crossed`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,7 +25,7 @@ from segxfer3d.statistics.pairs import NamedStart, planned_pairs
 from segxfer3d.statistics.repeated import mean_over_pretrainings
 from segxfer3d.statistics.scores import ScoreTable
 
-Scope = Literal["", "checkpoint", "pretext"]
+Scope = Literal["", "checkpoint", "checkpoints", "pretext"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Comparison:
         same: whether every score of every case and seed is that of the reference: the two arms are the same trainings.
         zero: whether all of them are 0 in both arms.
         pretrainings: how many each of the two arms that loads something starts from; 0 where none does.
-        scope: what the interval holds for: other seeds that start from this "checkpoint", or other pretrainings with
-            this "pretext" as well; empty where neither arm loads anything.
+        scope: what the interval holds for: other seeds that start from this "checkpoint", or from one of these
+            "checkpoints", or other pretrainings with this "pretext" as well; empty where neither arm loads anything.
     """
 
     arm: str
@@ -77,7 +77,7 @@ def compare(
     pairs: Sequence[tuple[str, str]] | None = None,
     *,
     far: float = 0.0,
-    loading: Collection[str] = (),
+    loading: Mapping[str, int] | None = None,
 ) -> list[Comparison]:
     """Paired differences of arms, not corrected yet: ``p_holm`` is ``p_value`` until :func:`corrected`.
 
@@ -85,11 +85,12 @@ def compare(
         table: scores of one budget.
         pairs: (arm, reference); by default those of :func:`segxfer3d.statistics.pairs.planned_pairs`.
         far: see :func:`segxfer3d.statistics.collapse.far_off`.
-        loading: the arms that start from a checkpoint.
+        loading: of the arms that start from a checkpoint, how many theirs are.
 
     Raises:
         InputError: an unknown arm, an arm against itself, no pairs, or a pair twice.
     """
+    loading = loading or {}
     pairs = planned_pairs([NamedStart(arm) for arm in table.arms]) if pairs is None else list(pairs)
     indices = [(table.index(arm), table.index(reference)) for arm, reference in pairs]
     if not pairs or len(set(pairs)) < len(pairs) or any(arm == reference for arm, reference in pairs):
@@ -100,7 +101,8 @@ def compare(
     for i, j in indices:
         differences = of_patients[i] - of_patients[j]
         names = (table.arms[i], table.arms[j])
-        scope = _scope(table, [arm for arm in names if arm in loading])
+        starts = {arm: loading[arm] for arm in names if arm in loading}
+        scope = _scope(table, starts)
         mean = over_trainings(table, differences, repeated=scope == "pretext")
         comparisons.append(
             Comparison(
@@ -120,7 +122,7 @@ def compare(
                 far_off=tuple(found for found in strange if found.arm in names),
                 same=np.array_equal(table.values[i], table.values[j]),
                 zero=not table.values[[i, j]].any(),
-                pretrainings=len(set(table.pretrainings)) if scope == "pretext" else int(bool(scope)),
+                pretrainings=len(set(table.pretrainings)) if scope == "pretext" else max(starts.values(), default=0),
                 scope=scope,
                 units=table.units,
             )
@@ -128,12 +130,13 @@ def compare(
     return comparisons
 
 
-def _scope(table: ScoreTable, loading: Sequence[str]) -> Scope:
-    """What a comparison of arms, of which these load a checkpoint, holds for."""
-    if not loading:
+def _scope(table: ScoreTable, starts: Mapping[str, int]) -> Scope:
+    """What a comparison of arms, of which these start from so many checkpoints, holds for."""
+    if not starts:
         return ""
-    several = len(set(table.pretrainings)) > 1
-    return "pretext" if several and table.repeated.issuperset(loading) else "checkpoint"
+    if len(set(table.pretrainings)) > 1 and table.repeated.issuperset(starts):
+        return "pretext"
+    return "checkpoints" if max(starts.values()) > 1 else "checkpoint"
 
 
 def over_trainings(table: ScoreTable, values: NDArray[np.float64], *, repeated: bool) -> CrossedMean:

@@ -28,7 +28,12 @@ MIN_SEEDS = 3
 MIN_PATIENTS = 6
 _LIMIT = round(ALPHA, 4)  # as it is written
 
-_SCOPES = {"": "", "checkpoint": "; holds for this checkpoint", "pretext": "; holds for the pretext"}
+_SCOPES = {
+    "": "",
+    "checkpoint": "; holds for this checkpoint",
+    "checkpoints": "; holds for these checkpoints",
+    "pretext": "; holds for the pretext",
+}
 
 Kind = Literal["better", "worse", "equivalent", "identical", "undecided", "no verdict"]
 

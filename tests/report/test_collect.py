@@ -160,6 +160,8 @@ def test_a_pretraining_for_each_seed_is_one_arm_and_not_called_one_checkpoint(tm
         "checkpoint."
     )
     assert not any("All seeds" in line for line in lines)
+    (result,) = results(found)
+    assert [verdict.sentence.count("holds for these checkpoints") for _, verdict in result.comparisons] == [1]
     # of two kinds, each for every seed
     write_started(tmp_path, [(seed, f"longer-s{seed}") for seed in range(3)])
     assert [arm.name for arm in collect(tmp_path / "fine").arms] == [

@@ -66,7 +66,7 @@ def test_trainings_that_are_missing_are_refused_or_leave_a_whole_rectangle():
 
 def test_nested_pretrainings_stand_in_the_place_of_seeds():
     table = tabulate(nested_scores())[5]
-    found = compare(table, PAIRS, loading={"encoder"})[0]
+    found = compare(table, PAIRS, loading={"encoder": 1})[0]
     differences = table.patient_means()[1] - table.patient_means()[0]
     expected = crossed_mean(differences.reshape(3, 2, 8).mean(1))
     assert (found.scope, found.pretrainings, found.seeds) == ("pretext", 3, 6)
@@ -74,7 +74,7 @@ def test_nested_pretrainings_stand_in_the_place_of_seeds():
     assert found.seed_differences == pytest.approx(expected.by_seed)
     # with one pretraining for all, it is this checkpoint, and seeds are what varies
     one = tabulate(nested_scores(pretrainings=1))[5]
-    alone = compare(one, PAIRS, loading={"encoder"})[0]
+    alone = compare(one, PAIRS, loading={"encoder": 1})[0]
     assert (alone.scope, alone.pretrainings) == ("checkpoint", 1)
     plain = [replace(s, pretraining=None) for s in nested_scores(pretrainings=1)]
     assert alone.interval == compare(tabulate(plain)[5], PAIRS)[0].interval
@@ -143,12 +143,13 @@ def test_intervals_hold_for_pretrainings_that_differ(crossed):
 
 def test_the_verdict_says_what_it_holds_for():
     table = tabulate(crossed_scores(seeds=range(3)))[5]
-    (found,) = compare(table, PAIRS, loading={"encoder"})
+    (found,) = compare(table, PAIRS, loading={"encoder": 1})
     assert judge(found, 1).sentence.endswith("3 pretrainings, 3 seeds, 8 patients; holds for the pretext)")
-    (elsewhere,) = compare(table, PAIRS, loading={"encoder", "random"})  # random: a checkpoint that nothing repeats
+    # random: from a checkpoint that nothing repeats
+    (elsewhere,) = compare(table, PAIRS, loading={"encoder": 1, "random": 1})
     assert judge(elsewhere, 1).sentence.endswith("; 3 seeds, 8 patients; holds for this checkpoint)")
     two = tabulate([s for s in crossed_scores(seeds=range(3)) if s.pretraining != 2])[5]
-    verdict = judge(compare(two, PAIRS, loading={"encoder"})[0], 1)
+    verdict = judge(compare(two, PAIRS, loading={"encoder": 1})[0], 1)
     assert verdict.kind == "no verdict"
     assert "2 pretrainings, at least 3 needed" in verdict.sentence
 
