@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from segxfer3d.data.io.exif_turns import SHOWN
 
 
 def as_stored(shown: Tensor, turn: int) -> Tensor:
@@ -11,24 +12,11 @@ def as_stored(shown: Tensor, turn: int) -> Tensor:
 
     Args:
         shown: (..., rows, columns), turned as the orientation says.
-        turn: the orientation, 1 to 8 (CIPA DC-008, tag Orientation); 1 is none.
+        turn: the orientation, 1 to 8; 1 is none.
 
     Returns:
         the same values on the grid of the file.
     """
-    match turn:
-        case 2:
-            return shown.flip(-1)
-        case 3:
-            return shown.flip(-2, -1)
-        case 4:
-            return shown.flip(-2)
-        case 5:
-            return shown.transpose(-2, -1).contiguous()
-        case 6:
-            return torch.rot90(shown, 1, (-2, -1))
-        case 7:
-            return shown.transpose(-2, -1).flip(-2, -1)
-        case 8:
-            return torch.rot90(shown, -1, (-2, -1))
-    return shown
+    swapped, flipped = SHOWN[turn]
+    stored = shown.flip(flipped) if flipped else shown
+    return stored.transpose(-2, -1).contiguous() if swapped else stored

@@ -6,7 +6,18 @@ import numpy as np
 
 from segxfer3d.data.io.images import UInt8
 
-_BACK = {6: 8, 8: 6}  # the orientations that are not undone by themselves
+# EXIF orientation (CIPA DC-008, tag Orientation) -> how viewers turn what is stored: whether rows and columns are
+# swapped, and the axes that are flipped then
+SHOWN: dict[int, tuple[bool, tuple[int, ...]]] = {
+    1: (False, ()),
+    2: (False, (-1,)),
+    3: (False, (-2, -1)),
+    4: (False, (-2,)),
+    5: (True, ()),
+    6: (True, (-1,)),
+    7: (True, (-2, -1)),
+    8: (True, (-2,)),
+}
 
 
 def as_shown(stored: UInt8, turn: int) -> UInt8:
@@ -14,26 +25,14 @@ def as_shown(stored: UInt8, turn: int) -> UInt8:
 
     Args:
         stored: (..., rows, columns), as the file holds it.
-        turn: the orientation, 1 to 8 (CIPA DC-008, tag Orientation); 1 is none.
+        turn: the orientation, 1 to 8; 1 is none.
     """
-    match turn:
-        case 2:
-            return stored[..., ::-1]
-        case 3:
-            return stored[..., ::-1, ::-1]
-        case 4:
-            return stored[..., ::-1, :]
-        case 5:
-            return stored.swapaxes(-2, -1)
-        case 6:
-            return np.rot90(stored, -1, (-2, -1))
-        case 7:
-            return stored.swapaxes(-2, -1)[..., ::-1, ::-1]
-        case 8:
-            return np.rot90(stored, 1, (-2, -1))
-    return stored
+    swapped, flipped = SHOWN[turn]
+    return np.flip(stored.swapaxes(-2, -1) if swapped else stored, flipped)
 
 
 def as_stored(shown: UInt8, turn: int) -> UInt8:
     """Undo :func:`as_shown`."""
-    return as_shown(shown, _BACK.get(turn, turn))
+    swapped, flipped = SHOWN[turn]
+    stored = np.flip(shown, flipped)
+    return stored.swapaxes(-2, -1) if swapped else stored
