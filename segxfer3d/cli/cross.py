@@ -53,13 +53,14 @@ def cross(
     command goes on after a stop. At the end cases.csv and cases_summary.json are of all cases, each measured by the
     training that did not see it; `segxfer3d run infer --model_dir FOLDER` averages what all folds say.
     """
-    from segxfer3d.cli.cross_plan import PLAN_FILE, PLANNED_FROM, checked_folds, shared_plan
+    from segxfer3d.cli.cross_plan import PLANNED_FROM, checked_folds, shared_plan
     from segxfer3d.evaluation.folds import write_folds
     from segxfer3d.evaluation.summary import format_table
     from segxfer3d.files import write_json
     from segxfer3d.study import grid, precision, runner
     from segxfer3d.study.launching import started_from
     from segxfer3d.study.states import DONE
+    from segxfer3d.study.trials import CROSS_PLAN
 
     bundle = fine_tuning(name)
     knobs = typed_knobs(words, bundle)
@@ -73,7 +74,7 @@ def cross(
     with runner.study_lock(folder):
         precision.keep(folder, chosen)
         if plan is not None:
-            path = folder.absolute() / PLAN_FILE
+            path = folder.absolute() / CROSS_PLAN
             write_json(path, plan)
             study = as_study(bundle, {**knobs, "plan": str(path)}, number, folder)
         trials = grid.expand(study)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from segxfer3d.data.case import Case, CaseSet
     from segxfer3d.study.definition import Bundle
 
-PLAN_FILE = "plan.json"
 PLANNED_FROM = "all labeled cases, those that a fold tests too"  # as nnU-Net does it
 _OF_IMAGES = ("target", "border", "image_kind", "exif")
 _FIXED = ("spacing", "patch_size", "batch_size", "width", "window_low", "window_high")
@@ -38,9 +37,9 @@ def shared_plan(bundle: Bundle, knobs: Mapping[str, Any], folder: Path) -> dict[
         InputError: data that cannot be read, all bad cases at once, or sizes that cannot be planned.
     """
     from segxfer3d.study.documents import read_object
-    from segxfer3d.study.trials import TRIALS_FILE
+    from segxfer3d.study.trials import CROSS_PLAN, TRIALS_FILE
 
-    planned, path = _is_planned(bundle, knobs), folder / PLAN_FILE
+    planned, path = _is_planned(bundle, knobs), folder / CROSS_PLAN
     if planned and path.is_file():
         return read_object(path, "plan")
     if not planned and ((folder / TRIALS_FILE).is_file() or any(map(is_expression, knobs.values()))):

@@ -14,9 +14,7 @@ from segxfer3d.report.collect import Collection
 from segxfer3d.study.documents import read_object
 from segxfer3d.study.machine_paths import BUNDLES
 from segxfer3d.study.records import is_record
-from segxfer3d.study.trials import STUDY_FILE
-
-_PLAN = "plan.json"  # that segxfer3d cross makes for all folds
+from segxfer3d.study.trials import CROSS_PLAN, STUDY_FILE
 
 
 def run_command(collection: Collection, output: str) -> str:
@@ -74,7 +72,7 @@ def _cross_command(study: Mapping[str, Any], output: str) -> str:
     arm = next((arm for arm in (study.get("arms") or {}).values() if isinstance(arm, dict)), {})
     checkpoint, init, seed = arm.get("checkpoint"), arm.get("init"), (study.get("seeds") or [0])[0]
     budget = next((budget for budget in study.get("budgets") or () if isinstance(budget, dict)), {})
-    plan = str(Path(str(study["study_file"])).parent / _PLAN)  # it makes this one itself
+    plan = str(Path(str(study["study_file"])).parent / CROSS_PLAN)  # it makes this one itself
     knobs = {
         "folds": study["folds"],
         **{name: value for name, value in (study.get("common") or {}).items() if (name, value) != ("plan", plan)},

@@ -4,6 +4,7 @@ A study's folder::
 
     study.json            the study, resolved
     trials.json           the list of its trials
+    plan.json             of segxfer3d cross where a plan was asked for: that of all folds
     precision.json        what its trainings compute in where it does not say (segxfer3d.study.precision)
     study.lock            held by the process that runs the study
     started/              an empty file for each trial that was ever started, so that one whose folder is gone is known
@@ -76,6 +77,7 @@ MODEL = "model.pt"
 STUDY_FILE = "study.json"
 TRIALS_FILE = "trials.json"
 TRIAL_FILE = "trial.json"
+CROSS_PLAN = "plan.json"  # that segxfer3d cross makes for all folds
 STARTED = "started"
 _MAY_LACK = ("pretrain_seed", "fold")  # of the entries of trials.json
 
