@@ -21,6 +21,7 @@ SIZES = {
     "hippocampus": (1, 5, 1, 2, 5),
     "hippocampus_strong": (1, 5, 1, 2, 5),
     "horses": (4, 11, 1, 3, 5),
+    "horses_choices": (9, 11, 1, 1, 5),
     "lidc": (1, 5, 1, 3, 5),
     "lidc_tries": (2, 6, 1, 1, 3),
     "nodules_strong": (1, 5, 1, 3, 5),
