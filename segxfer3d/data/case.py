@@ -40,6 +40,7 @@ class Case:
         masks: of a label that has a file for each class: value and file of each; ``label`` is then their folder.
         label_map: values of the label file that stand for others: (value in the file, value that it means).
         picked: numbers, from 0, of the channels of a volume's files that are meant, in this order; empty for all.
+        masked: whether an image has a mask that its task has no use for, so that ``label`` is None.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Case:
     picked: tuple[int, ...] = ()
     masks: tuple[tuple[int, Path], ...] = ()
     label_map: ValuePairs = ()
+    masked: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_form(self.name))
@@ -65,6 +67,11 @@ class Case:
     def files(self) -> tuple[Path, ...]:
         """Files or folders of all channels of the image, in their order; the label is none of them."""
         return (self.image, *self.further)
+
+    @property
+    def labeled(self) -> bool:
+        """Whether there is a segmentation, used or not."""
+        return self.label is not None or self.masked
 
 
 @dataclass(frozen=True)

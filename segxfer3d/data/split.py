@@ -172,8 +172,9 @@ def few_of_all(
 
     Args:
         cases: of one data set.
-        pretrain_fraction: of all patients, set apart before anything else, rounded half up, at least one; for
-            fine-tuning all else is of the others. 0 sets none apart: pretraining takes all images.
+        pretrain_fraction: of the patients with a mask, set apart before anything else, rounded half up, at least one;
+            those without any pretrain, too, and for fine-tuning all else is of the others. 0 sets none apart:
+            pretraining takes all images.
         validation_fraction: of the training side, rounded half up, at least one; not trained on and not tested on. For
             pretraining: of what pretrains.
         test_fraction: of the others, to test on; then images that are neither labeled nor among these are not used.
@@ -194,7 +195,7 @@ def few_of_all(
         raise InputError(f"pretrain_fraction: expected at least 0 and less than 1, got {pretrain_fraction:g}")
     rest, pretrain = tuple(cases), tuple[Case, ...]()
     if pretrain_fraction:
-        rest, pretrain = hold_out(rest, pretrain_fraction, seed=split_seed)
+        rest, pretrain = _set_apart(cases, pretrain_fraction, split_seed)
     if not labels:
         train, held = pretrain or rest, tuple[Case, ...]()
         if official:
@@ -216,6 +217,14 @@ def few_of_all(
         label_rounding=label_rounding,
     )
     return Split(pretrain, parts.train, parts.train, parts.validation, test or parts.test, "case")
+
+
+def _set_apart(cases: Sequence[Case], fraction: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Others and those to pretrain on, drawn from the images with a mask: these are what fine-tuning sees."""
+    target = labeled_or_all(cases)
+    rest, apart = hold_out(target, fraction, seed=seed)
+    without = {case.patient for case in cases} - {case.patient for case in target}
+    return rest, cases_of({*patients_of(apart), *without}, cases)
 
 
 def labels_record(split: Split) -> dict[str, list[str]]:

@@ -217,8 +217,8 @@ def round_half_up(fraction: float, number: int) -> int:
 
 
 def labeled_or_all(cases: Sequence[Case]) -> list[Case]:
-    """What is split by patient: the labeled cases, or all where none has a label."""
-    return [case for case in cases if case.label] or list(cases)
+    """What is drawn from, in every task alike: the cases with a label, or all where none has one."""
+    return [case for case in cases if case.labeled] or list(cases)
 
 
 def patients_of(cases: Iterable[Case]) -> list[str]:

@@ -10,8 +10,10 @@ from monai.transforms import Compose
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.config import groups
 from segxfer3d.config.options import Options, infos
+from segxfer3d.config.own_split import OwnSplit
 from segxfer3d.data.cubes.store import is_cube_store
 from segxfer3d.data.dataset import SeededDataset
+from segxfer3d.data.layouts.request import BY_TARGET
 from segxfer3d.data.preprocessing import Item
 from segxfer3d.data.preprocessing.held_images import KeptImages
 from segxfer3d.data.store.volumes import StoredVolumes
@@ -41,7 +43,8 @@ def pretraining_data(
 ) -> PretrainingData:
     """Data for a pretext: of the share that ``pretrain_fraction`` sets apart, or of the training part (0).
 
-    What fine-tuning with the same split options tests on never trains; validation items are the same in every epoch.
+    What fine-tuning with the same split options tests on never trains (of images of a target: with the same target);
+    validation items are the same in every epoch.
 
     Args:
         options: of the job.
@@ -78,7 +81,21 @@ def pretraining_data(
         return _cubes(options, run, source, size, transform, length)
     kept = KeptImages(options[groups.ExtraImages].canvas_size, labels=task == "segmentation")
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False, keep=kept)
+    _say_apart(options, run, source)
     return held_images(options, run, source, task, transform, length, kept)
+
+
+def _say_apart(options: Options, run: RunFolder, source: Source) -> None:
+    """With whom images are kept apart, where a fine-tuning may see those of a target alone and draws from them."""
+    own, fraction = options.find(OwnSplit), options[groups.Data].pretrain_fraction
+    asked = [f"pretrain_fraction {fraction:g}"] if fraction else []
+    asked += [f"fold {own.fold}"] if own is not None and own.fold is not None and not own.split_file else []
+    if source.case_set.layout in BY_TARGET and asked:
+        target = options[groups.Images].target
+        run.say(
+            f"note: {', '.join(asked)}: drawn from the images of {f'target {target}' if target else 'all targets'}; a "
+            "fine-tuning with another --target draws from others, and may test on what pretrains here"
+        )
 
 
 def refuse_sizes(options: Options) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from segxfer3d.config.initializations import loaded_parts
 from segxfer3d.data.class_names import refuse_other_order
 from segxfer3d.data.content_hash import SAME
+from segxfer3d.data.layouts.request import BY_TARGET
 from segxfer3d.errors import InputError
 from segxfer3d.networks import PARTS, SegmentationNetwork
 from segxfer3d.weights import checkpoint, formats
@@ -81,6 +82,8 @@ def _leaks(sighting: Sighting, target: Target) -> Iterator[str]:
         trained = f"through its start, {trained}"
         apart = "--pretrain_fraction in all trainings keeps them apart"
         away = "leave them out of the test part, or of its start's data"
+    if target.name in BY_TARGET:
+        apart += ", with the same --target"
     if sighting.extra:
         apart = "leave them out of extra_dataset_dir"
     if sighting.patients:

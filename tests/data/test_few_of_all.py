@@ -1,5 +1,6 @@
 import doctest
 import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -178,3 +179,16 @@ def test_split_comes_back_from_its_dictionary():
         Split.from_dict(split.as_dict(), cases(39))
     with pytest.raises(InputError, match="train, validation, test missing"):
         Split.from_dict({"pretrain": []}, cases(2))
+
+
+def test_images_without_masks_pretrain_and_change_nobody_s_part():
+    """A pretext may see more images than fine-tuning, which sees those with a mask."""
+    masked = [replace(case, masked=True) for case in cases(25)]
+    labeled = [replace(case, label=Path("mask.png")) for case in cases(25)]
+    others = [Case(f"a{i}", Path(f"a{i}.png")) for i in range(40)]
+    pretext = few_of_all([*masked, *others], pretrain_fraction=0.4, labels=False)
+    tuned = few_of_all(labeled, pretrain_fraction=0.4, test_fraction=0.5, label_count=3)
+    names = {case.name for case in pretext.pretrain}
+    assert names == {case.name for case in (*tuned.pretrain, *others)}
+    assert len(tuned.pretrain) == 10
+    assert not names & {case.name for case in (*tuned.train, *tuned.test)}

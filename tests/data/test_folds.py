@@ -1,6 +1,7 @@
 """Folds, and splits by names, with the right parts written by hand."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,17 @@ def test_who_is_tested_or_validates_does_not_pretrain_without_a_label_either():
 def test_nobody_left_to_train_on():
     with pytest.raises(InputError, match=r"not one case of its train part can be used"):
         by_names(cohort(2), {"train": {"x"}, "test": {"p000-0"}})
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_images_without_masks_pretrain_and_change_no_fold(fraction):
+    """Which a pretext sees beside those that fine-tuning does."""
+    labeled, others = cohort(12), [case(f"a{i}", labeled=False) for i in range(20)]
+    masked = [replace(c, label=None, masked=True) for c in labeled]
+    draws = Draws(validation_fraction=0.0)
+    for fold in range(4):
+        tuned = by_fold(labeled, draws, fold=fold, folds=4, pretrain_fraction=fraction)
+        pretext = by_fold(
+            [*masked, *others], replace(draws, labels=False), fold=fold, folds=4, pretrain_fraction=fraction
+        )
+        assert patients(pretext.pretrain) == patients(tuned.pretrain) | patients(others)

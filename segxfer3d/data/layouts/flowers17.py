@@ -64,8 +64,9 @@ def read(root: Path, request: Request) -> CaseSet:
     segmenting = request.task == "segmentation"
     require(root, ("jpg", "trimaps") if segmenting else ("jpg",), title=TITLE, source=SOURCE)
     images = {name: path for name, path in images_below(root / "jpg").items() if _NAME.fullmatch(name)}
-    masks = images_below(root / "trimaps") if segmenting else {}
-    refuse_lone_masks(root, images, masks)
+    masks = images_below(root / "trimaps") if (root / "trimaps").is_dir() else {}
+    if segmenting:
+        refuse_lone_masks(root, images, masks)
     cases = [Case(name, path, masks.get(name), category=_category(path)) for name, path in images.items()]
     chosen = request.only(cases)
     if segmenting:

@@ -17,6 +17,7 @@ from segxfer3d.errors import InputError, closest, once_each, shortened, some, wa
 
 TASKS = ("segmentation", "classification", "images")
 BORDERS = ("ignore", "foreground", "background")
+BY_TARGET = ("cityscapes", "oxford_pets", "voc")  # layouts whose images are those of the target, where there is one
 
 Result = TypeVar("Result")
 
@@ -95,9 +96,9 @@ class Request:
             if self.task == "segmentation" and case.label is not None:
                 chosen.append(replace(case, category=None))
             elif self.task == "classification" and case.category is not None:
-                chosen.append(replace(case, label=None))
+                chosen.append(replace(case, label=None, masked=case.labeled))
             elif self.task == "images" and (self.target or self.extent == "all" or case.part in ("train", "val")):
-                chosen.append(replace(case, label=None, category=None))
+                chosen.append(replace(case, label=None, category=None, masked=case.labeled))
         return tuple(sorted(chosen, key=lambda case: case.name))
 
     def leave_out(self, why: Mapping[str, str], note: str) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ def test_flowers17_other_tasks(flowers17):
         check(classes, progress=False)
     images = find_images("flowers17", flowers17, task="images")
     assert len(images.cases) == 6
+    assert [case.name for case in images.cases if case.masked] == ["image_0001", "image_0080", "image_0500"]
     assert not images.has_categories
     assert images.notes == ("flowers17: 6 images; the data set has 1360",)
 
