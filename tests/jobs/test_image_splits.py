@@ -84,11 +84,12 @@ def test_the_official_split_of_a_named_data_set(voc, tmp_path):
 
 
 @pytest.mark.parametrize(("target", "said"), [("", "all targets"), ("cat", "target cat")])
-def test_who_is_kept_apart_where_images_are_those_of_a_target(voc, target, said, tmp_path, capsys):
+def test_who_is_kept_apart_where_images_are_those_of_a_target(voc, target, said, tmp_path, caplog):
+    caplog.set_level("INFO", "segxfer3d")
     knobs = {"dataset": "voc", "dataset_dir": str(voc), "max_epochs": 1, "pretrain_fraction": 0.4, "target": target}
     run("reconstruction_pretrain", tmp_path / "p", **knobs, validation_fraction=0)
     note = f"note: pretrain_fraction 0.4: drawn from the images of {said}; a fine-tuning with another --target"
-    assert note in capsys.readouterr().out
+    assert note in caplog.text
     if target:
         finetune(tmp_path / "f", **knobs, checkpoint=str(tmp_path / "p" / "model.pt"), init="encoder", label_count=2)
-        assert "this checkpoint was trained on" not in capsys.readouterr().out
+        assert "this checkpoint was trained on" not in caplog.text
