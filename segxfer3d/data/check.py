@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from segxfer3d.data.case import Case, CaseSet
 from segxfer3d.data.content_hash import content_hash, voxels_checksum, voxels_hash
-from segxfer3d.data.io.exif_turns import as_shown, as_stored
+from segxfer3d.data.image_hashes import image_hashes
 from segxfer3d.data.io.images import BLURRED_ENDINGS, JPEG_ENDINGS
 from segxfer3d.data.io.turned_labels import TURNED
 from segxfer3d.data.io.volumes import grid_difference
@@ -45,8 +45,9 @@ class CheckReport:
         shapes: name -> voxels (X, Y, Z) or pixels (H, W) of the good cases.
         converted: name -> mode of good images that were not gray or color as expected (official data sets only).
         contents: name -> :func:`~segxfer3d.data.content_hash.content_hash` of good images; of volumes the identity.
-        turned: name -> hash of good images with an EXIF orientation, as shown where ``contents`` is as stored, or the
-            other way round: which of the two is read depends on the mask, and a copy may have either.
+        also: name -> further hashes of a good image that checkpoints note, see
+            :class:`~segxfer3d.data.image_hashes.ImageHashes`.
+        recast: name -> of a good image that is gray, those that it has where it is read as the other kind.
         read_notes: name -> what a user should hear of how a good case's files were read.
         kinds: name -> what the values of a good volume look like where they are none of a CT, see
             :func:`~segxfer3d.data.plausible.kind_of`; of an image without mask, that it looks like one.
@@ -64,13 +65,18 @@ class CheckReport:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     converted: dict[str, str] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
-    turned: dict[str, str] = field(default_factory=dict)
+    also: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    recast: dict[str, tuple[str, ...]] = field(default_factory=dict)
     read_notes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     spacings: dict[str, tuple[float, ...]] = field(default_factory=dict)
     identities: dict[str, tuple[str, str]] = field(default_factory=dict)
     checksums: dict[str, tuple[int, int]] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
+
+    def noted(self, case: Case) -> tuple[str, ...]:
+        """The hashes that checkpoints note of a case, the one that stands for it first; none where none was taken."""
+        return (self.contents[case.name], *self.also.get(case.name, ())) if case.name in self.contents else ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the run's folder; ``good`` as names."""
@@ -91,7 +97,8 @@ class _Look(NamedTuple):
     empty: bool = False
     converted: str = ""
     content: str = ""
-    turned: str = ""
+    also: tuple[str, ...] = ()
+    recast: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kind: str = ""
     spacing: tuple[float, ...] = ()
@@ -150,24 +157,21 @@ def check(
         report.shapes[case.name] = result.shape
         if result.empty:
             report.empty_labels.append(case.name)
-        if result.converted:
-            report.converted[case.name] = result.converted
-        if result.content:
-            report.contents[case.name] = result.content
-        if result.turned:
-            report.turned[case.name] = result.turned
-        if result.notes:
-            report.read_notes[case.name] = "; ".join(result.notes)
-        if result.kind:
-            report.kinds[case.name] = result.kind
-        if result.spacing:
-            report.spacings[case.name] = result.spacing
-        if result.identity:
-            report.identities[case.name] = result.identity
-        if result.checksums:
-            report.checksums[case.name] = result.checksums
-        if result.seen:
-            report.seen[case.name] = result.seen
+        found: list[tuple[dict[str, Any], Any]] = [
+            (report.converted, result.converted),
+            (report.contents, result.content),
+            (report.also, result.also),
+            (report.recast, result.recast),
+            (report.read_notes, "; ".join(result.notes)),
+            (report.kinds, result.kind),
+            (report.spacings, result.spacing),
+            (report.identities, result.identity),
+            (report.checksums, result.checksums),
+            (report.seen, result.seen),
+        ]
+        for by_name, value in found:
+            if value:
+                by_name[case.name] = value
     if report.bad and not (skip_bad and report.good):
         hint = "" if skip_bad else way_on(skip_option, left=bool(report.good))
         listed = "\n".join(f"  {problem}" for problem in once_each(report.bad))
@@ -249,11 +253,7 @@ def _look_at_image(case: Case, case_set: CaseSet, keep: Keep | None, identify: b
     shape = loaded.image.shape[1:]
     kind = MASK if case.label is None and is_mask_image(loaded.image) else ""
     notes = (*loaded.notes, *(["every pixel is the same"] if all(map(is_constant, loaded.image)) else []))
-    content, turned = content_hash(loaded.image), ""
-    if loaded.exif != 1:
-        turn = as_shown if loaded.turn == 1 else as_stored
-        turned = content_hash(turn(loaded.image, loaded.exif))
-    look = _Look(shape, empty, loaded.converted, content, turned, notes=notes, kind=kind)
+    look = _Look(shape, empty, loaded.converted, *image_hashes(loaded), notes=notes, kind=kind)
     if not identify:
         return look
     label = [] if loaded.label is None else [loaded.label.label, loaded.label.valid]

@@ -77,7 +77,7 @@ class Source:
         }
         if parts := official_parts_of(cases):
             about["official_parts"] = parts
-        contents = set(self.contents(cases))
+        contents = {value for case in cases for value in self.report.noted(case)}
         for state in self.earlier:
             contents |= {state[CASES][case.name][0] for case in cases if state.get(CASES, {}).get(case.name)}
         about["contents"] = sorted(contents)
@@ -87,11 +87,11 @@ class Source:
         return about | noted([*looks, *(look for look in self._looks_before(cases) if look not in looks)])
 
     def contents(self, cases: Iterable[Case]) -> dict[str, str]:
-        """What some cases show, as hashes of their decoded values, under any name and in any folder; of an image with
-        an EXIF orientation there is one as stored and one as shown. Each has the one that stands for its case."""
-        own = {case.name: self.report.contents[case.name] for case in cases if case.name in self.report.contents}
-        turned = {self.report.turned[name]: value for name, value in own.items() if name in self.report.turned}
-        return turned | {value: value for value in own.values()}
+        """What some cases show, as hashes of their decoded values, under any name and in any folder; of an image there
+        is one for each way in which a checkpoint may know it. Each has the one that stands for its case."""
+        known = [(noted, self.report.recast.get(case.name, ())) for case in cases if (noted := self.report.noted(case))]
+        others = {value: noted[0] for noted, recast in known for value in (*noted, *recast)}
+        return others | {noted[0]: noted[0] for noted, _ in known}
 
     def _looks_before(self, cases: Sequence[Case]) -> set[Seen]:
         found = [state[SEEN][case.name] for state in self.earlier for case in cases if case.name in state.get(SEEN, {})]

@@ -53,4 +53,32 @@ def test_images_are_known_as_stored_and_as_shown(turn, tmp_path):
     for exif, read, other in (("auto", shown, stored), ("stored", stored, shown)):
         report = check(CaseSet(tmp_path, "folder", 2, (case,), official=False, exif=exif), progress=False)
         assert report.contents == {"a": read}
-        assert report.turned == ({} if turn == 1 else {"a": other})
+        assert report.also == ({} if turn == 1 else {"a": (other,)})
+        assert report.recast == {}
+
+
+def test_a_gray_image_is_known_as_gray_and_as_color(tmp_path):
+    """Whichever of the two is read; what a checkpoint notes is as long as it was."""
+    gray = noise((4, 6), channels=1)
+    case = Case("a", save(tmp_path / "a.png", gray))
+    as_gray, as_color = content_hash(gray[None]), content_hash(np.stack([gray] * 3))
+    for channels, read, other in ((1, as_gray, as_color), (3, as_color, as_gray)):
+        case_set = CaseSet(tmp_path, "folder", 2, (case,), channels=channels, official=False, convert=True)
+        report = check(case_set, progress=False)
+        assert report.noted(case) == (read,)
+        assert report.recast == {"a": (other,)}
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_patch_is_known_by_its_whole_image_too(turn, tmp_path):
+    image = Image.fromarray(noise((8, 10)))
+    image.getexif()[ExifTags.Base.Orientation] = turn
+    image.save(tmp_path / "a.png", exif=image.getexif())
+    whole, patch = (Case("a", tmp_path / "a.png", box=box) for box in (None, (1, 2, 4, 4)))
+    known = [
+        check(CaseSet(tmp_path, "folder", 2, (case,), official=False), progress=False).noted(case)
+        for case in (whole, patch)
+    ]
+    assert [len(hashes) for hashes in known] == ([1, 2] if turn == 1 else [2, 4])
+    assert set(known[0]) < set(known[1])
+    assert known[1][0] not in known[0]

@@ -136,6 +136,24 @@ def test_an_exif_orientation_hides_no_image(earlier, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kinds", [("color", "gray"), ("gray", "color")])
+def test_gray_images_are_known_when_the_other_training_read_them_as_color(kinds, tmp_path):
+    for number in range(12):
+        save(tmp_path / "set" / "images" / f"{number}.png", noise((20, 30), channels=1, seed=number))
+        save(tmp_path / "set" / "masks" / f"{number}.png", np.eye(20, 30, dtype=np.uint8))
+    shutil.copytree(tmp_path / "set" / "images", tmp_path / "copy")
+    knobs = {"dataset_dir": str(tmp_path / "copy"), "image_kind": kinds[0], "validation_fraction": 0, "max_epochs": 1}
+    run("simclr_pretrain", tmp_path / "p", **knobs)
+    weights = tmp_path / "p" / "model.pt"
+    assert len(checkpoint.read_model(weights)["provenance"]["contents"]) == 12
+    start = {"checkpoint": str(weights), "init": "encoder", "label_count": 4, "max_epochs": 1, "image_kind": kinds[1]}
+    finetune(tmp_path / "f", dataset_dir=str(tmp_path / "set"), **start)
+    assert (
+        "warning: this checkpoint was trained on 8 of the 8 test images, without their masks: the same pixels, in the "
+        "data set copy; leave them out of one of the two"
+    ) in read(tmp_path / "f", "transfer.json")["notes"]
+
+
 def read_images(folder):
     """What images show, by hashes."""
     for path in folder.iterdir():

@@ -26,6 +26,7 @@ class LoadedImage(NamedTuple):
         notes: what a user should hear of how the files were read.
         turn: the EXIF orientation by which the image was turned, 1 for none.
         exif: the EXIF orientation of its file, by which it was turned or not; 1 for none, and where no image is turned.
+        whole: of a patch, uint8 (C, H, W) of the image that it was cut from; None where ``image`` is all of it.
     """
 
     image: UInt8
@@ -34,6 +35,7 @@ class LoadedImage(NamedTuple):
     notes: tuple[str, ...] = ()
     turn: int = 1
     exif: int = 1
+    whole: UInt8 | None = None
 
 
 class _Turns(NamedTuple):
@@ -84,6 +86,7 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
             label_map=case.label_map,
         )
         notes.append(read.note)
+    whole = None
     if case.box is not None:
         top, left, height, width = case.box
         if top + height > image.shape[1] or left + width > image.shape[2]:
@@ -92,10 +95,10 @@ def load_image(case: Case, case_set: CaseSet, *, label: bool = True) -> LoadedIm
                 f"{width}x{height} at {left}, {top}"
             )
         rows, columns = slice(top, top + height), slice(left, left + width)
-        image = image[:, rows, columns]
+        whole, image = image, image[:, rows, columns]
         if read is not None:
             read = ReadLabel(read.label[:, rows, columns], read.valid[:, rows, columns], read.note)
-    return LoadedImage(image, read, converted, tuple(filter(None, notes)), turns.image, turns.exif)
+    return LoadedImage(image, read, converted, tuple(filter(None, notes)), turns.image, turns.exif, whole)
 
 
 def _turns(case: Case, case_set: CaseSet) -> _Turns:
