@@ -21,6 +21,8 @@ _KEPT = (
     "job", "init", "pretext", "trained_parts", "data", "store", "cubes", "target", "cases", "patients", "cases_hash",
     "contents", "official_parts", "extra", "extra_data",
 )  # fmt: skip
+# data sets of the same files: cases of one name are one picture, or a part of it
+_FILES_OF = {"cityscapes_cars": "cityscapes"}
 _UNKNOWN = "a checkpoint whose training is not noted"
 
 
@@ -33,6 +35,7 @@ class Sighting:
         masks: with their masks.
         extra: among images of another data set that a pretext was given beside its own.
         patients: who are known by name.
+        layout: that of the data set of ``patients`` where it is another layout of the same files, else empty.
         nameless: the cube store that ``patients`` are from where it does not say of which data set it is, else empty.
         contents: of further cases, what they show.
         places: the data sets in which they were.
@@ -42,6 +45,7 @@ class Sighting:
     masks: bool
     extra: bool
     patients: set[str] = field(default_factory=set)
+    layout: str = ""
     nameless: str = ""
     contents: set[str] = field(default_factory=set)
     places: list[str] = field(default_factory=list)
@@ -78,8 +82,8 @@ def sightings(
 ) -> list[Sighting]:
     """Which of some cases a model has seen: by its own training first, then through its start, with masks first.
 
-    Cases of one data set are told by their patients, and so are those of a cube store that does not say of which data
-    set it is; all also by what they show, under any folder and name.
+    Cases of one data set, and of another layout of its files, are told by their patients, and so are those of a cube
+    store that does not say of which data set it is; all also by what they show, under any folder and name.
 
     Args:
         provenance: of the model.
@@ -97,7 +101,9 @@ def sightings(
         sighting = found.setdefault(kind, Sighting(*kind))
         place = _place(training)
         if seen:
-            named = training.get("data") == name or (sighting.patients and not sighting.nameless)
+            data = training.get("data")
+            named = _same_files(data, name) or (sighting.patients and not sighting.nameless)
+            sighting.layout = str(data) if _same_files(data, name) and data != name else sighting.layout
             sighting.nameless = "" if named else place
             sighting.patients |= seen
         else:
@@ -134,7 +140,11 @@ def patients_seen(provenance: Mapping[str, Any], name: str) -> set[str]:
         name: of the data set.
     """
     nameless = "cubes" in provenance and "store" not in provenance  # the store's folder is called so, not its data set
-    return set(provenance.get("patients", [])) if nameless or provenance.get("data") == name else set()
+    return set(provenance.get("patients", [])) if nameless or _same_files(provenance.get("data"), name) else set()
+
+
+def _same_files(data: Any, name: str) -> bool:
+    return bool(_FILES_OF.get(data, data) == _FILES_OF.get(name, name))
 
 
 def in_words(provenance: Mapping[str, Any]) -> str:

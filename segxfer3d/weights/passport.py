@@ -88,7 +88,9 @@ def _leaks(sighting: Sighting, target: Target) -> Iterator[str]:
         apart = "leave them out of extra_dataset_dir"
     if sighting.patients:
         text = f"{trained} {len(sighting.patients)} of the {len(target.test_patients)} test {target.unit}, {how}"
-        if sighting.nameless:
+        if sighting.layout:
+            yield f"{text}, in the data set {sighting.layout}, which is of the same files; {away}"
+        elif sighting.nameless:
             yield (
                 f"{text}, if the same names are the same {target.unit}: its cube store {sighting.nameless} does not "
                 "say of which data set it is; segxfer3d data cubes writes one that does"

@@ -141,6 +141,23 @@ def test_cases_are_known_by_what_they_show(name, dims, what, same):
     assert leaks(provenance, Target()) == []
 
 
+@pytest.mark.parametrize("layouts", [("cityscapes_cars", "cityscapes"), ("cityscapes", "cityscapes_cars")])
+def test_two_layouts_of_the_same_files(layouts):
+    """Their splits differ, so that no fraction keeps them apart; what is noted of patches is not the image."""
+    seen, tested = layouts
+    provenance = {"data": seen, "patients": ["a", "b", "z"], "contents": ["9z"], "pretext": "SimCLR"}
+    target = Target(name=tested, dims=2, unit="images")
+    said = (
+        f"this checkpoint was trained on 2 of the 3 test images, without their masks, in the data set {seen}, which is "
+        "of the same files; leave them out of "
+    )
+    assert leaks(provenance, target) == [f"{said}one of the two"]
+    assert leaks({"data": tested, "started_from": [provenance]}, target) == [
+        f"through its start, {said}the test part, or of its start's data"
+    ]
+    assert leaks(provenance, Target(name="voc")) == []
+
+
 def test_extra_images_of_earlier_versions_may_be_of_either_data_set():
     provenance = {"data": "voc", "extra_data": "pets", "contents": ["1a"], "pretext": "SimCLR"}
     assert ": the same voxels, in the data set voc or pets; " in leaks(provenance, Target())[0]
