@@ -88,7 +88,7 @@ def read_image(
     """
     if path.suffix.lower() not in ENDINGS and is_radiograph(path):
         return _read_radiograph(path, channels, convert=convert)
-    image, _, deep, _ = open_image(path, 0 if official and page is None else page)
+    image, _, deep, *_ = open_image(path, 0 if official and page is None else page)
     if deep:
         raise InputError(
             f"{path}: more than 8 bits a channel ({image.mode}); expected {_EXPECTED[channels]}: scale all images to 8 "

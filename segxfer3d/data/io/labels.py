@@ -62,7 +62,7 @@ def read_label(
     Raises:
         InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
     """
-    mask, kind, deep, lossy = open_image(path, 0 if official and page is None else page)
+    mask, kind, deep, lossy, spread = open_image(path, 0 if official and page is None else page)
     lossy = lossy and not deep
     if turn and not official:
         mask = ImageOps.exif_transpose(mask)
@@ -92,31 +92,48 @@ def read_label(
         label = np.asarray(mask) > rule.threshold
         return _read(label[None], np.ones_like(label[None]))
     mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
-    values, note = _values(path, mask, rule, [value for value, _ in label_map] if not official else None)
+    more = [value for value, _ in label_map]
+    values, note = _values(path, mask, rule, more, spread=spread, official=official)
     return _by_value(path, mapped(values, label_map), rule)._replace(note=note)
 
 
-def _values(path: Path, mask: Image.Image, rule: LabelRule, more: Collection[int] | None) -> Values:
-    """Whole numbers (H, W); ``more`` are values beside the rule's that a palette may mean, None takes its indices."""
-    if mask.mode == "P" and more is not None:
-        known = {*rule.foreground, *(rule.background or ()), *rule.ignore, *more}
-        return palette_values(path, mask, known, anything=rule.background is None)
+def _values(
+    path: Path, mask: Image.Image, rule: LabelRule, more: Collection[int], *, spread: float, official: bool
+) -> Values:
+    """Whole numbers (H, W); ``more`` are values beside the rule's that a mask may have."""
+    known, anything = {*rule.foreground, *(rule.background or ()), *rule.ignore, *more}, rule.background is None
+    if mask.mode == "P" and not official:
+        return palette_values(path, mask, known, anything=anything)
     values = np.asarray(mask)
     if values.dtype == bool:
         return Values(values.astype(np.uint8))
+    if spread != 1:
+        stored, shown = _stored(values, spread), values_in(values)
+        among = values_in(stored)
+        fit = [bool(found & known) if anything else found <= known for found in (among, shown)]
+        # white is 255 of files that a program packed into few bits, whatever these hold
+        as_shown = fit == [False, True] or bool(shown & {*more} and not among & {*more})
+        return Values(values if as_shown else stored)
     return Values(whole_numbers(path, values, "mask values"))
 
 
+def _stored(values: NDArray[Any], spread: float) -> NDArray[Any]:
+    """The values of a file that Pillow has spread."""
+    return np.rint(values / spread).astype(values.dtype)
+
+
 def read_values(path: Path) -> UInt8:
-    """The values of a gray or paletted mask of 8 bits, uint8 (H, W), as they are stored.
+    """The values of a gray or paletted mask of 8 bits or fewer, uint8 (H, W), as they are stored.
 
     Raises:
         InputError: damaged, or no such mask.
     """
-    mask = open_image(path, 0).image
+    opened = open_image(path, 0)
+    mask = opened.image
     if mask.mode not in ("1", "L", "P"):
         raise InputError(f"{path}: a mask of mode {mask.mode}; expected one number of 8 bits a pixel")
-    return np.asarray(mask).astype(np.uint8, copy=False)
+    values = np.asarray(mask).astype(np.uint8, copy=False)
+    return values if opened.spread == 1 else _stored(values, opened.spread)
 
 
 def values_in(mask: NDArray[Any]) -> set[int]:

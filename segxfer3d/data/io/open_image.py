@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segxfer3d.data.io import guard
+from segxfer3d.data.io.codings import is_deep, is_lossy, spread_of
 from segxfer3d.errors import InputError
 
 _UNREADABLE = (  # what Pillow ends in, among it the look for a tag that is not there
@@ -24,7 +25,7 @@ _UNREADABLE = (  # what Pillow ends in, among it the look for a tag that is not 
 _LARGE = 2**28  # bytes of an image beyond which its file has to hold a byte for so many pixels:
 _MOST_PIXELS = 20_000  # a blank page of fax has about 15,000, and every other format of use fewer
 _COPIES = 4  # of its pixels that reading an image may take
-_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS, _DESCRIPTION = 254, 255, 258, 270  # tags of TIFF
+_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _DESCRIPTION = 254, 255, 270  # tags of TIFF
 _ONE_PICTURE = ("MPO",)  # a photo with smaller pictures behind it, as cameras write; viewers show the first
 _PNG_TEXT = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that may hold EXIF
 # what undoes the turn of an EXIF orientation
@@ -50,12 +51,14 @@ class Opened(NamedTuple):
         format: of the file, in Pillow's words.
         deep: whether the file has more than 8 bits a channel, which Pillow may have cut.
         lossy: whether the file is compressed in a way that blurs values.
+        spread: by which Pillow multiplied the file's values, see :func:`~segxfer3d.data.io.codings.spread_of`.
     """
 
     image: Image.Image
     format: str
     deep: bool
     lossy: bool = False
+    spread: float = 1.0
 
 
 def open_image(path: Path, page: int | None = None) -> Opened:
@@ -80,10 +83,10 @@ def open_image(path: Path, page: int | None = None) -> Opened:
             image.seek(page)
         bytes_a_pixel = len(image.getbands()) * (4 if image.mode[0] in "IF" else 1)
         _require_memory(path, image.size, bytes_a_pixel)
-        deep = _is_deep(path, image)
+        deep, spread = is_deep(path, image), spread_of(path, image)
         turn = _orientation_of_tiff(image)  # before Pillow turns it and forgets by what
         image.load()
-        return Opened(_as_stored(image, turn), image.format or "", deep, _is_lossy(path, image))
+        return Opened(_as_stored(image, turn), image.format or "", deep, is_lossy(path, image), spread)
 
 
 @contextmanager
@@ -247,54 +250,3 @@ def _require_memory(path: Path, size: tuple[int, int], bytes_a_pixel: int) -> No
         raise InputError(
             f"{path}: cannot be read, damaged: an image of {width}x{height} pixels in a file of {held} bytes"
         )
-
-
-def _is_deep(path: Path, image: Image.Image) -> bool:
-    """Whether a file has more than 8 bits a channel; of color Pillow gives 8 of them without a word."""
-    if image.mode.startswith(("I", "F")):
-        return True
-    if image.format == "PNG":
-        with path.open("rb") as file:
-            return file.read(25)[24:] == b"\x10"  # the bit depth in a PNG's header
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(_BITS, 8)
-        return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
-    if image.format == "JPEG2000":
-        return _bits_of_jpeg_2000(path) > 8
-    if image.format == "PPM":
-        tiles = getattr(image, "tile", None)
-        arguments = tiles[0].args if tiles else ()
-        return isinstance(arguments, tuple) and len(arguments) == 2 and int(arguments[1]) > 255
-    return False
-
-
-def _is_lossy(path: Path, image: Image.Image) -> bool:
-    """Whether values are blurred: JPEG, also in a TIFF, WebP and JPEG 2000 but for their lossless forms."""
-    if image.format == "TIFF":
-        return image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
-    if image.format == "WEBP":
-        head = _head(path)  # the image is a chunk "VP8 " or, lossless, "VP8L"; of an extended file not the first
-        return head[12:16] == b"VP8 " or (head[12:16] == b"VP8X" and b"VP8 " in head)
-    if image.format == "JPEG2000":
-        head = _head(path)
-        at = head.find(
-            b"\xff\x52", max(0, head.find(b"\xff\x4f\xff\x51"))
-        )  # the marker COD (ISO 15444-1, A.6.1), whose transformation 0 is the irreversible
-        return at >= 0 and len(head) > at + 13 and head[at + 13] == 0
-    return image.format in ("JPEG", "MPO")
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(1 << 16)
-
-
-def _bits_of_jpeg_2000(path: Path) -> int:
-    """The most bits of a component, by the marker SIZ of the code stream (ISO 15444-1, A.5.1)."""
-    head = _head(path)
-    at = head.find(b"\xff\x4f\xff\x51")
-    if at < 0 or len(head) < at + 42:
-        return 8
-    (count,) = struct.unpack_from(">H", head, at + 40)
-    sizes = head[at + 42 : at + 42 + 3 * count : 3]
-    return max(((size & 0x7F) + 1 for size in sizes), default=8)
