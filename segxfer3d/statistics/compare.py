@@ -88,12 +88,12 @@ def compare(
         loading: of the arms that start from a checkpoint, how many theirs are.
 
     Raises:
-        InputError: an unknown arm, an arm against itself, no pairs, or a pair twice.
+        InputError: an unknown arm, an arm against itself, no pairs, or a pair twice, be it the other way round.
     """
     loading = loading or {}
     pairs = planned_pairs([NamedStart(arm) for arm in table.arms]) if pairs is None else list(pairs)
     indices = [(table.index(arm), table.index(reference)) for arm, reference in pairs]
-    if not pairs or len(set(pairs)) < len(pairs) or any(arm == reference for arm, reference in pairs):
+    if not pairs or len(set(map(frozenset, pairs))) < len(pairs) or any(arm == reference for arm, reference in pairs):
         raise InputError(f"pairs: expected different pairs of different arms, got {pairs}")
     of_patients = table.patient_means()
     strange = far_off(table, least=far)

@@ -48,7 +48,8 @@ def planned_pairs(arms: Sequence[Start], reference: str = BASELINE) -> list[tupl
     """(arm, reference): the questions of the paper.
 
     Each arm against the reference; the encoder against encoder and decoder of one pretraining (:func:`decoder_pairs`);
-    every pretraining's encoder against every other's.
+    every pretraining's encoder against every other's. Two arms are one comparison, whichever way round: where one of
+    them is the reference, it is against that.
 
     Args:
         arms: all of them.
@@ -62,7 +63,10 @@ def planned_pairs(arms: Sequence[Start], reference: str = BASELINE) -> list[tupl
     pairs += [(encoder.name, both.name) for encoder, both in decoder_pairs(arms)]
     encoders = [arm for arm in arms if arm.init == ENCODER]
     pairs += [(one.name, other.name) for one, other in combinations(encoders, 2) if one.source != other.source]
-    return list(dict.fromkeys(pairs))
+    once: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in pairs:
+        once.setdefault(frozenset(pair), pair)
+    return list(once.values())
 
 
 def decoder_pairs(arms: Sequence[AnyStart]) -> list[tuple[AnyStart, AnyStart]]:

@@ -92,6 +92,17 @@ def test_the_family_is_that_of_the_report_where_a_pretext_has_two_pretrainings(t
     assert len(result.comparisons) == prospect.family_of(study) == 7
 
 
+def test_without_a_random_arm_no_comparison_is_there_twice(tmp_path):
+    both = {"encoder": {"init": "encoder", "pretrain": "genesis"}}
+    both["encoder+decoder"] = {"init": "encoder+decoder", "pretrain": "genesis"}
+    study, _ = plan(tmp_path / "file", arms=both)
+    write_study(tmp_path / "study", budgets=(5,), arms={"encoder": 0.08, "encoder+decoder": 0.075}, previews=False)
+    (result,) = results(collect(tmp_path / "study"))
+    ((pair, _),) = result.comparisons
+    assert (pair.arm, pair.reference, pair.family) == ("encoder+decoder", "encoder", 1)
+    assert prospect.family_of(study) == len(study.budgets) * pair.family
+
+
 def test_chances_are_those_of_the_test_itself():
     spread = prospect.assumed(1, 3, 5)
     found = prospect.prospect(spread, levels=5, patients=40, effect=2, family=3)

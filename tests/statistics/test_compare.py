@@ -107,6 +107,7 @@ def test_pairs_can_be_named():
         ([("encoder", "encoder")], "different arms"),
         ([], "expected different pairs"),
         ([("encoder", "random"), ("encoder", "random")], "expected different pairs"),
+        ([("encoder", "random"), ("random", "encoder")], "expected different pairs"),
     ],
 )
 def test_bad_pairs_are_refused(pairs, message):

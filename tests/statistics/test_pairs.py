@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from segxfer3d.statistics.pairs import decoder_pairs, planned_pairs, unpaired_decoders
 
 
@@ -47,3 +49,16 @@ def test_decoders_are_paired_within_a_pretraining_not_a_pretext():
     assert planned_pairs(arms, "random")[4:] == [
         ("enc-short", "both-short"), ("enc-long", "both-long"), ("enc-short", "enc-long")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("a", [("b", "a"), ("c", "a")]),
+        ("b", [("a", "b"), ("c", "b"), ("a", "c")]),
+        ("c", [("a", "c"), ("b", "c"), ("a", "b")]),
+    ],
+)
+def test_where_an_encoder_or_a_decoder_is_the_reference_no_pair_is_there_twice(reference, expected):
+    arms = [Named("a", "encoder", "conrec"), Named("b", "encoder+decoder", "conrec"), Named("c", "encoder", "simclr")]
+    assert planned_pairs(arms, reference) == expected
