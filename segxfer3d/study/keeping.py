@@ -14,6 +14,7 @@ from segxfer3d.schema.kinds import ANYTHING
 from segxfer3d.schema.own_files import OF_A_RUN
 from segxfer3d.study.machine_paths import Cleaner, absolute_paths, bundle_folders
 from segxfer3d.study.matching import compared
+from segxfer3d.study.mixing import other_options, refuse_other_options
 from segxfer3d.study.records import (
     FORMAT,
     RUN,
@@ -49,6 +50,7 @@ class Kept:
         size: of the whole record, in bytes.
         left: records that are there of what is no trial of the study any more.
         others: trials that were made from other data than those before them, each with what is another.
+        mixed: records with other options than those before them of the same arm, each with what is another.
     """
 
     new: int
@@ -57,12 +59,15 @@ class Kept:
     size: int
     left: list[str]
     others: list[str]
+    mixed: list[str]
 
     def sentence(self) -> str:
         """How many, in words, behind lines on others and on what is left."""
         warning = (
             f"warning: made from other data, so they do not compare: {some(self.others, 5)}\n" if self.others else ""
         )
+        if self.mixed:
+            warning += f"warning: trained with other options, so they do not compare: {some(self.mixed, 5)}\n"
         if self.left:
             warning += (
                 f"note: {len(self.left)} in the record are of no trial of the study any more: {some(self.left, 5)}\n"
@@ -79,8 +84,8 @@ def keep(folder: Path, target: Path) -> Kept:
         target: the record's; made where missing.
 
     Raises:
-        InputError: no study's folder, no trial that is done, a target with the record of another study or with another
-            record of a trial; nothing is written then.
+        InputError: no study's folder, no trial that is done, a target with the record of another study, with another
+            record of a trial, or with trainings of other options; nothing is written then.
     """
     trials = read_trials(folder)
     study = documents.own(folder / STUDY_FILE)
@@ -103,6 +108,7 @@ def keep(folder: Path, target: Path) -> Kept:
         raise InputError(
             f"{target}: holds other results of {some(changed, 3)}; delete these there, or keep the study elsewhere"
         )
+    refuse_other_options(target, before, trials, {trial.id for trial in done}, bundles)
     named = [*absolute_paths(study.get("parameters", {})), str(study.get("study_file", ""))]
     files.make_folder(target)
     for record in new:
@@ -110,7 +116,8 @@ def keep(folder: Path, target: Path) -> Kept:
     files.write_json(target / STUDY_FILE, Cleaner(folder, named, bundles).value(study))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     left = [place for place in before if place not in {trial.folder for trial in trials}]
-    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, left, differing(done, folder))
+    mixed = other_options([*before.values(), *new], study)
+    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, left, differing(done, folder), mixed)
 
 
 def _before(target: Path, study: str) -> dict[str, Record]:

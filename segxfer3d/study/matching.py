@@ -10,7 +10,7 @@ option. A change that makes old figures wrong is for the one who makes it to say
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def match(name: str, trials: Sequence[Trial], source: Path) -> Match:
     for trial in trials:
         if (record := fine_tunings.get(trial.folder)) is not None:
             found[trial.id] = record
-            if different := _all_differences(record, trial, by_id):
+            if different := all_differences(record, trial, by_id):
                 wrong.append(f"{trial.folder}: was recorded with {some(different, 12)}")
     if wrong:
         listed = some(wrong, separator="\n  ")
@@ -112,24 +112,32 @@ def stage_of(record: Record) -> dict[str, Any]:
     return {"config": record.entry["config"], "parts": record.entry["parts"], "values": record.values}
 
 
-def _all_differences(record: Record, trial: Trial, trials: Mapping[str, Trial]) -> list[str]:
-    """Of a fine-tuning and of the pretraining that it starts from."""
-    found = differences(stage_of(record), trial)
+def all_differences(record: Record, trial: Trial, trials: Mapping[str, Trial], but: Collection[str] = ()) -> list[str]:
+    """:func:`differences` of a fine-tuning and of the pretraining that it starts from.
+
+    Args:
+        record: of a training.
+        trial: of a study.
+        trials: all of the study, by id.
+        but: options that may differ.
+    """
+    found = differences(stage_of(record), trial, but)
     start = record.entry.get("start")
     if bool(start) != bool(trial.depends):
         return [*found, f"{'a' if start else 'no'} pretraining"]
     if start:
-        before = differences(start, trials[trial.depends[0]])
+        before = differences(start, trials[trial.depends[0]], but)
         found += [f"another pretraining ({some(before, 12)})"] if before else []
     return found
 
 
-def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
+def differences(recorded: Mapping[str, Any], trial: Trial, but: Collection[str] = ()) -> list[str]:
     """What makes a recorded training another one than a trial, in words; code aside.
 
     Args:
         recorded: see :func:`stage_of`.
         trial: of a study.
+        but: options that may differ.
     """
     was, now = Path(str(recorded["config"])), Path(trial.config)
     if was.stem != now.stem:
@@ -147,7 +155,7 @@ def differences(recorded: Mapping[str, Any], trial: Trial) -> list[str]:
     was_values = {**parts["knobs"], **recorded["values"]}
     if RECIPE in now_values:
         was_values, now_values = ({**values, RECIPE: recipe_in(values)} for values in (was_values, now_values))
-    for name in sorted(compared(now_values)):
+    for name in sorted({*compared(now_values)} - {*but}):
         value = now_values[name]
         if is_expression(value):
             found += _other_expression(name, was_values, parts["knobs"], trial.parts["knobs"])

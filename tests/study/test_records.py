@@ -144,6 +144,59 @@ def test_records_of_others_are_not_written_over(kept, tmp_path):
     assert content(kept) == before
 
 
+def with_lr(lr):
+    knobs = {"lr": lr}
+    return {name: {**arm, "knobs": knobs} for name, arm in content_of_study()["arms"].items()}
+
+
+STAGE = content_of_study()["pretrain"]["genesis"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "number", "message"),
+    [
+        ({"arms": with_lr(0.5)}, 4, "data-random-n2-s0: was recorded with lr 0.1, not 0.5"),
+        # of seeds that are not there, and no others
+        ({"arms": with_lr(0.5), "seeds": [2]}, 2, "data-random-n2-s0: was recorded with lr 0.1, not 0.5"),
+        ({"pretrain": {"genesis": {**STAGE, "knobs": {**STAGE["knobs"], "max_epochs": 3}}}, "seeds": [2]}, 1,
+         r"data-encoder-n2-s0: was recorded with another pretraining \(max_epochs 2, not 3\)"),
+    ],
+)  # fmt: skip
+def test_trainings_of_other_options_are_not_kept_together(changes, number, message, tmp_path):
+    keep(ran(tmp_path, arms=with_lr(0.1)), tmp_path / "record")
+    before = content(tmp_path / "record")
+    other = ran(tmp_path / "other", **{"arms": with_lr(0.1), **changes})
+    with pytest.raises(InputError, match=f"record: {number} records? (is|are) of (an)?other training") as caught:
+        keep(other, tmp_path / "record")
+    assert caught.match(message)
+    assert content(tmp_path / "record") == before
+
+
+@pytest.mark.parametrize("machine_of", ["all", "s1", "encoder"])
+def test_what_another_machine_chose_is_named(machine_of, tmp_path):
+    folder = ran(tmp_path)
+    for path in folder.glob("*/*/run.json"):
+        amp = machine_of == "all" or machine_of in path.parent.name
+        path.write_text(json.dumps({"job": "fake", "knobs": {"amp": amp, "seed": 0, "noise": 0.5}}))
+    said = keep(folder, tmp_path / "record").sentence()
+    other = {
+        "all": [],
+        "s1": ["data-random-n2-s1: amp True, not False", "data-encoder-n2-s1: amp True, not False"],
+        "encoder": ["data-encoder-n2-s0: amp True, not False", "data-encoder-n2-s1: amp True, not False"],
+    }[machine_of]
+    assert said.count("warning") == bool(other)
+    assert [part for part in other if f"finetune/{part} as in finetune/data-random-n2-s0" not in said] == []
+    assert said.count("amp") == len(other)
+
+
+def test_a_precision_that_an_arm_sets_is_its_own(tmp_path):
+    arms = content_of_study()["arms"]
+    folder = ran(tmp_path, arms={**arms, "encoder": {**arms["encoder"], "knobs": {"amp": True}}})
+    for path in folder.glob("*/*/run.json"):
+        path.write_text(json.dumps({"job": "fake", "knobs": {"amp": "encoder" in path.parent.name}}))
+    assert "warning" not in keep(folder, tmp_path / "record").sentence()
+
+
 def edit(path, before, after):
     if path.suffix == ".gz":
         text = gzip.decompress(path.read_bytes()).decode()
