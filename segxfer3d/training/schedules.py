@@ -26,7 +26,8 @@ def make_schedule(
         name: ``constant``; ``cosine`` and ``polynomial`` (power 0.9), which begin at the full rate and fall to zero
             after the last step; ``warmup-cosine`` and ``warmup-polynomial`` (the same), which rise linearly and fall
             to zero at the last step; ``halving`` (Models Genesis pretraining: halved every 0.8 x patience epochs);
-            ``plateau`` (Models Genesis fine-tuning: halved after 6 validations without a better dice).
+            ``plateau`` (Models Genesis fine-tuning: halved where a 7th validation in a row is no better; which figure,
+            and that a smaller loss is the better one, says :class:`Schedule`).
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch, for ``halving``.
         warmup_fraction: share of the steps in which the rate rises.
@@ -76,9 +77,18 @@ class Schedule:
     """Steps the learning rate after each step, or on the validation figure for ``plateau``.
 
     It hangs behind the validation, so that a plateau sees the newest figure.
+
+    Args:
+        schedule: of :func:`make_schedule`.
+        validation: whose figure a plateau looks at; None where there is none.
+        metric: its name; of ``loss`` a smaller one is better, of all others a larger one.
     """
 
     def __init__(self, schedule: Any, validation: Engine | None = None, metric: str = "dice") -> None:
+        if metric == "loss" and isinstance(schedule, ReduceLROnPlateau):
+            # said here, not in bundles: a run goes on with the bundle of its start only, and with what its state says.
+            # No threshold: as a share of a negative loss (BYOL's) it would have the same loss count as a better one
+            schedule.load_state_dict({"mode": "min", "threshold": 0.0, "best": math.inf})
         self.schedule = schedule
         self.metric = metric
         self.validation = validation

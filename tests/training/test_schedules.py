@@ -81,6 +81,40 @@ def test_a_plateau_is_told_by_the_validation():
         validation.state.metrics = {"dice": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("losses", "halved"),
+    [
+        ([1.0 - 0.1 * count for count in range(9)], 0),
+        ([-0.1 * count for count in range(9)], 0),  # BYOL's: minus a cosine
+        ([0.5] * 8, 1),
+        ([-0.5] * 8, 1),
+        ([0.5 + 0.1 * count for count in range(8)], 1),
+        ([0.5] * 7, 0),
+    ],
+)
+def test_a_plateau_of_a_loss_is_where_it_falls_no_more(losses, halved):
+    trained = optimizer()
+    validation = Engine(lambda *_: None)
+    Schedule(make_schedule(trained, "plateau", 100), validation, metric="loss").attach(Engine(lambda *_: None))
+    for loss in losses:
+        validation.state.metrics = {"loss": loss}
+        validation.run([0], max_epochs=1)
+        validation.state.metrics = {}
+    assert trained.param_groups[0]["lr"] == 0.5**halved
+
+
+def test_a_plateau_of_a_loss_goes_on_as_its_state_says():
+    schedules = [make_schedule(optimizer(), "plateau", 100) for _ in range(3)]
+    Schedule(schedules[0], metric="loss")
+    schedules[0].step(0.25)
+    earlier = schedules[2].state_dict()  # of a build that took a larger loss for the better one
+    Schedule(schedules[1], metric="loss")
+    schedules[1].load_state_dict(schedules[0].state_dict())
+    assert (schedules[1].mode, schedules[1].best) == ("min", 0.25)
+    schedules[1].load_state_dict(earlier)
+    assert (schedules[1].mode, schedules[1].best) == ("max", -math.inf)
+
+
 def test_others_step_with_the_trainer():
     trained = optimizer()
     trainer = Engine(lambda *_: trained.step())
