@@ -23,6 +23,7 @@ from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_imag
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.jobs.stored_cubes import stored_cubes
+from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
 
@@ -76,11 +77,13 @@ def pretraining_data(
         refuse_extra(options, task)
     if dims == 3:
         source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False)
+        refuse_unvalidated(options, len(source.split.validation))
         if planned is not None:
             source = planned.source(source, run)
         return _cubes(options, run, source, size, transform, length)
     kept = KeptImages(options[groups.ExtraImages].canvas_size, labels=task == "segmentation")
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False, keep=kept)
+    refuse_unvalidated(options, len(source.split.validation))
     _say_apart(options, run, source)
     return held_images(options, run, source, task, transform, length, kept)
 

@@ -21,6 +21,7 @@ from segxfer3d.files import names_hash
 from segxfer3d.jobs.own_split import split_cases, split_said
 from segxfer3d.jobs.pretrain_images import PretrainingData, Transform
 from segxfer3d.jobs.source import SplitRule
+from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.folder import RunFolder
 
 _SAYS = "segxfer3d data cubes writes one that does"
@@ -68,6 +69,7 @@ def stored_cubes(
     train, validation = _items(store, learned), _items(store, held)
     if not train:
         raise InputError(f"{folder}: no cubes of the {len(learned)} volumes that pretrain")
+    refuse_unvalidated(options, len(validation))
     count = min(len(validation), 2 * sum(case.case in held for case in store.cases), 32)
     return PretrainingData(
         SeededDataset(train, transform, options[groups.Training].seed, length),
