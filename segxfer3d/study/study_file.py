@@ -178,13 +178,9 @@ def _data(
 def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int]) -> list[Budget]:
     budgets: list[Budget] = []
     for index, entry in enumerate(reader.section(content, "budgets", list)):
-        own = entry.get("seeds") if isinstance(entry, dict) else None
-        if own is not None and not (isinstance(own, list) and own and set(map(str, own)) <= set(map(str, seeds))):
-            reader.problems.append(
-                f"budgets[{index}].seeds: expected some of the study's {shown(list(seeds))}, got {shown(own)}"
-            )
-            own = None
-        budget = {name: value for name, value in entry.items() if name != "seeds"} if own is not None else entry
+        said = isinstance(entry, dict) and entry.get("seeds") is not None
+        own = _own_seeds(reader, entry["seeds"], f"budgets[{index}].seeds", seeds) if said else None
+        budget = {name: value for name, value in entry.items() if name != "seeds"} if said else entry
         knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
         count, fraction = (knobs.get(name) for name in _LABELS)
         name, value = ("all", 1.0)
@@ -193,7 +189,7 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int
         elif isinstance(fraction, float):
             name, value = f"f{fraction:g}", fraction
         # the one that is not given may have a default in the bundle
-        budgets.append(Budget(name, value, {**dict.fromkeys(_LABELS, None), **knobs}, tuple(own) if own else None))
+        budgets.append(Budget(name, value, {**dict.fromkeys(_LABELS, None), **knobs}, own))
     if len({budget.value for budget in budgets}) < len(budgets):
         reader.problems.append("budgets: two of one value (1 label and all labels count as one, too)")
     if not budgets:
@@ -201,15 +197,32 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int
     return budgets
 
 
+def _own_seeds(reader: Reader, content: Any, where: str, seeds: Sequence[int]) -> tuple[int, ...] | None:
+    """Those of a budget; None where they are wrong."""
+    known = {seed for seed in seeds if isinstance(seed, int)}  # others are a problem of their own
+    listed = isinstance(content, list) and bool(content)
+    why = _problem_of_seeds(content) if listed else ""
+    if not listed or (not why and not known.issuperset(content)):
+        why = f"expected some of the study's {shown(list(seeds))}, got {shown(content)}"
+    if why:
+        reader.problems.append(f"{where}: {why}")
+    return None if why else tuple(content)
+
+
 def _seeds(reader: Reader, content: Any, where: str) -> list[int]:
     seeds = reader.section(content, where, list)
     if not seeds:
         reader.problems.append(f"{where}: the grid is empty, expected at least one")
-    if wrong := [why for seed in seeds if (why := whole_problem(seed, 0, most_seed()))]:
-        reader.problems.append(f"{where}: {wrong[0]}")
-    elif len(set(seeds)) < len(seeds):
-        reader.problems.append(f"{where}: one is there twice: {shown(seeds)}")
+    if why := _problem_of_seeds(seeds):
+        reader.problems.append(f"{where}: {why}")
     return list(seeds)
+
+
+def _problem_of_seeds(seeds: Sequence[Any]) -> str:
+    """What is wrong with one of them, or with their number; empty where nothing is."""
+    if wrong := [why for seed in seeds if (why := whole_problem(seed, 0, most_seed()))]:
+        return wrong[0]
+    return f"one is there twice: {shown(seeds)}" if len(set(seeds)) < len(seeds) else ""
 
 
 def _published(

@@ -165,10 +165,16 @@ def test_a_budget_may_have_fewer_seeds(tmp_path):
     seeds = {b: sorted({t.seed for t in expand(study) if t.budget_name == b}) for b in ("f0.05", "f0.2")}
     assert seeds == {"f0.05": [0, 1, 2, 3, 4], "f0.2": [0, 1, 2]}
     content = json.loads((BUNDLES / "studies" / "demo.json").read_text(encoding="utf-8"))
-    for wrong in ([], [3], 3):
+    for wrong, why in (
+        ([], "some of the study's [0, 1, 2], got an empty list"), ([0, 3], "some of the study's [0, 1, 2], got [0, 3]"),
+        (3, "some of the study's [0, 1, 2], got 3"), (["0"], "a whole number from 0 to 4294967295, got '0'"),
+        ([1.0], "a whole number from 0 to 4294967295, got 1.0"), ([0, 0, 1], "one is there twice: [0, 0, 1]"),
+    ):  # fmt: skip
         (tmp_path / "demo.json").write_text(json.dumps({**content, "budgets": [{"label_count": 3, "seeds": wrong}]}))
-        with pytest.raises(InputError, match=r"budgets\[0\]\.seeds: expected some of the study's \[0, 1, 2\], got"):
+        with pytest.raises(InputError) as caught:
             read_study(tmp_path / "demo.json")
+        said = why if "twice" in why else f"expected {why}"
+        assert str(caught.value) == f"study {tmp_path / 'demo.json'}: budgets[0].seeds: {said}"
 
 
 def test_parameters_of_official_data_are_asked_for():
