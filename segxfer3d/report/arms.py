@@ -83,7 +83,9 @@ def study_arms(
         config = str(_mapping(stages.get(stage)).get("config", stage))
         pretext = pretext_of(Path(config).stem, notes)
         init = str(arm.get("init") or "")
-        scenario = str(arm.get("scenario") or scenario_of(init, pretext.scenario))
+        said = str(arm.get("scenario") or "")
+        unsaid = said == initializations.SCENARIOS.get(init)  # a study puts that in where its file says nothing
+        scenario = said if said and not unsaid else scenario_of(init, pretext.scenario)
         title = pretext.title if stage else "a checkpoint from elsewhere" if arm.get("checkpoint") else ""
         source = stage
         if not stage and (checkpoint := arm.get("checkpoint")):

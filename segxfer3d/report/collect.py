@@ -120,7 +120,8 @@ def _trials(
     if packed:  # of a record
         runs = [replace(run, packed=texts) for run, texts in zip(runs, packed, strict=True)]
     runs = _all(read_run, runs, problems)
-    arms = study_arms(study, noted(run.description for run in runs), _checkpoints(entries))
+    bundles = [Path(str(entry.get("config", ""))).stem for entry in entries]
+    arms = study_arms(study, noted([run.description for run in runs], bundles), _checkpoints(entries))
     runs = _all(read_results, runs, problems)
     arms += [Arm(name) for name in dict.fromkeys(run.arm for run in runs if run.arm) if name not in _names(arms)]
     return runs, arms

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 SUFFIX = "_pretrain"  # of the name of a pretext's job
@@ -58,19 +59,20 @@ _OLDER = {
 }
 
 
-def noted(descriptions: Iterable[Mapping[str, Any]]) -> dict[str, Pretext]:
-    """Name of a job to what its runs note of their pretext.
+def noted(descriptions: Iterable[Mapping[str, Any]], bundles: Iterable[str] = ()) -> dict[str, Pretext]:
+    """Name of a job, or of a bundle, to what its runs note of their pretext.
 
     Args:
         descriptions: contents of ``run.json``; those without a note are passed over.
+        bundles: names of their bundles, which need not be called as their job, as far as they are known.
     """
     notes = {}
-    for description in descriptions:
+    for description, bundle in zip(descriptions, chain(bundles, repeat("")), strict=False):
         note = description.get("pretext")
         job = str(description.get("job") or "")
         if job and isinstance(note, dict) and note.get("title"):
             words = (str(note.get(name) or "") for name in ("title", "scenario", "citation"))
-            notes[job] = Pretext(*words)
+            notes[job] = notes[bundle or job] = Pretext(*words)
     return notes
 
 

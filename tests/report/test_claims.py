@@ -2,17 +2,22 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
-from segxfer3d.report.arms import Arm
-from segxfer3d.report.claims import NOT_ASKED, claims
+from segxfer3d.report.arms import Arm, study_arms
+from segxfer3d.report.claims import NOT_ASKED, NOT_DONE, claims
 from segxfer3d.report.collect import collect
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results import results
 from segxfer3d.report.results_page import write_results_page
 from segxfer3d.report.words import answer
+from segxfer3d.study.grid import resolved
+from segxfer3d.study.study_file import read_study
 from tests.report.made_studies import write_json, write_study
+
+SHIPPED = Path(__file__).parents[2] / "bundles" / "studies"
 
 PRETEXTS = {
     "random": (None, "random"),
@@ -75,6 +80,45 @@ def test_a_comparison_made_the_other_way_round_is_turned(tmp_path):
     assert one.interval[0] < one.difference < one.interval[1] < 0
     assert [each.answer for each in kinds.findings] == ["yes", "no"]
     assert kinds.answer == "undecided"
+
+
+@pytest.mark.parametrize("said", ["", "2 or 4", None])
+def test_what_kind_an_encoder_is_of_is_known_from_its_pretext_where_its_arm_does_not_say(said, tmp_path):
+    study(tmp_path, {"random": 0.0, "simclr": 0.05, "rec": 0.15})
+    content = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    for name in ("simclr", "rec"):
+        content["arms"][name]["scenario"] = said
+    write_json(tmp_path / "study.json", content)
+    collection = collect(tmp_path)
+    assert [arm.scenario for arm in collection.arms] == ["1", "2", "4"]
+    assert claims(results(collection), collection.arms)[1].answer == "yes"
+    content["arms"]["rec"]["scenario"] = "2"  # whoever says it is believed
+    write_json(tmp_path / "study.json", content)
+    assert [arm.scenario for arm in collect(tmp_path).arms] == ["1", "2", "2"]
+    assert answers(tmp_path)[1].answer == NOT_ASKED
+
+
+def test_a_study_file_need_not_say_what_kind_an_encoder_is_of():
+    study = json.loads((SHIPPED / "horses_choices.json").read_text(encoding="utf-8"))
+    read = read_study(SHIPPED / "horses_choices.json", {"horses_dir": ".", "flowers17_dir": "."})
+    assert not any("scenario" in arm for arm in study["arms"].values())
+    arms = study_arms(resolved(read), {})
+    assert [arm.scenario for arm in arms] == ["1"] * 2 + ["2"] * 3 + ["4"] * 6
+    _, kinds, _, _ = claims([], arms)
+    assert (kinds.answer, kinds.why) == ("undecided", NOT_DONE)
+
+
+def test_a_pretext_is_known_by_a_bundle_of_another_name(tmp_path):
+    study(tmp_path, {"random": 0.0, "simclr": 0.05, "rec": 0.15})
+    content = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    content["pretrain"]["simclr"]["config"] = "/b/mine.json"
+    write_json(tmp_path / "study.json", content)
+    (trial, *others) = json.loads((tmp_path / "trials.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "trials.json", [trial | {"config": "/b/mine.json", "pretrain": "simclr"}, *others])
+    run = tmp_path / trial["folder"] / "run.json"
+    note = {"title": "SimCLR", "scenario": "2", "citation": "Chen T, et al."}
+    write_json(run, json.loads(run.read_text(encoding="utf-8")) | {"job": "simclr_pretrain", "pretext": note})
+    assert [(arm.pretext, arm.scenario) for arm in collect(tmp_path).arms][1] == ("SimCLR", "2")
 
 
 def test_few_seeds_leave_it_open_and_say_what_would_decide(tmp_path):
