@@ -16,6 +16,7 @@ from segxfer3d.jobs.plans import PLAN, find_plan
 from segxfer3d.jobs.pretrain import refuse_sizes
 from segxfer3d.jobs.shape import Brought, Shape, find_brought, is_deep, shape_of
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
+from segxfer3d.jobs.unused import refuse_unused_window
 from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -91,6 +92,7 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
         planned = _by_hand(options, source, brought)
     else:
         planned = _with_plan(options, run, place, source, brought)
+    refuse_unused_window(options, planned.source.preprocessing)
     say_padding(run, source.report, planned.patch_size)
     axes = _mirror_axes(options, dims, planned.plan)
     deep = is_deep(options, planned.shape)

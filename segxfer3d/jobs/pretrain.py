@@ -23,6 +23,7 @@ from segxfer3d.jobs.pretrain_images import PretrainingData, Transform, held_imag
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.jobs.stored_cubes import stored_cubes
+from segxfer3d.jobs.unused import refuse_unused_window
 from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -80,6 +81,7 @@ def pretraining_data(
         refuse_unvalidated(options, len(source.split.validation))
         if planned is not None:
             source = planned.source(source, run)
+        refuse_unused_window(options, source.preprocessing)
         return _cubes(options, run, source, size, transform, length)
     kept = KeptImages(options[groups.ExtraImages].canvas_size, labels=task == "segmentation")
     source = find_source(options, run, dims=dims, task=task, split_rule=split_rule, labels=False, keep=kept)

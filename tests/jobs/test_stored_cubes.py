@@ -89,6 +89,14 @@ def test_options_of_the_split_hold(knobs, test, learned, store, tmp_path):
     assert not set(split["pretrain"]) & {*split["test"], *split["validation"]}
 
 
+def test_another_window_than_the_stores_is_refused(store, tmp_path):
+    knobs = {**QUICK, "dataset_dir": str(store), "window_low": -160.0, "window_high": 240.0}
+    message = (
+        "-160 and 240: intensities have the window -1000 to 1000; expected none beside a cube store, .*cubes was cut"
+    )
+    refused("genesis_pretrain", tmp_path, message, **knobs)
+
+
 def test_a_split_file_holds(store, tmp_path):
     (tmp_path / "mine.json").write_text(json.dumps({"train": ["p0", "p3"], "validation": ["p1"], "test": ["p2"]}))
     split, provenance = pretrained(tmp_path / "mine", store, split_file=str(tmp_path / "mine.json"))

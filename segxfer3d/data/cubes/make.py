@@ -11,6 +11,7 @@ from segxfer3d.augment.cubes import CropRule
 from segxfer3d.config.groups import WINDOW
 from segxfer3d.data.cubes.write import StoreReport, write_store
 from segxfer3d.data.layouts import OtherKindError, Request, find_cases
+from segxfer3d.data.preprocessing.scale import refuse_other_window
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 
@@ -101,6 +102,8 @@ def make_cube_store(
         window_high=window_high,
         channel_names=case_set.channel_names,
     )
+    if (window_low, window_high) != WINDOW:
+        refuse_other_window(preprocessing.scales, window_low, window_high, "intensity window")
     in_window = preprocessing.scales[0].intensity == "window"
     if crop_rule == "genesis" and not in_window:
         raise InputError("crop_rule genesis tells air from tissue by HU: it needs intensity window")

@@ -74,7 +74,7 @@ def _plan_channel(
         same = f"all voxels inside the training labels are {inside.low:g}"
         if by_hand:
             raise InputError(f"intensity foreground: {same}, which is no range; expected another intensity")
-        return Intensity("window", *WINDOW), f"CT, but {same}: the window of {WINDOW[0]:g} to {WINDOW[1]:g} HU"
+        return Intensity("window", *window), f"CT, but {same}: the window of {window[0]:g} to {window[1]:g} HU"
     nonzero = rule == "zscore" and fingerprint.nonzero_share < _MOSTLY_EMPTY
     why = "no CT, so each volume less its mean, over its SD"
     if nonzero:

@@ -152,6 +152,31 @@ def scales_of(
     return tuple(Scale(rule, low, high) for rule, low, high in zip(rules, lows, highs, strict=True))
 
 
+def refuse_other_window(
+    scales: Sequence[Scale], low: float | Sequence[float], high: float | Sequence[float], expected: str
+) -> None:
+    """Refuse a window that somebody set where channels are scaled by none, or by another.
+
+    Args:
+        scales: of the channels.
+        low, high: HU, one for all channels, or a list of one for each, of which only those of a window count.
+        expected: what to do, for the message.
+
+    Raises:
+        InputError: as it says, or there are not as many as channels.
+    """
+    number = len(scales)
+    asked = zip(each_channel("window_low", low, number), each_channel("window_high", high, number), strict=True)
+    pairs = [(scale.clip, ends) for scale, ends in zip(scales, asked, strict=True) if scale.intensity == "window"]
+    if not pairs:
+        rules = ", ".join(dict.fromkeys(scale.intensity for scale in scales))
+        raise InputError(f"window_low and window_high: intensity {rules} has no window; expected {expected}")
+    for used, ends in pairs:
+        if used != ends:
+            of = f"{ends[0]:g} and {ends[1]:g}: intensities have the window {used[0]:g} to {used[1]:g}"
+            raise InputError(f"window_low and window_high {of}; expected {expected}")
+
+
 class ScaleChannelsd(MapTransform):
     """Scale each channel by a rule of its own.
 

@@ -62,6 +62,7 @@ def test_channels_have_a_rule_each(tmp_path):
         ({"intensity": "percentile", "crop_rule": "genesis"}, "it needs intensity window"),
         ({"crop_rule": "any"}, "crop_rule: expected auto, genesis, uniform, got 'any'"),
         ({"intensity": "hu"}, "intensity: expected window, percentile, foreground or zscore, got 'hu'"),
+        ({"intensity": "percentile", "window_low": -900}, "window_low and .*: intensity percentile has no window"),
         ({"dataset": "voc"}, "dataset voc: a data set of images; cubes are cut from volumes"),
     ],
 )

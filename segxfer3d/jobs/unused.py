@@ -1,0 +1,29 @@
+"""Options that are set by hand and would change nothing: they are refused, never passed over."""
+
+from __future__ import annotations
+
+from segxfer3d.config import groups
+from segxfer3d.config.options import Options, infos
+from segxfer3d.data.preprocessing import Preprocessing
+from segxfer3d.data.preprocessing.scale import refuse_other_window
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+
+_ENDS = ("window_low", "window_high")
+
+
+def refuse_unused_window(options: Options, used: Preprocessing, expected: str = "--intensity window") -> None:
+    """Refuse ends of a window where volumes are scaled by none, or by another. Earlier runs go on as they began.
+
+    Args:
+        options: of the job.
+        used: how volumes are scaled: by rules of a plan, of a checkpoint or of the modality where nothing is set.
+        expected: what to do.
+
+    Raises:
+        InputError: as it says.
+    """
+    if not isinstance(used, VolumePreprocessing) or options[groups.Training].resume:
+        return
+    volumes, usual = options[groups.Volumes], infos(groups.Volumes)
+    if any(name in options.typed or getattr(volumes, name) != usual[name].default for name in _ENDS):
+        refuse_other_window(used.scales, volumes.window_low, volumes.window_high, expected)
