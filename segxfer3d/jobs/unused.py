@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from segxfer3d.config import groups
+from segxfer3d.config import groups, learning
 from segxfer3d.config.options import Options, infos
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.scale import refuse_other_window
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
+from segxfer3d.errors import InputError
 
 _ENDS = ("window_low", "window_high")
 
@@ -27,3 +28,24 @@ def refuse_unused_window(options: Options, used: Preprocessing, expected: str = 
     volumes, usual = options[groups.Volumes], infos(groups.Volumes)
     if any(name in options.typed or getattr(volumes, name) != usual[name].default for name in _ENDS):
         refuse_other_window(used.scales, volumes.window_low, volumes.window_high, expected)
+
+
+def refuse_unused_changes(options: Options) -> None:
+    """Refuse how far, or along what, training changes patches and images in ways that it does not. Earlier runs go on
+    as they began.
+
+    Args:
+        options: of a fine-tuning.
+
+    Raises:
+        InputError: as it says.
+    """
+    changes = options.find(learning.Augmentation)  # which an earlier bundle of images has not
+    if changes is None or options[groups.Training].resume:
+        return
+    flips = changes.augmentation == "flips"
+    if changes.rotate_degrees is not None and not changes.rotate:
+        why, else_ = ("augmentation flips", "--augmentation full") if flips else ("rotate 0", "--rotate above 0")
+        raise InputError(f"rotate_degrees: with {why} nothing is rotated; expected none, or {else_}")
+    if changes.mirror_axes != "auto" and not changes.mirrors:
+        raise InputError("mirror_axes: with mirror 0 nothing is turned around; expected auto, or --mirror above 0")

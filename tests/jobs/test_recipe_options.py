@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from segxfer3d.jobs import planning
 from segxfer3d.run.bundle import run_bundle
 from segxfer3d.weights import checkpoint
 from tests.jobs.test_planned_sizes import PLAN, SHORT
@@ -30,6 +31,32 @@ def test_flips_turn_patches_around_along_the_axes_that_inference_mirrors(axes, t
 def test_inference_mirrors_nothing_that_training_did_not(good, tmp_path):
     knobs = {**TINY, "dataset_dir": str(good), "init": "random", "mirror": 0.0, "mirrored_inference": True}
     refused("genesis_finetune", tmp_path, "mirrored_inference True: with --mirror 0 training turns nothing", **knobs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"augmentation": "flips", "rotate_degrees": 5},
+            "with augmentation flips nothing is rotated; .* --augmentation f",
+        ),
+        ({"rotate": 0.0, "rotate_degrees": 5}, "rotate_degrees: with rotate 0 nothing is rotated; .* --rotate above 0"),
+        (
+            {"mirror": 0.0, "mirror_axes": "x"},
+            "mirror_axes: with mirror 0 nothing is turned around; expected auto, or ",
+        ),
+    ],
+)
+def test_what_changes_nothing_of_patches_is_refused_and_earlier_runs_go_on(
+    changes, message, good, tmp_path, monkeypatch
+):
+    knobs = {**TINY, "dataset_dir": str(good), "init": "random", **changes, "max_epochs": 1}
+    refused("genesis_finetune", tmp_path, message, **knobs)
+    run = {"output_dir": str(tmp_path / "run"), **knobs}
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "refuse_unused_changes", lambda _: None)
+        run_bundle(BUNDLES / "genesis_finetune.json", **run)
+    run_bundle(BUNDLES / "genesis_finetune.json", **run, resume=True)
 
 
 def test_minutes_beside_epochs_are_refused(good, tmp_path):
