@@ -18,8 +18,8 @@ from segxfer3d.run.folder import RunFolder
 
 # what a short pretraining takes over from the fine-tuning that it is for
 _SHARED = (
-    "seed", "split_seed", "network", "norm", "width", "backbone", "device", "amp", "phantom_patients",
-    "generated_images", "patch_size", "image_size", "progress", "num_workers",
+    "seed", "split_seed", "network", "norm", "width", "batch_statistics", "backbone", "device", "amp",
+    "phantom_patients", "generated_images", "patch_size", "image_size", "progress", "num_workers",
 )  # fmt: skip
 
 

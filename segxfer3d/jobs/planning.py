@@ -17,7 +17,6 @@ from segxfer3d.jobs.pretrain import refuse_sizes
 from segxfer3d.jobs.shape import Brought, Shape, find_brought, is_deep, shape_of
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
 from segxfer3d.jobs.unused import refuse_unused_changes, refuse_unused_window
-from segxfer3d.jobs.unused import refuse_unused_window
 from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder

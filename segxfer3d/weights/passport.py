@@ -132,6 +132,7 @@ def read_weights(
     _refuse_another_network(path, model["network"], network.definition, options)
     _refuse_untrained(path, model["provenance"], init)
     notes = _check_classes(path, model["classes"], target, init)
+    notes += _other_statistics(model["network"]["arguments"], network.definition["arguments"])
     notes += [f"warning: {leak}" for leak in leaks(model["provenance"], target)]
     if model["preprocessing"] != target.preprocessing.as_dict():
         notes.append("warning: the checkpoint was trained with other preprocessing than this run uses")
@@ -152,6 +153,16 @@ def _refuse_another_network(
         if their_value != our_value:
             hint = f"; --{name} {their_value}" if name in options else ""
             raise InputError(f"checkpoint {path}: its network has {name} {their_value}, this one {our_value}{hint}")
+
+
+def _other_statistics(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """A network may go on with the other kind, but it says something else in evaluation. Runs of earlier versions did,
+    so it is no reason to refuse."""
+    name = "batch_statistics"
+    trained, used = bool(theirs.get(name)), bool(ours.get(name))
+    if trained == used:
+        return []
+    return [f"warning: the checkpoint was trained with {name} {trained}, this run has {used}; --{name} {trained}"]
 
 
 def _check_classes(path: str, classes: Mapping[int, str], target: Target, init: str) -> list[str]:

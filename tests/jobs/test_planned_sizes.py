@@ -208,6 +208,29 @@ def test_an_earlier_run_whose_window_was_passed_over_goes_on(good, tmp_path, mon
     assert finetuned(tmp_path / "run", **knobs, resume=True)[1].intensity.rule == "foreground"
 
 
+def test_batch_statistics_are_those_of_the_checkpoint(good, tmp_path, caplog):
+    knobs = {**TINY, "dataset_dir": str(good), "recipe": "paper", "max_epochs": 1}
+    run_bundle(
+        BUNDLES / "genesis_finetune.json",
+        output_dir=str(tmp_path / "first"),
+        batch_statistics=True,
+        init="random",
+        **knobs,
+    )
+    knobs |= {"init": "whole", "checkpoint": str(tmp_path / "first" / "model.pt")}
+    for name, more, expected in (("brought", {}, True), ("hands", {"batch_statistics": False}, False)):
+        caplog.clear()
+        with caplog.at_level("INFO", "segxfer3d"):
+            run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / name), **knobs, **more)
+        made = checkpoint.read_model(tmp_path / name / "model.pt")["network"]["arguments"]
+        assert made["batch_statistics"] is expected
+        assert json.loads((tmp_path / name / "run.json").read_text())["knobs"]["batch_statistics"] is expected
+        assert ("trained with batch_statistics True, this run has False" in caplog.text) is not expected
+    about = json.loads((tmp_path / "hands" / "run.json").read_text())
+    run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "hands"), resume=True, **knobs)
+    assert json.loads((tmp_path / "hands" / "run.json").read_text())["knobs"] == about["knobs"]
+
+
 def test_another_width_than_the_checkpoints_is_refused(good, pretrained, tmp_path):
     knobs = {**TINY, "dataset_dir": str(good), "init": "encoder", "checkpoint": str(pretrained), "width": 4}
     refused("genesis_finetune", tmp_path, "its network has width 2, this one 4; --width 2", **knobs)

@@ -71,6 +71,19 @@ def test_another_network_is_refused(tmp_path, network, options, message):
         read_weights(write(tmp_path, network), NETWORK, Target(), init="encoder", options=options)
 
 
+@pytest.mark.parametrize(("trained", "used"), [(True, False), (False, True), (True, True), (None, False)])
+def test_other_statistics_in_evaluation_are_warned_of(tmp_path, trained, used):
+    """None: of a checkpoint that does not say."""
+    network = genesis_unet(width=2, batch_statistics=bool(trained))
+    if trained is None:
+        del network.definition["arguments"]["batch_statistics"]
+    _, notes = read_weights(
+        write(tmp_path, network), genesis_unet(width=2, batch_statistics=used), Target(), init="whole"
+    )
+    said = "warning: the checkpoint was trained with batch_statistics {0}, this run has {1}; --batch_statistics {0}"
+    assert notes == ([said.format(trained, used)] if bool(trained) != used else [])
+
+
 def test_parts_that_were_not_trained_are_refused(tmp_path):
     path = write(tmp_path, trained_parts=["encoder"], pretext="SimCLR")
     assert read_weights(path, NETWORK, Target(), init="encoder")

@@ -177,6 +177,7 @@ FINETUNE_VOLUMES = Layer(
         **_of_recipe(3),
         "test_fraction": f"${NOT_SAID}0.25",
         "network": f"${BROUGHT_3D} or {recipes.expressions(3)['network'].lstrip('$')}",
+        "batch_statistics": "$brought.batch_statistics_of(@checkpoint, @network)",
         "planned": BY_PATIENT,
         "data": {"transform": "@patches"},
         "patches": {
@@ -197,6 +198,7 @@ FINETUNE_VOLUMES = Layer(
         "from segxfer3d.evaluation.evaluate import prepare_items",
         "from segxfer3d.training.preparation import prepare_patches",
         "import segxfer3d.jobs.plans as plans",
+        "import segxfer3d.weights.brought as brought",
         "import segxfer3d.weights.checkpoint as checkpoint",
     ),
 )  # fmt: skip
