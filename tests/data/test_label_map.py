@@ -8,7 +8,8 @@ from segxfer3d.data.layouts import Request, find_cases
 from segxfer3d.data.preprocessing.images import load_image
 from segxfer3d.data.preprocessing.loaded_volumes import load_volume
 from segxfer3d.errors import InputError
-from tests.data.image_files import find_images, noise, save, square
+from tests.data.image_files import find_images, noise, save, save_paletted, square
+from tests.data.io.test_codings import png
 from tests.data.volumes import ct, write_nifti
 
 
@@ -115,6 +116,64 @@ def test_masks_of_images(tmp_path):
     found = find_images("", tmp_path, label_map="128:1")
     assert check(found, progress=False).good == found.cases
     assert (load_image(found.cases[0], found).label.label[0] == square()).all()
+
+
+WHITE = 255 - square(value=255)  # a black object on white
+BLACK_AND_WHITE = {
+    "png of 8 bits": ("a.png", {}),
+    "png of 1 bit": ("a.png", {"mode": "1"}),
+    "tiff of 1 bit": ("a.tif", {"mode": "1"}),
+    "png of 2 bits": ("a.png", {}),
+    "palette": ("a.png", {}),
+    "jpeg": ("a.jpg", {"quality": 90}),
+    "jpeg in a tiff": ("a.tif", {"compression": "jpeg", "quality": 95}),
+    "webp": ("a.webp", {"quality": 90}),
+}
+
+
+def black_and_white(root, kind, values=WHITE):
+    name, options = BLACK_AND_WHITE[kind]
+    save(root / "images" / "a.png", noise())
+    if kind == "palette":
+        return save_paletted(root / "masks" / name, (values > 0).astype(int), [0, 0, 0, 255, 255, 255])
+    path = save(root / "masks" / name, values, **options)
+    return png(path, (values > 0) * 3, 2) if kind == "png of 2 bits" else path
+
+
+@pytest.mark.parametrize("kind", BLACK_AND_WHITE)
+@pytest.mark.parametrize(
+    ("text", "values", "target"),
+    [
+        ("255:0,0:1", WHITE, square()),
+        ("255:1", square(value=255), square()),
+        ("", square(value=255), square()),
+        ("0:1,255:0", square(value=0), 1 - square(value=0)),  # all black: all target
+    ],
+)
+def test_black_and_white_masks_of_every_kind_mean_the_same(kind, text, values, target, tmp_path):
+    black_and_white(tmp_path, kind, values)
+    found = find_images("", tmp_path, label_map=text)
+    assert check(found, progress=False).good == found.cases
+    label = load_image(found.cases[0], found).label.label[0]
+    assert (label == target).all(), label.mean()
+
+
+@pytest.mark.parametrize("kind", ["png of 1 bit", "palette"])
+def test_a_map_that_speaks_of_what_the_file_holds_goes_by_that(kind, tmp_path):
+    black_and_white(tmp_path, kind)
+    found = find_images("", tmp_path, label_map="1:0,0:1")
+    assert (load_image(found.cases[0], found).label.label[0] == square()).all()
+
+
+def test_values_that_a_mask_cannot_have_are_refused_or_said(tmp_path):
+    black_and_white(tmp_path / "lossy", "jpeg")
+    found = find_images("", tmp_path / "lossy", label_map="255:1,128:0")
+    message = r"a\.jpg: label_map 128: lossy compression blurs values, so that this mask is 255 above 127, and 0; "
+    with pytest.raises(InputError, match=message):
+        check(found, progress=False)
+    black_and_white(tmp_path / "bit", "png of 1 bit")
+    report = check(find_images("", tmp_path / "bit", label_map="128:1,255:0,0:1"), progress=False)
+    assert report.read_notes == {"a": "label_map 128: a mask of 1 bit has 0 and 255"}
 
 
 def test_published_images_say_what_their_masks_mean(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from segxfer3d.data.case import LabelRule, ValuePairs
 from segxfer3d.data.io.images import MODE_WORDS, UInt8
 from segxfer3d.data.io.open_image import open_image
-from segxfer3d.data.io.palettes import Values, palette_values
+from segxfer3d.data.io.palettes import Values, means_shown, palette_values
 from segxfer3d.data.io.whole_numbers import whole_numbers
 from segxfer3d.data.label_map import mapped
 from segxfer3d.errors import InputError
@@ -57,10 +57,12 @@ def read_label(
             palette are values, whatever a viewer shows (:mod:`segxfer3d.data.io.palettes`).
         turn: an EXIF orientation turns it.
         page: number of the page, from 0; None: the only one.
-        label_map: values that stand for others.
+        label_map: values that stand for others. White is 255 of files of few bits and of gray palettes where it speaks
+            of 255, and of lossy compression.
 
     Raises:
-        InputError: damaged or truncated, of another size than the image, or with values that the rule does not know.
+        InputError: damaged or truncated, of another size than the image, or with values that the rule does not know, or
+            that ``label_map`` speaks of and lossy compression does not keep.
     """
     mask, kind, deep, lossy, spread = open_image(path, 0 if official and page is None else page)
     lossy = lossy and not deep
@@ -90,11 +92,23 @@ def read_label(
         # smooth before the threshold, so that enlarged outlines have no stairs
         mask = mask.resize(shape, Image.Resampling.BILINEAR) if mask.size != shape else mask
         label = np.asarray(mask) > rule.threshold
+        if label_map:
+            return _by_value(path, mapped(_two_values(path, label, rule.threshold, label_map), label_map), rule)
         return _read(label[None], np.ones_like(label[None]))
     mask = mask.resize(shape, Image.Resampling.NEAREST) if mask.size != shape else mask
     more = [value for value, _ in label_map]
     values, note = _values(path, mask, rule, more, spread=spread, official=official)
     return _by_value(path, mapped(values, label_map), rule)._replace(note=note)
+
+
+def _two_values(path: Path, above: NDArray[np.bool_], threshold: int, label_map: ValuePairs) -> UInt8:
+    """What a mask of lossy compression holds for certain: 0 and 255."""
+    if lost := [value for value, _ in label_map if value not in (0, 255)]:
+        raise InputError(
+            f"{path}: label_map {lost[0]}: lossy compression blurs values, so that this mask is 255 above {threshold}, "
+            "and 0; expected these, or a PNG"
+        )
+    return np.where(above, np.uint8(255), np.uint8(0))
 
 
 def _values(
@@ -103,16 +117,19 @@ def _values(
     """Whole numbers (H, W); ``more`` are values beside the rule's that a mask may have."""
     known, anything = {*rule.foreground, *(rule.background or ()), *rule.ignore, *more}, rule.background is None
     if mask.mode == "P" and not official:
-        return palette_values(path, mask, known, anything=anything)
+        return palette_values(path, mask, known, anything=anything, asked=more)
     values = np.asarray(mask)
     if values.dtype == bool:
-        return Values(values.astype(np.uint8))
+        values, white = values.astype(np.uint8), 255 if means_shown(more, {0, 1}, {0, 255}) else 1
+        lost = sorted({*more} - {0, white})
+        note = f"label_map {', '.join(map(str, lost))}: a mask of 1 bit has 0 and {white}" if lost else ""
+        return Values(values * np.uint8(white), note)
     if spread != 1:
         stored, shown = _stored(values, spread), values_in(values)
         among = values_in(stored)
         fit = [bool(found & known) if anything else found <= known for found in (among, shown)]
         # white is 255 of files that a program packed into few bits, whatever these hold
-        as_shown = fit == [False, True] or bool(shown & {*more} and not among & {*more})
+        as_shown = fit == [False, True] or means_shown(more, among, shown)
         return Values(values if as_shown else stored)
     return Values(whole_numbers(path, values, "mask values"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +31,20 @@ def palette_color(value: int) -> tuple[int, int, int]:
     return color[0], color[1], color[2]
 
 
-def palette_values(path: Path, mask: Image.Image, known: Collection[int], *, anything: bool) -> Values:
+def palette_values(
+    path: Path, mask: Image.Image, known: Collection[int], *, anything: bool, asked: Collection[int] = ()
+) -> Values:
     """The values of a paletted mask.
 
     Indices, where the palette is PASCAL VOC's or index 0 is the darkest color that is used; of a palette of grays the
-    grays, where only these are values that a mask may have.
+    grays, where only these are values that a mask may have, or that ``label_map`` speaks of.
 
     Args:
         path: for messages.
         mask: of mode P.
         known: values that a mask may have.
         anything: values beside the known ones are background.
+        asked: values among the known ones that ``label_map`` speaks of.
 
     Raises:
         InputError: a viewer shows another background than the indices say, and the grays are no known values either.
@@ -60,7 +63,7 @@ def palette_values(path: Path, mask: Image.Image, known: Collection[int], *, any
     darkest = 0 not in used or all(_luminance(colors[0]) <= _luminance(colors[value]) for value in used)
     if used == [0]:  # a mask of one value
         darkest = _luminance(colors[0]) < 128
-    if meant_by_gray and not (meant_by_index and darkest):
+    if meant_by_gray and (not (meant_by_index and darkest) or means_shown(asked, set(used), set(grays.values()))):
         table = np.array([grays.get(value, 0) for value in range(256)], np.uint8)
         return Values(table[index], BY_COLOR)
     if darkest or (anything and meant_by_index):
@@ -70,6 +73,12 @@ def palette_values(path: Path, mask: Image.Image, known: Collection[int], *, any
         f"{path}: a palette whose index 0, the background, is not its darkest color ({shown}); "
         "save it as a gray file with one number a class"
     )
+
+
+def means_shown(asked: Collection[int], stored: Set[int], shown: Set[int]) -> bool:
+    """Whether the values that ``label_map`` speaks of are those that a viewer shows (255 for white), not those that the
+    file holds."""
+    return bool({*asked} & (shown - stored)) and not {*asked} & (stored - shown)
 
 
 def _colors(mask: Image.Image) -> list[tuple[int, int, int]]:
