@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,21 @@ def read_classes(root: Path) -> dict[int, str]:
         raise
     except BAD as error:
         raise _no_classes(path, error) from error
+
+
+def read_ignored(root: Path) -> tuple[int, ...]:
+    """The values that a ``dataset.json`` in the folder says to ignore, beside classes or regions; none where there is
+    no such file, or one that says nothing of labels.
+
+    Raises:
+        InputError: the file is damaged, or its "labels" are no names and values.
+    """
+    path = root / NAME
+    with suppress(*BAD):
+        if not path.is_file() or "labels" not in _any(path):
+            return ()
+    declared = read_declared(root)
+    return declared.rule.ignore if declared else ()
 
 
 def refuse_regions(root: Path, declared: Declared | None) -> None:

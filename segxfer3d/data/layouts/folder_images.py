@@ -10,7 +10,7 @@ from segxfer3d.data.case import Case, CaseSet, LabelRule, page_names, patient_of
 from segxfer3d.data.io.images import ENDINGS
 from segxfer3d.data.io.open_image import image_channels, pages_of
 from segxfer3d.data.io.radiographs import is_radiograph, patient_in
-from segxfer3d.data.layouts.dataset_json import NAME, read_classes
+from segxfer3d.data.layouts.dataset_json import NAME, read_classes, read_ignored
 from segxfer3d.data.layouts.declared import is_ignored
 from segxfer3d.data.layouts.files_below import is_of_system
 from segxfer3d.data.layouts.image_files import PARTS, ImageFiles, find_images, passed_note
@@ -27,7 +27,8 @@ def read_images(root: Path, request: Request) -> CaseSet:
 
     Raises:
         InputError: no images, images without masks or masks without images where masks are needed (all named, up to
-            ten), no classes where they are needed, or a target that is neither a number nor a class.
+            ten), no classes where they are needed, a target that is neither a number nor a class, or one that a
+            ``dataset.json`` says to ignore.
     """
     found = find_images(root)
     if not found.images:
@@ -176,7 +177,10 @@ def _channels(cases: Sequence[Case]) -> int:
 def _classes(root: Path, target: str) -> tuple[dict[int, str], LabelRule]:
     """The classes that a ``dataset.json`` or the target names, and what the masks' values mean."""
     if target.isdigit():
-        return {}, LabelRule(foreground=(int(target),), background=None)
+        value, ignored = int(target), read_ignored(root)
+        if value in ignored:
+            raise InputError(f"target {target}: {root / NAME} says to ignore it; expected a class")
+        return {}, LabelRule(foreground=(value,), background=None, ignore=ignored)
     declared = read_classes(root)
     if not declared:
         if target:

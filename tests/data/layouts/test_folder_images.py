@@ -122,6 +122,44 @@ def test_values_that_a_dataset_json_ignores(tmp_path):
         find_images("", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"labels": {"background": 0, "disc": 1, "ignore": 9}}',
+        '{"labels": {"0": "background", "1": "disc", "9": " Ignore"}}',
+        '{"labels": {"background": 0, "both": [1, 2], "cup": 2, "ignore": 9}, "regions_class_order": [1, 2]}',
+    ],
+)
+def test_what_is_ignored_is_so_for_a_target_by_its_number_too(tmp_path, content):
+    fill(tmp_path / "images", ["a"])
+    mask = square(value=1)
+    mask[:4] = 9
+    save(tmp_path / "masks" / "a.png", mask)
+    (tmp_path / "dataset.json").write_text(content)
+    found = find_images("folder", tmp_path, target="1")
+    label = load_image(found.cases[0], found).label
+    np.testing.assert_array_equal(label.label[0], mask == 1)
+    np.testing.assert_array_equal(label.valid[0], mask != 9)
+    if "disc" in content:
+        named = find_images("folder", tmp_path, target="disc")
+        np.testing.assert_array_equal(load_image(named.cases[0], named).label.valid, label.valid)
+    with pytest.raises(InputError, match=r"target 9: .*dataset\.json says to ignore it; expected a class"):
+        find_images("folder", tmp_path, target="9")
+
+
+def test_a_number_needs_no_classes_of_a_dataset_json(tmp_path):
+    fill(tmp_path / "images", ["a"])
+    save(tmp_path / "masks" / "a.png", square(value=1))
+    (tmp_path / "dataset.json").write_text('{"name": "mine"}')
+    found = find_images("folder", tmp_path, target="1")
+    assert load_image(found.cases[0], found).label.valid.all()
+    (tmp_path / "dataset.json").write_text('{"labels": {"disc": 1, "cup": 1}}')
+    with pytest.raises(
+        InputError, match=r"dataset\.json: no classes in it \(two classes, disc and cup, have the value 1"
+    ):
+        find_images("folder", tmp_path, target="1")
+
+
 def test_refused(tmp_path):
     with pytest.raises(InputError, match="no images in it"):
         find_images("folder", tmp_path, task="images")
