@@ -49,11 +49,13 @@ def find_plan(
     Raises:
         InputError: a plan that cannot be read, or values that cannot be used.
     """
-    asked, made = options[learning.Planned].plan, False
+    asked, made, taken = options[learning.Planned].plan, False, brought.preprocessing
     if run.goes_on_with(PLAN):
         plan = recorded_plan(run.path / f"{PLAN}.json")
         if asked == "data":
             own_levels(options, brought)  # draws what it drew when the plan was made, for a run that starts over
+        if brought.published and not any(BROUGHT in plan.reasons.get(name, "") for name in ("spacing", "intensity")):
+            taken = None  # of an earlier version, which planned them
     elif asked != "data":
         plan = plan_of_file(Path(asked), options)
         _refuse_other_levels(plan, asked, options, brought)
@@ -62,8 +64,8 @@ def find_plan(
         plan, made = _made(options, place, source, brought), True
     _refuse_other_channels(plan, asked, source)
     preprocessing = dataclasses.replace(plan.preprocessing(), channel_names=source.case_set.channel_names)
-    if brought.preprocessing is not None:
-        preprocessing = _as_brought(options[groups.Volumes], brought.preprocessing, preprocessing)
+    if taken is not None:
+        preprocessing = _as_brought(options[groups.Volumes], taken, preprocessing)
         plan = _with_preprocessing(plan, preprocessing)
     plan = _with_supervision(plan, options, brought)
     if made:

@@ -16,7 +16,7 @@ from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.jobs.source import Source
 from segxfer3d.networks import make_network
-from segxfer3d.weights import checkpoint
+from segxfer3d.weights import checkpoint, formats
 from segxfer3d.weights.formats.base import read_content
 
 PUBLISHED_WIDTH = 32  # of Models Genesis' network
@@ -41,12 +41,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Brought:
-    """What the network that is transferred was trained with; nothing where none is."""
+    """What the network that is transferred was trained with; nothing where none is.
+
+    Attributes:
+        published: the file is from elsewhere, whose preprocessing runs of earlier versions did not take over.
+    """
 
     preprocessing: VolumePreprocessing | None = None
     patch_size: tuple[int, ...] | None = None
     name: str = ""
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    published: bool = False
 
 
 def find_brought(options: Options, source: Source) -> Brought:
@@ -58,7 +63,7 @@ def find_brought(options: Options, source: Source) -> Brought:
         return Brought(VolumePreprocessing.for_modality(*source.case_set.modalities)) if volumes else Brought()
     content = read_content(start.checkpoint)
     if "format" not in content:
-        return Brought()
+        return _published(content, options[groups.Network].network)
     model = checkpoint.read_model(start.checkpoint)
     preprocessing = preprocessings.from_dict(model["preprocessing"], str(start.checkpoint))
     if preprocessing.dims != source.case_set.dims:
@@ -73,6 +78,15 @@ def find_brought(options: Options, source: Source) -> Brought:
         return Brought(name=model["network"]["name"], arguments=arguments)
     size = model["provenance"].get("patch_size")
     return Brought(preprocessing, tuple(size) if size else None, model["network"]["name"], arguments)
+
+
+def _published(content: Mapping[str, Any], network: str) -> Brought:
+    """What the authors of a file from elsewhere trained with, as far as its format says so."""
+    known = formats.recognize(content)
+    if known is None or known.network != network or known.preprocessing is None:
+        return Brought()  # a file for another network is refused by whoever loads it
+    preprocessing = VolumePreprocessing.from_dict(known.preprocessing)
+    return Brought(preprocessing, known.patch_size or None, network, known.variants[0], published=True)
 
 
 def shape_of(options: Options, brought: Brought, plan: Plan | None = None) -> Shape:

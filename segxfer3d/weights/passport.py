@@ -20,6 +20,7 @@ from segxfer3d.weights.stem import has_rule
 
 # arguments of a network that have to be the checkpoint's
 COMPARED = ("width", "features", "strides", "kernels", "norm", "backbone", "stem", "in_channels")
+_OTHER_PREPROCESSING = "warning: the checkpoint was trained with other preprocessing than this run uses"
 
 
 class Preprocessing(Protocol):
@@ -127,7 +128,11 @@ def read_weights(
     content = read_content(path)
     if "format" not in content:
         state_dict, note = formats.translate(content, network.definition, f"checkpoint {path}", options)
-        return state_dict, [f"note: {note}"] if note else []
+        known, used = formats.recognize(content), target.preprocessing.as_dict()
+        other = known is not None and any(
+            used.get(name) != value for name, value in (known.preprocessing or {}).items()
+        )
+        return state_dict, ([f"note: {note}"] if note else []) + ([_OTHER_PREPROCESSING] if other else [])
     model = checkpoint.read_model(path)
     _refuse_another_network(path, model["network"], network.definition, options)
     _refuse_untrained(path, model["provenance"], init)
@@ -135,7 +140,7 @@ def read_weights(
     notes += _other_statistics(model["network"]["arguments"], network.definition["arguments"])
     notes += [f"warning: {leak}" for leak in leaks(model["provenance"], target)]
     if model["preprocessing"] != target.preprocessing.as_dict():
-        notes.append("warning: the checkpoint was trained with other preprocessing than this run uses")
+        notes.append(_OTHER_PREPROCESSING)
     weights: dict[str, Tensor] = model["state_dict"]
     return weights, notes
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
 from segxfer3d.errors import InputError
 from segxfer3d.networks import conrec_unet, genesis_unet
 from segxfer3d.weights import checkpoint
@@ -113,8 +114,18 @@ def test_a_checkpoint_from_elsewhere(tmp_path):
         network = genesis_unet()
     weights, notes = read_weights(str(path), network, Target(), init="encoder")
     assert set(weights) == set(network.state_dict())
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert notes[0].startswith("note: published Models Genesis checkpoint")
+    assert notes[1] == "warning: the checkpoint was trained with other preprocessing than this run uses"
+
+
+@pytest.mark.parametrize(("used", "warned"), [(VolumePreprocessing(), False), (VolumePreprocessing((1, 1, 1)), True)])
+def test_a_published_checkpoint_fits_the_preprocessing_that_it_was_made_with(tmp_path, used, warned):
+    torch.save({"state_dict": fingerprint_weights()}, tmp_path / "published.pt")
+    with torch.device("meta"):
+        network = genesis_unet(batch_statistics=True)
+    _, notes = read_weights(str(tmp_path / "published.pt"), network, Target(preprocessing=used), init="encoder")
+    assert len(notes) == warned
 
 
 @pytest.mark.parametrize(

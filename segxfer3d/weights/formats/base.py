@@ -27,6 +27,9 @@ class Format:
         translate: (content, arguments of the network, where it comes from) to a state dict in which ``encoder``,
             ``decoder`` and ``head`` start the keys; whatever else is in it counts as unused. It raises an
             :class:`~segxfer3d.errors.InputError` that names every tensor that does not fit.
+        preprocessing: of the volumes that it was trained on, as a model's own; None where nothing is known, or the
+            network does it itself.
+        patch_size: that it was trained on, in voxels; empty where nothing is known.
     """
 
     title: str
@@ -34,6 +37,8 @@ class Format:
     variants: Sequence[Mapping[str, Any]]
     recognizes: Callable[[Mapping[str, Any]], bool]
     translate: Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Tensor]]
+    preprocessing: Mapping[str, Any] | None = None
+    patch_size: tuple[int, ...] = ()
 
 
 def read_content(path: str | PathLike[str]) -> dict[str, Any]:

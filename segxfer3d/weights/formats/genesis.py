@@ -98,4 +98,8 @@ FORMAT = Format(
     variants=({"width": 32, "batch_statistics": True},),
     recognizes=_is_genesis,
     translate=_from_content,
-)
+    preprocessing={
+        "spacing": None, "intensity": "window", "window_low": -1000.0, "window_high": 1000.0, "orientation": "RAS",
+    },
+    patch_size=(64, 64, 32),
+)  # fmt: skip

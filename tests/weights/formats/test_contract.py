@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from segxfer3d.config.options import infos
+from segxfer3d.data import preprocessing as preprocessings
 from segxfer3d.networks import genesis_unet
 from segxfer3d.networks.named import NETWORKS
 from segxfer3d.weights.formats import FORMATS
@@ -17,6 +18,13 @@ def test_a_format_names_a_network_and_its_options(known):
         for variant in known.variants:
             assert set(variant) <= {name for group in network.options for name in infos(group)}
             network.builder(**variant)
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.title)
+def test_preprocessing_is_said_as_a_model_says_its_own(known):
+    if known.preprocessing is not None:
+        assert preprocessings.from_dict(known.preprocessing).as_dict() == known.preprocessing
+    assert len(known.patch_size) in (0, *NETWORKS[known.network].dims)
 
 
 @pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.title)
