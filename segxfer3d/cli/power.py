@@ -109,7 +109,7 @@ def _lines(
         cells = []
         for count in patients:
             found = prospect.prospect(spread, levels=number, patients=count, effect=effect, family=family)
-            cells += [_found(found), f"{100 * found.equivalent:.0f} %"]
+            cells += [_found(found), f"{100 * found.equivalent:.0f} %" if found.verdict else "–"]
         hours = price.get(number)
         rows.append([str(number), *cells, *(["–" if hours is None else f"{hours:.1f}"] if price else [])])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
@@ -118,6 +118,8 @@ def _lines(
 
 
 def _found(prospect: Prospect) -> str:
+    if not prospect.verdict:
+        return "no verdict"
     said = f"{100 * prospect.found:.0f} %"
     if prospect.found_range:
         low, high = prospect.found_range

@@ -19,6 +19,7 @@ from segxfer3d.report.results import results
 from segxfer3d.statistics.components import Components, MeanSquares
 from segxfer3d.statistics.pairs import planned_pairs
 from segxfer3d.statistics.power import equivalence, extremes, power
+from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS
 from segxfer3d.study.definition import CROSSED, Study
 from segxfer3d.study.estimate import Cost, kind_of
 from segxfer3d.study.trials import Trial
@@ -54,11 +55,13 @@ class Prospect:
         found: chance that a true difference of the margin is called better or worse.
         equivalent: chance that arms that do not differ are called equivalent.
         found_range: of ``found`` under the spreads that the pilot allows, low to high; None where it is assumed.
+        verdict: whether a report gives one on so few; where not, it finds nothing.
     """
 
     found: float
     equivalent: float
     found_range: tuple[float, float] | None = None
+    verdict: bool = True
 
 
 def assumed(seed: float, patient: float, rest: float) -> Spread:
@@ -148,6 +151,8 @@ def prospect(spread: Spread, *, levels: int, patients: int, effect: float, famil
         effect: the margin, in dice points: a true difference as large as it is to be found.
         family: comparisons that are corrected together.
     """
+    if levels < MIN_SEEDS or patients < MIN_PATIENTS:
+        return Prospect(0.0, 0.0, verdict=False)
     sizes = {"seeds": levels, "patients": patients}
     found = power(spread.components, **sizes, effect=effect, family=family)
     limits = None

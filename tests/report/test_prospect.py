@@ -111,6 +111,18 @@ def test_chances_are_those_of_the_test_itself():
     assert found.found_range is None
 
 
+@pytest.mark.parametrize(("levels", "patients"), [(2, 40), (5, 5)])
+def test_where_a_report_gives_no_verdict_nothing_is_promised(levels, patients, tmp_path):
+    found = prospect.prospect(prospect.assumed(1, 1, 1), levels=levels, patients=patients, effect=5, family=3)
+    assert (found.verdict, found.found, found.equivalent) == (False, 0, 0)
+    asked = ("--sd", 1, 1, 1, "--margin", 5, "--no-timing", "--patients", patients, "--patients", 60)
+    done = run(write(tmp_path), *asked, "--seeds", levels, "--seeds", 20)
+    table = {line.split()[0]: line.split()[1:] for line in done.output.splitlines() if line.strip()}
+    few = ["no", "verdict", "–"]
+    assert table[str(levels)] == [*few, *(few if levels < 3 else ["100", "%", "100", "%"])]
+    assert table["20"] == [*(few if patients < 6 else ["100", "%", "100", "%"]), "100", "%", "100", "%"]
+
+
 def test_equivalence_is_as_likely_as_simulated():
     from segxfer3d.statistics.crossed import crossed_mean
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import special
 
 from segxfer3d.statistics.compare import compare, corrected
 from segxfer3d.statistics.components import Components, MeanSquares, mean_squares
+from segxfer3d.statistics.crossed import errors_of, half_width, inflations
 from segxfer3d.statistics.power import needed, power, suffices
 from segxfer3d.statistics.verdict import judge
 from tests.statistics.simulation import study
@@ -20,6 +22,22 @@ def test_power_is_the_share_of_studies_that_find_it(seeds, patients, effect):
     components = Components(*(2 * np.square(SPREAD)))
     expected = power(components, seeds=seeds, patients=patients, effect=effect)
     assert np.mean(found) == pytest.approx(expected, abs=0.09)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "patients", "effect"), [(2, 20, 20), (2, 6, 30), (3, 20, 20), (3, 20, 8), (5, 20, 5)]
+)
+def test_power_is_what_a_finer_and_slower_search_says(seeds, patients, effect):
+    of = Components(9.0, 25.0, 64.0)
+    seed, of_seed = inflations(seeds - 1, 40)
+    patient, of_patient = inflations(patients - 1, 8)
+    error, found = of.standard_error(seeds, patients), 0.0
+    for one, weight in zip(seed, of_seed, strict=True):
+        for other, share in zip(patient, of_patient, strict=True):
+            drawn = (of.rest + patients * of.seed) / one, (of.rest + seeds * of.patient) / other, of.rest
+            half = half_width(*errors_of(MeanSquares(*drawn, seeds, patients)))
+            found += weight * share * (special.ndtr((effect - half) / error) + special.ndtr((-effect - half) / error))
+    assert power(of, seeds=seeds, patients=patients, effect=effect) == pytest.approx(found, abs=0.015)
 
 
 def test_power_grows_with_what_is_known_and_falls_with_the_family():
