@@ -27,6 +27,7 @@ from segxfer3d.report.run_files import PARTS, Run
 from segxfer3d.report.run_tables import code_versions
 from segxfer3d.study.records import is_record
 from segxfer3d.study.states import DONE
+from segxfer3d.study.trials import STUDY_FILE
 
 
 def write_results_page(folders: Sequence[Path | str], page: Path | str, *, validation: bool = False) -> Path:
@@ -42,8 +43,8 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
         the page.
 
     Raises:
-        InputError: two studies of one name, a folder without a fine-tuning that is done, or the page or a figure cannot
-            be written.
+        InputError: two studies of one name, a folder without a fine-tuning that is done or with a ``study.json`` that
+            cannot be read, or the page or a figure cannot be written.
     """
     page = Path(page)
     collections = {folder: collect(folder) for folder in folders}
@@ -52,6 +53,8 @@ def write_results_page(folders: Sequence[Path | str], page: Path | str, *, valid
         same = some([str(folder) for folder, collection in collections.items() if collection.name == twice[0]])
         raise InputError(f"two studies are called {twice[0]}: {same}; a page has one section for each name")
     for folder, collection in collections.items():
+        if damaged := [problem.what for problem in collection.problems if problem.what.startswith(f"{STUDY_FILE} can")]:
+            raise InputError(f"{folder}: {damaged[0]}")  # which names the section, and says what is judged by
         if not collection.finetunings():
             raise InputError(f"{folder}: no fine-tuning is done")
         lines = _head(collection, page, validation)

@@ -55,6 +55,8 @@ _RECORD = Entries(
 _CASES = Table(ListOf(TEXT))
 _SEEN = Table(Entries({"spacing": ListOf(FIGURE, 3), "values": ListOf(ListOf(FIGURE, 2))}))
 _SPLIT = dict.fromkeys(("pretrain", "train", "validation", "test"), NAMES)
+_SEEDS = ListOf(WHOLE)
+_ARM = Entries({}, {"init": TEXT, "knobs": OBJECT, **dict.fromkeys(("pretrain", "checkpoint"), optional(TEXT))})
 _RUN = Entries({"knobs": OBJECT}, {"job": TEXT, "processes": WHOLE, "versions": OBJECT})
 _DONE = Entries({"seconds": NUMBER}, {"cases": TEXT})
 
@@ -84,10 +86,12 @@ OF_A_STUDY: dict[str, Kind] = {
         {"name": TEXT},
         {
             **dict.fromkeys(("parameters", "common", "finetune"), OBJECT),
-            **dict.fromkeys(("arms", "pretrain", "data"), Table(OBJECT)),
-            "budgets": ListOf(Entries({"name": TEXT, "value": NUMBER})),
-            "seeds": ListOf(WHOLE),
-            "pretrain_seeds": ListOf(WHOLE),
+            **dict.fromkeys(("pretrain", "data"), Table(OBJECT)),
+            "arms": Table(_ARM),
+            "budgets": ListOf(Entries({"name": TEXT, "value": NUMBER}, {"seeds": optional(_SEEDS), "knobs": OBJECT})),
+            "seeds": _SEEDS,
+            "pretrain_seeds": _SEEDS,
+            "folds": optional(WHOLE),
             "published": optional(OBJECT),
             "margin": optional(NUMBER),
         },

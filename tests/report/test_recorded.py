@@ -98,6 +98,27 @@ def test_a_pretraining_that_no_arm_starts_from_any_more_is_left_out(study, tmp_p
     assert "has no arm that starts from genesis: left out" in found.problems[-1].what
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"folds": "5"}, "folds: expected a whole number, got '5'"),
+        ({"budgets": [{"name": "n5", "value": 5, "seeds": "all"}]}, r"budgets\[0\].seeds: expected a list, got 'all'"),
+        ({"budgets": [{"name": "n5", "value": 5, "knobs": [1]}]}, r"budgets\[0\].knobs: expected an object, got \[1\]"),
+        (
+            {"arms": {"encoder": {"pretrain": ["genesis"]}}},
+            r"arms.encoder.pretrain: expected text, got \['genesis'\]",
+        ),
+    ],
+)
+def test_an_edited_study_makes_no_section(changes, said, study, tmp_path):
+    path = tmp_path / "record/study.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | changes)
+    with pytest.raises(InputError, match=rf"record: study\.json cannot be read \({said}\)"):
+        write_results_page([tmp_path / "record"], tmp_path / "page.md")
+    problems = write_report(tmp_path / "record", tmp_path / "page.html").problems
+    assert any(problem.what.startswith("study.json cannot be read") for problem in problems)
+
+
 def test_an_edited_record_makes_no_page(study, tmp_path):
     path = tmp_path / "record/finetune/random-n5-s0/cases.csv.gz"
     path.write_bytes(packed("case,patient,dice,iou\na,a,1.0,1.0\n"))
