@@ -27,6 +27,15 @@ _REFUSED = {
     "resume": "the same command goes on",
 }
 
+_OWN = (
+    "seed",
+    "label_count",
+    "label_fraction",
+    "test_fraction",
+    "minutes",
+    "skip_bad_cases",
+)  # which this command reads
+
 
 @click.command(
     context_settings={"ignore_unknown_options": True},
@@ -123,7 +132,8 @@ def typed_knobs(words: Sequence[str], bundle: Bundle) -> dict[str, Any]:
     """Knobs as they were typed, in their types.
 
     Raises:
-        InputError: an unknown knob, or a value that is not allowed; all at once.
+        InputError: an unknown knob, a value that is not allowed, or an expression where this command needs the value
+            itself; all at once.
     """
     from segxfer3d.config.command_line import check_command_line
     from segxfer3d.study.options import convert, table
@@ -135,6 +145,8 @@ def typed_knobs(words: Sequence[str], bundle: Bundle) -> dict[str, Any]:
             problems.append(f"--{name}: {_REFUSED[name]}")
         elif name not in bundle.knobs:
             problems.append(f"--{name}: no knob; folds are trained with knobs alone")
+        elif is_expression(text) and text != "$None" and name in _OWN:
+            problems.append(f"--{name}: expected {table()[name].expected}, no expression, got {text!r}")
         elif is_expression(text) and text != "$None":
             knobs[name] = text
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segxfer3d.config.initializations import INITIALIZATIONS, SCENARIOS, needs_checkpoint
+from segxfer3d.config.values import is_expression
 from segxfer3d.schema.kinds import shown, whole_problem
 from segxfer3d.study import checks
 from segxfer3d.study.bundles import read_bundle
@@ -183,6 +184,11 @@ def _budgets(reader: Reader, content: Any, finetune: Bundle, seeds: Sequence[int
         budget = {name: value for name, value in entry.items() if name != "seeds"} if said else entry
         knobs = reader.knobs(budget, f"budgets[{index}]", [finetune])
         count, fraction = (knobs.get(name) for name in _LABELS)
+        for label, number in zip(_LABELS, (count, fraction), strict=True):
+            if is_expression(number):  # a budget is named by it
+                reader.problems.append(
+                    f"budgets[{index}].{label}: expected a number, no expression, got {shown(number)}"
+                )
         name, value = ("all", 1.0)
         if isinstance(count, int):
             name, value = f"n{count}", float(count)

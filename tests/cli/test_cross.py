@@ -84,6 +84,19 @@ def test_every_fold_is_trained_and_every_case_is_measured_once(tmp_path, monkeyp
         (["genesis_finetune", "--dataset_dir", ".", "--max_epoch", "2"], "did you mean --max_epochs"),
         (["genesis_finetune", "--max_epochs", "few", "--lr", "-1"], "--max_epochs: expected .*; --lr: expected"),
         (["genesis_finetune", "--dataset_dir", ".", "--init", "warm"], "--init: expected one of"),
+        (
+            ["genesis_finetune", "--dataset_dir", ".", "--seed", "$1+1", "--label_count", "$2+1", "--minutes", "$5"],
+            r"--seed: expected .*, no expression, got '\$1\+1'; --label_count: expected .*; --minutes: expected",
+        ),
+        (
+            ["unet2d_finetune", "--dataset_dir", ".", "--label_fraction", "$0.5"],
+            "--label_fraction: expected .*, no exp",
+        ),
+        (
+            ["genesis_finetune", "--dataset_dir", ".", "--test_fraction", "$0.0"],
+            "--test_fraction: expected .*, no expr",
+        ),
+        (["genesis_finetune", "--dataset_dir", ".", "--skip_bad_cases", "$False"], "--skip_bad_cases: expected .*, no"),
     ],
 )
 def test_what_is_refused_before_anything_starts(tmp_path, words, message):

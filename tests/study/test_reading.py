@@ -73,6 +73,7 @@ def test_a_study_is_read_with_bundles_by_name_and_parameters(tmp_path):
         ({"finetune": {"config": GENESIS, "knobs": {"lr": "@lr"}}}, "lr: '@lr' refers to itself"),
         ({"common": {"lr": "@width", "width": "@lr"}}, "common.lr: @width refers to it in turn"),
         ({"budgets": [{"label_count": 1}, {}]}, "two of one value"),
+        ({"budgets": [{"label_count": "@batch_size"}]}, "budgets[0].label_count: expected a number, no expr"),
         (
             {"budgets": [{"label_count": 1, "label_fraction": 0.5}]},
             "arms.random, data data: label_fraction and label_count: expected one of them, got 0.5 and 1",
