@@ -16,7 +16,7 @@ from segxfer3d.jobs.plans import PLAN, find_plan
 from segxfer3d.jobs.pretrain import refuse_sizes
 from segxfer3d.jobs.shape import Brought, Shape, find_brought, is_deep, shape_of
 from segxfer3d.jobs.source import Source, SplitRule, find_source, say_padding
-from segxfer3d.jobs.unused import refuse_unused_changes, refuse_unused_window
+from segxfer3d.jobs.unused import refuse_unused_changes, refuse_unused_warmup, refuse_unused_window
 from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.devices import Place
 from segxfer3d.run.folder import RunFolder
@@ -80,6 +80,7 @@ def planned_source(options: Options, run: RunFolder, place: Place, *, dims: int,
     if dims == 2:
         refuse_sizes(options)
     refuse_unused_changes(options)
+    refuse_unused_warmup(options)
     source = find_source(options, run, dims=dims, task="segmentation", split_rule=split_rule, labels=True)
     refuse_unvalidated(options, len(source.split.validation))
     activation = _activation(options, len(source.case_set.classes), overlap=bool(source.case_set.regions))

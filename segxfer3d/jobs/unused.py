@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segxfer3d.config import groups, learning
+from segxfer3d.config.initializations import frozen_parts
 from segxfer3d.config.options import Options, infos
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.scale import refuse_other_window
@@ -28,6 +29,23 @@ def refuse_unused_window(options: Options, used: Preprocessing, expected: str = 
     volumes, usual = options[groups.Volumes], infos(groups.Volumes)
     if any(name in options.typed or getattr(volumes, name) != usual[name].default for name in _ENDS):
         refuse_other_window(used.scales, volumes.window_low, volumes.window_high, expected)
+
+
+def refuse_unused_warmup(options: Options) -> None:
+    """Refuse a warm-up of the decoder where the encoder stays frozen in all epochs. Earlier runs go on as they began.
+
+    Args:
+        options: of a fine-tuning.
+
+    Raises:
+        InputError: as it says.
+    """
+    start = options[groups.Start]
+    if start.decoder_warmup_epochs and "encoder" in frozen_parts(start.init) and not options[groups.Training].resume:
+        raise InputError(
+            f"decoder_warmup_epochs {start.decoder_warmup_epochs}: with init {start.init} the encoder is frozen "
+            "throughout; expected 0, or another --init"
+        )
 
 
 def refuse_unused_changes(options: Options) -> None:

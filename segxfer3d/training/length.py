@@ -73,7 +73,13 @@ class Length:
 
 
 def find_length(
-    minutes: float | None, *, max_epochs: int, steps_per_epoch: int, trial: Trial, run: RunFolder
+    minutes: float | None,
+    *,
+    max_epochs: int,
+    steps_per_epoch: int,
+    trial: Trial,
+    run: RunFolder,
+    decoder_warmup_epochs: int = 0,
 ) -> Length:
     """The epochs that were asked for; or, where ``minutes`` are, as many whole epochs as fit into them.
 
@@ -88,11 +94,13 @@ def find_length(
         steps_per_epoch: training steps of an epoch.
         trial: takes steps, see :class:`~segxfer3d.training.trial.Trial`; only where there is something to time.
         run: told what was found.
+        decoder_warmup_epochs: in which the encoder stays as it is.
 
     Raises:
-        InputError: not even an epoch fits; or a run that goes on lacks its record.
+        InputError: not even an epoch fits, or none after those of the warm-up; or a run that goes on lacks its record.
     """
     if minutes is None:
+        _refuse_warmup(decoder_warmup_epochs, max_epochs, run)
         return Length(max_epochs, steps_per_epoch)
     if run.goes_on_with(RECORD):
         length = _recorded(run)
@@ -101,6 +109,7 @@ def find_length(
         steps = trial.run([1e-6] * (1 + MOST_STEPS), clock=CLOCKS[name], enough=_enough)[1:]
         seconds = processes.mean({"seconds": statistics.median(step.seconds for step in steps)})["seconds"]
         length = _fitting(minutes, steps_per_epoch, seconds, len(steps), name)
+        _refuse_warmup(decoder_warmup_epochs, length.epochs, run)
     run.record(RECORD, length.as_dict())
     run.say(length.text(run.record_path("plan")))
     return length
@@ -125,6 +134,15 @@ def _fitting(minutes: float, steps_per_epoch: int, seconds: float, timed: int, c
             f"least {seconds * steps_per_epoch / 60:.2g} minutes, or a smaller --steps_per_epoch"
         )
     return Length(steps // steps_per_epoch, steps_per_epoch, minutes, seconds, timed, clock)
+
+
+def _refuse_warmup(warmup: int, epochs: int, run: RunFolder) -> None:
+    """Refuse a warm-up of the decoder that leaves the encoder no epoch; earlier runs go on as they began."""
+    if warmup >= epochs and warmup > 0 and not run.resume:
+        raise InputError(
+            f"decoder_warmup_epochs {warmup}: the training has {epochs} epoch{'s' * (epochs != 1)}, so that the "
+            "encoder never trains; expected fewer, or --init frozen-encoder"
+        )
 
 
 def _recorded(run: RunFolder) -> Length:

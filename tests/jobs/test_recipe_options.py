@@ -59,6 +59,23 @@ def test_what_changes_nothing_of_patches_is_refused_and_earlier_runs_go_on(
     run_bundle(BUNDLES / "genesis_finetune.json", **run, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (
+            {"init": "frozen-random", "decoder_warmup_epochs": 1},
+            "epochs 1: with init frozen-random the encoder is frozen",
+        ),
+        (
+            {"init": "random", "decoder_warmup_epochs": 2},
+            "epochs 2: the training has 2 epochs, so that the encoder never",
+        ),
+    ],
+)
+def test_a_warm_up_of_the_decoder_that_does_nothing_or_never_ends_is_refused(knobs, message, good, tmp_path):
+    refused("genesis_finetune", tmp_path, f"decoder_warmup_{message}", **TINY, dataset_dir=str(good), **knobs)
+
+
 def test_minutes_beside_epochs_are_refused(good, tmp_path):
     knobs = {**TINY, "dataset_dir": str(good), "init": "random", "minutes": 0.5}
     refused("genesis_finetune", tmp_path, "minutes and max_epochs: expected one of them, got 0.5 and 2", **knobs)

@@ -44,6 +44,21 @@ def test_without_minutes_the_epochs_count(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("minutes", [None, 1.0])
+@pytest.mark.parametrize(("warmup", "fits"), [(0, True), (5, True), (6, False), (50, False)])
+def test_a_warm_up_of_the_decoder_leaves_the_encoder_an_epoch(minutes, warmup, fits, tmp_path):
+    knobs = {"max_epochs": 6, "steps_per_epoch": 20, "trial": timed([0.5]), "decoder_warmup_epochs": warmup}
+    if fits:
+        assert find_length(minutes, run=Recording(tmp_path), **knobs).epochs == 6
+        return
+    message = f"decoder_warmup_epochs {warmup}: the training has 6 epochs, so that the encoder never trains; expected f"
+    with pytest.raises(InputError, match=message):
+        find_length(minutes, run=Recording(tmp_path), **knobs)
+    assert not list(tmp_path.iterdir())
+    goes_on = Recording(tmp_path, resume=True)  # of an earlier version, which took it
+    assert find_length(None, run=goes_on, **knobs).epochs == 6
+
+
 def test_the_median_after_a_step_of_warm_up(tmp_path):
     run = Recording(tmp_path)
     steps = timed([30.0, 0.5, 9.0, 0.5, 0.5, 0.7])

@@ -61,7 +61,7 @@ FINETUNE: dict[str, Any] = {
     "length": {
         "_target_": f"{TRAINING}.length.find_length",
         "minutes": "@minutes", "max_epochs": "@max_epochs", "steps_per_epoch": "@steps_per_epoch", "trial": "@trial",
-        "run": "@run_folder",
+        "run": "@run_folder", "decoder_warmup_epochs": "@decoder_warmup_epochs",
     },
     "rate": {
         "_target_": f"{TRAINING}.rates.peak_rate",
