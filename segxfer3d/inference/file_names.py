@@ -38,7 +38,19 @@ def file_name(name: str) -> str:
 
 def class_file_names(classes: Iterable[tuple[int, str]]) -> dict[int, str]:
     """Value to :func:`file_name` of each class; a class that has its name with another one (``LV`` and ``lv`` are one
-    file on some systems) has its value after it."""
+    file on some systems) has its value after it, as often as it takes to be the only one.
+
+    Example:
+        >>> class_file_names([(1, "LV"), (2, "lv"), (3, "LV_1")])
+        {1: 'LV_1_1', 2: 'lv_2', 3: 'LV_1'}
+    """
     named = {value: file_name(name) for value, name in classes}
     counts = Counter(name.lower() for name in named.values())
-    return {value: name if counts[name.lower()] == 1 else f"{name}_{value}" for value, name in named.items()}
+    taken = {name for name, count in counts.items() if count == 1}
+    for value, name in named.items():
+        if counts[name.lower()] > 1:
+            while (name := f"{name}_{value}").lower() in taken:
+                pass
+            taken.add(name.lower())
+            named[value] = name
+    return named

@@ -6,6 +6,7 @@ import torch
 
 from segxfer3d.data.io.volumes import read_volume
 from segxfer3d.errors import InputError
+from segxfer3d.inference.file_names import class_file_names, file_name
 from segxfer3d.inference.predictions import Prediction, write_prediction
 from tests.data.volumes import AFFINE
 from tests.inference.test_overlay import CLASSES, nifti, predicted
@@ -45,12 +46,23 @@ def test_names_never_become_paths(tmp_path, name):
 
 
 def test_names_that_differ_stay_apart():
-    from segxfer3d.inference.file_names import file_name
-
     names = [*NAMES, "left_right", "left|right", "a" * 299, "con"]
     assert len({file_name(name).lower() for name in names}) == len(names)
     assert file_name("LIDC-IDRI-0005_R_2") == "LIDC-IDRI-0005_R_2"
     assert file_name("Leber und Galle (α)") == "Leber und Galle (α)"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("liver", "LV", "lv"), ("liver", "LV_2", "lv_3")),
+        (("LV", "lv", "LV_1"), ("LV_1_1", "lv_2", "LV_1")),
+        (("a_2", "A_2", "a"), ("a_2_1", "A_2_2", "a")),
+        (("a", "A", "a_1", "A_1", "a_1_1"), ("a_1", "A_2", "a_1_3", "A_1_4", "a_1_1")),
+    ],
+)
+def test_each_class_has_a_file_of_its_own(names, expected):
+    assert tuple(class_file_names(enumerate(names, start=1)).values()) == expected
 
 
 def test_a_format_that_is_none(tmp_path):
