@@ -64,7 +64,7 @@ def write_prediction(
     What no file may be called in a name becomes ``_``, see :func:`~segxfer3d.inference.file_names.file_name`.
 
     Args:
-        folder: where to.
+        folder: where to; made where there is none.
         prediction: of the case.
         probabilities: write ``NAME_CLASS_probability.nii.gz`` (or ``.png``, 16 bits) of each class too.
         mask_format: of volumes: ``nii.gz``, ``nii``, ``nrrd``, ``mha``, ``dicom-seg`` (of DICOM; probabilities are then
@@ -75,13 +75,15 @@ def write_prediction(
         the mask's file.
 
     Raises:
-        InputError: a file cannot be written; an unknown format; or as :func:`~segxfer3d.inference.write.write_mask`.
+        InputError: a file or its folder cannot be written; an unknown format; or as
+            :func:`~segxfer3d.inference.write.write_mask`.
     """
     folder, name = Path(folder), file_name(prediction.name)
     named = class_file_names(prediction.classes.items())
     if prediction.affine is None:
         refuse_format(mask_format, dims=2)
         ending = image_ending(prediction.source, prediction.turn)
+        files.make_folder(folder)
         path = folder / f"{name}_mask{ending}"
         write_mask(path, prediction.mask, prediction.classes, turn=prediction.turn)
         if probabilities:
@@ -90,6 +92,7 @@ def write_prediction(
         return path
     refuse_format(mask_format, dims=3, sources=[prediction.source])
     chosen = prediction_format(prediction, mask_format)
+    files.make_folder(folder)
     if mask_format == DICOM_SEG and prediction.source is not None:
         path = folder / f"{name}_mask.dcm"
         write_dicom_seg(path, prediction.mask, prediction.classes, source=prediction.source)

@@ -173,12 +173,12 @@ def test_images_of_any_size_pass_in_batches(models, tmp_path):
 
 def test_files_of_a_volume(models, scan, tmp_path):
     prediction = load_model(models["volumes"]).predict(scan)
-    path = write_prediction(tmp_path, prediction, probabilities=True)
-    assert path == tmp_path / "scan_mask.nii.gz"
+    path = write_prediction(tmp_path / "new" / "masks", prediction, probabilities=True)
+    assert path == tmp_path / "new" / "masks" / "scan_mask.nii.gz"
     mask = nibabel.load(path)
     np.testing.assert_array_equal(np.asarray(mask.dataobj), prediction.mask)
     np.testing.assert_allclose(mask.affine, AFFINE)
-    probability = nibabel.load(tmp_path / "scan_nodule_probability.nii.gz")
+    probability = nibabel.load(path.parent / "scan_nodule_probability.nii.gz")
     np.testing.assert_array_equal(np.asarray(probability.dataobj), prediction.probabilities[0].numpy())
     np.testing.assert_allclose(probability.affine, AFFINE)
 
@@ -187,12 +187,12 @@ def test_files_of_a_picture_of_several_classes(tmp_path):
     model = load_model(image_model(tmp_path / "model.pt", {2: "cat", 5: "dog"}))
     prediction = model.predict(save(tmp_path / "a.png", noise((40, 64), seed=1)))
     assert set(np.unique(prediction.mask)) <= {0, 2, 5}
-    path = write_prediction(tmp_path, prediction, probabilities=True)
+    path = write_prediction(tmp_path / "masks", prediction, probabilities=True)
     image = Image.open(path)
     assert (path.name, image.mode, image.size) == ("a_mask.png", "P", (64, 40))
     np.testing.assert_array_equal(np.asarray(image), prediction.mask)
     for name, channel in zip(("cat", "dog"), prediction.probabilities.numpy(), strict=True):
-        written = np.asarray(Image.open(tmp_path / f"a_{name}_probability.png"))
+        written = np.asarray(Image.open(path.parent / f"a_{name}_probability.png"))
         np.testing.assert_allclose(written / 65535, channel, atol=1e-5)
     one = load_model(image_model(tmp_path / "one.pt")).predict(tmp_path / "a.png")
     assert set(np.unique(np.asarray(Image.open(write_prediction(tmp_path, one))))) <= {0, 255}
