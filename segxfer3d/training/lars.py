@@ -20,7 +20,7 @@ class LARS(Optimizer):
     momentum: under a constant rate nothing else than outside, where the rate changes earlier steps keep theirs.
 
     Parameters of at most one axis (biases, batch norms) take plain momentum steps, without decay or scaling; so does a
-    weight whose norm, or whose update's, is 0. A step changes the gradients in place.
+    weight whose norm, or whose update's, is 0.
 
     Args:
         params: as every optimizer of torch takes them.
@@ -54,19 +54,19 @@ class LARS(Optimizer):
         rate = group["lr"]
         if scaled:
             if group["weight_decay"]:
-                torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
+                updates = list(torch._foreach_add(updates, parameters, alpha=group["weight_decay"]))
             weights, lengths = (torch.stack(torch._foreach_norm(tensors)) for tensors in (parameters, updates))
             whole = (weights > 0) & (lengths > 0)
             ratios = torch.where(whole, group["trust"] * weights / lengths.where(whole, 1), 1)
-            torch._foreach_mul_(updates, (rate * ratios).unbind())
+            steps = torch._foreach_mul(updates, (rate * ratios).unbind())
         else:
-            torch._foreach_mul_(updates, rate)
+            steps = torch._foreach_mul(updates, rate)
         for p in parameters:
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         velocities = [self.state[p]["momentum_buffer"] for p in parameters]
         torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_add_(velocities, updates)
+        torch._foreach_add_(velocities, steps)
         torch._foreach_sub_(parameters, velocities)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

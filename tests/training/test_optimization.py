@@ -48,6 +48,16 @@ def test_lars_is_its_formula():
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
+def test_lars_leaves_the_gradients_which_tell_whether_outputs_are_saturated():
+    """At the first step of a warm-up, whose rate is 0, too: an epoch may be that step."""
+    module = network()
+    optimizer = make_optimizer(module, "lars", lr=0.0, weight_decay=0.01)
+    backward(module, 0)
+    before = [p.grad.clone() for p in module.parameters()]
+    optimizer.step()
+    assert all(torch.equal(p.grad, own) for p, own in zip(module.parameters(), before, strict=True))
+
+
 @pytest.mark.parametrize(("angle", "decay", "length"), [(90, 1.0, 1.0), (0, 1e-4, 0.64), (60, 0.5, 2.0)])
 def test_a_lars_step_is_that_of_the_published_code(angle, decay, length):
     """Within 1 % of 0.001 |w| / |g + wd w| (g + wd w); at right angles 1.41 times what |g| + wd |w| would give."""
