@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Dataset
 
@@ -21,7 +22,7 @@ from segxfer3d.data.preprocessing.held_images import HeldImages, KeptImages
 from segxfer3d.data.split import Split
 from segxfer3d.data.split_draws import hold_out
 from segxfer3d.errors import InputError
-from segxfer3d.files import digest
+from segxfer3d.files import digest, names_hash
 from segxfer3d.jobs.made_from import cases_of, data_of
 from segxfer3d.jobs.source import Source, find_checked, official_parts_of
 from segxfer3d.jobs.vanished import say_vanished
@@ -29,6 +30,7 @@ from segxfer3d.run.folder import RunFolder
 
 PROBED = 500  # images at most of each side of a probe
 VALIDATED = 512  # images at most whose pretext loss is computed
+_VALIDATED = 6  # of random numbers
 
 Transform = Callable[[Any], Any]
 
@@ -103,7 +105,7 @@ def held_images(
     items: Any = held[0] if extra is None else ConcatDataset(held)
     validation = None
     if source.split.validation:
-        validation = hold(source.split.validation[:VALIDATED], case_set, kept)
+        validation = hold(_validated(options, run, source.split.validation), case_set, kept)
     say_vanished(run, (held[0], validation))
     return PretrainingData(
         train=SeededDataset(items, transform, options[groups.Training].seed, length),
@@ -115,6 +117,22 @@ def held_images(
         masks=len(case_set.classes),
         probe=_probe(options, source),
     )
+
+
+def _validated(options: Options, run: RunFolder, cases: Sequence[Case]) -> Sequence[Case]:
+    """The images whose loss is computed, sorted as they were: all, or as many as there may be, drawn by ``split_seed``.
+
+    A run of an earlier version goes on with those that it began with, the first by name.
+    """
+    if len(cases) <= VALIDATED:
+        return cases
+    if run.resume and not run.made_from.knew("validated"):
+        return cases[:VALIDATED]
+    order = np.random.default_rng([options[groups.Data].split_seed, _VALIDATED]).permutation(len(cases))
+    chosen = [cases[number] for number in sorted(order[:VALIDATED])]
+    run.say(f"the loss of {len(chosen)} of {len(cases)} images that validate is computed, drawn by split_seed")
+    run.made_from.take(validated=names_hash(case.name for case in chosen))
+    return chosen
 
 
 def _say_benchmark(run: RunFolder, source: Source, way: str) -> None:

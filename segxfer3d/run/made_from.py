@@ -109,6 +109,10 @@ class MadeFrom:
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.accepted.append({"when": when, "changed": changed[CASES], CASES: self.parts[CASES], SEEN: self._seen})
 
+    def knew(self, name: str) -> bool:
+        """Whether the run that goes on kept this part when it was started."""
+        return name in self._before
+
     @property
     def when_accepted(self) -> list[str]:
         """The moments at which changed data were accepted."""
