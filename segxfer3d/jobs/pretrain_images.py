@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def held_images(
         channels=case_set.channels,
         classes=len(case_set.categories),
         masks=len(case_set.classes),
-        probe=_probe(options, source),
+        probe=_probe(options, run, source),
     )
 
 
@@ -175,29 +175,47 @@ def _extra(options: Options, run: RunFolder, source: Source, kept: KeptImages) -
     return Source(case_set, report, Split(report.good, (), (), (), ()), source.preprocessing, False), beside
 
 
-def _probe(options: Options, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:
-    """Two samples of the pretraining images with their classes; nothing where a data set has no classes."""
+def _probe(options: Options, run: RunFolder, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:
+    """Two samples of the pretraining images with their classes; nothing where a data set has no classes.
+
+    Images are read as they pretrain; a run of an earlier version, which listed them anew, goes on as it began.
+    """
     if not options[groups.Monitor].probe:
         return None
-    case_set, images = source.case_set, options[groups.Images]
-    if not case_set.has_categories:
-        request = Request(
-            layout=case_set.layout, dims=2, task="classification", target=images.target,
-            image_kind=options[ImageFiles].image_kind, progress=False,
-        )  # fmt: skip
-        try:
-            case_set = find_cases(case_set.root, request)
-        except InputError:
-            return None
-    names = {case.name for case in source.split.pretrain}
-    cases = [case for case in case_set.cases if case.name in names]
-    if len(cases) < 20 or len({case.category for case in cases}) < 2:
+    earlier = run.resume and not run.made_from.knew("probed")
+    listed = source.case_set if source.case_set.has_categories else _with_classes(options, source.case_set, earlier)
+    if listed is None:
         return None
+    known = {case.name: case for case in source.split.pretrain}
+    cases = [case for case in listed.cases if case.name in known]
+    if not earlier:
+        if any(known[case.name].patient != case.patient for case in cases):
+            run.say("note: probes take each image for itself; those of a patient may lie on both of their sides")
+        # patients as they are listed: so probes were when they were recorded (tests/compatibility)
+        cases = [replace(known[case.name], category=case.category, patient=case.patient) for case in cases]
+        listed = source.case_set
+    if len(cases) < 20 or len({case.category for case in cases}) < 2 or len({case.patient for case in cases}) < 2:
+        return None
+    if not earlier:
+        run.made_from.take(probed="as they pretrain")
     seed = options[groups.Data].split_seed
     order = torch.Generator().manual_seed(seed)
     sides = []
     for side in hold_out(cases, 0.3, seed=seed):
         chosen = torch.randperm(len(side), generator=order)[:PROBED].tolist()
         sample = [side[index] for index in sorted(chosen)]
-        sides.append(source.preprocessing.hold(sample, case_set, labels=False, progress=False))
+        sides.append(source.preprocessing.hold(sample, listed, labels=False, progress=False))
     return sides[0], sides[1]
+
+
+def _with_classes(options: Options, case_set: CaseSet, earlier: bool) -> CaseSet | None:
+    """The images once more, with the classes that whole images have; None where they have none."""
+    request = Request(
+        layout=case_set.layout, dims=2, task="classification", target=options[groups.Images].target,
+        image_kind=options[ImageFiles].image_kind, progress=False,
+        skip_bad=options[groups.Data].skip_bad_cases and not earlier, left_out={},
+    )  # fmt: skip
+    try:
+        return find_cases(case_set.root, request)
+    except InputError:
+        return None

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+import torch
+from PIL import ExifTags, Image
 
+from segxfer3d.data.preprocessing.images import ImagePreprocessing
 from segxfer3d.jobs import pretrain_images
-from tests.jobs.image_runs import read, run
+from tests.data.image_files import noise, save, square
+from tests.jobs.image_runs import lines, read, run
 from tests.jobs.volume_sets import MARKS
 from tests.training.test_resume import stop_at
 
@@ -66,3 +70,88 @@ def test_a_run_that_goes_on_validates_on_those_that_it_began_with(earlier, held,
     assert (began == validation[:6]) == earlier
     kept = json.loads((tmp_path / "run" / "made_from.json").read_text(encoding="utf-8"))
     assert ("validated" in kept) != earlier
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """What is held to probe with, for each of the two sides of every run: the samples' images."""
+    sides = []
+    original = ImagePreprocessing.hold
+
+    def holding(*arguments, **more):
+        items = original(*arguments, **more)
+        if not more["labels"]:
+            sides.append([items[number]["image"] for number in range(len(items))])
+        return items
+
+    monkeypatch.setattr(ImagePreprocessing, "hold", holding)
+    return sides
+
+
+def pets(root, orientation=1):
+    """Images of two breeds whose masks lie on the pixels as they are stored."""
+    for number, name in enumerate(f"{breed}/{n:02}" for breed in ("beagle", "pug") for n in range(12)):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        save(root / "images" / f"{name}.png", noise((16, 16), seed=number), exif=exif)
+        save(root / "masks" / f"{name}.png", square((16, 16)))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("bundle", "knobs"),
+    [("reconstruction_pretrain", {"exif": "stored"}), ("segmentation_pretrain", {"exif": "stored"})],
+)
+def test_probes_see_images_turned_as_they_pretrain(bundle, knobs, probed, tmp_path):
+    once = {"max_epochs": 1, "monitor_interval": 1, "validation_fraction": 0}
+    run(bundle, tmp_path / "upright", dataset_dir=str(pets(tmp_path / "a")), **once)
+    upright, probed[:] = list(probed), []
+    run(bundle, tmp_path / "turned", dataset_dir=str(pets(tmp_path / "b", 6)), **once, **knobs)
+    assert [len(side) for side in probed] == [len(side) for side in upright] == [17, 7]
+    for side, other in zip(upright, probed, strict=True):
+        assert all(torch.equal(one, two) for one, two in zip(side, other, strict=True))
+
+
+def test_a_run_of_before_goes_on_with_its_probes(probed, tmp_path, monkeypatch):
+    knobs = {"dataset_dir": str(pets(tmp_path / "set", 6)), "exif": "stored", "monitor_interval": 1, "max_epochs": 3}
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run("reconstruction_pretrain", tmp_path / "run", **knobs)
+    as_stored, probed[:] = list(probed), []
+    kept = read(tmp_path / "run", "made_from.json")
+    assert kept.pop("probed") == "as they pretrain"
+    (tmp_path / "run" / "made_from.json").write_text(
+        json.dumps(kept), encoding="utf-8"
+    )  # as a build of before wrote it
+    run("reconstruction_pretrain", tmp_path / "run", **knobs, resume=True)
+    for side, other in zip(as_stored, probed, strict=True):
+        assert all(torch.equal(one, two.rot90(1, (1, 2))) for one, two in zip(side, other, strict=True))
+
+
+def test_images_that_are_not_there_leave_the_probe_as_it_is(tmp_path):
+    names = [f"{breed}_{number}" for breed in ("beagle", "pug") for number in range(13)]
+    for number, name in enumerate(names[1:]):
+        save(tmp_path / "set" / "images" / f"{name}.jpg", noise(seed=number))
+    listed = "".join(f"{name} {1 + (number > 12)} 2 1\n" for number, name in enumerate(names))
+    (tmp_path / "set" / "annotations").mkdir()
+    (tmp_path / "set" / "annotations" / "list.txt").write_text(listed, encoding="utf-8")
+    run(
+        "reconstruction_pretrain", tmp_path / "run", dataset_dir=str(tmp_path / "set"), skip_bad_cases=True,
+        max_epochs=1, monitor_interval=1, validation_fraction=0,
+    )  # fmt: skip
+    assert "neighbor_accuracy" in lines(tmp_path / "run")[-1]
+
+
+def test_a_single_patient_has_no_others_to_be_probed_on(tmp_path):
+    once = {"dataset_dir": str(pets(tmp_path / "set")), "max_epochs": 1, "monitor_interval": 1}
+    run("classification_pretrain", tmp_path / "run", **once, validation_fraction=0, patient_pattern="g")
+    assert "neighbor_accuracy" not in lines(tmp_path / "run")[-1]
+
+
+@pytest.mark.parametrize("pattern", ["", r"\d$"])
+def test_images_of_a_patient_on_both_sides_of_a_probe_are_said(pattern, tmp_path, caplog):
+    once = {"dataset_dir": str(pets(tmp_path / "set")), "max_epochs": 1, "monitor_interval": 1}
+    with caplog.at_level("INFO", "segxfer3d"):
+        run("reconstruction_pretrain", tmp_path / "run", **once, validation_fraction=0, patient_pattern=pattern)
+    assert ("note: probes take each image for itself" in caplog.text) == bool(pattern)
