@@ -16,6 +16,8 @@ from segxfer3d.study.machine_paths import BUNDLES
 from segxfer3d.study.records import is_record
 from segxfer3d.study.trials import CROSS_PLAN, STUDY_FILE
 
+_STUDIES = "studies"  # the folder of shipped studies, in that of the bundles
+
 
 def run_command(collection: Collection, output: str) -> str:
     """The command that ran a study, with the parameters that are not its file's own defaults, or a cross-validation.
@@ -28,10 +30,9 @@ def run_command(collection: Collection, output: str) -> str:
     path = Path(said)
     if _is_cross(collection.study, path):
         return _cross_command(collection.study, output)
-    # a study that comes with the package is found where the bundles are (its record has no folder of it); of any other,
-    # its folder is nobody's matter
-    shipped = path.parent.name == "studies" or (is_record(collection.folder) and path.stem in study_names())
-    file = f"bundles/studies/{path.name}" if shipped else path.name
+    # a study that comes with the package is found where the bundles are; of any other, its folder is nobody's matter
+    shipped = _is_shipped(path, collection.study, recorded=is_record(collection.folder))
+    file = f"{BUNDLES}/{_STUDIES}/{path.name}" if shipped else path.name
     usual = _usual(path.stem) if shipped else {}
     set_by = "".join(
         f" --set {name}={_as_typed(value)}"
@@ -41,9 +42,24 @@ def run_command(collection: Collection, output: str) -> str:
     return f"segxfer3d study run {file} --output {output}{set_by}"
 
 
+def _is_shipped(file: Path, study: Mapping[str, Any], *, recorded: bool) -> bool:
+    """Whether a study file is one of this package, of this checkout or of the one that it was run in.
+
+    A record has names for folders; one of earlier versions, none where the study was.
+    """
+    if file.name not in {f"{name}.json" for name in study_names()}:
+        return False
+    said = study.get(BUNDLES)
+    if recorded:
+        return file.parent == Path(BUNDLES, _STUDIES) or (said is None and file.parent == Path())
+    # studies of earlier versions do not say where the bundles were; a shipped one takes those of its package
+    homes = {shipped_folder() / _STUDIES, (_bundle(study).parent if said is None else Path(str(said))) / _STUDIES}
+    return bool(homes & {file.parent, file.parent.resolve()})
+
+
 def _usual(name: str) -> dict[str, Any]:
     """The parameters of a study of this package that need not be set, with what they are then."""
-    file = shipped_folder() / "studies" / f"{name}.json"
+    file = shipped_folder() / _STUDIES / f"{name}.json"
     declared = read_object(file, "study").get("parameters", {}) if file.is_file() else {}
     return {name: said["default"] for name, said in declared.items() if isinstance(said, dict) and "default" in said}
 

@@ -2,14 +2,21 @@
 
 import json
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 
 from segxfer3d.cli.cross import fine_tuning, typed_knobs
+from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
+from segxfer3d.report.collect import collect
+from segxfer3d.report.commands import run_command
 from segxfer3d.report.page import write_report
 from segxfer3d.report.results_page import write_results_page
+from segxfer3d.study.keeping import keep
 from tests.report.made_studies import write_json, write_run, write_study
+from tests.report.test_recorded import with_parts
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +56,62 @@ def test_a_study_that_transfers_nothing_is_not_asked_what_transfer_brings(tmp_pa
     assert 'id="claims"' not in html
 
 
-def test_the_command_says_what_was_set_by_hand(tmp_path):
-    write_study(tmp_path / "channels_lgg", budgets=(5,), previews=False)
-    path = tmp_path / "channels_lgg" / "study.json"
+SHIPPED = "bundles/studies/channels_lgg.json"
+
+
+@pytest.mark.parametrize(
+    ("file", "about", "is_shipped"),
+    [
+        (shipped_folder() / "studies/channels_lgg.json", {}, True),
+        ("/elsewhere/bundles/studies/channels_lgg.json", {"bundles": "/elsewhere/bundles"}, True),
+        # of earlier versions
+        (
+            "/old/bundles/studies/channels_lgg.json",
+            {"finetune": {"config": "/old/bundles/genesis_finetune.json"}},
+            True,
+        ),
+        ("/home/studies/channels_lgg.json", {"bundles": "/elsewhere/bundles"}, False),
+        ("/home/studies/channels_lgg.json", {"finetune": {"config": "/old/bundles/genesis_finetune.json"}}, False),
+        ("/home/channels_lgg.json", {}, False),
+        ("/elsewhere/bundles/studies/mine.json", {"bundles": "/elsewhere/bundles"}, False),
+    ],
+)
+def test_the_command_says_what_was_set_by_hand(file, about, is_shipped, tmp_path):
+    """The device is the shipped study's own default; a file of the user has its own."""
+    write_study(tmp_path / "lgg", budgets=(5,), previews=False)
+    path = tmp_path / "lgg" / "study.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    content |= {
-        "name": "channels_lgg", "study_file": "/elsewhere/studies/channels_lgg.json",
-        "parameters": {"device": "cpu", "amp": True, "dataset_dir": "/data/LGG_MRI"},
-    }  # fmt: skip
-    path.write_text(json.dumps(content), encoding="utf-8")
+    parameters = {"device": "cpu", "amp": True, "dataset_dir": "/data/LGG_MRI"}
+    path.write_text(
+        json.dumps(content | {"study_file": str(file), "parameters": parameters, **about}), encoding="utf-8"
+    )
     page = write_results_page([path.parent], tmp_path / "page.md").read_text(encoding="utf-8")
-    # the device is the study's own default
-    assert "studies/channels_lgg.json --output channels_lgg --set amp=true --set dataset_dir=LGG_MRI`" in page
+    name = SHIPPED if is_shipped else Path(file).name
+    assert f"`segxfer3d study run {name} --output lgg" in page
+    assert " --set amp=true --set dataset_dir=LGG_MRI` and" in page
+    assert ("--set device" in page) is not is_shipped
+
+
+@pytest.mark.parametrize(
+    ("file", "about", "is_shipped"),
+    [
+        (SHIPPED, {"bundles": "bundles"}, True),
+        (SHIPPED, {}, True),
+        ("./channels_lgg.json", {}, True),  # of earlier versions
+        ("./channels_lgg.json", {"bundles": "bundles"}, False),
+        ("./mine.json", {}, False),
+    ],
+)
+def test_the_command_of_a_record(file, about, is_shipped, study, tmp_path):
+    shutil.copytree(study, tmp_path / "lgg")
+    with_parts(tmp_path / "lgg")
+    keep(tmp_path / "lgg", tmp_path / "record")
+    path = tmp_path / "record/study.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, content | {"study_file": file, "parameters": {"device": "cpu"}, **about})
+    command = run_command(collect(tmp_path / "record"), "lgg")
+    said = SHIPPED if is_shipped else Path(file).name
+    assert command == f"segxfer3d study run {said} --output lgg" + ("" if is_shipped else " --set device=cpu")
 
 
 def test_the_command_of_a_cross_validation_is_its_own(tmp_path):
