@@ -12,6 +12,7 @@ from segxfer3d.report.budgets import units_of
 from segxfer3d.report.run_files import Run
 from segxfer3d.statistics.describe import ArmSummary, describe
 from segxfer3d.statistics.scores import Score, ScoreTable, tabulate
+from segxfer3d.statistics.trainings import run_name
 
 
 def once(runs: Sequence[Run], notes: list[str]) -> list[Run]:
@@ -20,7 +21,7 @@ def once(runs: Sequence[Run], notes: list[str]) -> list[Run]:
     for run in runs:
         key = (run.arm, run.seed, run.pretrain_seed)
         if key in last:
-            notes.append(f"{run.arm} with seed {run.seed} ran more than once: {run.name} counts.")
+            notes.append(f"{run_name(key)} ran more than once: {run.name} counts.")
         last[key] = run
     return list(last.values())
 
@@ -39,10 +40,7 @@ def paired(runs: Sequence[Run], notes: list[str], missing: list[str]) -> ScoreTa
     except InputError as error:
         notes.append(f"No paired test: {error}.")
         return None
-    for arm, seed in table.left_out:
-        notes.append(
-            f"{arm} with seed {seed} counts in no interval and no comparison: another arm has no such run that is done."
-        )
+    notes += [f"{run_name(run)} counts in no interval and no comparison: {why}." for run, why in table.left_out]
     return replace(table, units=_units(runs, table))
 
 
@@ -69,7 +67,8 @@ def _shared_cases(
         of_seed[run.seed] = of_seed.get(run.seed, frozenset()) | cases
     for run, cases in zip(runs, of_run, strict=True):
         if lost := sorted(of_seed[run.seed] - cases):
-            missing.append(f"{run.arm} with seed {run.seed} did not measure {some(lost, 3, ', ')}")
+            name = run_name((run.arm, run.seed, run.pretrain_seed))
+            missing.append(f"{name} did not measure {some(lost, 3, ', ')}")
     if missing:
         notes.append(f"Not every run measured every case: {some(missing, 5)}.")
     if len(set(of_seed.values())) > 1:

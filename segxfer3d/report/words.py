@@ -110,8 +110,7 @@ def caveats(results: Sequence[Result]) -> list[str]:
     ]
     lines += _warned(results)
     far = dict.fromkeys(
-        f"{found.arm} with seed {found.seed} ended at {found.value:.1f} ({result.title}; median of its seeds "
-        f"{found.median:.1f})"
+        f"{found.name} ended at {found.value:.1f} ({result.title}; median of its seeds {found.median:.1f})"
         for result in results
         for pair, _ in result.comparisons
         for found in pair.far_off

@@ -12,18 +12,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from segxfer3d.statistics.scores import ScoreTable
+from segxfer3d.statistics.trainings import run_name
 
 RATIO = 2.0  # to the arm's median, down or up
 
 
 @dataclass(frozen=True)
 class FarOff:
-    """A training far from the others: its arm and seed, its mean over patients, and the median of its arm's seeds."""
+    """A training far from the others: its arm and seed, its mean over patients, the median of its arm's seeds, and the
+    seed of its pretraining where its arm repeats that."""
 
     arm: str
     seed: int
     value: float
     median: float
+    pretraining: int | None = None
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return run_name((self.arm, self.seed, self.pretraining))
 
 
 def far_off(table: ScoreTable, *, least: float = 0.0) -> list[FarOff]:
@@ -35,10 +43,11 @@ def far_off(table: ScoreTable, *, least: float = 0.0) -> list[FarOff]:
     """
     means = table.patient_means().mean(2)
     medians = np.median(means, axis=1)
+    starts = table.pretrainings or (None,) * len(table.seeds)
     found = [
-        FarOff(arm, seed, float(value), float(median))
+        FarOff(arm, seed, float(value), float(median), start if arm in table.repeated else None)
         for arm, of_arm, median in zip(table.arms, means, medians, strict=True)
-        for seed, value in zip(table.seeds, of_arm, strict=True)
+        for seed, start, value in zip(table.seeds, starts, of_arm, strict=True)
         if abs(value - median) >= least and not median / RATIO <= value <= median * RATIO
     ]
     return list(dict.fromkeys(found))  # a training may be paired with several

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segxfer3d.errors import InputError, some
-from segxfer3d.statistics.trainings import Run, common_trainings, repeated_arms, run_name
+from segxfer3d.statistics.trainings import LeftOut, Run, common_trainings, repeated_arms, run_name
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ScoreTable:
         patients: whose case it is, one for each case.
         units: what these are called in sentences, a plural: images that are their own, for example.
         values: (arms, seeds, cases), all finite.
-        left_out: (arm, seed) of runs that are not in the table, because another arm lacks their seed.
+        left_out: runs that are not in the table, each with the reason, such as that another arm lacks their seed.
         pretrainings: where arms repeat their pretraining, the seed of the pretraining of each place on the axis of
             seeds, so that a seed comes once for each; else empty.
         repeated: the arms that do. Any other arm has the same values for every pretraining of a seed.
@@ -53,7 +53,7 @@ class ScoreTable:
     cases: tuple[str, ...]
     patients: tuple[str, ...]
     values: NDArray[np.float64]
-    left_out: tuple[tuple[str, int], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     pretrainings: tuple[int, ...] = ()
     repeated: frozenset[str] = frozenset()
     units: str = "patients"

@@ -16,6 +16,7 @@ from segxfer3d.errors import InputError, some
 
 Run = tuple[str, int, int | None]  # arm, seed, seed of its pretraining where that is repeated
 Training = tuple[int, int | None]  # seed, seed of the pretraining
+LeftOut = tuple[Run, str]  # and why, a clause
 
 
 Levels = Literal["seeds", "pretrainings", "crossed"]
@@ -59,7 +60,7 @@ def pretrainings_of(runs: Collection[Run], loading: Collection[str]) -> Pretrain
     return Pretrainings(repeated, of_seed, frozenset(loading) - repeated)
 
 
-def run_name(run: Run) -> str:
+def run_name(run: tuple[str, int | None, int | None]) -> str:
     """In words."""
     arm, seed, pretraining = run
     return f"{arm} with seed {seed}" + ("" if pretraining is None else f" from pretraining {pretraining}")
@@ -80,8 +81,8 @@ def repeated_arms(at: str, runs: Collection[Run]) -> frozenset[str]:
 
 def common_trainings(
     at: str, runs: Collection[Run], repeated: frozenset[str], *, common_seeds: bool
-) -> tuple[tuple[Training, ...], tuple[tuple[str, int], ...]]:
-    """The trainings that all arms have, sorted, and the (arm, seed) of runs with others.
+) -> tuple[tuple[Training, ...], tuple[LeftOut, ...]]:
+    """The trainings that all arms have, sorted, and the runs that are none of them, each with the reason.
 
     Args:
         at: which budget, for messages.
@@ -114,7 +115,26 @@ def common_trainings(
     if not common:
         raise InputError(f"{at}: no seed that all of {', '.join(arms)} have")
     used = {(arm, seed, pre if arm in repeated else None) for arm in arms for seed, pre in common}
-    return tuple(common), tuple(sorted({(arm, seed) for arm, seed, pre in runs if (arm, seed, pre) not in used}))
+    whole = {training for training in wanted if not lacks(training)}
+    left = sorted((run for run in runs if run not in used), key=lambda run: (run[0], *_order(run[1:])))
+    return tuple(common), tuple((run, _why_left(run, whole, {pre for _, pre in common})) for run in left)
+
+
+def _why_left(run: Run, whole: Collection[Training], pretrainings: Collection[int | None]) -> str:
+    """Why a run is in no table.
+
+    Args:
+        run: of an arm; its pretraining is None where its arm repeats none.
+        whole: the trainings that all arms have.
+        pretrainings: of those that are in the table.
+    """
+    _, seed, pretraining = run
+    if not any(seed == other and pretraining in (None, pre) for other, pre in whole):
+        return "another arm has no such run that is done"
+    # crossed, and the table is of seeds and pretrainings of which each has every other
+    if pretraining is None or pretraining in pretrainings:
+        return f"seed {seed} is not done from every pretraining"
+    return f"not every seed is done from pretraining {pretraining}"
 
 
 def is_crossed(seeds: Sequence[int]) -> bool:

@@ -166,7 +166,7 @@ def _without_verdict(comparison: Comparison) -> list[str]:
         if number < least
     ]
     return few + [
-        f"{far.arm} with seed {far.seed} ended at {far.value:.3g}, far from the median {far.median:.3g} of its seeds, "
+        f"{far.name} ended at {far.value:.3g}, far from the median {far.median:.3g} of its seeds, "
         "and how often that happens so few trainings cannot tell"
         for far in comparison.far_off
     ]

@@ -53,9 +53,19 @@ def test_trainings_that_are_missing_are_refused_or_leave_a_whole_rectangle():
     table = tabulate(lacking, common_seeds=True)[5]
     assert sorted(set(table.seeds)) == [0, 2, 3]  # rather than two pretrainings of three
     assert len(table.seeds) == 9
-    assert table.left_out == (("encoder", 1), ("random", 1))
+    rest = "seed 1 is not done from every pretraining"
+    assert table.left_out == ((("encoder", 1, 0), rest), (("encoder", 1, 1), rest), (("random", 1, None), rest))
     few = [s for s in crossed_scores(seeds=range(4)) if s.pretraining != 2 or s.seed == 0]
-    assert sorted(set(tabulate(few, common_seeds=True)[5].pretrainings)) == [0, 1]
+    table = tabulate(few, common_seeds=True)[5]
+    assert sorted(set(table.pretrainings)) == [0, 1]
+    assert table.left_out == ((("encoder", 0, 2), "not every seed is done from pretraining 2"),)
+    whole = "another arm has no such run that is done"
+    more = [*crossed_scores(), *(replace(s, seed=5) for s in crossed_scores() if s.arm == "random" and s.seed == 1)]
+    assert tabulate(more, common_seeds=True)[5].left_out == ((("random", 5, None), whole),)
+    other = [replace(s, arm="other") for s in crossed_scores() if s.arm == "encoder"]
+    lacking = [s for s in other if s.pretraining != 2]
+    found = tabulate([*crossed_scores(), *lacking], common_seeds=True)[5].left_out
+    assert found == ((("encoder", 0, 2), whole), (("encoder", 1, 2), whole))
     torn = [replace(s, pretraining=None) if s.seed == 0 else s for s in nested_scores()]
     with pytest.raises(InputError, match="runs of encoder with and without a seed of their pretraining"):
         tabulate(torn)
