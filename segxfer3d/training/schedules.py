@@ -10,6 +10,8 @@ from monai.optimizers import WarmupCosineSchedule
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
+_STALE = 6  # validations in a row that are no better, after which a plateau halves the rate
+
 
 def make_schedule(
     optimizer: Optimizer,
@@ -23,11 +25,11 @@ def make_schedule(
 
     Args:
         optimizer: whose rate follows the course.
-        name: ``constant``; ``cosine`` and ``polynomial`` (power 0.9), which begin at the full rate and fall to zero
-            after the last step; ``warmup-cosine`` and ``warmup-polynomial`` (the same), which rise linearly and fall
-            to zero at the last step; ``halving`` (Models Genesis pretraining: halved every 0.8 x patience epochs);
-            ``plateau`` (Models Genesis fine-tuning: halved where a 7th validation in a row is no better; which figure,
-            and that a smaller loss is the better one, says :class:`Schedule`).
+        name: ``constant``; ``cosine`` and ``polynomial`` (power 0.9), which begin at the full rate and fall to zero,
+            which comes after the last step; ``warmup-cosine`` and ``warmup-polynomial`` (the same), which rise linearly
+            before, from zero at the first step; ``halving`` (Models Genesis pretraining: halved every 0.8 x patience
+            epochs); ``plateau`` (Models Genesis fine-tuning: halved where a 6th validation in a row is no better; which
+            figure, and that a smaller loss is the better one, says :class:`Schedule`).
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch, for ``halving``.
         warmup_fraction: share of the steps in which the rate rises.
@@ -47,7 +49,7 @@ def make_schedule(
         return LambdaLR(optimizer, _WarmupPolynomial(0, total_steps))
     if name == "halving":
         return StepLR(optimizer, step_size=max(1, round(0.8 * (patience or 50))) * steps_per_epoch, gamma=0.5)
-    return ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=6)
+    return ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=_STALE - 1)  # torch halves one later
 
 
 class _Cosine:

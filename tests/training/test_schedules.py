@@ -76,7 +76,7 @@ def test_a_plateau_is_told_by_the_validation():
     validation.state.metrics = {"dice": 0.5}
 
     for count in range(9):
-        assert trained.param_groups[0]["lr"] == (1.0 if count < 8 else 0.5), count
+        assert trained.param_groups[0]["lr"] == (1.0 if count < 7 else 0.5), count
         validation.run([0], max_epochs=1)
         validation.state.metrics = {"dice": 0.5}
 
@@ -86,10 +86,10 @@ def test_a_plateau_is_told_by_the_validation():
     [
         ([1.0 - 0.1 * count for count in range(9)], 0),
         ([-0.1 * count for count in range(9)], 0),  # BYOL's: minus a cosine
-        ([0.5] * 8, 1),
-        ([-0.5] * 8, 1),
-        ([0.5 + 0.1 * count for count in range(8)], 1),
-        ([0.5] * 7, 0),
+        ([0.5] * 7, 1),
+        ([-0.5] * 7, 1),
+        ([0.5 + 0.1 * count for count in range(7)], 1),
+        ([0.5] * 6, 0),
     ],
 )
 def test_a_plateau_of_a_loss_is_where_it_falls_no_more(losses, halved):
@@ -107,12 +107,13 @@ def test_a_plateau_of_a_loss_goes_on_as_its_state_says():
     schedules = [make_schedule(optimizer(), "plateau", 100) for _ in range(3)]
     Schedule(schedules[0], metric="loss")
     schedules[0].step(0.25)
-    earlier = schedules[2].state_dict()  # of a build that took a larger loss for the better one
+    earlier = schedules[2].state_dict() | {"patience": 6}  # of a build that took a larger loss for the better one
     Schedule(schedules[1], metric="loss")
     schedules[1].load_state_dict(schedules[0].state_dict())
     assert (schedules[1].mode, schedules[1].best) == ("min", 0.25)
     schedules[1].load_state_dict(earlier)
     assert (schedules[1].mode, schedules[1].best) == ("max", -math.inf)
+    assert (schedules[0].patience, schedules[1].patience) == (5, 6)
 
 
 def test_others_step_with_the_trainer():
