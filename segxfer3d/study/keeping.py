@@ -30,7 +30,7 @@ from segxfer3d.study.records import (
     weights_hash,
     write_record,
 )
-from segxfer3d.study.restoring import AGAIN
+from segxfer3d.study.restoring import AGAIN, compare_all_again
 from segxfer3d.study.same_data import MADE_FROM, differing, in_short
 from segxfer3d.study.states import DONE, RECORDED, states
 from segxfer3d.study.trials import MODEL, STUDY_FILE, TRIAL_FILE, Trial, read_trials
@@ -51,6 +51,7 @@ class Kept:
         left: records that are there of what is no trial of the study any more.
         others: trials that were made from other data than those before them, each with what is another.
         mixed: records with other options than those before them of the same arm, each with what is another.
+        again: pretrainings that were made again for an earlier record and compared with it only now.
     """
 
     new: int
@@ -60,9 +61,10 @@ class Kept:
     left: list[str]
     others: list[str]
     mixed: list[str]
+    again: list[str]
 
     def sentence(self) -> str:
-        """How many, in words, behind lines on others and on what is left."""
+        """How many, in words, behind lines on others, on what is left, and on what was made again."""
         warning = (
             f"warning: made from other data, so they do not compare: {some(self.others, 5)}\n" if self.others else ""
         )
@@ -73,6 +75,7 @@ class Kept:
                 f"note: {len(self.left)} in the record are of no trial of the study any more: {some(self.left, 5)}\n"
             )
         lacking = f"; {self.lacking} trials are not done" if self.lacking else ""
+        warning += "".join(f"{line}\n" for line in self.again)
         return f"{warning}{self.new} trials recorded, {self.there} were{lacking}"
 
 
@@ -117,7 +120,9 @@ def keep(folder: Path, target: Path) -> Kept:
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     left = [place for place in before if place not in {trial.folder for trial in trials}]
     mixed = other_options([*before.values(), *new], study)
-    return Kept(len(new), len(records) - len(new), len(trials) - len(done), size, left, differing(done, folder), mixed)
+    again = compare_all_again(folder, trials, standing)
+    lacking, others = len(trials) - len(done), differing(done, folder)
+    return Kept(len(new), len(records) - len(new), lacking, size, left, others, mixed, again)
 
 
 def _before(target: Path, study: str) -> dict[str, Record]:

@@ -99,6 +99,28 @@ def compare_again(folder: Path) -> str:
     return outcome(content)
 
 
+def compare_all_again(folder: Path, trials: Sequence[Trial], standing: Mapping[str, State]) -> list[str]:
+    """:func:`compare_again` of all pretrainings that are done: one may have ended while nobody waited for it.
+
+    Args:
+        folder: of the study.
+        trials: of it.
+        standing: how they stand, by id.
+
+    Returns:
+        for each that was compared now its id and what came out.
+    """
+    said = []
+    for trial in trials:
+        if trial.kind == "pretrain" and standing[trial.id].name == DONE:
+            try:
+                words = compare_again(folder / trial.folder)
+            except InputError as error:  # the folder may be one to read alone; what is asked for needs no comparison
+                words = f"not compared with the record: {error}"
+            said += [f"{trial.id}: {words}"] if words else []
+    return said
+
+
 def outcome(again: Mapping[str, Any]) -> str:
     """What ``again.json`` says, as a sentence; empty while the pretraining is not done."""
     if "same" not in again:

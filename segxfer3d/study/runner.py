@@ -18,7 +18,7 @@ from segxfer3d.files import Lock
 from segxfer3d.study.attempts import Attempt, Launch, bundle_command, start
 from segxfer3d.study.identity import code_version_of
 from segxfer3d.study.launching import FRESH, Processes
-from segxfer3d.study.restoring import compare_again
+from segxfer3d.study.restoring import compare_again, compare_all_again
 from segxfer3d.study.same_data import MADE_FROM, OTHER, Seen, compare, refuse_other_data
 from segxfer3d.study.slots import Slots
 from segxfer3d.study.states import BAD, DAMAGED, DONE, RUNNING, WAITING, State, blocked, state_at_rest, states
@@ -171,6 +171,8 @@ class _Run:
 
     def run(self) -> dict[str, State]:
         """Until nothing is left to do."""
+        for line in compare_all_again(self.folder, list(self.trials.values()), self.standing):
+            self.say(line)
         with _interruptible():
             try:
                 while self.pending or self.active:

@@ -66,6 +66,37 @@ def test_a_pretraining_is_made_again_only_where_it_is_needed(kept, tmp_path):
     assert keep(tmp_path / "here", kept).new == 2
 
 
+@pytest.mark.parametrize("by", ["run", "trial", "keep"])
+def test_a_pretraining_that_ended_while_no_study_ran_is_compared_when_one_does(by, kept, tmp_path):
+    folder = tmp_path / "here"
+    trials, _, _ = go_on(folder, kept, seeds=[0, 1, 2])
+    path = folder / trials[0].folder / AGAIN
+    before = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({"record": before["record"]}))  # as it is while the pretraining runs
+    said = []
+    for _ in range(2):  # once is enough
+        if by == "run":
+            run(trials, folder, Resources(), said.append, fake())
+        elif by == "trial":
+            run_one(trials[0].id, trials, folder, Resources(), fake())
+        else:
+            said += keep(folder, kept).sentence().splitlines()[:-1]
+    assert json.loads(path.read_text(encoding="utf-8")) == before
+    words = f"{trials[0].id}: made again from its seed: the weights are those of the record, bit for bit"
+    assert said == ([] if by == "trial" else [words])
+
+
+def test_a_folder_that_can_only_be_read_is_kept_all_the_same(kept, tmp_path, monkeypatch):
+    def refuse(place):
+        raise InputError("again.json cannot be written")
+
+    trials, _, _ = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
+    monkeypatch.setattr("segxfer3d.study.restoring.compare_again", refuse)
+    found = keep(tmp_path / "here", tmp_path / "other")
+    assert found.new == 7
+    assert found.again == [f"{trials[0].id}: not compared with the record: again.json cannot be written"]
+
+
 def test_weights_that_differ_are_said_with_the_processors(kept, tmp_path, monkeypatch):
     monkeypatch.setattr("segxfer3d.study.restoring.weights_hash", lambda _: "0" * 64)
     _, found, said = go_on(tmp_path / "here", kept, seeds=[0, 1, 2])
