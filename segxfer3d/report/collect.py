@@ -11,6 +11,7 @@ from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.files import names_hash
 from segxfer3d.report.arms import Arm, name_arms, study_arms, with_recipes
+from segxfer3d.report.data_names import with_data
 from segxfer3d.report.folds import fold_of, incomplete
 from segxfer3d.report.pretexts import noted
 from segxfer3d.report.recorded import differing_starts, recorded_trials
@@ -74,7 +75,8 @@ def collect(folder: Path | str) -> Collection:
 
     Of a folder of runs, arms are the initializations, told apart further by whatever knob differs between runs of one
     initialization, and by the checkpoint where one seed starts from several; the budget is ``label_count`` or
-    ``label_fraction``, and the data set is ``dataset`` or the name of ``dataset_dir``, with the target.
+    ``label_fraction``, and the data set is ``dataset`` or the name of ``dataset_dir`` (both, where several have one
+    ``dataset``), with the target.
 
     Args:
         folder: of the study or the runs.
@@ -140,7 +142,7 @@ def _checkpoints(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def _named(folder: Path, problems: list[Problem]) -> tuple[list[Run], list[Arm]]:
     """The runs below a folder, and the arms that tell its fine-tunings apart."""
-    runs = [_described(run) for run in _all(read_run, _runs_below(folder), problems)]
+    runs = with_data([_described(run) for run in _all(read_run, _runs_below(folder), problems)])
     runs, outside = _with_sources(runs)
     runs, arms = name_arms(runs, noted([*outside, *(run.description for run in runs)]))
     return _all(read_results, runs, problems), arms
@@ -208,9 +210,6 @@ def _described(run: Run) -> Run:
     kind = run.job.rsplit("_", 1)[-1]
     if kind not in _KINDS:
         kind = run.job or "unknown"
-    data = str(knobs.get("dataset") or Path(str(knobs.get("dataset_dir") or "generated")).name)
-    if knobs.get("target"):
-        data += f", {knobs['target']}"
     count, share = knobs.get("label_count"), knobs.get("label_fraction")
     seed = knobs.get("seed")
     if isinstance(count, (int, float)):
@@ -221,7 +220,7 @@ def _described(run: Run) -> Run:
         budget, budget_name = 1.0, "all"
     known = kind == "finetune" and isinstance(seed, int)
     return replace(
-        run, kind=kind, data=data, budget=budget if known else None, budget_name=budget_name if known else "",
+        run, kind=kind, budget=budget if known else None, budget_name=budget_name if known else "",
         seed=seed if isinstance(seed, int) else None,
     )  # fmt: skip
 
