@@ -12,8 +12,18 @@ from torch import nn
 
 def join() -> None:
     """Join the process group when torchrun started this process (gloo without a GPU, nccl with one)."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and idist.backend() is None:
+    if _started() > 1 and idist.backend() is None:
         idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def count() -> int:
+    """How many processes train together, before they have joined, too: values of a bundle are computed first."""
+    return _started() if idist.backend() is None else int(idist.get_world_size())
+
+
+def _started() -> int:
+    """By torchrun, which says it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def leave_at_exit() -> None:

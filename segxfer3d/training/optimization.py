@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from segxfer3d.errors import InputError
+from segxfer3d.run import processes
 from segxfer3d.training.lars import LARS
 
 
@@ -49,10 +50,10 @@ def make_optimizer(
 
 
 def lars_rate(batch_size: int | None) -> float:
-    """SimCLR's learning rate for LARS, as ConRec pretrains: 0.075 x sqrt(batch size).
+    """SimCLR's learning rate for LARS, as ConRec pretrains: 0.075 x sqrt(samples of a step, in all processes together).
 
     Args:
-        batch_size: samples (not views) of a step, in all processes together.
+        batch_size: samples (not views) of a step in each process.
 
     Raises:
         InputError: no batch size.
@@ -63,7 +64,7 @@ def lars_rate(batch_size: int | None) -> float:
         raise InputError("batch_size: expected a number; only fine-tuning finds one where it is none")
     if batch_size < 1:  # the rule is applied before the options are checked
         raise InputError(f"batch_size: expected a whole number of at least 1, got {batch_size}")
-    return float(0.075 * batch_size**0.5)
+    return float(0.075 * (batch_size * processes.count()) ** 0.5)
 
 
 def _clip(parameters: list[nn.Parameter], norm: float) -> None:

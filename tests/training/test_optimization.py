@@ -130,6 +130,12 @@ def test_lars_rate(batch_size, rate):
     assert lars_rate(batch_size) == pytest.approx(rate)
 
 
+def test_lars_rate_is_of_the_samples_of_all_processes(monkeypatch):
+    """Torchrun says how many there are before they have joined, which is when bundles are read."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert lars_rate(16) == pytest.approx(0.6)
+
+
 def test_nesterov_is_its_formula():
     """Momentum 0.99; the step goes where the momentum will be."""
     fast, slow = network(), network()
