@@ -202,12 +202,24 @@ def padded(image: Tensor, content: Tensor, size: tuple[int, int]) -> Tensor:
     result = torch.zeros((*image.shape[:2], *size), device=image.device)
     for row, (top, left, height, width) in enumerate(content.tolist()):
         picture = as_float(image[row : row + 1, :, top : top + height, left : left + width])
-        scale = min(size[0] / height, size[1] / width)
-        inner = [max(1, int(side * scale + 0.5)) for side in (height, width)]
-        first = [(side - part) // 2 for side, part in zip(size, inner, strict=True)]
-        resized_picture = F.interpolate(picture, inner, mode="bilinear", antialias=True)
-        result[row, :, first[0] : first[0] + inner[0], first[1] : first[1] + inner[1]] = resized_picture[0]
+        y, x, rows, columns = _filling(height, width, size)
+        resized_picture = F.interpolate(picture, [rows, columns], mode="bilinear", antialias=True)
+        result[row, :, y : y + rows, x : x + columns] = resized_picture[0]
     return result
+
+
+def is_padded(image: Tensor, content: Tensor, size: tuple[int, int]) -> bool:
+    """Whether images (N, C, H, W) are of ``size``, and the content of each lies where :func:`padded` lays it."""
+    return image.shape[2:] == size and all(
+        tuple(place) == _filling(place[2], place[3], size) for place in content.tolist()
+    )
+
+
+def _filling(height: int, width: int, size: Sequence[int]) -> tuple[int, int, int, int]:
+    """First row and column, and the lengths, of a picture that is scaled to fill one side, in the middle."""
+    scale = min(size[0] / height, size[1] / width)
+    rows, columns = (max(1, int(side * scale + 0.5)) for side in (height, width))
+    return (size[0] - rows) // 2, (size[1] - columns) // 2, rows, columns
 
 
 def checked_size(size: Sequence[int], who: str) -> tuple[int, ...]:

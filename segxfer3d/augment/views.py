@@ -244,9 +244,12 @@ class CenterView:
         image = batch["image"]
         geometry.check_image(image, len(self.size), "CenterView")
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            if len(self.size) == 2 and "content" in batch and image.shape[2:] != self.size:
-                content = geometry.content_of(batch, image, "CenterView")
-                view = geometry.padded(image, content, (self.size[0], self.size[1]))
-            else:
+            if len(self.size) != 2 or "content" not in batch:
                 view = geometry.resized(image, self.size)
+                return View(view, view)
+            size = self.size[0], self.size[1]
+            content = geometry.content_of(batch, image, "CenterView")
+            # of a batch with several sizes all are brought to the largest, which may be this one
+            ready = geometry.is_padded(image, content, size)
+            view = geometry.as_float(image) if ready else geometry.padded(image, content, size)
         return View(view, view)

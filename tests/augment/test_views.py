@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segxfer3d.augment import geometry, views
+from segxfer3d.augment.geometry import as_float
 from segxfer3d.augment.views import CenterView, RandomViews, apply_views
 from segxfer3d.errors import InputError
 from tests.augment.counting import assert_share, assert_uniform
@@ -173,6 +174,32 @@ def test_the_whole_image_of_a_padded_batch():
     inside = torch.zeros((2, 8, 8))
     inside[0, :, 1:6], inside[1, 1:7] = 1, 1
     assert torch.allclose(view, inside[:, None].expand_as(view))
+
+
+@pytest.mark.parametrize("beside", [(3, 64, 64), (3, 64, 40), (3, 20, 64), (3, 30, 30)])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (3, 64, 48), (3, 40, 64), (3, 64, 64), (3, 100, 30)])
+def test_the_whole_image_is_the_same_whatever_is_in_its_batch(shape, beside):
+    """Batches hold images of several sizes at the top left of the largest."""
+
+    def alone_and(*images):
+        sides = [max(image.shape[axis] for image in images) for axis in (1, 2)]
+        batch = torch.zeros((len(images), 3, *sides), dtype=torch.uint8)
+        for row, image in enumerate(images):
+            batch[row, :, : image.shape[1], : image.shape[2]] = image
+        content = torch.tensor([[0, 0, *image.shape[1:]] for image in images])
+        return CenterView((64, 64))({"image": batch, "content": content}).image[0]
+
+    image, other = (torch.randint(1, 256, each, dtype=torch.uint8, generator=generator(1)) for each in (shape, beside))
+    assert torch.equal(alone_and(image), alone_and(image, other))
+
+
+def test_an_image_that_is_padded_already_is_not_resampled():
+    """As those are that are stored at the size."""
+    image = torch.zeros((2, 3, 64, 64), dtype=torch.uint8)
+    image[:, :, 10:53], image[1, :, :10] = 200, 7
+    content = torch.tensor([[10, 0, 43, 64], [0, 0, 64, 64]])
+    view = CenterView((64, 64))({"image": image, "content": content}).image
+    assert torch.equal(view, as_float(image))
 
 
 # Errors
