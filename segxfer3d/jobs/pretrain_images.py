@@ -176,7 +176,8 @@ def _extra(options: Options, run: RunFolder, source: Source, kept: KeptImages) -
 
 
 def _probe(options: Options, run: RunFolder, source: Source) -> tuple[Sequence[Item], Sequence[Item]] | None:
-    """Two samples of the pretraining images with their classes; nothing where a data set has no classes.
+    """Two samples of the pretraining images with their classes, no patient in both; nothing where a data set has no
+    classes.
 
     Images are read as they pretrain; a run of an earlier version, which listed them anew, goes on as it began.
     """
@@ -189,10 +190,7 @@ def _probe(options: Options, run: RunFolder, source: Source) -> tuple[Sequence[I
     known = {case.name: case for case in source.split.pretrain}
     cases = [case for case in listed.cases if case.name in known]
     if not earlier:
-        if any(known[case.name].patient != case.patient for case in cases):
-            run.say("note: probes take each image for itself; those of a patient may lie on both of their sides")
-        # patients as they are listed: so probes were when they were recorded (tests/compatibility)
-        cases = [replace(known[case.name], category=case.category, patient=case.patient) for case in cases]
+        cases = [replace(known[case.name], category=case.category) for case in cases]
         listed = source.case_set
     if len(cases) < 20 or len({case.category for case in cases}) < 2 or len({case.patient for case in cases}) < 2:
         return None

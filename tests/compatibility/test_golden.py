@@ -38,9 +38,15 @@ def test_splits():
     "name", [name if name in TINY_RUNS else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
 )
 def test_runs(name, folder):
-    found = recorded(run(name, folder, names.BUNDLES))
-    assert differences(GOLDEN["runs"][name], found, tolerance(name, GOLDEN["machine"])) == []
+    found, before = recorded(run(name, folder, names.BUNDLES)), GOLDEN["runs"][name]
+    if RUNS[name][1].get("patient_pattern"):  # whose probes had images of a patient on both sides
+        before = {**before, "metrics": [_without_probes(line) for line in before["metrics"]]}
+    assert differences(before, found, tolerance(name, GOLDEN["machine"])) == []
     assert names.foreign_modules() == []
+
+
+def _without_probes(line):
+    return {name: value for name, value in line.items() if name not in ("neighbor_accuracy", "linear_accuracy")}
 
 
 def test_other_processors_may_round_differently():

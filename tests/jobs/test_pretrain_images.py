@@ -149,9 +149,17 @@ def test_a_single_patient_has_no_others_to_be_probed_on(tmp_path):
     assert "neighbor_accuracy" not in lines(tmp_path / "run")[-1]
 
 
-@pytest.mark.parametrize("pattern", ["", r"\d$"])
-def test_images_of_a_patient_on_both_sides_of_a_probe_are_said(pattern, tmp_path, caplog):
+@pytest.mark.parametrize("bundle", ["reconstruction_pretrain", "segmentation_pretrain", "classification_pretrain"])
+def test_no_patient_is_on_both_sides_of_a_probe(bundle, tmp_path, monkeypatch):
+    sides = []
+    original = pretrain_images.hold_out
+
+    def holding(cases, *more, **options):
+        sides[:] = original(cases, *more, **options)
+        return tuple(sides)
+
+    monkeypatch.setattr(pretrain_images, "hold_out", holding)
     once = {"dataset_dir": str(pets(tmp_path / "set")), "max_epochs": 1, "monitor_interval": 1}
-    with caplog.at_level("INFO", "segxfer3d"):
-        run("reconstruction_pretrain", tmp_path / "run", **once, validation_fraction=0, patient_pattern=pattern)
-    assert ("note: probes take each image for itself" in caplog.text) == bool(pattern)
+    run(bundle, tmp_path / "run", **once, validation_fraction=0, patient_pattern=r"\d$")
+    fit, test = ({case.name[-1] for case in side} for side in sides)
+    assert (len(fit), len(test), fit & test) == (7, 3, set())
