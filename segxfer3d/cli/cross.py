@@ -27,14 +27,8 @@ _REFUSED = {
     "resume": "the same command goes on",
 }
 
-_OWN = (
-    "seed",
-    "label_count",
-    "label_fraction",
-    "test_fraction",
-    "minutes",
-    "skip_bad_cases",
-)  # which this command reads
+# which this command reads itself
+_OWN = ("seed", "label_count", "label_fraction", "test_fraction", "minutes", "skip_bad_cases")
 
 
 @click.command(
