@@ -21,7 +21,7 @@ from segxfer3d.files import names_hash
 from segxfer3d.jobs.own_split import split_cases, split_said
 from segxfer3d.jobs.pretrain_images import PretrainingData, Transform
 from segxfer3d.jobs.source import SplitRule
-from segxfer3d.jobs.unused import refuse_unused_window
+from segxfer3d.jobs.unused import refuse_other_cubes
 from segxfer3d.jobs.unvalidated import refuse_unvalidated
 from segxfer3d.run.folder import RunFolder
 
@@ -67,7 +67,7 @@ def stored_cubes(
         learned, held = {case.case for case in store.cases}, set()
         run.say(f"warning: {folder} does not say who has labels, so the patients of all its cubes pretrain; {_SAYS}")
     preprocessing = VolumePreprocessing.from_dict(store.preprocessing)
-    refuse_unused_window(options, preprocessing, f"none beside a cube store, {folder} was cut with its own")
+    refuse_other_cubes(options, preprocessing, folder)
     train, validation = _items(store, learned), _items(store, held)
     if not train:
         raise InputError(f"{folder}: no cubes of the {len(learned)} volumes that pretrain")

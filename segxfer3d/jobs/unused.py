@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from segxfer3d.config import groups, learning
 from segxfer3d.config.initializations import frozen_parts
 from segxfer3d.config.options import Options, infos
@@ -29,6 +31,31 @@ def refuse_unused_window(options: Options, used: Preprocessing, expected: str = 
     volumes, usual = options[groups.Volumes], infos(groups.Volumes)
     if any(name in options.typed or getattr(volumes, name) != usual[name].default for name in _ENDS):
         refuse_other_window(used.scales, volumes.window_low, volumes.window_high, expected)
+
+
+def refuse_other_cubes(options: Options, used: VolumePreprocessing, folder: Path) -> None:
+    """Refuse a spacing, an intensity or a window that the cubes of a store do not have. Earlier runs go on as they
+    began.
+
+    Args:
+        options: of a pretraining.
+        used: how the volumes of the store became cubes.
+        folder: of the store.
+
+    Raises:
+        InputError: as it says.
+    """
+    volumes = options[groups.Volumes]
+    own = f"expected none beside a cube store, {folder} was cut with its own"
+    refuse_unused_window(options, used, own.removeprefix("expected "))
+    if options[groups.Training].resume:
+        return
+    if volumes.spacing is not None and volumes.spacing != used.spacing:
+        raise InputError(f"spacing {' '.join(f'{side:g}' for side in volumes.spacing)}: {own}")
+    rules = tuple(scale.intensity for scale in used.scales)
+    asked = (volumes.intensity,) if isinstance(volumes.intensity, str) else volumes.intensity
+    if volumes.intensity != "auto" and asked not in (rules, tuple(dict.fromkeys(rules))):
+        raise InputError(f"intensity {', '.join(asked)}: {own} ({', '.join(dict.fromkeys(rules))})")
 
 
 def refuse_unused_warmup(options: Options) -> None:

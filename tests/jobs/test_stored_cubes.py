@@ -89,12 +89,19 @@ def test_options_of_the_split_hold(knobs, test, learned, store, tmp_path):
     assert not set(split["pretrain"]) & {*split["test"], *split["validation"]}
 
 
-def test_another_window_than_the_stores_is_refused(store, tmp_path):
-    knobs = {**QUICK, "dataset_dir": str(store), "window_low": -160.0, "window_high": 240.0}
-    message = (
-        "-160 and 240: intensities have the window -1000 to 1000; expected none beside a cube store, .*cubes was cut"
-    )
-    refused("genesis_pretrain", tmp_path, message, **knobs)
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (
+            {"window_low": -160.0, "window_high": 240.0},
+            "-160 and 240: intensities have the window -1000 to 1000; expected none beside a cube store, ",
+        ),
+        ({"spacing": [2.0, 2.0, 2.5]}, "spacing 2 2 2.5: expected none beside a cube store, .*cubes was cut"),
+        ({"intensity": "percentile"}, r"intensity percentile: expected none beside a .*with its own \(window\)"),
+    ],
+)
+def test_another_preprocessing_than_the_stores_is_refused(store, tmp_path, knobs, message):
+    refused("genesis_pretrain", tmp_path, message, **QUICK, dataset_dir=str(store), **knobs)
 
 
 def test_a_split_file_holds(store, tmp_path):
