@@ -28,7 +28,7 @@ SIZES = {
     "precision": (0, 2, 2, 1, 5),
     "small_figure7": (6, 7, 1, 1, 3),
     "small_table2": (6, 6, 2, 3, 5),
-    "small_table2_rates": (6, 18, 2, 1, 1),
+    "small_table2_rates": (6, 24, 2, 1, 1),
     "small_table3": (1, 3, 1, 1, 5),
     "small_table3_rates": (1, 15, 1, 1, 1),
     "small_table5": (2, 4, 2, 1, 5),
