@@ -208,6 +208,16 @@ class Options:
                 merged[name] = list(value) if isinstance(value, tuple) else value
         return merged
 
+    def is_asked(self, name: str, usual: Any = None) -> bool:
+        """Whether somebody set an option: typed it, or gave it another value than the usual one.
+
+        Args:
+            name: of an option of the job.
+            usual: its value where nobody sets it; None: its default.
+        """
+        default = self.infos()[name].default if usual is None else usual
+        return name in self.typed or self.values[name] != (list(default) if isinstance(default, tuple) else default)
+
     def infos(self) -> dict[str, OptionInfo]:
         """What is known of all options of the job, by name."""
         return {name: info for group in self._groups for name, info in infos(group).items()}

@@ -9,7 +9,7 @@ from monai.transforms import Compose
 
 from segxfer3d.augment.cubes import CropRule, RandCubed
 from segxfer3d.config import groups
-from segxfer3d.config.options import Options, infos
+from segxfer3d.config.options import Options
 from segxfer3d.config.own_split import OwnSplit
 from segxfer3d.data.cubes.store import is_cube_store
 from segxfer3d.data.dataset import SeededDataset
@@ -114,11 +114,7 @@ def refuse_sizes(options: Options) -> None:
     smallest = 32 if asked in groups.BACKBONES else 8  # its coarsest feature is one pixel
     if network.image_size % smallest:
         raise InputError(f"image_size: a ResNet needs a multiple of {smallest}, got {network.image_size}")
-    if (
-        network.backbone != asked.removesuffix("_unet")
-        and ("backbone" in options.typed or network.backbone != infos(groups.ImageNetwork)["backbone"].default)
-        and not training.resume
-    ):
+    if network.backbone != asked.removesuffix("_unet") and options.is_asked("backbone") and not training.resume:
         whose = "network" if "network" in options.by_hand else "the checkpoint's network"
         raise InputError(f"backbone {network.backbone}: {whose} is {asked}; expected one of them, or the same")
     if training.batch_size == 1 and network.image_size == smallest:

@@ -9,8 +9,7 @@ from typing import Any, cast
 from torch.utils.data import Subset
 
 from segxfer3d.config import groups
-from segxfer3d.config.options import Options, infos
-from segxfer3d.config.own_split import OwnSplit
+from segxfer3d.config.options import Options
 from segxfer3d.data.case import CaseSet
 from segxfer3d.data.cubes.store import CubeStore
 from segxfer3d.data.dataset import SeededDataset
@@ -103,10 +102,8 @@ def _split(options: Options, run: RunFolder, store: CubeStore, rule: SplitRule) 
 
 def _refuse_split(options: Options, folder: Path) -> None:
     """Refuse options of a split beside a store that cannot be split."""
-    kinds = (OwnSplit, groups.Data, groups.TestPart)
-    usual = {name: info.default for kind in kinds for name, info in infos(kind).items()}
     names = ("split_file", "fold", "pretrain_fraction", "validation_fraction", "test_fraction", "split_seed")
-    if asked := [name for name in names if name in options.typed or options.values.get(name) != usual[name]]:
+    if asked := [name for name in names if options.is_asked(name)]:
         raise InputError(
             f"{asked[0]}: the cube store {folder} was written before stores said who has labels, so it cannot be "
             f"split; {_SAYS}"

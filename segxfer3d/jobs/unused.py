@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segxfer3d.config import groups, learning
 from segxfer3d.config.initializations import frozen_parts
-from segxfer3d.config.options import Options, infos
+from segxfer3d.config.options import Options
 from segxfer3d.data.preprocessing import Preprocessing
 from segxfer3d.data.preprocessing.scale import refuse_other_window
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
@@ -28,8 +28,8 @@ def refuse_unused_window(options: Options, used: Preprocessing, expected: str = 
     """
     if not isinstance(used, VolumePreprocessing) or options[groups.Training].resume:
         return
-    volumes, usual = options[groups.Volumes], infos(groups.Volumes)
-    if any(name in options.typed or getattr(volumes, name) != usual[name].default for name in _ENDS):
+    volumes = options[groups.Volumes]
+    if any(options.is_asked(name) for name in _ENDS):
         refuse_other_window(used.scales, volumes.window_low, volumes.window_high, expected)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from segxfer3d.config import groups
-from segxfer3d.config.options import Options, infos
+from segxfer3d.config.options import Options
 from segxfer3d.config.shipped import shipped_folder
 from segxfer3d.errors import InputError
 
@@ -44,8 +44,7 @@ def refuse_unvalidated(options: Options, number: int) -> None:
 
 def _is_asked(options: Options, name: str) -> bool:
     """Whether somebody set an option of training, rather than the bundle as it is shipped."""
-    own = _shipped(options.job).get(name, infos(groups.Training)[name].default)
-    return name in options.typed or options.values[name] != own
+    return options.is_asked(name, _shipped(options.job).get(name))
 
 
 @cache

@@ -13,7 +13,6 @@ from itertools import islice
 
 import numpy as np
 
-from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.errors import InputError
 from segxfer3d.report.arms import Arm
 from segxfer3d.report.budgets import budget_words, by_labels, units_of
@@ -25,6 +24,7 @@ from segxfer3d.report.pairing import once, other_summaries, paired
 from segxfer3d.report.published import Published
 from segxfer3d.report.run_files import PERCENT, Run
 from segxfer3d.report.scores import class_columns
+from segxfer3d.report.starts import loading_arms
 from segxfer3d.statistics.compare import Comparison, compare, corrected
 from segxfer3d.statistics.convergence import SEEDS_ALONE, Convergence
 from segxfer3d.statistics.describe import ArmSummary, describe
@@ -218,7 +218,7 @@ def _result(
     table = paired(ordered, notes, missing)
     summaries = {} if table is None else {summary.arm: summary for summary in describe(table)}
     others = {} if table is None else other_summaries(table, ordered)
-    loading = _loading(arms, ordered)
+    loading = loading_arms({arm.name: arm.init for arm in arms}, ordered)
     pairs = [] if table is None else compare(table, planned_pairs(arms, reference), far=FAR, loading=loading)
     drawn = curves(ordered, notes)
     repeated = pretrainings_of([(run.arm, run.seed or 0, run.pretrain_seed) for run in ordered], loading)
@@ -251,15 +251,6 @@ def _result(
 def level(comparison: Comparison) -> str:
     """What ``seed_differences`` are of: a ``seed`` each, or a ``pretraining``."""
     return "pretraining" if comparison.scope == "pretext" else "seed"
-
-
-def _loading(arms: Iterable[Arm], runs: Sequence[Run]) -> dict[str, int]:
-    """The arms that start from a checkpoint, and of how many their runs tell; of one where they do not."""
-    return {
-        arm.name: max(1, len({run.start for run in runs if run.arm == arm.name and run.start}))
-        for arm in arms
-        if arm.init in INITIALIZATIONS and needs_checkpoint(arm.init)
-    }
 
 
 def _arm_result(

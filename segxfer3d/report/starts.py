@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segxfer3d.config.initializations import INITIALIZATIONS, needs_checkpoint
 from segxfer3d.report.folds import fold_of
 from segxfer3d.report.run_files import Run
 
@@ -35,6 +36,25 @@ def told_starts(runs: Sequence[Run], knobs: Sequence[str]) -> dict[str, str]:
         whole = _trained(group, by_pattern, knobs) == _trained(group, by_path, knobs)
         told |= by_pattern if fewer and whole else by_path
     return told
+
+
+def loading_arms(inits: Mapping[str, str], runs: Sequence[Run]) -> dict[str, int]:
+    """The arms that start from a checkpoint, and of how many their runs tell; of one where they do not.
+
+    Args:
+        inits: name of an arm to its initialization.
+        runs: of all arms.
+    """
+    return {
+        arm: max(1, len({start for _, start in starts_of(arm, runs)}))
+        for arm, init in inits.items()
+        if init in INITIALIZATIONS and needs_checkpoint(init)
+    }
+
+
+def starts_of(arm: str, runs: Sequence[Run]) -> set[tuple[int | None, str]]:
+    """Each seed of an arm with what it starts from, where its run tells."""
+    return {(run.seed, run.start) for run in runs if run.arm == arm and run.start}
 
 
 def _place(run: Run, knobs: Sequence[str]) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from segxfer3d.errors import some
 from segxfer3d.report.arms import transfer
 from segxfer3d.report.cells import between, differs, p_value, plus_minus, signed, spread
 from segxfer3d.report.results import Result
+from segxfer3d.report.starts import starts_of
 from segxfer3d.statistics.compare import Comparison
 from segxfer3d.statistics.verdict import MIN_PATIENTS, MIN_SEEDS, Verdict
 
@@ -130,7 +131,7 @@ def _starts(results: Sequence[Result], *, repeated: bool) -> list[str]:
     others: set[str] = set()
     for result in results:
         for arm in result.arms:
-            of_seeds = {(run.seed, run.start) for run in result.runs if run.arm == arm.arm.name and run.start}
+            of_seeds = starts_of(arm.arm.name, result.runs)
             starts = {start for _, start in of_seeds}
             if len(starts) > 1:
                 (own if len(starts) == len(of_seeds) else torn).add(arm.arm.name)

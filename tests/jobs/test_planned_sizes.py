@@ -11,7 +11,7 @@ from segxfer3d.data.planning.price import count_step
 from segxfer3d.data.planning.topology import Topology
 from segxfer3d.data.preprocessing.scale import Scale
 from segxfer3d.data.preprocessing.volumes import VolumePreprocessing
-from segxfer3d.jobs import planning, plans
+from segxfer3d.jobs import plans
 from segxfer3d.jobs.plans import network_of
 from segxfer3d.jobs.pretraining_sizes import PretrainingSizes
 from segxfer3d.jobs.shape import Shape
@@ -165,47 +165,6 @@ def test_a_checkpoint_brings_its_sizes_but_those_set_by_hand(good, pretrained, t
     assert model["provenance"]["plan"] == kept.as_dict()
     model, _ = finetuned(tmp_path / "hands", **knobs, spacing=[2, 2, 2], intensity="zscore")
     assert (model["preprocessing"]["spacing"], model["preprocessing"]["intensity"]) == ([2, 2, 2], "zscore")
-
-
-WINDOWED = {"window_low": -160.0, "window_high": 240.0}
-NO_WINDOW = "window_low and window_high: intensity {} has no window; expected --intensity window"
-
-
-@pytest.mark.parametrize(
-    ("bundle", "knobs", "message"),
-    [
-        ("genesis_finetune", {"init": "random"}, NO_WINDOW.format("foreground")),
-        ("genesis_finetune", {"init": "random", "modality": "MR"}, NO_WINDOW.format("zscore")),
-        ("genesis_finetune", {"init": "random", "plan": "FILE"}, NO_WINDOW.format("zscore")),
-        ("genesis_finetune", {"init": "random", "intensity": "percentile"}, NO_WINDOW.format("percentile")),
-        (
-            "genesis_finetune",
-            {"init": "encoder", "checkpoint": "PRETRAINED"},
-            "window_low and window_high -160 and 240: intensities have the window -1000 to 1000; expected --intensity",
-        ),
-        ("genesis_pretrain", {"modality": "MR"}, NO_WINDOW.format("percentile")),
-    ],
-)
-def test_a_window_set_by_hand_is_not_passed_over(bundle, knobs, message, good, pretrained, plan, tmp_path):
-    named = {"FILE": str(plan), "PRETRAINED": str(pretrained)}
-    knobs = {name: named.get(value, value) for name, value in knobs.items()}
-    refused(bundle, tmp_path, message, **SHORT, dataset_dir=str(good), batch_size=2, **WINDOWED, **knobs)
-
-
-@pytest.mark.parametrize("knobs", [{"intensity": "window"}, {"recipe": "paper", "patch_size": [16, 16, 16]}])
-def test_a_window_set_by_hand_is_that_of_the_model(knobs, good, tmp_path):
-    knobs = {"init": "random", "dataset_dir": str(good), "width": 2, "batch_size": 2, **SHORT, **WINDOWED, **knobs}
-    run_bundle(BUNDLES / "genesis_finetune.json", output_dir=str(tmp_path / "run"), **knobs)
-    used = checkpoint.read_model(tmp_path / "run" / "model.pt")["preprocessing"]
-    assert {"intensity": "window", **WINDOWED}.items() <= used.items()
-
-
-def test_an_earlier_run_whose_window_was_passed_over_goes_on(good, tmp_path, monkeypatch):
-    knobs = {"dataset_dir": str(good), "width": 2, "batch_size": 2, **WINDOWED}
-    with monkeypatch.context() as patch:
-        patch.setattr(planning, "refuse_unused_window", lambda *_: None)
-        finetuned(tmp_path / "run", **knobs)
-    assert finetuned(tmp_path / "run", **knobs, resume=True)[1].intensity.rule == "foreground"
 
 
 def test_batch_statistics_are_those_of_the_checkpoint(good, tmp_path, caplog):
